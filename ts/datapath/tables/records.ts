@@ -158,7 +158,7 @@ export const constantSets: readonly ConstantSet[] = [
     rows: bits([["independent", "Each command stands alone: a failed one leaves the others; otherwise all or nothing."]]),
   },
   {
-    prefix: "trace_step", doc: "Kinds of trace_step records.",
+    prefix: "trace_kind", doc: "Kinds of trace_step records.",
     rows: enumerate(1, [["bridge", "Enters a bridge."], ["rule", "A table's rule matched."], ["miss", "No rule matched."], ["action", "An OpenFlow action is executed."],
       ["note", "A remark: `code` says which, `a` to `d` its numbers."], ["error", "Translation stopped or an action was refused: `code` says why."],
       ["final_flow", "The key after translation."], ["megaflow", "The match that was read."], ["datapath_actions", "What the datapath does."]]),
@@ -241,7 +241,7 @@ export const records: readonly RecordRow[] = [
   { name: "trace_query", tail: "match (key of the packet, exact where it says), packet", doc: "Asks trace. packet_size 0: translate the key as it is.", fields: [
     ...header, ["bridge", "u32"], ["in_port", "u32"], ["match_size", "u32"], ["packet_size", "u32"], ["actions_size", "u32", "Not 0: a packet-out with these actions, which follow the packet."], ["trace_flags", "u32", "1: let side effects happen (-generate)."]] },
   { name: "trace_step", tail: "match, actions", doc: "One step; depth is how far to indent.", fields: [
-    ...header, ["kind", "u16", "trace_step"], ["depth", "u16"], ["code", "u16", "trace_note"], ["table", "u16"], ["bridge", "u32"], ["priority", "u32"], ["cookie", "u64"],
+    ...header, ["kind", "u16", "trace_kind"], ["depth", "u16"], ["code", "u16", "trace_note"], ["table", "u16"], ["bridge", "u32"], ["priority", "u32"], ["cookie", "u64"],
     ["a", "u64"], ["b", "u64"], ["c", "u64"], ["d", "u64"], ["match_size", "u32"], ["actions_size", "u32"]] },
   { name: "compose_query", tail: "match", doc: "Asks packet_compose.", fields: [...header, ["match_size", "u32"], ["length", "u32", "Wanted L4 payload, or 0xffffffff for the default of 64 bytes."]] },
   { name: "parse_query", tail: "packet", doc: "Asks packet_parse; the reply is a match part.", fields: [...header, ["packet_size", "u32"], ["in_port", "u32"]] },
