@@ -1,0 +1,92 @@
+/** What the database wants: its rows, checked and put in order, before anything is touched.  Pure. */
+import type { BridgeRow, ControllerRow, Idl, InterfaceRow, PortRow, VswitchTables } from "../ovsdb/index.js";
+
+export interface WantedPort {
+  /** Undefined for a local port that no row asks for and a bridge with controllers must have. */
+  readonly row: PortRow | undefined;
+  readonly name: string;
+  readonly interfaces: readonly WantedInterface[];
+}
+
+export interface WantedInterface {
+  readonly row: InterfaceRow | undefined;
+  readonly name: string;
+  /** As the database says, but `internal` for the local port and `system` when it says nothing. */
+  readonly type: string;
+}
+
+export interface WantedBridge {
+  readonly row: BridgeRow;
+  readonly name: string;
+  /** `system`, `netdev` or `dummy`. */
+  readonly datapathType: string;
+  readonly ports: ReadonlyMap<string, WantedPort>;
+  readonly controllers: readonly ControllerRow[];
+}
+
+export interface Wanted {
+  readonly bridges: ReadonlyMap<string, WantedBridge>;
+  /** Sentences for the log, in order. */
+  readonly warnings: readonly string[];
+}
+
+/** The name of a datapath type as the database may spell it. */
+export function datapathTypeOf(row: BridgeRow): string {
+  return row.datapath_type === "" ? "system" : row.datapath_type;
+}
+
+export function collectWanted(idl: Idl<VswitchTables>): Wanted {
+  const warnings: string[] = [];
+  const bridges = new Map<string, WantedBridge>();
+  const owners = new Map<string, string>();
+  const root = idl.table("Open_vSwitch").first();
+  for (const uuid of root?.bridges ?? []) {
+    const row = idl.table("Bridge").get(uuid);
+    if (row === undefined) continue;
+    if (/[/\\]/.test(row.name)) {
+      warnings.push(`ignoring bridge with invalid name '${row.name}': bridge names may not include / or \\`);
+    } else if (bridges.has(row.name)) {
+      warnings.push(`bridge ${row.name} specified twice`);
+    } else {
+      bridges.set(row.name, wantedBridge(idl, row, owners, warnings));
+    }
+  }
+  return { bridges, warnings };
+}
+
+function wantedBridge(idl: Idl<VswitchTables>, row: BridgeRow, owners: Map<string, string>, warnings: string[]): WantedBridge {
+  const ports = new Map<string, WantedPort>();
+  for (const uuid of row.ports) {
+    const port = idl.table("Port").get(uuid);
+    if (port === undefined) continue;
+    if (ports.has(port.name)) {
+      warnings.push(`bridge ${row.name}: ${port.name} specified twice as bridge port`);
+      continue;
+    }
+    const interfaces = wantedInterfaces(idl, row, port, owners, warnings);
+    if (interfaces.length === 0) warnings.push(`bridge ${row.name}: port ${port.name} has no interfaces, dropping`);
+    else ports.set(port.name, { row: port, name: port.name, interfaces });
+  }
+  const controllers = row.controller.map((uuid) => idl.table("Controller").get(uuid)).filter((controller) => controller !== undefined);
+  if (controllers.length > 0 && !ports.has(row.name)) {
+    warnings.push(`bridge ${row.name}: no port named ${row.name}, synthesizing one`);
+    ports.set(row.name, { row: undefined, name: row.name, interfaces: [{ row: undefined, name: row.name, type: "internal" }] });
+  }
+  return { row, name: row.name, datapathType: datapathTypeOf(row), ports, controllers };
+}
+
+function wantedInterfaces(idl: Idl<VswitchTables>, bridge: BridgeRow, port: PortRow, owners: Map<string, string>, warnings: string[]): WantedInterface[] {
+  const out: WantedInterface[] = [];
+  for (const uuid of port.interfaces) {
+    const row = idl.table("Interface").get(uuid);
+    if (row === undefined) continue;
+    const owner = owners.get(row.name);
+    if (owner !== undefined) {
+      warnings.push(`bridge ${bridge.name}: interface ${row.name} is already in port ${owner}, ignoring it in port ${port.name}`);
+      continue;
+    }
+    owners.set(row.name, port.name);
+    out.push({ row, name: row.name, type: row.name === bridge.name ? "internal" : row.type === "" ? "system" : row.type });
+  }
+  return out;
+}

@@ -1,0 +1,63 @@
+/** Interface types: what `Interface.type` may say, and what the datapath opens for it. */
+import { portClass } from "../datapath/generated/records.js";
+
+export interface NetdevType {
+  /** As in Interface.type and Open_vSwitch.iface_types. */
+  readonly name: string;
+  /** Driver of the datapath; undefined for a port that lives only in the pipeline. */
+  readonly portClass: number | undefined;
+  /** Type that `dpif/show` names it by. */
+  readonly shownAs: string;
+  /** Whether it opens a device of the host, which `--disable-system` forbids. */
+  readonly host: boolean;
+  /** Only with --enable-dummy. */
+  readonly dummy: boolean;
+  /** Keys of Interface.options that it understands. */
+  readonly options: readonly string[];
+  readonly doc: string;
+}
+
+const dummyOptions = ["pcap", "rxq_pcap", "tx_pcap", "n_rxq", "n_txq", "numa_id", "ifindex", "ip4addr", "ip6addr"] as const;
+
+export const netdevTypes: readonly NetdevType[] = [
+  { name: "system", portClass: portClass.packet, shownAs: "system", host: true, dummy: false, options: ["n_rxq"], doc: "A network device of the host, such as a NIC or one end of a veth pair." },
+  { name: "internal", portClass: portClass.tap, shownAs: "tap", host: true, dummy: false, options: [], doc: "A device that Sluice makes, for the host to talk through the bridge." },
+  { name: "tap", portClass: portClass.tap, shownAs: "tap", host: true, dummy: false, options: [], doc: "A tap device that Sluice makes." },
+  { name: "patch", portClass: undefined, shownAs: "patch", host: false, dummy: false, options: ["peer"], doc: "One end of a connection between two bridges." },
+  { name: "afxdp", portClass: portClass.afxdp, shownAs: "afxdp", host: true, dummy: false, options: ["n_rxq", "xdp-mode", "use-need-wakeup"], doc: "A network device of the host, driven by AF_XDP." },
+  { name: "dummy", portClass: portClass.dummy, shownAs: "dummy", host: false, dummy: true, options: dummyOptions, doc: "A test device: frames come from netdev-dummy/receive." },
+  { name: "dummy-internal", portClass: portClass.dummy, shownAs: "dummy-internal", host: false, dummy: true, options: dummyOptions, doc: "The test device as the local port of a dummy bridge." },
+  { name: "dummy-pmd", portClass: portClass.dummy, shownAs: "dummy-pmd", host: false, dummy: true, options: dummyOptions, doc: "The test device, received by a polling worker." },
+];
+
+/** How `--enable-dummy` and `--disable-system` change what is there. */
+export interface NetdevPolicy {
+  /** `none`: no dummies; `plain`: dummies beside the rest; `system`: they replace system devices; `override`: they replace every type. */
+  readonly dummy: "none" | "plain" | "system" | "override";
+  readonly system: boolean;
+}
+
+/** Types that may be used, sorted, as in Open_vSwitch.iface_types. */
+export function availableTypes(policy: NetdevPolicy): readonly NetdevType[] {
+  return netdevTypes
+    .filter((type) => !type.dummy || policy.dummy !== "none")
+    .filter((type) => policy.system || type.name !== "system" || policy.dummy === "system" || policy.dummy === "override")
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The type that an interface of type `name` on a datapath of type `datapathType` really gets, or undefined. */
+export function resolveType(name: string, datapathType: string, policy: NetdevPolicy): NetdevType | undefined {
+  let wanted = name === "" ? "system" : name;
+  if (datapathType === "dummy" && wanted === "internal") wanted = "dummy-internal";
+  else if (policy.dummy === "override" && wanted !== "patch" && !wanted.startsWith("dummy")) wanted = "dummy";
+  else if (policy.dummy === "system" && wanted === "system") wanted = "dummy";
+  return availableTypes(policy).find((type) => type.name === wanted);
+}
+
+/** Names that tunnels' datapath ports and the datapaths themselves use; an interface may not be called so. */
+const reservedPrefixes = ["gre_sys", "vxlan_sys", "genev_sys", "lisp_sys", "stt_sys", "erspan_sys", "ip6erspan_sys", "ip6gre_sys", "gtpu_sys", "bareudp_sys", "srv6_sys"];
+const reservedNames = ["ovs-netdev", "ovs-system", "ovs-dummy"];
+
+export function isReservedName(name: string): boolean {
+  return reservedNames.includes(name) || reservedPrefixes.some((prefix) => name.startsWith(prefix));
+}
