@@ -73,11 +73,15 @@ function cOpcodes(prefix: string, rows: readonly OpcodeRow[]): string {
   return [`enum sluice_${prefix} {`, ...lines, `    ${upper}_MAX = ${max},`, "};"].join("\n");
 }
 
-/** A bitmap of the opcodes that the pipeline executes. */
+/** Which opcodes the pipeline executes, by number; positional, because C++ has no array designators. */
 function cExecuted(rows: readonly OpcodeRow[]): string {
-  const executed = rows.filter((row) => row.executed).map((row) => `    [SLUICE_ACTION_${row.name.toUpperCase()}] = 1,`);
+  const max = Math.max(...rows.map((row) => row.opcode));
+  const lines = Array.from({ length: max + 1 }, (_, opcode) => {
+    const row = rows.find((candidate) => candidate.opcode === opcode);
+    return `    ${row?.executed === true ? 1 : 0}, /* ${opcode} ${row?.name ?? ""} */`;
+  });
   return ["/* Whether the pipeline executes an opcode; it refuses the others. */",
-    "static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {", ...executed, "};"].join("\n");
+    "static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {", ...lines, "};"].join("\n");
 }
 
 function recordsHeader(): string {

@@ -17,6 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+/* C++ spells it differently. */
+#define _Static_assert static_assert
+#endif
+
 #include "sluice/records.h"
 
 #ifdef __cplusplus

@@ -1275,39 +1275,40 @@ enum sluice_action {
 
 /* Whether the pipeline executes an opcode; it refuses the others. */
 static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
-    [SLUICE_ACTION_OUTPUT] = 1,
-    [SLUICE_ACTION_OUTPUT_REG] = 1,
-    [SLUICE_ACTION_CONTROLLER] = 1,
-    [SLUICE_ACTION_SET_FIELD] = 1,
-    [SLUICE_ACTION_MOVE] = 1,
-    [SLUICE_ACTION_PUSH_VLAN] = 1,
-    [SLUICE_ACTION_STRIP_VLAN] = 1,
-    [SLUICE_ACTION_SET_VLAN_VID] = 1,
-    [SLUICE_ACTION_SET_VLAN_PCP] = 1,
-    [SLUICE_ACTION_SET_ETH_SRC] = 1,
-    [SLUICE_ACTION_SET_ETH_DST] = 1,
-    [SLUICE_ACTION_SET_IPV4_SRC] = 1,
-    [SLUICE_ACTION_SET_IPV4_DST] = 1,
-    [SLUICE_ACTION_SET_IP_DSCP] = 1,
-    [SLUICE_ACTION_SET_IP_ECN] = 1,
-    [SLUICE_ACTION_SET_IP_TTL] = 1,
-    [SLUICE_ACTION_SET_L4_SRC_PORT] = 1,
-    [SLUICE_ACTION_SET_L4_DST_PORT] = 1,
-    [SLUICE_ACTION_DEC_TTL] = 1,
-    [SLUICE_ACTION_RESUBMIT] = 1,
-    [SLUICE_ACTION_GOTO_TABLE] = 1,
-    [SLUICE_ACTION_WRITE_METADATA] = 1,
-    [SLUICE_ACTION_CLEAR_ACTIONS] = 1,
-    [SLUICE_ACTION_WRITE_ACTIONS] = 1,
-    [SLUICE_ACTION_EXIT] = 1,
-    [SLUICE_ACTION_NOTE] = 1,
-    [SLUICE_ACTION_CLONE] = 1,
-    [SLUICE_ACTION_STACK_PUSH] = 1,
-    [SLUICE_ACTION_STACK_POP] = 1,
-    [SLUICE_ACTION_SET_TUNNEL] = 1,
-    [SLUICE_ACTION_SET_QUEUE] = 1,
-    [SLUICE_ACTION_POP_QUEUE] = 1,
-    [SLUICE_ACTION_ENQUEUE] = 1,
+    0, /* 0  */
+    1, /* 1 output */
+    1, /* 2 output_reg */
+    1, /* 3 controller */
+    1, /* 4 set_field */
+    1, /* 5 move */
+    1, /* 6 push_vlan */
+    1, /* 7 strip_vlan */
+    1, /* 8 set_vlan_vid */
+    1, /* 9 set_vlan_pcp */
+    1, /* 10 set_eth_src */
+    1, /* 11 set_eth_dst */
+    1, /* 12 set_ipv4_src */
+    1, /* 13 set_ipv4_dst */
+    1, /* 14 set_ip_dscp */
+    1, /* 15 set_ip_ecn */
+    1, /* 16 set_ip_ttl */
+    1, /* 17 set_l4_src_port */
+    1, /* 18 set_l4_dst_port */
+    1, /* 19 dec_ttl */
+    1, /* 20 resubmit */
+    1, /* 21 goto_table */
+    1, /* 22 write_metadata */
+    1, /* 23 clear_actions */
+    1, /* 24 write_actions */
+    1, /* 25 exit */
+    1, /* 26 note */
+    1, /* 27 clone */
+    1, /* 28 stack_push */
+    1, /* 29 stack_pop */
+    1, /* 30 set_tunnel */
+    1, /* 31 set_queue */
+    1, /* 32 pop_queue */
+    1, /* 33 enqueue */
 };
 
 /* Output to a port; reserved ports are OpenFlow 1.1 numbers. */
