@@ -49,6 +49,7 @@ enum sluice_query {
     SLUICE_QUERY_WORKER_STATS = 15, /* Packets, cycles and queues of each worker. */
     SLUICE_QUERY_MEMORY = 16, /* What the datapath's memory is used for. */
     SLUICE_QUERY_LINK_LIST = 17, /* Every network device of the host. */
+    SLUICE_QUERY_OFPORT_STATS = 18, /* Counters of one patch port, which has no datapath port. */
 };
 
 /* Types of events in the ring. */
@@ -204,6 +205,62 @@ enum sluice_trace_kind {
     SLUICE_TRACE_KIND_FINAL_FLOW = 7, /* The key after translation. */
     SLUICE_TRACE_KIND_MEGAFLOW = 8, /* The match that was read. */
     SLUICE_TRACE_KIND_DATAPATH_ACTIONS = 9, /* What the datapath does. */
+};
+
+/* Remarks of a trace: `doc` is the text that ofproto/trace prints, with %a to %d for the step's numbers (%pa: the name of OpenFlow port a, %ma: a as an Ethernet address). */
+enum sluice_trace_note {
+    SLUICE_TRACE_NOTE_NO_LEARNED_MAC = 1, /* no learned MAC for destination, flooding */
+    SLUICE_TRACE_NOTE_LEARNED_PORT = 2, /* forwarding to learned port */
+    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_INPUT = 3, /* learned port is input port, dropping */
+    SLUICE_TRACE_NOTE_LEARNED_PORT_UNKNOWN = 4, /* learned port is unknown, dropping */
+    SLUICE_TRACE_NOTE_NO_INPUT_BUNDLE = 5, /* no input bundle, dropping */
+    SLUICE_TRACE_NOTE_PARTIAL_VLAN = 6, /* dropping packet with partial VLAN tag received on port %pa */
+    SLUICE_TRACE_NOTE_VLAN_NOT_CARRIED = 7, /* disallowed VLAN VID for this input port, dropping */
+    SLUICE_TRACE_NOTE_VLAN_NOT_ALLOWED = 8, /* dropping VLAN %a packet received on port %pb configured as VLAN %c access port */
+    SLUICE_TRACE_NOTE_VLAN_NOT_IN_TRUNKS = 9, /* dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a */
+    SLUICE_TRACE_NOTE_RESERVED_DESTINATION = 10, /* packet has reserved destination MAC, dropping */
+    SLUICE_TRACE_NOTE_LEARNED_SOURCE = 11, /* learned that %ma is on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED = 12, /* skipping output to input port */
+    SLUICE_TRACE_NOTE_PORT_MISSING = 13, /* Nonexistent output port */
+    SLUICE_TRACE_NOTE_PORT_NO_FORWARD = 14, /* OFPPC_NO_FWD set, skipping output */
+    SLUICE_TRACE_NOTE_PORT_LINK_DOWN = 15, /* port down, skipping output */
+    SLUICE_TRACE_NOTE_PATCH_PORT_NO_PEER = 16, /* nonexistent patch port peer */
+    SLUICE_TRACE_NOTE_INPUT_PORT_MISSING = 17, /* received packet on unknown port %a */
+    SLUICE_TRACE_NOTE_RECURSION_TOO_DEEP = 18, /* over max translation depth %a */
+    SLUICE_TRACE_NOTE_TOO_MANY_RESUBMITS = 19, /* over %a resubmit actions */
+    SLUICE_TRACE_NOTE_ACTIONS_TOO_BIG = 20, /* resubmits yielded over 64 kB of actions */
+    SLUICE_TRACE_NOTE_STACK_TOO_BIG = 21, /* resubmits yielded over 64 kB of stack */
+    SLUICE_TRACE_NOTE_STACK_EMPTY = 22, /* attempted to pop from empty stack */
+    SLUICE_TRACE_NOTE_TTL_EXCEEDED = 23, /* IPv4 decrement TTL exception */
+    SLUICE_TRACE_NOTE_NO_MATCH = 24, /* No match. */
+    SLUICE_TRACE_NOTE_NO_MATCH_CONTROLLER = 25, /* Table miss: sending to controller */
+    SLUICE_TRACE_NOTE_INVALID_IP_FRAG = 26, /* fragment dropped */
+    SLUICE_TRACE_NOTE_OUTPUT_REG = 27, /* output port is %a */
+    SLUICE_TRACE_NOTE_PUSH_POPPED = 28, /* field now contains %a */
+    SLUICE_TRACE_NOTE_GOTO_BACKWARDS = 29, /* goto_table to a lower table, ignored */
+};
+
+/* Why a packet was dropped. Each has a counter. */
+enum sluice_drop_reason {
+    SLUICE_DROP_REASON_NO_OUTPUT = 1, /* Translation ended without an output. */
+    SLUICE_DROP_REASON_NO_OFPORT = 2, /* No bridge has the port that it arrived on. */
+    SLUICE_DROP_REASON_NO_RECV = 3, /* The port is configured not to receive. */
+    SLUICE_DROP_REASON_PORT_DOWN = 4, /* The port is administratively down. */
+    SLUICE_DROP_REASON_TABLE_MISS = 5, /* No rule matched. */
+    SLUICE_DROP_REASON_RECURSION_TOO_DEEP = 6, /* Over the translation depth. */
+    SLUICE_DROP_REASON_TOO_MANY_RESUBMITS = 7, /* Over the number of resubmits. */
+    SLUICE_DROP_REASON_STACK_TOO_BIG = 8, /* Over the size of the stack. */
+    SLUICE_DROP_REASON_ACTIONS_TOO_BIG = 9, /* Over the size of datapath actions or of the action set. */
+    SLUICE_DROP_REASON_NO_MEMORY = 10, /* Memory ran out during translation. */
+    SLUICE_DROP_REASON_FRAGMENT = 11, /* The bridge drops fragments. */
+    SLUICE_DROP_REASON_TTL = 12, /* The IP TTL ran out. */
+    SLUICE_DROP_REASON_NO_INPUT_BUNDLE = 13, /* NORMAL: the port is in no bundle. */
+    SLUICE_DROP_REASON_PARTIAL_VLAN = 14, /* NORMAL: a VLAN header without its tag. */
+    SLUICE_DROP_REASON_VLAN = 15, /* NORMAL: the port does not carry the VLAN. */
+    SLUICE_DROP_REASON_RESERVED_DESTINATION = 16, /* NORMAL: an address that bridges do not forward. */
+    SLUICE_DROP_REASON_LEARNED_PORT_IS_INPUT = 17, /* NORMAL: the destination is behind the input port. */
+    SLUICE_DROP_REASON_BAD_PACKET = 18, /* The frame is too short or too long. */
+    SLUICE_DROP_REASON_NO_BUFFER = 19, /* No packet buffer was free. */
 };
 
 /* Begins a batch; commands follow. */
@@ -816,6 +873,44 @@ _Static_assert(offsetof(struct sluice_port_query, size) == 4, "sluice_port_query
 _Static_assert(offsetof(struct sluice_port_query, dp_port) == 8, "sluice_port_query.dp_port");
 _Static_assert(offsetof(struct sluice_port_query, pad) == 12, "sluice_port_query.pad");
 
+/* Asks ofport_stats; the reply is an ofport_info. */
+struct sluice_ofport_query {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t ofp_port;
+};
+_Static_assert(sizeof(struct sluice_ofport_query) == 16, "size of sluice_ofport_query");
+_Static_assert(offsetof(struct sluice_ofport_query, type) == 0, "sluice_ofport_query.type");
+_Static_assert(offsetof(struct sluice_ofport_query, flags) == 2, "sluice_ofport_query.flags");
+_Static_assert(offsetof(struct sluice_ofport_query, size) == 4, "sluice_ofport_query.size");
+_Static_assert(offsetof(struct sluice_ofport_query, bridge) == 8, "sluice_ofport_query.bridge");
+_Static_assert(offsetof(struct sluice_ofport_query, ofp_port) == 12, "sluice_ofport_query.ofp_port");
+
+/* Counters of a patch port since it was added. */
+struct sluice_ofport_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t ofp_port;
+    uint64_t rx_packets;
+    uint64_t rx_bytes;
+    uint64_t tx_packets;
+    uint64_t tx_bytes;
+};
+_Static_assert(sizeof(struct sluice_ofport_info) == 48, "size of sluice_ofport_info");
+_Static_assert(offsetof(struct sluice_ofport_info, type) == 0, "sluice_ofport_info.type");
+_Static_assert(offsetof(struct sluice_ofport_info, flags) == 2, "sluice_ofport_info.flags");
+_Static_assert(offsetof(struct sluice_ofport_info, size) == 4, "sluice_ofport_info.size");
+_Static_assert(offsetof(struct sluice_ofport_info, bridge) == 8, "sluice_ofport_info.bridge");
+_Static_assert(offsetof(struct sluice_ofport_info, ofp_port) == 12, "sluice_ofport_info.ofp_port");
+_Static_assert(offsetof(struct sluice_ofport_info, rx_packets) == 16, "sluice_ofport_info.rx_packets");
+_Static_assert(offsetof(struct sluice_ofport_info, rx_bytes) == 24, "sluice_ofport_info.rx_bytes");
+_Static_assert(offsetof(struct sluice_ofport_info, tx_packets) == 32, "sluice_ofport_info.tx_packets");
+_Static_assert(offsetof(struct sluice_ofport_info, tx_bytes) == 40, "sluice_ofport_info.tx_bytes");
+
 /* Counters are since the port was opened. */
 struct sluice_port_info {
     uint16_t type;
@@ -1107,7 +1202,7 @@ struct sluice_counter_info {
     uint16_t type;
     uint16_t flags;
     uint32_t size; /* Size of the whole record in bytes. */
-    uint32_t id; /* Row of the counter table. */
+    uint32_t id; /* drop_reason, or 0x10000 plus coverage. */
     uint32_t dp_port; /* For drop reasons kept per port, else 0. */
     uint64_t value;
 };

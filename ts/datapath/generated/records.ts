@@ -93,6 +93,8 @@ export const query = {
   memory: 16,
   /** Every network device of the host. */
   linkList: 17,
+  /** Counters of one patch port, which has no datapath port. */
+  ofportStats: 18,
 } as const;
 
 /** Types of events in the ring. */
@@ -306,6 +308,110 @@ export const traceKind = {
   megaflow: 8,
   /** What the datapath does. */
   datapathActions: 9,
+} as const;
+
+/** Remarks of a trace: `doc` is the text that ofproto/trace prints, with %a to %d for the step's numbers (%pa: the name of OpenFlow port a, %ma: a as an Ethernet address). */
+export const traceNote = {
+  /** no learned MAC for destination, flooding */
+  noLearnedMac: 1,
+  /** forwarding to learned port */
+  learnedPort: 2,
+  /** learned port is input port, dropping */
+  learnedPortIsInput: 3,
+  /** learned port is unknown, dropping */
+  learnedPortUnknown: 4,
+  /** no input bundle, dropping */
+  noInputBundle: 5,
+  /** dropping packet with partial VLAN tag received on port %pa */
+  partialVlan: 6,
+  /** disallowed VLAN VID for this input port, dropping */
+  vlanNotCarried: 7,
+  /** dropping VLAN %a packet received on port %pb configured as VLAN %c access port */
+  vlanNotAllowed: 8,
+  /** dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a */
+  vlanNotInTrunks: 9,
+  /** packet has reserved destination MAC, dropping */
+  reservedDestination: 10,
+  /** learned that %ma is on port %pb in VLAN %c */
+  learnedSource: 11,
+  /** skipping output to input port */
+  outputSuppressed: 12,
+  /** Nonexistent output port */
+  portMissing: 13,
+  /** OFPPC_NO_FWD set, skipping output */
+  portNoForward: 14,
+  /** port down, skipping output */
+  portLinkDown: 15,
+  /** nonexistent patch port peer */
+  patchPortNoPeer: 16,
+  /** received packet on unknown port %a */
+  inputPortMissing: 17,
+  /** over max translation depth %a */
+  recursionTooDeep: 18,
+  /** over %a resubmit actions */
+  tooManyResubmits: 19,
+  /** resubmits yielded over 64 kB of actions */
+  actionsTooBig: 20,
+  /** resubmits yielded over 64 kB of stack */
+  stackTooBig: 21,
+  /** attempted to pop from empty stack */
+  stackEmpty: 22,
+  /** IPv4 decrement TTL exception */
+  ttlExceeded: 23,
+  /** No match. */
+  noMatch: 24,
+  /** Table miss: sending to controller */
+  noMatchController: 25,
+  /** fragment dropped */
+  invalidIpFrag: 26,
+  /** output port is %a */
+  outputReg: 27,
+  /** field now contains %a */
+  pushPopped: 28,
+  /** goto_table to a lower table, ignored */
+  gotoBackwards: 29,
+} as const;
+
+/** Why a packet was dropped. Each has a counter. */
+export const dropReason = {
+  /** Translation ended without an output. */
+  noOutput: 1,
+  /** No bridge has the port that it arrived on. */
+  noOfport: 2,
+  /** The port is configured not to receive. */
+  noRecv: 3,
+  /** The port is administratively down. */
+  portDown: 4,
+  /** No rule matched. */
+  tableMiss: 5,
+  /** Over the translation depth. */
+  recursionTooDeep: 6,
+  /** Over the number of resubmits. */
+  tooManyResubmits: 7,
+  /** Over the size of the stack. */
+  stackTooBig: 8,
+  /** Over the size of datapath actions or of the action set. */
+  actionsTooBig: 9,
+  /** Memory ran out during translation. */
+  noMemory: 10,
+  /** The bridge drops fragments. */
+  fragment: 11,
+  /** The IP TTL ran out. */
+  ttl: 12,
+  /** NORMAL: the port is in no bundle. */
+  noInputBundle: 13,
+  /** NORMAL: a VLAN header without its tag. */
+  partialVlan: 14,
+  /** NORMAL: the port does not carry the VLAN. */
+  vlan: 15,
+  /** NORMAL: an address that bridges do not forward. */
+  reservedDestination: 16,
+  /** NORMAL: the destination is behind the input port. */
+  learnedPortIsInput: 17,
+  /** The frame is too short or too long. */
+  badPacket: 18,
+  /** No packet buffer was free. */
+  noBuffer: 19,
 } as const;
 
 /** Begins a batch; commands follow. */
@@ -1395,6 +1501,74 @@ export function writePortQuery(view: DataView, at: number, record: PortQuery): v
   view.setUint32(at + 8, record.dpPort, true);
 }
 
+/** Asks ofport_stats; the reply is an ofport_info. */
+export interface OfportQuery {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  ofpPort: number;
+}
+export const ofportQuerySize = 16;
+export const ofportQueryOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12 } as const;
+export function readOfportQuery(view: DataView, at: number): OfportQuery {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    ofpPort: view.getUint32(at + 12, true),
+  };
+}
+export function writeOfportQuery(view: DataView, at: number, record: OfportQuery): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.ofpPort, true);
+}
+
+/** Counters of a patch port since it was added. */
+export interface OfportInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  ofpPort: number;
+  rxPackets: bigint;
+  rxBytes: bigint;
+  txPackets: bigint;
+  txBytes: bigint;
+}
+export const ofportInfoSize = 48;
+export const ofportInfoOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, rxPackets: 16, rxBytes: 24, txPackets: 32, txBytes: 40 } as const;
+export function readOfportInfo(view: DataView, at: number): OfportInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    ofpPort: view.getUint32(at + 12, true),
+    rxPackets: view.getBigUint64(at + 16, true),
+    rxBytes: view.getBigUint64(at + 24, true),
+    txPackets: view.getBigUint64(at + 32, true),
+    txBytes: view.getBigUint64(at + 40, true),
+  };
+}
+export function writeOfportInfo(view: DataView, at: number, record: OfportInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.ofpPort, true);
+  view.setBigUint64(at + 16, record.rxPackets, true);
+  view.setBigUint64(at + 24, record.rxBytes, true);
+  view.setBigUint64(at + 32, record.txPackets, true);
+  view.setBigUint64(at + 40, record.txBytes, true);
+}
+
 /** Counters are since the port was opened. */
 export interface PortInfo {
   type: number;
@@ -1891,7 +2065,7 @@ export interface CounterInfo {
   flags: number;
   /** Size of the whole record in bytes. */
   size: number;
-  /** Row of the counter table. */
+  /** drop_reason, or 0x10000 plus coverage. */
   id: number;
   /** For drop reasons kept per port, else 0. */
   dpPort: number;

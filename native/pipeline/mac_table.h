@@ -1,0 +1,64 @@
+/* MAC learning table of one bridge: which bundle an address was last seen behind, per VLAN.
+ *
+ * Lookups are lock-free and may run in any thread that is an online reader of the table's epoch.  Changes take the
+ * table's own lock for as long as it takes to change one entry.  Every change that could send a packet another way
+ * (an entry appears, moves or goes) is told to 'changed', under the lock, after the change can be seen.
+ *
+ * Addresses are 48-bit numbers, first byte highest. */
+#ifndef SLUICE_PIPELINE_MAC_TABLE_H
+#define SLUICE_PIPELINE_MAC_TABLE_H 1
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct epoch;
+struct mac_table;
+
+#define MAC_TABLE_SIZE_DEFAULT 8192
+#define MAC_AGING_S_DEFAULT 300
+/* How long a gratuitous ARP behind a plain port keeps ones behind a bond from moving the address. */
+#define MAC_GRATUITOUS_LOCK_MS 5000
+
+struct mac_entry_info {
+    uint64_t mac;
+    uint32_t bundle;
+    uint16_t vlan;
+    bool is_static;
+    uint64_t used_ms;   /* When a packet from it was last seen. */
+};
+
+/* An empty table, or null without memory.  'epoch' must outlive it.  'changed' is called with 'aux', VLAN and address. */
+struct mac_table *mac_table_create(struct epoch *epoch, void (*changed)(void *aux, uint16_t vlan, uint64_t mac),
+                                   void *aux);
+
+/* Frees the table; its entries go through the epoch.  Null is fine. */
+void mac_table_destroy(struct mac_table *table);
+
+/* Sets the limits: at most 'size_max' entries (evicting at once what is over), aged after 'aging_s' seconds. */
+void mac_table_configure(struct mac_table *table, uint32_t size_max, uint32_t aging_s);
+
+/* True, and the bundle in '*bundle', if 'mac' is known on 'vlan'. */
+bool mac_table_lookup(const struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t *bundle);
+
+/* Learns that 'mac' is behind 'bundle' on 'vlan'.  'gratuitous': the packet is a gratuitous ARP; 'bond': the bundle has
+ * several members.  Returns true if that was news (added or moved). */
+bool mac_table_learn(struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t bundle, bool gratuitous, bool bond,
+                     uint64_t now_ms);
+
+/* Keeps an entry alive: packets from it passed at 'used_ms'.  Ignored if it is gone or moved. */
+void mac_table_refresh(struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t bundle, uint64_t used_ms);
+
+/* Removes entries not seen for the ageing time.  Returns when the next one is due, or UINT64_MAX. */
+uint64_t mac_table_expire(struct mac_table *table, uint64_t now_ms);
+
+/* Forgets the entries behind 'bundle', or all of them if it is UINT32_MAX. */
+void mac_table_flush(struct mac_table *table, uint32_t bundle);
+
+uint32_t mac_table_count(const struct mac_table *table);
+
+/* Writes up to 'n' entries with position >= 'from' in table order, returns how many; '*next' gets the position to go on
+ * from, or 0 at the end.  Order and positions hold while no entry is added. */
+uint32_t mac_table_dump(struct mac_table *table, uint64_t from, struct mac_entry_info *entries, uint32_t n,
+                        uint64_t *next);
+
+#endif

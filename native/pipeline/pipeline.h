@@ -1,0 +1,86 @@
+/* The pipeline: bridges, their OpenFlow ports, bundles, tables and rules, and the commands that change them.
+ *
+ * What workers see of the configuration is one immutable snapshot, which holds the version of the rules that goes with
+ * it.  A transaction prepares the next one; pipeline_commit() publishes it with one atomic store, so that a packet's
+ * translation sees all of a transaction or none, and frees the old one through the epoch.
+ *
+ * Threads.  All functions here belong to one thread at a time (the datapath's control lock), except
+ * pipeline_change() and what says "any thread".  Translation (xlate.h) runs beside them without locks. */
+#ifndef SLUICE_PIPELINE_PIPELINE_H
+#define SLUICE_PIPELINE_PIPELINE_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sluice/flow_key.h"
+#include "sluice/records.h"
+
+struct epoch;
+struct pipeline;
+
+/* What the pipeline asks of its owner.  Called by the thread that called the pipeline, inside that call. */
+struct pipeline_hooks {
+    void *aux;
+    /* Executes datapath actions on a frame (a packet-out).  'key' is the frame's key with 'in_port' the datapath port or
+     * 0.  Nothing is kept. */
+    void (*execute)(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
+                    const void *actions, size_t actions_size);
+    /* Rules that asked to be reported were removed: a query of removed_flows will tell which. */
+    void (*flows_removed)(void *aux);
+    /* The datapath's clock in milliseconds. */
+    uint64_t (*now)(void *aux);
+};
+
+struct pipeline_options {
+    struct epoch *epoch;            /* Not owned; must outlive the pipeline. */
+    struct pipeline_hooks hooks;
+    uint32_t n_threads;             /* Threads that translate at once, for sizing counters; at least 1. */
+};
+
+/* Makes an empty pipeline.  0 or ENOMEM. */
+int pipeline_create(const struct pipeline_options *options, struct pipeline **pipelinep);
+
+/* Frees everything.  No thread may translate any more, and all credits must have been released.  Null is fine. */
+void pipeline_destroy(struct pipeline *pipeline);
+
+/* Begins a transaction.  'independent': a failed command leaves the others; else the caller calls
+ * pipeline_rollback() at the first failure. */
+void pipeline_begin(struct pipeline *pipeline, bool independent);
+
+/* True if 'type' (enum sluice_command) is one of the pipeline's. */
+bool pipeline_has_command(uint16_t type);
+
+/* Applies one command inside a transaction.  'record' is 8-byte aligned, record->size bytes long and within the batch;
+ * everything else about it is checked here.  '*result' is written whole.  Nothing is visible before the commit, but
+ * in an independent transaction a packet-out first commits what came before it. */
+void pipeline_command(struct pipeline *pipeline, const struct sluice_record *record, struct sluice_result *result);
+
+/* Publishes the transaction and then runs its packet-outs. */
+void pipeline_commit(struct pipeline *pipeline);
+
+/* Undoes the transaction; its packet-outs are forgotten. */
+void pipeline_rollback(struct pipeline *pipeline);
+
+/* True if 'type' (enum sluice_query) is one of the pipeline's. */
+bool pipeline_has_query(uint16_t type);
+
+/* Answers one query outside a transaction.  As sluice_datapath_query().  The calling thread must be a reader of the
+ * epoch for trace.  Statistics are those credited so far: the caller has pushed its megaflows' before a dump. */
+int pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
+                   size_t *used);
+
+/* Timers: expires rules and ages MAC addresses.  The caller has pushed its megaflows' statistics.  Returns the time in
+ * milliseconds at which it wants to be called next, at the latest. */
+uint64_t pipeline_maintain(struct pipeline *pipeline, uint64_t now_ms);
+
+/* The number that grows with every change that can make a megaflow stale.  Any thread. */
+uint64_t pipeline_change(const struct pipeline *pipeline);
+
+/* Counts 'n' drops for 'reason' (enum sluice_drop_reason).  Any thread. */
+void pipeline_count_drop(struct pipeline *pipeline, uint32_t reason, uint64_t n);
+
+/* VLAN tags that the parser should look at: other_config:vlan-limit, 1 or 2.  Any thread. */
+uint32_t pipeline_vlan_limit(const struct pipeline *pipeline);
+
+#endif

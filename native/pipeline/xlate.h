@@ -1,0 +1,129 @@
+/* Translation: what the OpenFlow tables of the bridges do with one packet, as datapath actions and the mask of what
+ * was read on the way, which together make a megaflow.
+ *
+ * Un-wildcarding.  'mask' has a bit set for each bit of the packet's key that had any influence on 'actions'.  A bit
+ * set without need makes the megaflow narrower than it could be and is harmless; a bit missing is a bug: some other
+ * packet under the megaflow would have been translated differently.
+ *
+ * Staleness.  Configuration is divided into cells (a bridge's ports, one of its tables, one MAC address on one of its
+ * VLANs, ...), each with a generation in the pipeline.  The result carries stamps: the generations of the cells that
+ * it was made from.  xlate_is_stale() compares them; while nothing at all changed that is one load and a compare.
+ *
+ * Threads.  xlate() may run in any number of threads at once.  The caller must be a registered, online reader of the
+ * pipeline's epoch and must not pass a quiescent point during the call.  A result belongs to the thread that made it;
+ * its credits may be given from any thread. */
+#ifndef SLUICE_PIPELINE_XLATE_H
+#define SLUICE_PIPELINE_XLATE_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sluice/flow_key.h"
+
+struct pipeline;
+struct rule;
+struct trace_sink;
+
+/* Limits of one translation.  Over any of them the packet is dropped and a reason counted. */
+#define XLATE_DEPTH_MAX 64          /* Nested resubmits, patch ports and clones. */
+#define XLATE_RESUBMITS_MAX 4096    /* Resubmits in all. */
+#define XLATE_STACK_SIZE_MAX 65536  /* Bytes on the stack of push and pop. */
+#define XLATE_ACTIONS_SIZE_MAX 61440 /* Bytes of datapath actions: what fits into a 16-bit size, with room to nest. */
+#define XLATE_ACTION_SET_MAX 16384  /* Bytes of OpenFlow actions in the action set. */
+
+/* Stamps that a result may carry; one that needs more goes stale with every change. */
+#define XLATE_STAMPS_MAX 48
+
+/* The generation of one cell at the time of translation. */
+struct xlate_stamp {
+    uint32_t cell;
+    uint32_t generation;
+};
+
+/* What a packet that takes this path counts for, besides the megaflow itself. */
+enum xlate_credit_kind {
+    XLATE_CREDIT_RULE,      /* 'rule' matched; the credit owns a reference to it. */
+    XLATE_CREDIT_TABLE,     /* A lookup in table 'number' of 'bridge', which matched if 'matched'. */
+    XLATE_CREDIT_PATCH_RX,  /* Patch port 'number' of 'bridge' received it. */
+    XLATE_CREDIT_PATCH_TX,  /* Patch port 'number' of 'bridge' sent it. */
+    XLATE_CREDIT_MAC,       /* NORMAL learned: 'mac' is alive on VLAN 'vlan' of 'bridge' behind bundle 'number'. */
+};
+
+struct xlate_credit {
+    uint8_t kind;
+    uint8_t matched;
+    uint16_t vlan;
+    uint32_t bridge;
+    uint32_t number;
+    uint32_t pad;
+    union {
+        struct rule *rule;
+        uint64_t mac;       /* 48 bits, first byte of the address highest. */
+    };
+};
+
+/* The result.  'actions' and 'credits' are owned by it and reused by the next translation into it; a megaflow takes
+ * copies (and the references of the credits, see xlate_out_steal_credits). */
+struct xlate_out {
+    struct flow_key mask;       /* What was read.  'in_port' stands for the datapath port and is always all ones. */
+    uint64_t *actions;          /* Datapath actions, struct sluice_dp_action_*; never empty: a lone drop if nothing else. */
+    uint32_t actions_size;      /* In bytes, a multiple of 8. */
+    uint32_t actions_capacity;
+    struct xlate_credit *credits;
+    uint32_t n_credits;
+    uint32_t credits_capacity;
+    uint64_t change;            /* The pipeline's change number that the stamps were last compared at. */
+    uint32_t n_stamps;          /* XLATE_STAMPS_MAX + 1: too many, any change makes it stale. */
+    uint32_t drop_reason;       /* enum sluice_drop_reason; 0 if something was output. */
+    bool cacheable;             /* False if the result must serve this packet only. */
+    struct xlate_stamp stamps[XLATE_STAMPS_MAX];
+};
+
+struct xlate_in {
+    const struct flow_key *key; /* As parsed, 'in_port' being the datapath port; pipeline words zero. */
+    uint64_t now_ms;            /* The datapath's clock. */
+    bool learn;                 /* True for a real packet: NORMAL may learn its source. */
+    struct trace_sink *trace;   /* Null but for ofproto/trace. */
+
+    /* For packet_out and trace: when 'bridge' is not 0, the packet begins in that bridge on OpenFlow port 'in_port'
+     * whatever key->in_port says, key's pipeline words are kept, and if 'actions' is not null these are executed in
+     * place of table 0.  The actions must have passed action_check(). */
+    uint32_t bridge;
+    uint32_t in_port;
+    const void *actions;
+    uint32_t actions_size;
+    struct flow_key *final;     /* Not null: gets the key after translation. */
+};
+
+/* Prepares 'out'; allocates nothing. */
+void xlate_out_init(struct xlate_out *out);
+
+/* Frees what 'out' owns and gives up the references of its credits. */
+void xlate_out_uninit(struct xlate_out *out);
+
+/* Translates.  Never fails: what cannot be executed is a drop with a reason (SLUICE_DROP_REASON_*). */
+void xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *out);
+
+/* True if configuration that 'stamps' depend on changed since '*change'.  When false, '*change' is brought up to date,
+ * so that the next call is quick again.  Any thread that owns '*change'. */
+bool xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const struct xlate_stamp *stamps,
+                    uint32_t n_stamps);
+
+/* Counts packets for each credit.  Any one thread at a time for a given megaflow; 'used_ms' is when the last of these
+ * packets passed. */
+void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits,
+                  uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);
+
+/* Hands the credits and their references to the caller, who keeps a copy of the array: 'out' forgets them without
+ * giving up the references. */
+static inline void
+xlate_out_steal_credits(struct xlate_out *out)
+{
+    out->n_credits = 0;
+}
+
+/* Gives up the references that 'credits' own.  The array itself stays the caller's.  Any thread. */
+void xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits);
+
+#endif
