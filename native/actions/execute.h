@@ -1,0 +1,54 @@
+/* Executes datapath actions (rows `datapathOpcodes`, struct sluice_dp_action_*) on packets.
+ *
+ * Threads.  The calling thread must own the packets and 'pool' of the sink.  The functions of the sink run on it. */
+#ifndef ACTIONS_EXECUTE_H
+#define ACTIONS_EXECUTE_H 1
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "packet/packet.h"
+#include "sluice/records.h"
+
+/* Clones within clones at most. */
+#define ACTIONS_DEPTH_MAX 32
+
+/* Where packets go.  No member may be null.  'n' is at most PACKET_BATCH_MAX. */
+struct action_sink {
+    /* Takes 'n' packets to be sent on 'dp_port'.  They may carry offloads, and need not come in order of reception
+     * with those of other calls. */
+    void (*output)(void *aux, uint32_t dp_port, struct packet *const *packets, uint32_t n);
+
+    /* Borrows the packets, whose headers are as rewritten so far, for the length of the call.  'action' is followed by
+     * its match and userdata.  Packets may carry offloads: complete the checksum of a copy (or of the packet itself,
+     * that is harmless) before showing it to anyone. */
+    void (*controller)(void *aux, const struct sluice_dp_action_controller *action, struct packet *const *packets,
+                       uint32_t n);
+
+    /* As controller. */
+    void (*protocol)(void *aux, const struct sluice_dp_action_protocol *action, struct packet *const *packets,
+                     uint32_t n);
+
+    /* Counts 'n' packets dropped by a drop action; 'reason' is its drop_reason.  Borrows nothing: the packets are
+     * released by actions_execute(). */
+    void (*drop)(void *aux, uint32_t reason, uint32_t n);
+
+    /* Counts 'n' packets or copies lost because the pool was dry or a tag did not fit. */
+    void (*lost)(void *aux, uint32_t n);
+
+    void *aux;
+    struct packet_pool *pool; /* Copies come from here. */
+};
+
+/* Executes 'size' bytes of 'actions' on 'n' packets (at most PACKET_BATCH_MAX), which were parsed.  Takes the packets:
+ * the last output gives them away without a copy, others get copies, and what no output took is released.
+ *
+ * The actions must have been accepted by actions_check(); this is asserted for sizes only. */
+void actions_execute(const struct action_sink *sink, struct packet *const *packets, uint32_t n, const void *actions,
+                     size_t size);
+
+/* Judges untrusted actions: known opcodes, sizes, reserved bytes, nesting, matches that packet_rewrite() can set,
+ * VLAN types.  0 or EINVAL; EOPNOTSUPP if all is well-formed but a set writes what cannot be written. */
+int actions_check(const void *actions, size_t size);
+
+#endif

@@ -1,0 +1,20 @@
+/* From a flow key to a packet: what `ovs-ofctl compose-packet`, netdev-dummy/receive with a flow, and
+ * `ofproto/trace --generate` make.
+ *
+ * Ethernet with up to two tags, ARP, IPv4 and IPv6 with TCP, UDP, SCTP, ICMP, ICMPv6 (neighbour discovery with its
+ * options) or IGMP, MPLS, NSH.  UDP, TCP without SYN, FIN or RST, SCTP and ICMP echoes carry 64 bytes that count from 0.
+ * Checksums are right. */
+#ifndef PACKET_COMPOSE_H
+#define PACKET_COMPOSE_H 1
+
+#include "packet/packet.h"
+#include "sluice/flow_key.h"
+
+/* The longest frame that is made. */
+#define PACKET_COMPOSE_SIZE_MAX 512
+
+/* Writes the frame into 'packet', at its 'data', whose room behind must be PACKET_COMPOSE_SIZE_MAX bytes at least, and
+ * sets its 'size' and in_port; the packet is parsed afterwards. */
+void packet_compose(struct packet *packet, const struct flow_key *key);
+
+#endif
