@@ -1,0 +1,280 @@
+import type { ErrorName } from "./tables/errors.js";
+
+/** OpenFlow messages as objects.  One union for every version: a member that a version does not carry is left at its
+ *  neutral value when decoding, and ignored when encoding.  Matches, actions and flow_mods are in the ABI's form
+ *  (`match` and action records), which is what rules are stored as; `match.ts`, `action.ts` and the text room turn
+ *  them into objects and text. */
+
+/** Wire version: 1 is OpenFlow 1.0, 4 is 1.3, 6 is 1.5. */
+export type Version = 1 | 2 | 3 | 4 | 5 | 6;
+
+/** A `match` record of the ABI; an empty array matches everything. */
+export type AbiMatch = Uint8Array;
+/** A sequence of action records of the ABI. */
+export type AbiActions = Uint8Array;
+
+export interface PortDesc {
+  readonly port: number;
+  readonly hwAddr: Uint8Array;
+  readonly name: string;
+  /** OFPPC bits: PORT_DOWN 1, NO_STP 2, NO_RECV 4, NO_RECV_STP 8, NO_FLOOD 16, NO_FWD 32, NO_PACKET_IN 64. */
+  readonly config: number;
+  /** OFPPS bits of OpenFlow 1.1: LINK_DOWN 1, BLOCKED 2, LIVE 4; and the STP state of 1.0 in bits 8 and 9. */
+  readonly state: number;
+  /** OFPPF bits of OpenFlow 1.1 (1.0's are moved). */
+  readonly current: number;
+  readonly advertised: number;
+  readonly supported: number;
+  readonly peer: number;
+  readonly currentSpeedKbps: number;
+  readonly maxSpeedKbps: number;
+}
+
+export interface Hello { readonly type: "hello"; /** Bit n: wire version n is spoken. */ readonly versions: number }
+export interface ErrorMessage {
+  readonly type: "error";
+  /** Undefined when no row has the numbers. */
+  readonly error: ErrorName | undefined;
+  readonly vendor: number;
+  readonly errorType: number;
+  readonly errorCode: number;
+  /** Beginning of the message that was at fault, or text for a failed hello. */
+  readonly data: Uint8Array;
+}
+export interface Echo { readonly type: "echo_request" | "echo_reply"; readonly data: Uint8Array }
+/** Messages without a body. */
+export interface Plain {
+  readonly type: "features_request" | "get_config_request" | "barrier_request" | "barrier_reply" | "get_async_request"
+    | "desc_request" | "port_desc_request" | "table_stats_request" | "group_desc_request" | "group_features_request"
+    | "meter_features_request" | "nxt_flow_age";
+}
+export interface FeaturesReply {
+  readonly type: "features_reply";
+  readonly datapathId: bigint;
+  readonly nBuffers: number;
+  readonly nTables: number;
+  readonly auxiliaryId: number;
+  readonly capabilities: number;
+  /** Bitmap of OpenFlow 1.0 actions. */
+  readonly actions: number;
+  /** Before OpenFlow 1.3. */
+  readonly ports: readonly PortDesc[];
+}
+export interface SwitchConfig {
+  readonly type: "get_config_reply" | "set_config";
+  /** 0 normal, 1 drop, 2 reassemble, 3 nx-match. */
+  readonly fragMode: number;
+  /** OFPC_INVALID_TTL_TO_CONTROLLER: undefined where the version has no such bit. */
+  readonly invalidTtlToController: boolean | undefined;
+  readonly missSendLen: number;
+}
+export type PacketInFormat = "standard" | "nxt_packet_in" | "nxt_packet_in2";
+export interface PacketIn {
+  readonly type: "packet_in";
+  readonly format: PacketInFormat;
+  readonly bufferId: number;
+  readonly totalLen: number;
+  readonly reason: number;
+  readonly tableId: number;
+  readonly cookie: bigint;
+  /** Pipeline fields; in_port is one of them. */
+  readonly match: AbiMatch;
+  readonly packet: Uint8Array;
+  readonly userdata: Uint8Array;
+}
+export interface FlowRemoved {
+  readonly type: "flow_removed";
+  /** False for NXT_FLOW_REMOVED. */
+  readonly standard: boolean;
+  readonly reason: number;
+  readonly tableId: number;
+  readonly priority: number;
+  readonly cookie: bigint;
+  readonly durationSec: number;
+  readonly durationNsec: number;
+  readonly idleTimeout: number;
+  readonly hardTimeout: number;
+  readonly packetCount: bigint;
+  readonly byteCount: bigint;
+  readonly match: AbiMatch;
+}
+export interface PortStatus { readonly type: "port_status"; /** 0 add, 1 delete, 2 modify. */ readonly reason: number; readonly port: PortDesc }
+export interface PacketOut {
+  readonly type: "packet_out";
+  readonly bufferId: number;
+  readonly inPort: number;
+  /** Pipeline fields of OpenFlow 1.5; in_port is one of them. */
+  readonly match: AbiMatch;
+  readonly actions: AbiActions;
+  readonly packet: Uint8Array;
+}
+export interface FlowMod {
+  readonly type: "flow_mod";
+  /** False for NXT_FLOW_MOD. */
+  readonly standard: boolean;
+  /** 0 add, 1 modify, 2 modify strict, 3 delete, 4 delete strict. */
+  readonly command: number;
+  /** 255: all tables of a delete; or, for a bridge to choose, the first. */
+  readonly tableId: number;
+  readonly priority: number;
+  readonly cookie: bigint;
+  readonly cookieMask: bigint;
+  readonly newCookie: bigint;
+  /** Whether a modify changes the cookie. */
+  readonly modifyCookie: boolean;
+  readonly idleTimeout: number;
+  readonly hardTimeout: number;
+  readonly bufferId: number;
+  readonly outPort: number;
+  readonly outGroup: number;
+  readonly importance: number;
+  /** ABI flow_flag bits. */
+  readonly flags: number;
+  readonly match: AbiMatch;
+  readonly actions: AbiActions;
+}
+export interface PortMod {
+  readonly type: "port_mod";
+  readonly port: number;
+  readonly hwAddr: Uint8Array;
+  readonly config: number;
+  readonly mask: number;
+  readonly advertise: number;
+}
+export interface TableMod { readonly type: "table_mod"; readonly tableId: number; readonly config: number; readonly properties: Uint8Array }
+/** group_mod, meter_mod, and bundle messages: their bodies as they came. */
+export interface Opaque {
+  readonly type: "group_mod" | "meter_mod" | "bundle_control" | "bundle_add_message" | "nxt_resume"
+    | "nxt_tlv_table_mod" | "nxt_tlv_table_request" | "nxt_ct_flush_zone" | "nxt_flow_monitor_cancel"
+    | "flow_monitor_request" | "table_features_request" | "table_desc_request" | "queue_desc_request"
+    | "ipfix_bridge_request" | "ipfix_flow_request" | "bundle_features_request";
+  readonly body: Uint8Array;
+}
+export interface RoleRequest {
+  readonly type: "role_request" | "role_reply";
+  /** False for Nicira's form. */
+  readonly standard: boolean;
+  /** OpenFlow 1.2 numbers: 0 nochange, 1 equal, 2 primary, 3 secondary. */
+  readonly role: number;
+  /** Undefined: the request carries none. */
+  readonly generationId: bigint | undefined;
+}
+export interface RoleStatus { readonly type: "role_status"; readonly role: number; /** 0 primary request, 1 config, 2 experimenter. */ readonly reason: number; readonly generationId: bigint }
+/** For each asynchronous message, the reasons wanted: as primary or equal, and as secondary. */
+export interface AsyncConfig {
+  readonly packetIn: readonly [number, number];
+  readonly portStatus: readonly [number, number];
+  readonly flowRemoved: readonly [number, number];
+  readonly roleStatus: readonly [number, number];
+  readonly tableStatus: readonly [number, number];
+  readonly requestForward: readonly [number, number];
+}
+export interface AsyncMessage {
+  readonly type: "set_async" | "get_async_reply";
+  readonly standard: boolean;
+  /** What the message does not name is absent. */
+  readonly config: Partial<AsyncConfig>;
+}
+export interface QueueGetConfigRequest { readonly type: "queue_get_config_request"; readonly port: number }
+export interface QueueConfig { readonly queue: number; readonly port: number; readonly minRate: number | undefined; readonly maxRate: number | undefined }
+export interface QueueGetConfigReply { readonly type: "queue_get_config_reply"; readonly port: number; readonly queues: readonly QueueConfig[] }
+export interface NxtSetting {
+  readonly type: "nxt_flow_mod_table_id" | "nxt_set_flow_format" | "nxt_set_packet_in_format" | "nxt_set_controller_id";
+  readonly value: number;
+}
+
+export interface DescReply {
+  readonly type: "desc_reply";
+  readonly manufacturer: string;
+  readonly hardware: string;
+  readonly software: string;
+  readonly serial: string;
+  readonly datapath: string;
+}
+export interface FlowStatsRequest {
+  readonly type: "flow_stats_request" | "aggregate_request";
+  readonly standard: boolean;
+  readonly tableId: number;
+  readonly outPort: number;
+  readonly outGroup: number;
+  readonly cookie: bigint;
+  readonly cookieMask: bigint;
+  readonly match: AbiMatch;
+}
+export interface FlowStats {
+  readonly tableId: number;
+  readonly priority: number;
+  readonly durationSec: number;
+  readonly durationNsec: number;
+  readonly idleTimeout: number;
+  readonly hardTimeout: number;
+  /** Seconds since last use, or undefined. */
+  readonly idleAge: number | undefined;
+  readonly hardAge: number | undefined;
+  readonly importance: number;
+  readonly flags: number;
+  readonly cookie: bigint;
+  readonly packetCount: bigint;
+  readonly byteCount: bigint;
+  readonly match: AbiMatch;
+  readonly actions: AbiActions;
+}
+export interface FlowStatsReply { readonly type: "flow_stats_reply"; readonly standard: boolean; readonly more: boolean; readonly flows: readonly FlowStats[] }
+export interface AggregateReply { readonly type: "aggregate_reply"; readonly standard: boolean; readonly packetCount: bigint; readonly byteCount: bigint; readonly flowCount: number }
+export interface TableStats {
+  readonly tableId: number;
+  readonly name: string;
+  readonly activeCount: number;
+  readonly lookupCount: bigint;
+  readonly matchedCount: bigint;
+  readonly maxEntries: number;
+}
+export interface TableStatsReply { readonly type: "table_stats_reply"; readonly more: boolean; readonly tables: readonly TableStats[] }
+export interface PortStatsRequest { readonly type: "port_stats_request"; readonly port: number }
+/** Counters; all bits set is "unknown". */
+export interface PortStats {
+  readonly port: number;
+  readonly rxPackets: bigint; readonly txPackets: bigint;
+  readonly rxBytes: bigint; readonly txBytes: bigint;
+  readonly rxDropped: bigint; readonly txDropped: bigint;
+  readonly rxErrors: bigint; readonly txErrors: bigint;
+  readonly rxFrameErr: bigint; readonly rxOverErr: bigint; readonly rxCrcErr: bigint;
+  readonly collisions: bigint;
+  readonly durationSec: number;
+  readonly durationNsec: number;
+}
+export interface PortStatsReply { readonly type: "port_stats_reply"; readonly more: boolean; readonly ports: readonly PortStats[] }
+export interface QueueStatsRequest { readonly type: "queue_stats_request"; readonly port: number; readonly queue: number }
+export interface QueueStats {
+  readonly port: number;
+  readonly queue: number;
+  readonly txBytes: bigint;
+  readonly txPackets: bigint;
+  readonly txErrors: bigint;
+  readonly durationSec: number;
+  readonly durationNsec: number;
+}
+export interface QueueStatsReply { readonly type: "queue_stats_reply"; readonly more: boolean; readonly queues: readonly QueueStats[] }
+export interface PortDescReply { readonly type: "port_desc_reply"; readonly more: boolean; readonly ports: readonly PortDesc[] }
+/** Group and meter statistics requests. */
+export interface IdRequest { readonly type: "group_stats_request" | "meter_stats_request" | "meter_config_request"; readonly id: number }
+/** Replies of kinds that have nothing to tell yet: groups, meters, their features, table descriptions and features. */
+export interface RawReply {
+  readonly type: "group_stats_reply" | "group_desc_reply" | "group_features_reply" | "meter_stats_reply"
+    | "meter_config_reply" | "meter_features_reply" | "table_features_reply" | "table_desc_reply" | "queue_desc_reply"
+    | "flow_monitor_reply";
+  readonly more: boolean;
+  readonly body: Uint8Array;
+}
+export interface TableDescription { readonly tableId: number; readonly config: number }
+export interface TableDescReply { readonly type: "table_descriptions_reply"; readonly more: boolean; readonly tables: readonly TableDescription[] }
+
+export type MessageBody = Hello | ErrorMessage | Echo | Plain | FeaturesReply | SwitchConfig | PacketIn | FlowRemoved
+  | PortStatus | PacketOut | FlowMod | PortMod | TableMod | Opaque | RoleRequest | RoleStatus | AsyncMessage
+  | QueueGetConfigRequest | QueueGetConfigReply | NxtSetting | DescReply | FlowStatsRequest | FlowStatsReply
+  | AggregateReply | TableStatsReply | PortStatsRequest | PortStatsReply | QueueStatsRequest | QueueStatsReply
+  | PortDescReply | IdRequest | RawReply | TableDescReply;
+
+export interface MessageHeader { readonly version: Version; readonly xid: number }
+export type Message = MessageHeader & MessageBody;
+export type MessageType = MessageBody["type"];
