@@ -44,7 +44,7 @@ export function collectWanted(idl: Idl<VswitchTables>): Wanted {
     const row = idl.table("Bridge").get(uuid);
     if (row === undefined) continue;
     if (/[/\\]/.test(row.name)) {
-      warnings.push(`ignoring bridge with invalid name '${row.name}': bridge names may not include / or \\`);
+      warnings.push(`ignoring bridge with invalid name "${row.name}"`);
     } else if (bridges.has(row.name)) {
       warnings.push(`bridge ${row.name} specified twice`);
     } else {
