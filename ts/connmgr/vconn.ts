@@ -1,0 +1,283 @@
+import type { Version } from "../openflow/message.js";
+import { FramingError, MessageFramer } from "./framer.js";
+import { protocolError } from "./socket-error.js";
+import type { Stream } from "./stream.js";
+import { disagreement, highest, negotiate, peerVersions } from "./version.js";
+
+/** One OpenFlow connection over one stream: hellos, then whole messages in the agreed version.  Messages are pulled, so
+ *  that the reader sets the pace; the stream is paused while some wait.  What is sent in one turn leaves in one write. */
+
+const type = { hello: 0, error: 1, echoRequest: 2, echoReply: 3 } as const;
+const badVersion = { type: 1, code: 0 } as const;
+/** What waits to be written in one piece; more is written at once. */
+const writeSizeMax = 256 * 1024;
+
+export interface VconnEvents {
+  /** Both hellos agree. */
+  ready(version: Version): void;
+  /** A message waits: call `recv`. */
+  readable(): void;
+  /** Messages left for the kernel: `unsent` has fallen. */
+  drained(): void;
+  /** The connection is over.  `error`: text, "End of file" when the peer closed it in order. */
+  closed(error: string): void;
+  /** A remark about the peer's messages, for the log. */
+  remark(level: "warn" | "info" | "debug", text: string): void;
+  /** Every whole message that is sent or received, for snoops. */
+  seen(message: Uint8Array): void;
+}
+
+export class Vconn {
+  readonly #stream: Stream;
+  readonly #versions: number;
+  readonly #events: VconnEvents;
+  readonly #framer = new MessageFramer();
+  #version: Version | undefined;
+  #paused = false;
+  #over = false;
+  #queue: Uint8Array[] = [];
+  #queuedSize = 0;
+  #flushing = false;
+  #unsent = 0;
+  #unsentSize = 0;
+  #sent = 0;
+  #receivedCount = 0;
+
+  /** Sends our hello at once.  `versions`: bitmap of what we speak. */
+  constructor(stream: Stream, versions: number, xid: () => number, events: VconnEvents) {
+    this.#stream = stream;
+    this.#versions = versions;
+    this.#events = events;
+    this.#write(encodeHello(versions, xid()));
+    this.flush();
+  }
+
+  get version(): Version | undefined {
+    return this.#version;
+  }
+
+  /** Messages that the kernel has not taken yet, and their bytes. */
+  get unsent(): number {
+    return this.#unsent;
+  }
+  get unsentSize(): number {
+    return this.#unsentSize;
+  }
+  get sentCount(): number {
+    return this.#sent;
+  }
+  get receivedCount(): number {
+    return this.#receivedCount;
+  }
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** The stream's bytes go here. */
+  take(chunk: Uint8Array): void {
+    if (this.#over) return;
+    this.#framer.push(chunk);
+    if (this.#version === undefined) this.#negotiate();
+    if (this.#over || this.#version === undefined || !this.#framer.ready) return;
+    this.#pause();
+    this.#events.readable();
+  }
+
+  /** The stream has ended. */
+  streamClosed(error: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#events.closed(error);
+  }
+
+  /** The next message for the caller, or undefined when none waits.  Messages of a wrong version are answered here. */
+  recv(): Uint8Array | undefined {
+    while (!this.#over) {
+      const message = this.#next();
+      if (message === undefined) {
+        if (!this.#over) this.#resume();
+        return undefined;
+      }
+      this.#receivedCount++;
+      this.#events.seen(message);
+      if (message[0] === this.#version || isGeneric(message)) return message;
+      this.#refuseVersion(message);
+    }
+    return undefined;
+  }
+
+  /** Whether `recv` has something. */
+  get readable(): boolean {
+    return !this.#over && this.#version !== undefined && this.#framer.ready;
+  }
+
+  /** Queues a whole message.  It leaves with the next `flush`, or by itself after the present turn. */
+  send(message: Uint8Array): void {
+    if (this.#over) return;
+    this.#write(message);
+    if (this.#queuedSize >= writeSizeMax) this.flush();
+    else if (!this.#flushing) {
+      this.#flushing = true;
+      queueMicrotask(() => this.flush());
+    }
+  }
+
+  /** Writes what is queued. */
+  flush(): void {
+    this.#flushing = false;
+    if (this.#over || this.#queue.length === 0) return;
+    const messages = this.#queue.length;
+    const size = this.#queuedSize;
+    const bytes = messages === 1 ? (this.#queue[0] ?? new Uint8Array(0)) : Buffer.concat(this.#queue, size);
+    this.#queue = [];
+    this.#queuedSize = 0;
+    this.#stream.write(bytes, () => {
+      this.#unsent -= messages;
+      this.#unsentSize -= size;
+      if (!this.#over) this.#events.drained();
+    });
+  }
+
+  /** Ends the connection in order, without `closed`. */
+  close(): void {
+    if (this.#over) return;
+    this.flush();
+    this.#over = true;
+    this.#stream.end();
+  }
+
+  /** Drops the connection, without `closed`. */
+  destroy(): void {
+    this.#over = true;
+    this.#stream.destroy();
+  }
+
+  #write(message: Uint8Array): void {
+    this.#queue.push(message);
+    this.#queuedSize += message.length;
+    this.#unsent++;
+    this.#unsentSize += message.length;
+    this.#sent++;
+    this.#events.seen(message);
+  }
+
+  #next(): Uint8Array | undefined {
+    try {
+      return this.#framer.next();
+    } catch (error) {
+      if (!(error instanceof FramingError)) throw error;
+      this.#events.remark("warn", error.message);
+      this.#fail(protocolError);
+      return undefined;
+    }
+  }
+
+  /** Ends the connection because of what the peer did: what is queued still goes out. */
+  #fail(error: string): void {
+    if (this.#over) return;
+    this.flush();
+    this.#over = true;
+    this.#stream.end();
+    this.#events.closed(error);
+  }
+
+  #negotiate(): void {
+    const hello = this.#next();
+    if (hello === undefined) return;
+    this.#receivedCount++;
+    this.#events.seen(hello);
+    if (hello[1] !== type.hello) {
+      this.#events.remark("warn", `received message type ${hello[1]} while expecting OFPT_HELLO`);
+      this.#fail(protocolError);
+      return;
+    }
+    const theirs = peerVersions(hello[0] ?? 0, helloBitmap(hello));
+    this.#version = negotiate(this.#versions, theirs);
+    if (this.#version === undefined) {
+      const text = disagreement(this.#versions, theirs);
+      this.#events.remark("warn", `version negotiation failed (${text})`);
+      const top = highest(theirs);
+      this.#write(encodeError(top >= 1 && top <= 6 ? top : 1, 0, 0, 0, new TextEncoder().encode(text)));
+      this.#fail(protocolError);
+      return;
+    }
+    this.#events.ready(this.#version);
+  }
+
+  #refuseVersion(message: Uint8Array): void {
+    const version = message[0] ?? 0;
+    const hex = (value: number): string => value.toString(16).padStart(2, "0");
+    this.#events.remark("warn", `received OpenFlow version 0x${hex(version)} != expected ${hex(this.#version ?? 0)}`);
+    const xid = new DataView(message.buffer, message.byteOffset).getUint32(4);
+    this.send(
+      encodeError(
+        version >= 1 && version <= 6 ? version : 1,
+        xid,
+        badVersion.type,
+        badVersion.code,
+        message.subarray(0, 64),
+      ),
+    );
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#stream.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#stream.resume();
+  }
+}
+
+/** Messages whose meaning does not depend on the version. */
+function isGeneric(message: Uint8Array): boolean {
+  const kind = message[1] ?? 0;
+  return kind <= type.echoReply;
+}
+
+/** The version bitmap element of a hello, if it has one.  Elements that are too short end the search. */
+function helloBitmap(hello: Uint8Array): number | undefined {
+  const view = new DataView(hello.buffer, hello.byteOffset, hello.length);
+  let at = 8;
+  while (at + 4 <= hello.length) {
+    const length = view.getUint16(at + 2);
+    if (length < 4 || at + length > hello.length) return undefined;
+    if (view.getUint16(at) === 1 && length >= 8) return view.getUint32(at + 4);
+    at += (length + 7) & ~7;
+  }
+  return undefined;
+}
+
+/** A hello in the highest version; the bitmap is left out when it says no more than that. */
+function encodeHello(versions: number, xid: number): Uint8Array {
+  const top = highest(versions);
+  const contiguous = versions === ((2 ** (top + 1) - 1) & ~1);
+  const bytes = new Uint8Array(contiguous ? 8 : 16);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, top);
+  view.setUint16(2, bytes.length);
+  view.setUint32(4, xid);
+  if (!contiguous) {
+    view.setUint16(8, 1);
+    view.setUint16(10, 8);
+    view.setUint32(12, versions);
+  }
+  return bytes;
+}
+
+function encodeError(version: number, xid: number, errorType: number, code: number, data: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(12 + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, version);
+  view.setUint8(1, type.error);
+  view.setUint16(2, bytes.length);
+  view.setUint32(4, xid);
+  view.setUint16(8, errorType);
+  view.setUint16(10, code);
+  bytes.set(data, 12);
+  return bytes;
+}
