@@ -93,6 +93,7 @@ enum sluice_error {
     SLUICE_ERROR_NO_SPACE = 14, /* The reply buffer is too small. */
     SLUICE_ERROR_NOT_SUPPORTED = 15, /* The port class or setting is not available here. */
     SLUICE_ERROR_BAD_PACKET = 16, /* The packet is too short or too long. */
+    SLUICE_ERROR_NOT_PERMITTED = 17, /* The rule may only be changed by the switch itself. */
 };
 
 /* flow_mod commands, numbered as OpenFlow does. */

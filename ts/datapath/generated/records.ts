@@ -169,6 +169,8 @@ export const error = {
   notSupported: 15,
   /** The packet is too short or too long. */
   badPacket: 16,
+  /** The rule may only be changed by the switch itself. */
+  notPermitted: 17,
 } as const;
 
 /** flow_mod commands, numbered as OpenFlow does. */

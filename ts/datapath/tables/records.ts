@@ -98,7 +98,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["bad_match", "The match has a word or value that cannot be."], ["bad_action", "An action is malformed or unknown."],
       ["unsupported_action", "The action is known but the pipeline does not execute it."], ["bad_argument", "A value is out of range."],
       ["device", "The device could not be opened or set: see system_error."], ["no_space", "The reply buffer is too small."],
-      ["not_supported", "The port class or setting is not available here."], ["bad_packet", "The packet is too short or too long."],
+      ["not_supported", "The port class or setting is not available here."], ["bad_packet", "The packet is too short or too long."], ["not_permitted", "The rule may only be changed by the switch itself."],
     ]),
   },
   {

@@ -1,0 +1,201 @@
+/* A flow cache: what one worker remembers of translations.
+ *
+ * Megaflows lie in subtables, one for each mask, hash tables of masked values.  In front of them is a signature cache:
+ * a table of 8-byte entries, found by a hash of the packet's addresses, that says which megaflow the last packet with
+ * that hash was under.  What it says is verified against the megaflow's match, so it can never be wrong, only useless.
+ * It is used when searching subtables would cost more, and grows with the number of flows.
+ *
+ * Masks are searched in order of hits.  There are at most 'masks_max'; megaflows with more masks are not cached, so that
+ * a flood of masks costs translations and not ever slower searches.  There are at most 'flows_max' megaflows: a new one
+ * then replaces one that had no packet lately, or is not cached.
+ *
+ * Staleness.  A megaflow carries the owner's change number of when it was last found to be current.  If that differs
+ * from the present one, the owner's is_stale() decides.  A stale megaflow is not found any more; inserting the same
+ * match replaces it, and sweeps remove it.
+ *
+ * Statistics are kept by the worker in the megaflow and pushed, as what came new since the last push, to the owner's
+ * credit() by sweeps, by flow_cache_push(), and when the megaflow is freed, so that none is lost.
+ *
+ * Threads.  Lookup, insert and megaflow_hit belong to the cache's worker, a registered reader of the epoch, between two
+ * quiescent points.  All other functions may be called by any thread; they hold the cache's mutex in short stretches.
+ * The worker never waits for that mutex: an insert that finds it taken is not cached this time (EAGAIN). */
+#ifndef CLASSIFIER_FLOW_CACHE_H
+#define CLASSIFIER_FLOW_CACHE_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "classifier/epoch.h"
+#include "sluice/flow_key.h"
+
+/* Most keys in one lookup. */
+#define FLOW_CACHE_BURST 32
+
+/* Words of a match that lie in the megaflow itself. */
+#define MEGAFLOW_VALUES 16
+
+struct flow_cache;
+struct megaflow_mask;
+
+/* The immutable part of a megaflow that only matters once it is found. */
+struct megaflow_body {
+    uint32_t actions_size;      /* In bytes, a multiple of 8. */
+    uint32_t data_size;
+    uint64_t n_packets_pushed;  /* Under the cache's mutex. */
+    uint64_t n_bytes_pushed;
+    uint64_t created_ms;
+    uint64_t id;                /* Never used twice in a cache. */
+    uint64_t *values;           /* Values of a match of more than MEGAFLOW_VALUES words, else null. */
+    uint64_t bytes[];           /* The actions, then the owner's data. */
+};
+
+/* A megaflow.  Its memory stays a megaflow's as long as the cache lives. */
+struct megaflow {
+    _Alignas(64) _Atomic(struct megaflow_mask *) mask;
+    struct megaflow_body *body;
+    _Atomic uint64_t change;    /* The owner's change number at which it was last known to be current. */
+    _Atomic uint64_t n_packets; /* Written by the worker only. */
+    _Atomic uint64_t n_bytes;
+    _Atomic uint64_t used_ms;
+    uint32_t hash;
+    _Atomic uint16_t state;
+    _Atomic uint16_t tcp_flags; /* All that were seen, as bits of the number. */
+    uint32_t index;
+    uint32_t next_free;
+    uint64_t values[MEGAFLOW_VALUES];
+};
+
+/* What to do.  'actions' are 8-byte aligned and valid until the worker's next quiescent point. */
+static inline const void *
+megaflow_actions(const struct megaflow *megaflow)
+{
+    return megaflow->body->bytes;
+}
+
+static inline uint32_t
+megaflow_actions_size(const struct megaflow *megaflow)
+{
+    return megaflow->body->actions_size;
+}
+
+/* The owner's data that was given at insertion. */
+static inline void *
+megaflow_data(const struct megaflow *megaflow)
+{
+    return megaflow->body->bytes + megaflow->body->actions_size / 8;
+}
+
+/* Counts packets that took the megaflow.  Its worker only. */
+static inline void
+megaflow_hit(struct megaflow *megaflow, uint64_t n_packets, uint64_t n_bytes, uint16_t tcp_flags, uint64_t now_ms)
+{
+    uint64_t packets = atomic_load_explicit(&megaflow->n_packets, memory_order_relaxed);
+    uint64_t bytes = atomic_load_explicit(&megaflow->n_bytes, memory_order_relaxed);
+    uint16_t flags = atomic_load_explicit(&megaflow->tcp_flags, memory_order_relaxed);
+
+    atomic_store_explicit(&megaflow->n_packets, packets + n_packets, memory_order_relaxed);
+    atomic_store_explicit(&megaflow->n_bytes, bytes + n_bytes, memory_order_relaxed);
+    atomic_store_explicit(&megaflow->used_ms, now_ms, memory_order_relaxed);
+    if ((flags | tcp_flags) != flags) {
+        atomic_store_explicit(&megaflow->tcp_flags, (uint16_t) (flags | tcp_flags), memory_order_relaxed);
+    }
+}
+
+/* What the cache asks of its owner.  Called by the thread that called the cache, some with its mutex held: they must not
+ * call the cache back.  'data' is the megaflow's.  Any may be null. */
+struct flow_cache_hooks {
+    void *aux;
+    /* Whether the megaflow may be wrong by now.  '*change' is when it was last known to be current; when the answer
+     * is false the hook brings it up to date. */
+    bool (*is_stale)(void *aux, void *data, uint64_t *change);
+    /* Counts packets for what the megaflow was made from.  One thread at a time for a cache. */
+    void (*credit)(void *aux, void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms, uint16_t tcp_flags);
+    /* The megaflow is freed: give up what 'data' refers to. */
+    void (*release)(void *aux, void *data);
+};
+
+struct flow_cache_options {
+    struct epoch *epoch;            /* Not owned; must outlive the cache. */
+    struct flow_cache_hooks hooks;
+    uint32_t flows_max;             /* Megaflows at most; 0: 200000. */
+    uint32_t masks_max;             /* 0: 128. */
+    uint32_t signatures_max;        /* Entries of the signature cache at most, of 8 bytes; 0: 2 Mi. */
+    uint64_t hash_seed;             /* Secret, so that nobody can make packets collide. */
+};
+
+/* Null when out of memory. */
+struct flow_cache *flow_cache_create(const struct flow_cache_options *options);
+
+/* Pushes all statistics, releases and frees everything.  The worker is gone.  Null is fine. */
+void flow_cache_destroy(struct flow_cache *cache);
+
+/* Finds the megaflows of 'n' <= FLOW_CACHE_BURST keys.  'change' is the owner's present change number.
+ * megaflows[i] gets the one for keys[i] or null.  Returns a bit for each that was found.  The worker. */
+uint32_t flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[], uint32_t n,
+                           uint64_t change, struct megaflow *megaflows[]);
+
+struct flow_cache_insertion {
+    const struct flow_key *key;     /* The packet that was translated. */
+    const struct flow_key *mask;    /* What was read of it.  Words from SLUICE_KEY_PIPELINE_WORD on are ignored. */
+    const void *actions;            /* Copied. */
+    uint32_t actions_size;          /* A multiple of 8. */
+    uint32_t data_size;             /* A multiple of 8. */
+    const void *data;               /* Copied; on success the cache takes over the references in it. */
+    uint64_t change;                /* The owner's change number that the translation is good for. */
+    uint64_t now_ms;
+};
+
+/* Inserts a megaflow, replacing one of the same match.  '*megaflowp' gets it, so that the packet can be counted.
+ * ENOSPC: too many masks, or megaflows that are all in use.  EAGAIN: the mutex is taken.  ENOMEM.  The worker. */
+int flow_cache_insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion,
+                      struct megaflow **megaflowp);
+
+struct flow_cache_sweep {
+    uint64_t now_ms;
+    uint64_t change;            /* As for lookup. */
+    uint64_t idle_ms;           /* Megaflows without packets for so long are removed; 10000 is OVS's. */
+    uint64_t idle_over_ms;      /* The same while there are more than 'flows_wanted'; 100 is OVS's. */
+    uint32_t flows_wanted;      /* OVS's flow limit, which follows the load; above twice as many all are removed. */
+};
+
+/* Pushes the statistics of all megaflows, removes the idle and the stale, ranks the masks, frees what is due.  Returns
+ * the number of megaflows left.  Call it every half second or so. */
+uint32_t flow_cache_sweep(struct flow_cache *cache, const struct flow_cache_sweep *sweep);
+
+/* Pushes the statistics of all megaflows. */
+void flow_cache_push(struct flow_cache *cache);
+
+/* Removes all megaflows, or those whose data 'chosen' is true for if it is not null. */
+void flow_cache_flush(struct flow_cache *cache, bool (*chosen)(void *aux, void *data), void *aux);
+
+/* Frees what no reader can see any more.  Quick; returns how many megaflows wait. */
+uint32_t flow_cache_collect(struct flow_cache *cache);
+
+/* At most so many megaflows from now on. */
+void flow_cache_set_limit(struct flow_cache *cache, uint32_t flows_max);
+
+/* Writes megaflow_info records from position '*cursor' (0: the beginning), as many as fit, and advances '*cursor'; 0:
+ * that was all.  '*used' gets the bytes written, '*n_records' their number.  'worker' is put into the records.  A
+ * megaflow that is there all along is reported exactly once.  0, or ENOSPC when not even one fits. */
+int flow_cache_dump(struct flow_cache *cache, uint32_t worker, uint64_t *cursor, uint8_t *records, size_t room,
+                    size_t *used, uint32_t *n_records);
+
+struct flow_cache_stats {
+    uint64_t n_hits;            /* Packets found, by signature or by mask. */
+    uint64_t n_misses;
+    uint64_t n_signature_hits;
+    uint64_t n_mask_probes;     /* Subtables searched. */
+    uint64_t n_not_cached;      /* Insertions refused, for whatever reason. */
+    uint64_t n_replaced;        /* Megaflows that had to go for a new one. */
+    uint32_t n_flows;
+    uint32_t n_masks;
+    uint64_t n_signatures;      /* Size of the signature cache in entries; 0 while not in use. */
+    uint64_t n_bytes;           /* Memory, about. */
+};
+
+/* Adds this cache's figures to '*stats'. */
+void flow_cache_add_stats(struct flow_cache *cache, struct flow_cache_stats *stats);
+
+#endif
