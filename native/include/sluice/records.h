@@ -1366,7 +1366,32 @@ enum sluice_action {
     SLUICE_ACTION_SET_QUEUE = 31, /* Sets the output queue. */
     SLUICE_ACTION_POP_QUEUE = 32, /* Restores the output queue. */
     SLUICE_ACTION_ENQUEUE = 33, /* Outputs to a port's queue. */
-    SLUICE_ACTION_MAX = 33,
+    SLUICE_ACTION_GROUP = 34, /* Runs a group. */
+    SLUICE_ACTION_METER = 35, /* Counts against a meter, which may drop the packet. */
+    SLUICE_ACTION_OUTPUT_TRUNC = 36, /* Outputs at most `max_len` bytes to a port. */
+    SLUICE_ACTION_FIN_TIMEOUT = 37, /* Shortens the rule's timeouts when a TCP connection ends. */
+    SLUICE_ACTION_PUSH_MPLS = 38, /* Pushes an MPLS header. */
+    SLUICE_ACTION_POP_MPLS = 39, /* Pops the outermost MPLS header. */
+    SLUICE_ACTION_SET_MPLS_LABEL = 40, /* Sets the outermost MPLS label. */
+    SLUICE_ACTION_SET_MPLS_TC = 41, /* Sets the outermost MPLS traffic class. */
+    SLUICE_ACTION_SET_MPLS_TTL = 42, /* Sets the outermost MPLS TTL. */
+    SLUICE_ACTION_DEC_MPLS_TTL = 43, /* Decrements the outermost MPLS TTL. */
+    SLUICE_ACTION_CONJUNCTION = 44, /* Makes the rule a clause of a conjunctive match. */
+    SLUICE_ACTION_MULTIPATH = 45, /* Hashes the packet to one of several links. */
+    SLUICE_ACTION_BUNDLE = 46, /* Outputs to a live member of a list, chosen by a hash; n_bits 0: no load. */
+    SLUICE_ACTION_LEARN = 47, /* Makes a flow from the packet. */
+    SLUICE_ACTION_CT = 48, /* Sends the packet through connection tracking. */
+    SLUICE_ACTION_NAT = 49, /* Translates addresses, inside ct. */
+    SLUICE_ACTION_CT_CLEAR = 50, /* Forgets the connection-tracking state. */
+    SLUICE_ACTION_SAMPLE = 51, /* Samples packets for IPFIX. */
+    SLUICE_ACTION_CHECK_PKT_LARGER = 52, /* Sets a bit if the packet is larger than a size. */
+    SLUICE_ACTION_DELETE_FIELD = 53, /* Removes a Geneve option. */
+    SLUICE_ACTION_ENCAP = 54, /* Pushes a header. */
+    SLUICE_ACTION_DECAP = 55, /* Pops the outermost header. */
+    SLUICE_ACTION_DEC_NSH_TTL = 56, /* Decrements the NSH TTL. */
+    SLUICE_ACTION_DEBUG_RECIRC = 57, /* Recirculates, for tests. */
+    SLUICE_ACTION_DEBUG_SLOW = 58, /* Forces the slow path, for tests. */
+    SLUICE_ACTION_MAX = 58,
 };
 
 /* Whether the pipeline executes an opcode; it refuses the others. */
@@ -1405,6 +1430,31 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     1, /* 31 set_queue */
     1, /* 32 pop_queue */
     1, /* 33 enqueue */
+    0, /* 34 group */
+    0, /* 35 meter */
+    0, /* 36 output_trunc */
+    0, /* 37 fin_timeout */
+    0, /* 38 push_mpls */
+    0, /* 39 pop_mpls */
+    0, /* 40 set_mpls_label */
+    0, /* 41 set_mpls_tc */
+    0, /* 42 set_mpls_ttl */
+    0, /* 43 dec_mpls_ttl */
+    0, /* 44 conjunction */
+    0, /* 45 multipath */
+    0, /* 46 bundle */
+    0, /* 47 learn */
+    0, /* 48 ct */
+    0, /* 49 nat */
+    0, /* 50 ct_clear */
+    0, /* 51 sample */
+    0, /* 52 check_pkt_larger */
+    0, /* 53 delete_field */
+    0, /* 54 encap */
+    0, /* 55 decap */
+    0, /* 56 dec_nsh_ttl */
+    0, /* 57 debug_recirc */
+    0, /* 58 debug_slow */
 };
 
 /* Output to a port; reserved ports are OpenFlow 1.1 numbers. */
@@ -1877,6 +1927,411 @@ _Static_assert(offsetof(struct sluice_action_enqueue, size) == 2, "sluice_action
 _Static_assert(offsetof(struct sluice_action_enqueue, port) == 4, "sluice_action_enqueue.port");
 _Static_assert(offsetof(struct sluice_action_enqueue, queue) == 8, "sluice_action_enqueue.queue");
 _Static_assert(offsetof(struct sluice_action_enqueue, pad) == 12, "sluice_action_enqueue.pad");
+
+/* Runs a group. */
+struct sluice_action_group {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t group;
+};
+_Static_assert(sizeof(struct sluice_action_group) == 8, "size of sluice_action_group");
+_Static_assert(offsetof(struct sluice_action_group, opcode) == 0, "sluice_action_group.opcode");
+_Static_assert(offsetof(struct sluice_action_group, size) == 2, "sluice_action_group.size");
+_Static_assert(offsetof(struct sluice_action_group, group) == 4, "sluice_action_group.group");
+
+/* Counts against a meter, which may drop the packet. */
+struct sluice_action_meter {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t meter;
+};
+_Static_assert(sizeof(struct sluice_action_meter) == 8, "size of sluice_action_meter");
+_Static_assert(offsetof(struct sluice_action_meter, opcode) == 0, "sluice_action_meter.opcode");
+_Static_assert(offsetof(struct sluice_action_meter, size) == 2, "sluice_action_meter.size");
+_Static_assert(offsetof(struct sluice_action_meter, meter) == 4, "sluice_action_meter.meter");
+
+/* Outputs at most `max_len` bytes to a port. */
+struct sluice_action_output_trunc {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t port;
+    uint32_t max_len;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_output_trunc) == 16, "size of sluice_action_output_trunc");
+_Static_assert(offsetof(struct sluice_action_output_trunc, opcode) == 0, "sluice_action_output_trunc.opcode");
+_Static_assert(offsetof(struct sluice_action_output_trunc, size) == 2, "sluice_action_output_trunc.size");
+_Static_assert(offsetof(struct sluice_action_output_trunc, port) == 4, "sluice_action_output_trunc.port");
+_Static_assert(offsetof(struct sluice_action_output_trunc, max_len) == 8, "sluice_action_output_trunc.max_len");
+_Static_assert(offsetof(struct sluice_action_output_trunc, pad) == 12, "sluice_action_output_trunc.pad");
+
+/* Shortens the rule's timeouts when a TCP connection ends. */
+struct sluice_action_fin_timeout {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t idle_timeout;
+    uint16_t hard_timeout;
+};
+_Static_assert(sizeof(struct sluice_action_fin_timeout) == 8, "size of sluice_action_fin_timeout");
+_Static_assert(offsetof(struct sluice_action_fin_timeout, opcode) == 0, "sluice_action_fin_timeout.opcode");
+_Static_assert(offsetof(struct sluice_action_fin_timeout, size) == 2, "sluice_action_fin_timeout.size");
+_Static_assert(offsetof(struct sluice_action_fin_timeout, idle_timeout) == 4, "sluice_action_fin_timeout.idle_timeout");
+_Static_assert(offsetof(struct sluice_action_fin_timeout, hard_timeout) == 6, "sluice_action_fin_timeout.hard_timeout");
+
+/* Pushes an MPLS header. */
+struct sluice_action_push_mpls {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t ethertype;
+    uint16_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_push_mpls) == 8, "size of sluice_action_push_mpls");
+_Static_assert(offsetof(struct sluice_action_push_mpls, opcode) == 0, "sluice_action_push_mpls.opcode");
+_Static_assert(offsetof(struct sluice_action_push_mpls, size) == 2, "sluice_action_push_mpls.size");
+_Static_assert(offsetof(struct sluice_action_push_mpls, ethertype) == 4, "sluice_action_push_mpls.ethertype");
+_Static_assert(offsetof(struct sluice_action_push_mpls, pad) == 6, "sluice_action_push_mpls.pad");
+
+/* Pops the outermost MPLS header. */
+struct sluice_action_pop_mpls {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t ethertype;
+    uint16_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_pop_mpls) == 8, "size of sluice_action_pop_mpls");
+_Static_assert(offsetof(struct sluice_action_pop_mpls, opcode) == 0, "sluice_action_pop_mpls.opcode");
+_Static_assert(offsetof(struct sluice_action_pop_mpls, size) == 2, "sluice_action_pop_mpls.size");
+_Static_assert(offsetof(struct sluice_action_pop_mpls, ethertype) == 4, "sluice_action_pop_mpls.ethertype");
+_Static_assert(offsetof(struct sluice_action_pop_mpls, pad) == 6, "sluice_action_pop_mpls.pad");
+
+/* Sets the outermost MPLS label. */
+struct sluice_action_set_mpls_label {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t label;
+};
+_Static_assert(sizeof(struct sluice_action_set_mpls_label) == 8, "size of sluice_action_set_mpls_label");
+_Static_assert(offsetof(struct sluice_action_set_mpls_label, opcode) == 0, "sluice_action_set_mpls_label.opcode");
+_Static_assert(offsetof(struct sluice_action_set_mpls_label, size) == 2, "sluice_action_set_mpls_label.size");
+_Static_assert(offsetof(struct sluice_action_set_mpls_label, label) == 4, "sluice_action_set_mpls_label.label");
+
+/* Sets the outermost MPLS traffic class. */
+struct sluice_action_set_mpls_tc {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t tc;
+};
+_Static_assert(sizeof(struct sluice_action_set_mpls_tc) == 8, "size of sluice_action_set_mpls_tc");
+_Static_assert(offsetof(struct sluice_action_set_mpls_tc, opcode) == 0, "sluice_action_set_mpls_tc.opcode");
+_Static_assert(offsetof(struct sluice_action_set_mpls_tc, size) == 2, "sluice_action_set_mpls_tc.size");
+_Static_assert(offsetof(struct sluice_action_set_mpls_tc, tc) == 4, "sluice_action_set_mpls_tc.tc");
+
+/* Sets the outermost MPLS TTL. */
+struct sluice_action_set_mpls_ttl {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t ttl;
+};
+_Static_assert(sizeof(struct sluice_action_set_mpls_ttl) == 8, "size of sluice_action_set_mpls_ttl");
+_Static_assert(offsetof(struct sluice_action_set_mpls_ttl, opcode) == 0, "sluice_action_set_mpls_ttl.opcode");
+_Static_assert(offsetof(struct sluice_action_set_mpls_ttl, size) == 2, "sluice_action_set_mpls_ttl.size");
+_Static_assert(offsetof(struct sluice_action_set_mpls_ttl, ttl) == 4, "sluice_action_set_mpls_ttl.ttl");
+
+/* Decrements the outermost MPLS TTL. */
+struct sluice_action_dec_mpls_ttl {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_dec_mpls_ttl) == 8, "size of sluice_action_dec_mpls_ttl");
+_Static_assert(offsetof(struct sluice_action_dec_mpls_ttl, opcode) == 0, "sluice_action_dec_mpls_ttl.opcode");
+_Static_assert(offsetof(struct sluice_action_dec_mpls_ttl, size) == 2, "sluice_action_dec_mpls_ttl.size");
+_Static_assert(offsetof(struct sluice_action_dec_mpls_ttl, pad) == 4, "sluice_action_dec_mpls_ttl.pad");
+
+/* Makes the rule a clause of a conjunctive match. */
+struct sluice_action_conjunction {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t clause;
+    uint16_t n_clauses;
+    uint32_t id;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_conjunction) == 16, "size of sluice_action_conjunction");
+_Static_assert(offsetof(struct sluice_action_conjunction, opcode) == 0, "sluice_action_conjunction.opcode");
+_Static_assert(offsetof(struct sluice_action_conjunction, size) == 2, "sluice_action_conjunction.size");
+_Static_assert(offsetof(struct sluice_action_conjunction, clause) == 4, "sluice_action_conjunction.clause");
+_Static_assert(offsetof(struct sluice_action_conjunction, n_clauses) == 6, "sluice_action_conjunction.n_clauses");
+_Static_assert(offsetof(struct sluice_action_conjunction, id) == 8, "sluice_action_conjunction.id");
+_Static_assert(offsetof(struct sluice_action_conjunction, pad) == 12, "sluice_action_conjunction.pad");
+
+/* Hashes the packet to one of several links. */
+struct sluice_action_multipath {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t fields;
+    uint16_t basis;
+    uint16_t algorithm;
+    uint16_t max_link;
+    uint32_t arg;
+    uint16_t field;
+    uint16_t ofs;
+    uint16_t n_bits;
+    uint16_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_multipath) == 24, "size of sluice_action_multipath");
+_Static_assert(offsetof(struct sluice_action_multipath, opcode) == 0, "sluice_action_multipath.opcode");
+_Static_assert(offsetof(struct sluice_action_multipath, size) == 2, "sluice_action_multipath.size");
+_Static_assert(offsetof(struct sluice_action_multipath, fields) == 4, "sluice_action_multipath.fields");
+_Static_assert(offsetof(struct sluice_action_multipath, basis) == 6, "sluice_action_multipath.basis");
+_Static_assert(offsetof(struct sluice_action_multipath, algorithm) == 8, "sluice_action_multipath.algorithm");
+_Static_assert(offsetof(struct sluice_action_multipath, max_link) == 10, "sluice_action_multipath.max_link");
+_Static_assert(offsetof(struct sluice_action_multipath, arg) == 12, "sluice_action_multipath.arg");
+_Static_assert(offsetof(struct sluice_action_multipath, field) == 16, "sluice_action_multipath.field");
+_Static_assert(offsetof(struct sluice_action_multipath, ofs) == 18, "sluice_action_multipath.ofs");
+_Static_assert(offsetof(struct sluice_action_multipath, n_bits) == 20, "sluice_action_multipath.n_bits");
+_Static_assert(offsetof(struct sluice_action_multipath, pad) == 22, "sluice_action_multipath.pad");
+
+/* Outputs to a live member of a list, chosen by a hash; n_bits 0: no load. Followed by: ports: u32 each. */
+struct sluice_action_bundle {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t algorithm;
+    uint16_t fields;
+    uint16_t basis;
+    uint16_t field;
+    uint16_t ofs;
+    uint16_t n_bits;
+    uint32_t n_members;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_bundle) == 24, "size of sluice_action_bundle");
+_Static_assert(offsetof(struct sluice_action_bundle, opcode) == 0, "sluice_action_bundle.opcode");
+_Static_assert(offsetof(struct sluice_action_bundle, size) == 2, "sluice_action_bundle.size");
+_Static_assert(offsetof(struct sluice_action_bundle, algorithm) == 4, "sluice_action_bundle.algorithm");
+_Static_assert(offsetof(struct sluice_action_bundle, fields) == 6, "sluice_action_bundle.fields");
+_Static_assert(offsetof(struct sluice_action_bundle, basis) == 8, "sluice_action_bundle.basis");
+_Static_assert(offsetof(struct sluice_action_bundle, field) == 10, "sluice_action_bundle.field");
+_Static_assert(offsetof(struct sluice_action_bundle, ofs) == 12, "sluice_action_bundle.ofs");
+_Static_assert(offsetof(struct sluice_action_bundle, n_bits) == 14, "sluice_action_bundle.n_bits");
+_Static_assert(offsetof(struct sluice_action_bundle, n_members) == 16, "sluice_action_bundle.n_members");
+_Static_assert(offsetof(struct sluice_action_bundle, pad) == 20, "sluice_action_bundle.pad");
+
+/* Makes a flow from the packet. Followed by: specs, as NXAST_LEARN has them. */
+struct sluice_action_learn {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t idle_timeout;
+    uint16_t hard_timeout;
+    uint16_t priority;
+    uint16_t learn_flags;
+    uint8_t table;
+    uint8_t form;
+    uint16_t fin_idle_timeout;
+    uint16_t fin_hard_timeout;
+    uint16_t pad;
+    uint32_t pad1;
+    uint64_t cookie;
+    uint32_t limit;
+    uint16_t result_field;
+    uint16_t result_ofs;
+    uint32_t specs_size;
+    uint32_t pad2;
+};
+_Static_assert(sizeof(struct sluice_action_learn) == 48, "size of sluice_action_learn");
+_Static_assert(offsetof(struct sluice_action_learn, opcode) == 0, "sluice_action_learn.opcode");
+_Static_assert(offsetof(struct sluice_action_learn, size) == 2, "sluice_action_learn.size");
+_Static_assert(offsetof(struct sluice_action_learn, idle_timeout) == 4, "sluice_action_learn.idle_timeout");
+_Static_assert(offsetof(struct sluice_action_learn, hard_timeout) == 6, "sluice_action_learn.hard_timeout");
+_Static_assert(offsetof(struct sluice_action_learn, priority) == 8, "sluice_action_learn.priority");
+_Static_assert(offsetof(struct sluice_action_learn, learn_flags) == 10, "sluice_action_learn.learn_flags");
+_Static_assert(offsetof(struct sluice_action_learn, table) == 12, "sluice_action_learn.table");
+_Static_assert(offsetof(struct sluice_action_learn, form) == 13, "sluice_action_learn.form");
+_Static_assert(offsetof(struct sluice_action_learn, fin_idle_timeout) == 14, "sluice_action_learn.fin_idle_timeout");
+_Static_assert(offsetof(struct sluice_action_learn, fin_hard_timeout) == 16, "sluice_action_learn.fin_hard_timeout");
+_Static_assert(offsetof(struct sluice_action_learn, pad) == 18, "sluice_action_learn.pad");
+_Static_assert(offsetof(struct sluice_action_learn, pad1) == 20, "sluice_action_learn.pad1");
+_Static_assert(offsetof(struct sluice_action_learn, cookie) == 24, "sluice_action_learn.cookie");
+_Static_assert(offsetof(struct sluice_action_learn, limit) == 32, "sluice_action_learn.limit");
+_Static_assert(offsetof(struct sluice_action_learn, result_field) == 36, "sluice_action_learn.result_field");
+_Static_assert(offsetof(struct sluice_action_learn, result_ofs) == 38, "sluice_action_learn.result_ofs");
+_Static_assert(offsetof(struct sluice_action_learn, specs_size) == 40, "sluice_action_learn.specs_size");
+_Static_assert(offsetof(struct sluice_action_learn, pad2) == 44, "sluice_action_learn.pad2");
+
+/* Sends the packet through connection tracking. Followed by: actions. */
+struct sluice_action_ct {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t ct_flags;
+    uint16_t zone_imm;
+    uint16_t zone_field;
+    uint16_t zone_ofs;
+    uint16_t zone_n_bits;
+    uint16_t alg;
+    uint8_t recirc_table;
+    uint8_t pad;
+    uint16_t pad2;
+    uint32_t actions_size;
+};
+_Static_assert(sizeof(struct sluice_action_ct) == 24, "size of sluice_action_ct");
+_Static_assert(offsetof(struct sluice_action_ct, opcode) == 0, "sluice_action_ct.opcode");
+_Static_assert(offsetof(struct sluice_action_ct, size) == 2, "sluice_action_ct.size");
+_Static_assert(offsetof(struct sluice_action_ct, ct_flags) == 4, "sluice_action_ct.ct_flags");
+_Static_assert(offsetof(struct sluice_action_ct, zone_imm) == 6, "sluice_action_ct.zone_imm");
+_Static_assert(offsetof(struct sluice_action_ct, zone_field) == 8, "sluice_action_ct.zone_field");
+_Static_assert(offsetof(struct sluice_action_ct, zone_ofs) == 10, "sluice_action_ct.zone_ofs");
+_Static_assert(offsetof(struct sluice_action_ct, zone_n_bits) == 12, "sluice_action_ct.zone_n_bits");
+_Static_assert(offsetof(struct sluice_action_ct, alg) == 14, "sluice_action_ct.alg");
+_Static_assert(offsetof(struct sluice_action_ct, recirc_table) == 16, "sluice_action_ct.recirc_table");
+_Static_assert(offsetof(struct sluice_action_ct, pad) == 17, "sluice_action_ct.pad");
+_Static_assert(offsetof(struct sluice_action_ct, pad2) == 18, "sluice_action_ct.pad2");
+_Static_assert(offsetof(struct sluice_action_ct, actions_size) == 20, "sluice_action_ct.actions_size");
+
+/* Translates addresses, inside ct. Followed by: range, as NXAST_NAT has it. */
+struct sluice_action_nat {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t nat_flags;
+    uint16_t range_present;
+    uint32_t range_size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_nat) == 16, "size of sluice_action_nat");
+_Static_assert(offsetof(struct sluice_action_nat, opcode) == 0, "sluice_action_nat.opcode");
+_Static_assert(offsetof(struct sluice_action_nat, size) == 2, "sluice_action_nat.size");
+_Static_assert(offsetof(struct sluice_action_nat, nat_flags) == 4, "sluice_action_nat.nat_flags");
+_Static_assert(offsetof(struct sluice_action_nat, range_present) == 6, "sluice_action_nat.range_present");
+_Static_assert(offsetof(struct sluice_action_nat, range_size) == 8, "sluice_action_nat.range_size");
+_Static_assert(offsetof(struct sluice_action_nat, pad) == 12, "sluice_action_nat.pad");
+
+/* Forgets the connection-tracking state. */
+struct sluice_action_ct_clear {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_ct_clear) == 8, "size of sluice_action_ct_clear");
+_Static_assert(offsetof(struct sluice_action_ct_clear, opcode) == 0, "sluice_action_ct_clear.opcode");
+_Static_assert(offsetof(struct sluice_action_ct_clear, size) == 2, "sluice_action_ct_clear.size");
+_Static_assert(offsetof(struct sluice_action_ct_clear, pad) == 4, "sluice_action_ct_clear.pad");
+
+/* Samples packets for IPFIX. */
+struct sluice_action_sample {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t probability;
+    uint16_t direction;
+    uint32_t collector_set_id;
+    uint32_t obs_domain_id;
+    uint32_t obs_point_id;
+    uint32_t sampling_port;
+};
+_Static_assert(sizeof(struct sluice_action_sample) == 24, "size of sluice_action_sample");
+_Static_assert(offsetof(struct sluice_action_sample, opcode) == 0, "sluice_action_sample.opcode");
+_Static_assert(offsetof(struct sluice_action_sample, size) == 2, "sluice_action_sample.size");
+_Static_assert(offsetof(struct sluice_action_sample, probability) == 4, "sluice_action_sample.probability");
+_Static_assert(offsetof(struct sluice_action_sample, direction) == 6, "sluice_action_sample.direction");
+_Static_assert(offsetof(struct sluice_action_sample, collector_set_id) == 8, "sluice_action_sample.collector_set_id");
+_Static_assert(offsetof(struct sluice_action_sample, obs_domain_id) == 12, "sluice_action_sample.obs_domain_id");
+_Static_assert(offsetof(struct sluice_action_sample, obs_point_id) == 16, "sluice_action_sample.obs_point_id");
+_Static_assert(offsetof(struct sluice_action_sample, sampling_port) == 20, "sluice_action_sample.sampling_port");
+
+/* Sets a bit if the packet is larger than a size. */
+struct sluice_action_check_pkt_larger {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t pkt_len;
+    uint16_t field;
+    uint16_t ofs;
+    uint16_t n_bits;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_check_pkt_larger) == 16, "size of sluice_action_check_pkt_larger");
+_Static_assert(offsetof(struct sluice_action_check_pkt_larger, opcode) == 0, "sluice_action_check_pkt_larger.opcode");
+_Static_assert(offsetof(struct sluice_action_check_pkt_larger, size) == 2, "sluice_action_check_pkt_larger.size");
+_Static_assert(offsetof(struct sluice_action_check_pkt_larger, pkt_len) == 4, "sluice_action_check_pkt_larger.pkt_len");
+_Static_assert(offsetof(struct sluice_action_check_pkt_larger, field) == 6, "sluice_action_check_pkt_larger.field");
+_Static_assert(offsetof(struct sluice_action_check_pkt_larger, ofs) == 8, "sluice_action_check_pkt_larger.ofs");
+_Static_assert(offsetof(struct sluice_action_check_pkt_larger, n_bits) == 10, "sluice_action_check_pkt_larger.n_bits");
+_Static_assert(offsetof(struct sluice_action_check_pkt_larger, pad) == 12, "sluice_action_check_pkt_larger.pad");
+
+/* Removes a Geneve option. */
+struct sluice_action_delete_field {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t field;
+    uint16_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_delete_field) == 8, "size of sluice_action_delete_field");
+_Static_assert(offsetof(struct sluice_action_delete_field, opcode) == 0, "sluice_action_delete_field.opcode");
+_Static_assert(offsetof(struct sluice_action_delete_field, size) == 2, "sluice_action_delete_field.size");
+_Static_assert(offsetof(struct sluice_action_delete_field, field) == 4, "sluice_action_delete_field.field");
+_Static_assert(offsetof(struct sluice_action_delete_field, pad) == 6, "sluice_action_delete_field.pad");
+
+/* Pushes a header. Followed by: properties, as NXAST_ENCAP has them. */
+struct sluice_action_encap {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t hdr_size;
+    uint16_t pad;
+    uint32_t new_pkt_type;
+    uint32_t props_size;
+};
+_Static_assert(sizeof(struct sluice_action_encap) == 16, "size of sluice_action_encap");
+_Static_assert(offsetof(struct sluice_action_encap, opcode) == 0, "sluice_action_encap.opcode");
+_Static_assert(offsetof(struct sluice_action_encap, size) == 2, "sluice_action_encap.size");
+_Static_assert(offsetof(struct sluice_action_encap, hdr_size) == 4, "sluice_action_encap.hdr_size");
+_Static_assert(offsetof(struct sluice_action_encap, pad) == 6, "sluice_action_encap.pad");
+_Static_assert(offsetof(struct sluice_action_encap, new_pkt_type) == 8, "sluice_action_encap.new_pkt_type");
+_Static_assert(offsetof(struct sluice_action_encap, props_size) == 12, "sluice_action_encap.props_size");
+
+/* Pops the outermost header. */
+struct sluice_action_decap {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+    uint32_t new_pkt_type;
+    uint32_t pad2;
+};
+_Static_assert(sizeof(struct sluice_action_decap) == 16, "size of sluice_action_decap");
+_Static_assert(offsetof(struct sluice_action_decap, opcode) == 0, "sluice_action_decap.opcode");
+_Static_assert(offsetof(struct sluice_action_decap, size) == 2, "sluice_action_decap.size");
+_Static_assert(offsetof(struct sluice_action_decap, pad) == 4, "sluice_action_decap.pad");
+_Static_assert(offsetof(struct sluice_action_decap, new_pkt_type) == 8, "sluice_action_decap.new_pkt_type");
+_Static_assert(offsetof(struct sluice_action_decap, pad2) == 12, "sluice_action_decap.pad2");
+
+/* Decrements the NSH TTL. */
+struct sluice_action_dec_nsh_ttl {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_dec_nsh_ttl) == 8, "size of sluice_action_dec_nsh_ttl");
+_Static_assert(offsetof(struct sluice_action_dec_nsh_ttl, opcode) == 0, "sluice_action_dec_nsh_ttl.opcode");
+_Static_assert(offsetof(struct sluice_action_dec_nsh_ttl, size) == 2, "sluice_action_dec_nsh_ttl.size");
+_Static_assert(offsetof(struct sluice_action_dec_nsh_ttl, pad) == 4, "sluice_action_dec_nsh_ttl.pad");
+
+/* Recirculates, for tests. */
+struct sluice_action_debug_recirc {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_debug_recirc) == 8, "size of sluice_action_debug_recirc");
+_Static_assert(offsetof(struct sluice_action_debug_recirc, opcode) == 0, "sluice_action_debug_recirc.opcode");
+_Static_assert(offsetof(struct sluice_action_debug_recirc, size) == 2, "sluice_action_debug_recirc.size");
+_Static_assert(offsetof(struct sluice_action_debug_recirc, pad) == 4, "sluice_action_debug_recirc.pad");
+
+/* Forces the slow path, for tests. */
+struct sluice_action_debug_slow {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_action_debug_slow) == 8, "size of sluice_action_debug_slow");
+_Static_assert(offsetof(struct sluice_action_debug_slow, opcode) == 0, "sluice_action_debug_slow.opcode");
+_Static_assert(offsetof(struct sluice_action_debug_slow, size) == 2, "sluice_action_debug_slow.size");
+_Static_assert(offsetof(struct sluice_action_debug_slow, pad) == 4, "sluice_action_debug_slow.pad");
 
 enum sluice_dp_action {
     SLUICE_DP_ACTION_OUTPUT = 1, /* Transmits on a datapath port. */

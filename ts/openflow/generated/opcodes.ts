@@ -67,6 +67,56 @@ export const opcode = {
   popQueue: 32,
   /** Outputs to a port's queue. */
   enqueue: 33,
+  /** Runs a group. */
+  group: 34,
+  /** Counts against a meter, which may drop the packet. */
+  meter: 35,
+  /** Outputs at most `max_len` bytes to a port. */
+  outputTrunc: 36,
+  /** Shortens the rule's timeouts when a TCP connection ends. */
+  finTimeout: 37,
+  /** Pushes an MPLS header. */
+  pushMpls: 38,
+  /** Pops the outermost MPLS header. */
+  popMpls: 39,
+  /** Sets the outermost MPLS label. */
+  setMplsLabel: 40,
+  /** Sets the outermost MPLS traffic class. */
+  setMplsTc: 41,
+  /** Sets the outermost MPLS TTL. */
+  setMplsTtl: 42,
+  /** Decrements the outermost MPLS TTL. */
+  decMplsTtl: 43,
+  /** Makes the rule a clause of a conjunctive match. */
+  conjunction: 44,
+  /** Hashes the packet to one of several links. */
+  multipath: 45,
+  /** Outputs to a live member of a list, chosen by a hash; n_bits 0: no load. */
+  bundle: 46,
+  /** Makes a flow from the packet. */
+  learn: 47,
+  /** Sends the packet through connection tracking. */
+  ct: 48,
+  /** Translates addresses, inside ct. */
+  nat: 49,
+  /** Forgets the connection-tracking state. */
+  ctClear: 50,
+  /** Samples packets for IPFIX. */
+  sample: 51,
+  /** Sets a bit if the packet is larger than a size. */
+  checkPktLarger: 52,
+  /** Removes a Geneve option. */
+  deleteField: 53,
+  /** Pushes a header. */
+  encap: 54,
+  /** Pops the outermost header. */
+  decap: 55,
+  /** Decrements the NSH TTL. */
+  decNshTtl: 56,
+  /** Recirculates, for tests. */
+  debugRecirc: 57,
+  /** Forces the slow path, for tests. */
+  debugSlow: 58,
 } as const;
 
 export const datapathOpcode = {
@@ -186,6 +236,81 @@ export const actionPopQueue = { size: 8 } as const;
 
 /** Fixed size and offsets. Outputs to a port's queue. */
 export const actionEnqueue = { size: 16, port: 4, queue: 8 } as const;
+
+/** Fixed size and offsets. Runs a group. */
+export const actionGroup = { size: 8, group: 4 } as const;
+
+/** Fixed size and offsets. Counts against a meter, which may drop the packet. */
+export const actionMeter = { size: 8, meter: 4 } as const;
+
+/** Fixed size and offsets. Outputs at most `max_len` bytes to a port. */
+export const actionOutputTrunc = { size: 16, port: 4, maxLen: 8 } as const;
+
+/** Fixed size and offsets. Shortens the rule's timeouts when a TCP connection ends. */
+export const actionFinTimeout = { size: 8, idleTimeout: 4, hardTimeout: 6 } as const;
+
+/** Fixed size and offsets. Pushes an MPLS header. */
+export const actionPushMpls = { size: 8, ethertype: 4 } as const;
+
+/** Fixed size and offsets. Pops the outermost MPLS header. */
+export const actionPopMpls = { size: 8, ethertype: 4 } as const;
+
+/** Fixed size and offsets. Sets the outermost MPLS label. */
+export const actionSetMplsLabel = { size: 8, label: 4 } as const;
+
+/** Fixed size and offsets. Sets the outermost MPLS traffic class. */
+export const actionSetMplsTc = { size: 8, tc: 4 } as const;
+
+/** Fixed size and offsets. Sets the outermost MPLS TTL. */
+export const actionSetMplsTtl = { size: 8, ttl: 4 } as const;
+
+/** Fixed size and offsets. Decrements the outermost MPLS TTL. */
+export const actionDecMplsTtl = { size: 8 } as const;
+
+/** Fixed size and offsets. Makes the rule a clause of a conjunctive match. */
+export const actionConjunction = { size: 16, clause: 4, nClauses: 6, id: 8 } as const;
+
+/** Fixed size and offsets. Hashes the packet to one of several links. */
+export const actionMultipath = { size: 24, fields: 4, basis: 6, algorithm: 8, maxLink: 10, arg: 12, field: 16, ofs: 18, nBits: 20 } as const;
+
+/** Fixed size and offsets. Outputs to a live member of a list, chosen by a hash; n_bits 0: no load. Followed by: ports: u32 each. */
+export const actionBundle = { size: 24, algorithm: 4, fields: 6, basis: 8, field: 10, ofs: 12, nBits: 14, nMembers: 16 } as const;
+
+/** Fixed size and offsets. Makes a flow from the packet. Followed by: specs, as NXAST_LEARN has them. */
+export const actionLearn = { size: 48, idleTimeout: 4, hardTimeout: 6, priority: 8, learnFlags: 10, table: 12, form: 13, finIdleTimeout: 14, finHardTimeout: 16, cookie: 24, limit: 32, resultField: 36, resultOfs: 38, specsSize: 40 } as const;
+
+/** Fixed size and offsets. Sends the packet through connection tracking. Followed by: actions. */
+export const actionCt = { size: 24, ctFlags: 4, zoneImm: 6, zoneField: 8, zoneOfs: 10, zoneNBits: 12, alg: 14, recircTable: 16, actionsSize: 20 } as const;
+
+/** Fixed size and offsets. Translates addresses, inside ct. Followed by: range, as NXAST_NAT has it. */
+export const actionNat = { size: 16, natFlags: 4, rangePresent: 6, rangeSize: 8 } as const;
+
+/** Fixed size and offsets. Forgets the connection-tracking state. */
+export const actionCtClear = { size: 8 } as const;
+
+/** Fixed size and offsets. Samples packets for IPFIX. */
+export const actionSample = { size: 24, probability: 4, direction: 6, collectorSetId: 8, obsDomainId: 12, obsPointId: 16, samplingPort: 20 } as const;
+
+/** Fixed size and offsets. Sets a bit if the packet is larger than a size. */
+export const actionCheckPktLarger = { size: 16, pktLen: 4, field: 6, ofs: 8, nBits: 10 } as const;
+
+/** Fixed size and offsets. Removes a Geneve option. */
+export const actionDeleteField = { size: 8, field: 4 } as const;
+
+/** Fixed size and offsets. Pushes a header. Followed by: properties, as NXAST_ENCAP has them. */
+export const actionEncap = { size: 16, hdrSize: 4, newPktType: 8, propsSize: 12 } as const;
+
+/** Fixed size and offsets. Pops the outermost header. */
+export const actionDecap = { size: 16, newPktType: 8 } as const;
+
+/** Fixed size and offsets. Decrements the NSH TTL. */
+export const actionDecNshTtl = { size: 8 } as const;
+
+/** Fixed size and offsets. Recirculates, for tests. */
+export const actionDebugRecirc = { size: 8 } as const;
+
+/** Fixed size and offsets. Forces the slow path, for tests. */
+export const actionDebugSlow = { size: 8 } as const;
 
 /** Fixed size and offsets. Transmits on a datapath port. */
 export const datapathActionOutput = { size: 16, dpPort: 4, maxLen: 8 } as const;

@@ -381,3 +381,32 @@ export function fieldId(row: FieldRow): number {
   if (id === undefined) throw new Error(`${row.name} is not a row of the field table`);
   return id;
 }
+
+/** Names of headers that are not their class followed by the field's name. */
+const headerNames: Readonly<Record<string, Partial<Record<OxmClass, string>>>> = {
+  tun_id: { OXM_OF: "OXM_OF_TUNNEL_ID" },
+  tun_src: { NXM_NX: "NXM_NX_TUN_IPV4_SRC" }, tun_dst: { NXM_NX: "NXM_NX_TUN_IPV4_DST" },
+  ip_src: { OXM_OF: "OXM_OF_IPV4_SRC" }, ip_dst: { OXM_OF: "OXM_OF_IPV4_DST" },
+  ipv6_label: { OXM_OF: "OXM_OF_IPV6_FLABEL" },
+  nw_proto: { OXM_OF: "OXM_OF_IP_PROTO", NXM_OF: "NXM_OF_IP_PROTO" },
+  nw_ttl: { NXM_NX: "NXM_NX_IP_TTL" }, nw_tos: { NXM_OF: "NXM_OF_IP_TOS" },
+  nw_ecn: { OXM_OF: "OXM_OF_IP_ECN", NXM_NX: "NXM_NX_IP_ECN" },
+  icmp_type: { OXM_OF: "OXM_OF_ICMPV4_TYPE" }, icmp_code: { OXM_OF: "OXM_OF_ICMPV4_CODE" },
+  nd_target: { OXM_OF: "OXM_OF_IPV6_ND_TARGET" }, nd_sll: { OXM_OF: "OXM_OF_IPV6_ND_SLL" },
+  nd_tll: { OXM_OF: "OXM_OF_IPV6_ND_TLL" },
+  nd_reserved: { ERICOXM_OF: "ERICOXM_OF_ICMPV6_ND_RESERVED" },
+  nd_options_type: { ERICOXM_OF: "ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE" },
+  in_port_oxm: { OXM_OF: "OXM_OF_IN_PORT" },
+};
+
+/** Name of a header as ovs-fields(7) has it, such as NXM_OF_ETH_SRC. */
+export function headerName(row: FieldRow, header: OxmHeader): string {
+  const [oxmClass, number] = header;
+  const special = headerNames[row.name]?.[oxmClass];
+  if (special !== undefined) return special;
+  const upper = row.name.toUpperCase();
+  if (oxmClass === "OXM_OF_PKT_REG") return `OXM_OF_PKT_REG${number}`;
+  if (oxmClass === "NXOXM_NSH") return `NXOXM_${upper}`;
+  if (oxmClass === "NXOXM_ET") return `NXOXM_ET_${upper.replace(/^TUN_/, "")}`;
+  return `${oxmClass}_${upper}`;
+}
