@@ -98,16 +98,17 @@ struct packet {
     uint16_t pad;
     uint32_t hash;
 
-    /* The rest of the cache line: where the buffer is. */
-    uint8_t *base;
-    struct packet_owner *owner; /* Null for packet_wrap(). */
-
-    uint32_t capacity;
+    uint32_t l4_size;      /* Bytes from 'l4_ofs' to the end of the IP payload, padding excluded.  Set by parsing. */
     uint32_t skb_priority; /* Host order; chooses the output queue. */
     uint32_t pkt_mark;     /* Host order. */
-    uint32_t l4_size;      /* Bytes from 'l4_ofs' to the end of the IP payload (padding excluded).  Set by parsing. */
-    struct packet *next;   /* For the owner's lists; others leave it alone. */
+    uint32_t capacity;
+    struct packet_owner *owner; /* Null for packet_wrap(). */
+
+    /* Another cache line. */
+    uint8_t *base;
+    struct packet *next; /* For the owner's lists; others leave it alone. */
 };
+_Static_assert(offsetof(struct packet, base) == 64, "what forwarding touches is in one cache line");
 
 struct packet_batch {
     uint32_t n;
