@@ -26,7 +26,7 @@ function addBridge(under: Switch): void {
   under.ok("ovs-vsctl", "-t", "20", ...args);
 }
 
-/** Frames of a classic pcap file, in hexadecimal. */
+/** Frames of a classic pcap file, in hexadecimal.  Compared without their order: both switches poll their ports in turns. */
 function frames(path: string): string[] {
   if (!existsSync(path)) return [];
   const bytes = readFileSync(path);
@@ -70,7 +70,7 @@ interface Outcome {
   readonly fdb: readonly string[];
 }
 
-async function play(under: Switch, flows: readonly string[], stimuli: readonly Stimulus[]): Promise<Outcome> {
+async function play(under: Switch, flows: readonly string[], stimuli: readonly Stimulus[], normal: boolean): Promise<Outcome> {
   const before = ports.map((port) => frames(capture(under, port)).length);
   under.ok("ovs-ofctl", "-O", "OpenFlow13", "del-flows", "br0");
   under.ok("ovs-appctl", "fdb/flush", "br0");
@@ -81,6 +81,8 @@ async function play(under: Switch, flows: readonly string[], stimuli: readonly S
   for (const { port, frame } of stimuli) {
     const reply = await control.call("netdev-dummy/receive", `p${port}`, frame);
     if (reply !== "") throw new Error(`${under.kind}: netdev-dummy/receive p${port} ${frame}: ${reply}`);
+    // A learned address changes what NORMAL does; Open vSwitch's cached flows follow when its revalidators come round.
+    if (normal) await control.call("revalidator/purge");
   }
   await until(`${under.kind} has sent everything`, 10, settled(under));
   await control.call("revalidator/wait");
@@ -101,13 +103,14 @@ maybe("random flow tables and packets do the same in both switches", async () =>
     for (let round = 0; round < rounds; round++) {
       const seed = firstSeed + round;
       const random = seeded(seed);
-      const flows = randomFlows(random, flowsPerRound);
-      const stimuli = Array.from({ length: packetsPerRound }, () => randomStimulus(random));
-      const [theirs, ours] = [await play(switches[0], flows, stimuli), await play(switches[1], flows, stimuli)];
+      const normal = seed % 2 === 0;
+      const flows = randomFlows(random, flowsPerRound, normal);
+      const stimuli = Array.from({ length: packetsPerRound }, () => randomStimulus(random, normal));
+      const [theirs, ours] = [await play(switches[0], flows, stimuli, normal), await play(switches[1], flows, stimuli, normal)];
       try {
         assert.is(ours.added.stderr.replaceAll(switches[1].directory, ""), theirs.added.stderr.replaceAll(switches[0].directory, ""), "what add-flows said");
         assert.equal(ours.flows, theirs.flows, "dump-flows");
-        ports.forEach((port, index) => { assert.equal(ours.frames[index], theirs.frames[index], `frames from port ${port}`); });
+        ports.forEach((port, index) => { assert.equal(ours.frames[index]?.toSorted(), theirs.frames[index]?.toSorted(), `frames from port ${port}`); });
         assert.equal(ours.counts, theirs.counts, "counters");
         assert.equal(ours.fdb, theirs.fdb, "learned addresses");
       } catch (error) {
