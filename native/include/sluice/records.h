@@ -241,6 +241,21 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_GOTO_BACKWARDS = 29, /* goto_table to a lower table, ignored */
 };
 
+/* Why a port dropped a packet. Each has a counter per port; at most 15. */
+enum sluice_port_drop {
+    SLUICE_PORT_DROP_RX_NO_BUFFER = 1, /* Received, but no packet buffer was free. */
+    SLUICE_PORT_DROP_RX_QUEUE_FULL = 2, /* Injected, but the receive queue was full. */
+    SLUICE_PORT_DROP_RX_DOWN = 3, /* Received while the port was down. */
+    SLUICE_PORT_DROP_RX_INVALID = 4, /* Received with a length or an offload that cannot be. */
+    SLUICE_PORT_DROP_RX_DEVICE = 5, /* The device or the kernel dropped it before we could receive it. */
+    SLUICE_PORT_DROP_TX_DOWN = 6, /* To be sent while the port or its device was down. */
+    SLUICE_PORT_DROP_TX_TOO_LONG = 7, /* To be sent, but longer than the MTU allows. */
+    SLUICE_PORT_DROP_TX_QUEUE_FULL = 8, /* To be sent, but the device's queue was full. */
+    SLUICE_PORT_DROP_TX_ERROR = 9, /* The device refused it. */
+    SLUICE_PORT_DROP_TX_NO_BUFFER = 10, /* To be cut into segments, but no packet buffer was free. */
+    SLUICE_PORT_DROP_TX_UNSUPPORTED = 11, /* To be sent with an offload that cannot be completed. */
+};
+
 /* Why a packet was dropped. Each has a counter. */
 enum sluice_drop_reason {
     SLUICE_DROP_REASON_NO_OUTPUT = 1, /* Translation ended without an output. */
@@ -1203,8 +1218,8 @@ struct sluice_counter_info {
     uint16_t type;
     uint16_t flags;
     uint32_t size; /* Size of the whole record in bytes. */
-    uint32_t id; /* drop_reason, or 0x10000 plus coverage. */
-    uint32_t dp_port; /* For drop reasons kept per port, else 0. */
+    uint32_t id; /* drop_reason, or 0x10000 plus coverage, or 0x20000 plus port_drop. */
+    uint32_t dp_port; /* For port_drop, else 0. */
     uint64_t value;
 };
 _Static_assert(sizeof(struct sluice_counter_info) == 24, "size of sluice_counter_info");

@@ -199,6 +199,18 @@ export const constantSets: readonly ConstantSet[] = [
     ]),
   },
   {
+    prefix: "port_drop", doc: "Why a port dropped a packet. Each has a counter per port; at most 15.",
+    rows: enumerate(1, [
+      ["rx_no_buffer", "Received, but no packet buffer was free."], ["rx_queue_full", "Injected, but the receive queue was full."],
+      ["rx_down", "Received while the port was down."], ["rx_invalid", "Received with a length or an offload that cannot be."],
+      ["rx_device", "The device or the kernel dropped it before we could receive it."],
+      ["tx_down", "To be sent while the port or its device was down."], ["tx_too_long", "To be sent, but longer than the MTU allows."],
+      ["tx_queue_full", "To be sent, but the device's queue was full."], ["tx_error", "The device refused it."],
+      ["tx_no_buffer", "To be cut into segments, but no packet buffer was free."],
+      ["tx_unsupported", "To be sent with an offload that cannot be completed."],
+    ]),
+  },
+  {
     prefix: "drop_reason", doc: "Why a packet was dropped. Each has a counter.",
     rows: enumerate(1, [
       ["no_output", "Translation ended without an output."], ["no_ofport", "No bridge has the port that it arrived on."],
@@ -298,7 +310,7 @@ export const records: readonly RecordRow[] = [
     ["a", "u64"], ["b", "u64"], ["c", "u64"], ["d", "u64"], ["match_size", "u32"], ["actions_size", "u32"]] },
   { name: "compose_query", tail: "match", doc: "Asks packet_compose.", fields: [...header, ["match_size", "u32"], ["length", "u32", "Wanted L4 payload, or 0xffffffff for the default of 64 bytes."]] },
   { name: "parse_query", tail: "packet", doc: "Asks packet_parse; the reply is a match part.", fields: [...header, ["packet_size", "u32"], ["in_port", "u32"]] },
-  { name: "counter_info", doc: "", fields: [...header, ["id", "u32", "drop_reason, or 0x10000 plus coverage."], ["dp_port", "u32", "For drop reasons kept per port, else 0."], ["value", "u64"]] },
+  { name: "counter_info", doc: "", fields: [...header, ["id", "u32", "drop_reason, or 0x10000 plus coverage, or 0x20000 plus port_drop."], ["dp_port", "u32", "For port_drop, else 0."], ["value", "u64"]] },
   { name: "worker_info", doc: "", fields: [...header, ["worker", "u32"], ["core", "u32"], ["n_polls", "u64"], ["n_idle_polls", "u64"], ["n_packets", "u64"], ["n_emc_hit", "u64"], ["n_megaflow_hit", "u64"], ["n_miss", "u64"], ["busy_cycles", "u64"], ["idle_cycles", "u64"]] },
   { name: "memory_info", doc: "", fields: [["rule_bytes", "u64"], ["megaflow_bytes", "u64"], ["packet_bytes", "u64"], ["n_rules", "u64"], ["n_megaflows", "u64"], ["n_ports", "u64"]] },
 
