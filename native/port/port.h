@@ -34,12 +34,18 @@ struct port;
 #define PORT_OFFLOAD_CHECKSUM 1u    /* Partial checksums. */
 #define PORT_OFFLOAD_SEGMENT 2u     /* GSO super-frames. */
 
+/* What the ports of one datapath count together. */
+struct port_counters {
+    _Atomic uint32_t n_dummies;    /* Dummy ports ever opened: their Ethernet addresses count up. */
+};
+
 /* What a port tells the datapath.  Functions may be called by any thread, and never call back into the port. */
 struct port_host {
     void (*frame)(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size);  /* A memory port transmitted. */
     void (*changed)(void *aux, uint32_t dp_port, int error);  /* Carrier changed (0), or the device failed (errno). */
     void (*readable)(void *aux, uint32_t dp_port);            /* A frame was injected: whoever polls the port may sleep. */
     void *aux;
+    struct port_counters *counters;
 };
 
 /* What to open. */
