@@ -101,6 +101,7 @@ function recordsHeader(): string {
 }
 
 function keyHeader(): string {
+  const prereqs = [...new Set(["none", ...fields.map((row) => row.prereq)])];
   const lines = [
     `/* The flow key and the field table.  ${warning}`,
     " *",
@@ -124,10 +125,12 @@ function keyHeader(): string {
   lines.push("};", `#define SLUICE_N_FIELDS ${fields.length}`, "",
     "/* Where a field lies in the key: bits [shift, shift + n_bits) of the big-endian number in bytes [offset, offset + size). */",
     "struct field_span {", "    uint16_t offset;", "    uint16_t size;", "    uint16_t shift;", "    uint16_t n_bits;", "    uint8_t writable;",
-    "    uint8_t value_size; /* Bytes on the wire. */", "};", "", "static const struct field_span field_spans[SLUICE_N_FIELDS] = {");
+    "    uint8_t value_size; /* Bytes on the wire. */", "    uint8_t prereq; /* enum field_prereq */", "};", "",
+    "/* What a packet must be for a field to be in it. */", "enum field_prereq {",
+    ...prereqs.map((name) => `    FIELD_PREREQ_${name.toUpperCase()},`), "};", "", "static const struct field_span field_spans[SLUICE_N_FIELDS] = {");
   for (const row of fields) {
     const span = fieldSpan(row);
-    lines.push(`    { ${span.offset}, ${span.size}, ${span.shift}, ${span.bits}, ${row.writable ? 1 : 0}, ${row.bytes} }, /* ${row.name} */`);
+    lines.push(`    { ${span.offset}, ${span.size}, ${span.shift}, ${span.bits}, ${row.writable ? 1 : 0}, ${row.bytes}, FIELD_PREREQ_${row.prereq.toUpperCase()} }, /* ${row.name} */`);
   }
   lines.push("};", "", "#endif", "");
   return lines.join("\n");

@@ -388,192 +388,215 @@ struct field_span {
     uint16_t n_bits;
     uint8_t writable;
     uint8_t value_size; /* Bytes on the wire. */
+    uint8_t prereq; /* enum field_prereq */
+};
+
+/* What a packet must be for a field to be in it. */
+enum field_prereq {
+    FIELD_PREREQ_NONE,
+    FIELD_PREREQ_CT,
+    FIELD_PREREQ_ETHERNET,
+    FIELD_PREREQ_VLAN_VID,
+    FIELD_PREREQ_MPLS,
+    FIELD_PREREQ_IPV4,
+    FIELD_PREREQ_IPV6,
+    FIELD_PREREQ_IP,
+    FIELD_PREREQ_ARP,
+    FIELD_PREREQ_TCP,
+    FIELD_PREREQ_UDP,
+    FIELD_PREREQ_SCTP,
+    FIELD_PREREQ_ICMPV4,
+    FIELD_PREREQ_ICMPV6,
+    FIELD_PREREQ_ND,
+    FIELD_PREREQ_ND_SOLICIT,
+    FIELD_PREREQ_ND_ADVERT,
+    FIELD_PREREQ_NSH,
 };
 
 static const struct field_span field_spans[SLUICE_N_FIELDS] = {
-    { 8, 4, 0, 32, 0, 4 }, /* dp_hash */
-    { 4, 4, 0, 32, 0, 4 }, /* recirc_id */
-    { 20, 4, 0, 32, 0, 4 }, /* packet_type */
-    { 724, 4, 0, 32, 0, 4 }, /* conj_id */
-    { 96, 8, 0, 64, 1, 8 }, /* tun_id */
-    { 104, 4, 0, 32, 1, 4 }, /* tun_src */
-    { 108, 4, 0, 32, 1, 4 }, /* tun_dst */
-    { 112, 16, 0, 128, 1, 16 }, /* tun_ipv6_src */
-    { 128, 16, 0, 128, 1, 16 }, /* tun_ipv6_dst */
-    { 144, 2, 0, 16, 1, 2 }, /* tun_flags */
-    { 147, 1, 0, 8, 1, 1 }, /* tun_ttl */
-    { 146, 1, 0, 8, 1, 1 }, /* tun_tos */
-    { 148, 2, 0, 16, 1, 2 }, /* tun_gbp_id */
-    { 150, 1, 0, 8, 1, 1 }, /* tun_gbp_flags */
-    { 152, 4, 0, 20, 1, 4 }, /* tun_erspan_idx */
-    { 151, 1, 0, 4, 1, 1 }, /* tun_erspan_ver */
-    { 158, 1, 0, 1, 1, 1 }, /* tun_erspan_dir */
-    { 159, 1, 0, 6, 1, 1 }, /* tun_erspan_hwid */
-    { 156, 1, 0, 8, 0, 1 }, /* tun_gtpu_flags */
-    { 157, 1, 0, 8, 1, 1 }, /* tun_gtpu_msgtype */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata0 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata1 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata2 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata3 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata4 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata5 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata6 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata7 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata8 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata9 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata10 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata11 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata12 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata13 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata14 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata15 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata16 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata17 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata18 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata19 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata20 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata21 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata22 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata23 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata24 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata25 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata26 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata27 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata28 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata29 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata30 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata31 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata32 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata33 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata34 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata35 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata36 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata37 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata38 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata39 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata40 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata41 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata42 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata43 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata44 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata45 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata46 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata47 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata48 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata49 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata50 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata51 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata52 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata53 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata54 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata55 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata56 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata57 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata58 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata59 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata60 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata61 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata62 */
-    { 328, 256, 0, 992, 1, 124 }, /* tun_metadata63 */
-    { 584, 8, 0, 64, 1, 8 }, /* metadata */
-    { 0, 4, 0, 16, 1, 2 }, /* in_port */
-    { 0, 4, 0, 32, 1, 4 }, /* in_port_oxm */
-    { 12, 4, 0, 32, 0, 4 }, /* skb_priority */
-    { 16, 4, 0, 32, 1, 4 }, /* pkt_mark */
-    { 720, 4, 0, 32, 0, 4 }, /* actset_output */
-    { 24, 4, 0, 32, 0, 4 }, /* ct_state */
-    { 32, 2, 0, 16, 0, 2 }, /* ct_zone */
-    { 28, 4, 0, 32, 1, 4 }, /* ct_mark */
-    { 40, 16, 0, 128, 1, 16 }, /* ct_label */
-    { 34, 1, 0, 8, 0, 1 }, /* ct_nw_proto */
-    { 56, 4, 0, 32, 0, 4 }, /* ct_nw_src */
-    { 60, 4, 0, 32, 0, 4 }, /* ct_nw_dst */
-    { 64, 16, 0, 128, 0, 16 }, /* ct_ipv6_src */
-    { 80, 16, 0, 128, 0, 16 }, /* ct_ipv6_dst */
-    { 36, 2, 0, 16, 0, 2 }, /* ct_tp_src */
-    { 38, 2, 0, 16, 0, 2 }, /* ct_tp_dst */
-    { 592, 4, 0, 32, 1, 4 }, /* reg0 */
-    { 596, 4, 0, 32, 1, 4 }, /* reg1 */
-    { 600, 4, 0, 32, 1, 4 }, /* reg2 */
-    { 604, 4, 0, 32, 1, 4 }, /* reg3 */
-    { 608, 4, 0, 32, 1, 4 }, /* reg4 */
-    { 612, 4, 0, 32, 1, 4 }, /* reg5 */
-    { 616, 4, 0, 32, 1, 4 }, /* reg6 */
-    { 620, 4, 0, 32, 1, 4 }, /* reg7 */
-    { 624, 4, 0, 32, 1, 4 }, /* reg8 */
-    { 628, 4, 0, 32, 1, 4 }, /* reg9 */
-    { 632, 4, 0, 32, 1, 4 }, /* reg10 */
-    { 636, 4, 0, 32, 1, 4 }, /* reg11 */
-    { 640, 4, 0, 32, 1, 4 }, /* reg12 */
-    { 644, 4, 0, 32, 1, 4 }, /* reg13 */
-    { 648, 4, 0, 32, 1, 4 }, /* reg14 */
-    { 652, 4, 0, 32, 1, 4 }, /* reg15 */
-    { 592, 8, 0, 64, 1, 8 }, /* xreg0 */
-    { 600, 8, 0, 64, 1, 8 }, /* xreg1 */
-    { 608, 8, 0, 64, 1, 8 }, /* xreg2 */
-    { 616, 8, 0, 64, 1, 8 }, /* xreg3 */
-    { 624, 8, 0, 64, 1, 8 }, /* xreg4 */
-    { 632, 8, 0, 64, 1, 8 }, /* xreg5 */
-    { 640, 8, 0, 64, 1, 8 }, /* xreg6 */
-    { 648, 8, 0, 64, 1, 8 }, /* xreg7 */
-    { 592, 16, 0, 128, 1, 16 }, /* xxreg0 */
-    { 608, 16, 0, 128, 1, 16 }, /* xxreg1 */
-    { 624, 16, 0, 128, 1, 16 }, /* xxreg2 */
-    { 640, 16, 0, 128, 1, 16 }, /* xxreg3 */
-    { 168, 6, 0, 48, 1, 6 }, /* eth_src */
-    { 160, 6, 0, 48, 1, 6 }, /* eth_dst */
-    { 166, 2, 0, 16, 0, 2 }, /* eth_type */
-    { 178, 2, 0, 16, 1, 2 }, /* vlan_tci */
-    { 178, 2, 0, 12, 1, 2 }, /* dl_vlan */
-    { 178, 2, 13, 3, 1, 1 }, /* dl_vlan_pcp */
-    { 178, 2, 0, 13, 1, 2 }, /* vlan_vid */
-    { 178, 2, 13, 3, 1, 1 }, /* vlan_pcp */
-    { 184, 4, 12, 20, 1, 4 }, /* mpls_label */
-    { 184, 4, 9, 3, 1, 1 }, /* mpls_tc */
-    { 184, 4, 8, 1, 0, 1 }, /* mpls_bos */
-    { 184, 4, 0, 8, 1, 1 }, /* mpls_ttl */
-    { 232, 4, 0, 32, 1, 4 }, /* ip_src */
-    { 236, 4, 0, 32, 1, 4 }, /* ip_dst */
-    { 200, 16, 0, 128, 1, 16 }, /* ipv6_src */
-    { 216, 16, 0, 128, 1, 16 }, /* ipv6_dst */
-    { 240, 4, 0, 20, 1, 4 }, /* ipv6_label */
-    { 247, 1, 0, 8, 0, 1 }, /* nw_proto */
-    { 245, 1, 0, 8, 1, 1 }, /* nw_tos */
-    { 245, 1, 2, 6, 1, 1 }, /* ip_dscp */
-    { 245, 1, 0, 2, 1, 1 }, /* nw_ecn */
-    { 246, 1, 0, 8, 1, 1 }, /* nw_ttl */
-    { 244, 1, 0, 2, 0, 1 }, /* ip_frag */
-    { 247, 1, 0, 8, 1, 2 }, /* arp_op */
-    { 232, 4, 0, 32, 1, 4 }, /* arp_spa */
-    { 236, 4, 0, 32, 1, 4 }, /* arp_tpa */
-    { 264, 6, 0, 48, 1, 6 }, /* arp_sha */
-    { 272, 6, 0, 48, 1, 6 }, /* arp_tha */
-    { 304, 2, 0, 16, 1, 2 }, /* tcp_src */
-    { 306, 2, 0, 16, 1, 2 }, /* tcp_dst */
-    { 278, 2, 0, 12, 0, 2 }, /* tcp_flags */
-    { 304, 2, 0, 16, 1, 2 }, /* udp_src */
-    { 306, 2, 0, 16, 1, 2 }, /* udp_dst */
-    { 304, 2, 0, 16, 1, 2 }, /* sctp_src */
-    { 306, 2, 0, 16, 1, 2 }, /* sctp_dst */
-    { 304, 2, 0, 8, 1, 1 }, /* icmp_type */
-    { 306, 2, 0, 8, 1, 1 }, /* icmp_code */
-    { 304, 2, 0, 8, 1, 1 }, /* icmpv6_type */
-    { 306, 2, 0, 8, 1, 1 }, /* icmpv6_code */
-    { 248, 16, 0, 128, 1, 16 }, /* nd_target */
-    { 264, 6, 0, 48, 1, 6 }, /* nd_sll */
-    { 272, 6, 0, 48, 1, 6 }, /* nd_tll */
-    { 308, 4, 0, 32, 1, 4 }, /* nd_reserved */
-    { 312, 1, 0, 8, 1, 1 }, /* nd_options_type */
-    { 280, 1, 0, 8, 1, 1 }, /* nsh_flags */
-    { 281, 1, 0, 8, 1, 1 }, /* nsh_ttl */
-    { 282, 1, 0, 8, 0, 1 }, /* nsh_mdtype */
-    { 283, 1, 0, 8, 0, 1 }, /* nsh_np */
-    { 284, 4, 8, 24, 1, 4 }, /* nsh_spi */
-    { 284, 4, 0, 8, 1, 1 }, /* nsh_si */
-    { 288, 4, 0, 32, 1, 4 }, /* nsh_c1 */
-    { 292, 4, 0, 32, 1, 4 }, /* nsh_c2 */
-    { 296, 4, 0, 32, 1, 4 }, /* nsh_c3 */
-    { 300, 4, 0, 32, 1, 4 }, /* nsh_c4 */
+    { 8, 4, 0, 32, 0, 4, FIELD_PREREQ_NONE }, /* dp_hash */
+    { 4, 4, 0, 32, 0, 4, FIELD_PREREQ_NONE }, /* recirc_id */
+    { 20, 4, 0, 32, 0, 4, FIELD_PREREQ_NONE }, /* packet_type */
+    { 724, 4, 0, 32, 0, 4, FIELD_PREREQ_NONE }, /* conj_id */
+    { 96, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* tun_id */
+    { 104, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* tun_src */
+    { 108, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* tun_dst */
+    { 112, 16, 0, 128, 1, 16, FIELD_PREREQ_NONE }, /* tun_ipv6_src */
+    { 128, 16, 0, 128, 1, 16, FIELD_PREREQ_NONE }, /* tun_ipv6_dst */
+    { 144, 2, 0, 16, 1, 2, FIELD_PREREQ_NONE }, /* tun_flags */
+    { 147, 1, 0, 8, 1, 1, FIELD_PREREQ_NONE }, /* tun_ttl */
+    { 146, 1, 0, 8, 1, 1, FIELD_PREREQ_NONE }, /* tun_tos */
+    { 148, 2, 0, 16, 1, 2, FIELD_PREREQ_NONE }, /* tun_gbp_id */
+    { 150, 1, 0, 8, 1, 1, FIELD_PREREQ_NONE }, /* tun_gbp_flags */
+    { 152, 4, 0, 20, 1, 4, FIELD_PREREQ_NONE }, /* tun_erspan_idx */
+    { 151, 1, 0, 4, 1, 1, FIELD_PREREQ_NONE }, /* tun_erspan_ver */
+    { 158, 1, 0, 1, 1, 1, FIELD_PREREQ_NONE }, /* tun_erspan_dir */
+    { 159, 1, 0, 6, 1, 1, FIELD_PREREQ_NONE }, /* tun_erspan_hwid */
+    { 156, 1, 0, 8, 0, 1, FIELD_PREREQ_NONE }, /* tun_gtpu_flags */
+    { 157, 1, 0, 8, 1, 1, FIELD_PREREQ_NONE }, /* tun_gtpu_msgtype */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata0 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata1 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata2 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata3 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata4 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata5 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata6 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata7 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata8 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata9 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata10 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata11 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata12 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata13 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata14 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata15 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata16 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata17 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata18 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata19 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata20 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata21 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata22 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata23 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata24 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata25 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata26 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata27 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata28 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata29 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata30 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata31 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata32 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata33 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata34 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata35 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata36 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata37 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata38 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata39 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata40 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata41 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata42 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata43 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata44 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata45 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata46 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata47 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata48 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata49 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata50 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata51 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata52 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata53 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata54 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata55 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata56 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata57 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata58 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata59 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata60 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata61 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata62 */
+    { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata63 */
+    { 584, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* metadata */
+    { 0, 4, 0, 16, 1, 2, FIELD_PREREQ_NONE }, /* in_port */
+    { 0, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* in_port_oxm */
+    { 12, 4, 0, 32, 0, 4, FIELD_PREREQ_NONE }, /* skb_priority */
+    { 16, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* pkt_mark */
+    { 720, 4, 0, 32, 0, 4, FIELD_PREREQ_NONE }, /* actset_output */
+    { 24, 4, 0, 32, 0, 4, FIELD_PREREQ_NONE }, /* ct_state */
+    { 32, 2, 0, 16, 0, 2, FIELD_PREREQ_NONE }, /* ct_zone */
+    { 28, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* ct_mark */
+    { 40, 16, 0, 128, 1, 16, FIELD_PREREQ_NONE }, /* ct_label */
+    { 34, 1, 0, 8, 0, 1, FIELD_PREREQ_CT }, /* ct_nw_proto */
+    { 56, 4, 0, 32, 0, 4, FIELD_PREREQ_CT }, /* ct_nw_src */
+    { 60, 4, 0, 32, 0, 4, FIELD_PREREQ_CT }, /* ct_nw_dst */
+    { 64, 16, 0, 128, 0, 16, FIELD_PREREQ_CT }, /* ct_ipv6_src */
+    { 80, 16, 0, 128, 0, 16, FIELD_PREREQ_CT }, /* ct_ipv6_dst */
+    { 36, 2, 0, 16, 0, 2, FIELD_PREREQ_CT }, /* ct_tp_src */
+    { 38, 2, 0, 16, 0, 2, FIELD_PREREQ_CT }, /* ct_tp_dst */
+    { 592, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg0 */
+    { 596, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg1 */
+    { 600, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg2 */
+    { 604, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg3 */
+    { 608, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg4 */
+    { 612, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg5 */
+    { 616, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg6 */
+    { 620, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg7 */
+    { 624, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg8 */
+    { 628, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg9 */
+    { 632, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg10 */
+    { 636, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg11 */
+    { 640, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg12 */
+    { 644, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg13 */
+    { 648, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg14 */
+    { 652, 4, 0, 32, 1, 4, FIELD_PREREQ_NONE }, /* reg15 */
+    { 592, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* xreg0 */
+    { 600, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* xreg1 */
+    { 608, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* xreg2 */
+    { 616, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* xreg3 */
+    { 624, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* xreg4 */
+    { 632, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* xreg5 */
+    { 640, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* xreg6 */
+    { 648, 8, 0, 64, 1, 8, FIELD_PREREQ_NONE }, /* xreg7 */
+    { 592, 16, 0, 128, 1, 16, FIELD_PREREQ_NONE }, /* xxreg0 */
+    { 608, 16, 0, 128, 1, 16, FIELD_PREREQ_NONE }, /* xxreg1 */
+    { 624, 16, 0, 128, 1, 16, FIELD_PREREQ_NONE }, /* xxreg2 */
+    { 640, 16, 0, 128, 1, 16, FIELD_PREREQ_NONE }, /* xxreg3 */
+    { 168, 6, 0, 48, 1, 6, FIELD_PREREQ_ETHERNET }, /* eth_src */
+    { 160, 6, 0, 48, 1, 6, FIELD_PREREQ_ETHERNET }, /* eth_dst */
+    { 166, 2, 0, 16, 0, 2, FIELD_PREREQ_ETHERNET }, /* eth_type */
+    { 178, 2, 0, 16, 1, 2, FIELD_PREREQ_ETHERNET }, /* vlan_tci */
+    { 178, 2, 0, 12, 1, 2, FIELD_PREREQ_ETHERNET }, /* dl_vlan */
+    { 178, 2, 13, 3, 1, 1, FIELD_PREREQ_ETHERNET }, /* dl_vlan_pcp */
+    { 178, 2, 0, 13, 1, 2, FIELD_PREREQ_ETHERNET }, /* vlan_vid */
+    { 178, 2, 13, 3, 1, 1, FIELD_PREREQ_VLAN_VID }, /* vlan_pcp */
+    { 184, 4, 12, 20, 1, 4, FIELD_PREREQ_MPLS }, /* mpls_label */
+    { 184, 4, 9, 3, 1, 1, FIELD_PREREQ_MPLS }, /* mpls_tc */
+    { 184, 4, 8, 1, 0, 1, FIELD_PREREQ_MPLS }, /* mpls_bos */
+    { 184, 4, 0, 8, 1, 1, FIELD_PREREQ_MPLS }, /* mpls_ttl */
+    { 232, 4, 0, 32, 1, 4, FIELD_PREREQ_IPV4 }, /* ip_src */
+    { 236, 4, 0, 32, 1, 4, FIELD_PREREQ_IPV4 }, /* ip_dst */
+    { 200, 16, 0, 128, 1, 16, FIELD_PREREQ_IPV6 }, /* ipv6_src */
+    { 216, 16, 0, 128, 1, 16, FIELD_PREREQ_IPV6 }, /* ipv6_dst */
+    { 240, 4, 0, 20, 1, 4, FIELD_PREREQ_IPV6 }, /* ipv6_label */
+    { 247, 1, 0, 8, 0, 1, FIELD_PREREQ_IP }, /* nw_proto */
+    { 245, 1, 0, 8, 1, 1, FIELD_PREREQ_IP }, /* nw_tos */
+    { 245, 1, 2, 6, 1, 1, FIELD_PREREQ_IP }, /* ip_dscp */
+    { 245, 1, 0, 2, 1, 1, FIELD_PREREQ_IP }, /* nw_ecn */
+    { 246, 1, 0, 8, 1, 1, FIELD_PREREQ_IP }, /* nw_ttl */
+    { 244, 1, 0, 2, 0, 1, FIELD_PREREQ_IP }, /* ip_frag */
+    { 247, 1, 0, 8, 1, 2, FIELD_PREREQ_ARP }, /* arp_op */
+    { 232, 4, 0, 32, 1, 4, FIELD_PREREQ_ARP }, /* arp_spa */
+    { 236, 4, 0, 32, 1, 4, FIELD_PREREQ_ARP }, /* arp_tpa */
+    { 264, 6, 0, 48, 1, 6, FIELD_PREREQ_ARP }, /* arp_sha */
+    { 272, 6, 0, 48, 1, 6, FIELD_PREREQ_ARP }, /* arp_tha */
+    { 304, 2, 0, 16, 1, 2, FIELD_PREREQ_TCP }, /* tcp_src */
+    { 306, 2, 0, 16, 1, 2, FIELD_PREREQ_TCP }, /* tcp_dst */
+    { 278, 2, 0, 12, 0, 2, FIELD_PREREQ_TCP }, /* tcp_flags */
+    { 304, 2, 0, 16, 1, 2, FIELD_PREREQ_UDP }, /* udp_src */
+    { 306, 2, 0, 16, 1, 2, FIELD_PREREQ_UDP }, /* udp_dst */
+    { 304, 2, 0, 16, 1, 2, FIELD_PREREQ_SCTP }, /* sctp_src */
+    { 306, 2, 0, 16, 1, 2, FIELD_PREREQ_SCTP }, /* sctp_dst */
+    { 304, 2, 0, 8, 1, 1, FIELD_PREREQ_ICMPV4 }, /* icmp_type */
+    { 306, 2, 0, 8, 1, 1, FIELD_PREREQ_ICMPV4 }, /* icmp_code */
+    { 304, 2, 0, 8, 1, 1, FIELD_PREREQ_ICMPV6 }, /* icmpv6_type */
+    { 306, 2, 0, 8, 1, 1, FIELD_PREREQ_ICMPV6 }, /* icmpv6_code */
+    { 248, 16, 0, 128, 1, 16, FIELD_PREREQ_ND }, /* nd_target */
+    { 264, 6, 0, 48, 1, 6, FIELD_PREREQ_ND_SOLICIT }, /* nd_sll */
+    { 272, 6, 0, 48, 1, 6, FIELD_PREREQ_ND_ADVERT }, /* nd_tll */
+    { 308, 4, 0, 32, 1, 4, FIELD_PREREQ_ND }, /* nd_reserved */
+    { 312, 1, 0, 8, 1, 1, FIELD_PREREQ_ND }, /* nd_options_type */
+    { 280, 1, 0, 8, 1, 1, FIELD_PREREQ_NSH }, /* nsh_flags */
+    { 281, 1, 0, 8, 1, 1, FIELD_PREREQ_NSH }, /* nsh_ttl */
+    { 282, 1, 0, 8, 0, 1, FIELD_PREREQ_NSH }, /* nsh_mdtype */
+    { 283, 1, 0, 8, 0, 1, FIELD_PREREQ_NSH }, /* nsh_np */
+    { 284, 4, 8, 24, 1, 4, FIELD_PREREQ_NSH }, /* nsh_spi */
+    { 284, 4, 0, 8, 1, 1, FIELD_PREREQ_NSH }, /* nsh_si */
+    { 288, 4, 0, 32, 1, 4, FIELD_PREREQ_NSH }, /* nsh_c1 */
+    { 292, 4, 0, 32, 1, 4, FIELD_PREREQ_NSH }, /* nsh_c2 */
+    { 296, 4, 0, 32, 1, 4, FIELD_PREREQ_NSH }, /* nsh_c3 */
+    { 300, 4, 0, 32, 1, 4, FIELD_PREREQ_NSH }, /* nsh_c4 */
 };
 
 #endif
