@@ -1,0 +1,166 @@
+import { error, flowCommand, flowModOffsets, flowModSize, writeFlowMod } from "../datapath/generated/records.js";
+import { type ErrorName, OpenFlowError } from "../openflow/index.js";
+import type { FlowMod } from "../openflow/message.js";
+import { CommandBatch, type FlowDatapath, pad8 } from "./abi-batch.js";
+import type { RequestFailure } from "./requester.js";
+
+/** Flow_mods on their way to the datapath: as many as came together go down as one batch, in which each stands alone. */
+
+/** Table that belongs to the switch itself; controllers see the tables below it. */
+export const internalTable = 254;
+/** Tables that controllers see: 0 to 253. */
+export const visibleTables = 254;
+/** "No buffer": the only buffer that there is. */
+const noBuffer = 0xffffffff;
+
+/** The OpenFlow error for an error of the ABI. */
+export function flowModError(code: number): ErrorName {
+  switch (code) {
+    case error.tableFull:
+    case error.noMemory:
+      return "OFPFMFC_TABLE_FULL";
+    case error.overlap:
+      return "OFPFMFC_OVERLAP";
+    case error.badTable:
+      return "OFPFMFC_BAD_TABLE_ID";
+    case error.badMatch:
+      return "OFPBMC_BAD_VALUE";
+    case error.unsupportedAction:
+      return "OFPBAC_BAD_TYPE";
+    case error.badAction:
+      return "OFPBAC_BAD_ARGUMENT";
+    case error.noSuchPort:
+      return "OFPBAC_BAD_OUT_PORT";
+    default:
+      return "OFPFMFC_UNKNOWN";
+  }
+}
+
+/** Refuses what no table of the datapath need be asked about. */
+export function checkFlowMod(mod: FlowMod): void {
+  if (mod.bufferId !== noBuffer) {
+    throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${mod.bufferId.toString(16)} does not exist`);
+  }
+  const deletes = mod.command >= flowCommand.delete;
+  if (mod.tableId === 255 && !deletes) {
+    throw new OpenFlowError("OFPFMFC_BAD_TABLE_ID", "all tables at once can only be deleted from");
+  }
+  if (mod.tableId === internalTable) throw new OpenFlowError("OFPBRC_EPERM", "table 254 belongs to the switch");
+}
+
+/** Appends a flow_mod. */
+export function addFlowMod(batch: CommandBatch, bridge: number, mod: FlowMod): void {
+  batch.add(
+    flowModSize,
+    (view, at) =>
+      writeFlowMod(view, at, {
+        type: 13,
+        flags: 0,
+        size: 0,
+        bridge,
+        table: mod.tableId,
+        command: mod.command,
+        flowFlags: mod.flags,
+        priority: mod.priority,
+        outPort: mod.outPort,
+        outGroup: mod.outGroup,
+        importance: mod.importance,
+        cookie: mod.cookie,
+        cookieMask: mod.cookieMask,
+        newCookie: mod.newCookie,
+        idleTimeoutS: mod.idleTimeout,
+        hardTimeoutS: mod.hardTimeout,
+        matchSize: pad8(mod.match.length),
+        actionsSize: pad8(mod.actions.length),
+      }),
+    mod.match,
+    mod.actions,
+  );
+}
+
+/** What a batch did. */
+export interface FlowModOutcome {
+  /** In the order of the requests. */
+  readonly failures: readonly RequestFailure[];
+  /** Whether rules may be gone, so that there may be removals to report. */
+  readonly removes: boolean;
+  readonly adds: number;
+  readonly modifies: number;
+  readonly deletes: number;
+}
+
+/** Gathers flow_mods of one connection between two submits. */
+export class FlowModQueue {
+  readonly #batch = new CommandBatch();
+  readonly #bridge: number;
+  /** For each command of the batch, its request; for each request that failed before, its failure by position. */
+  #requests: Uint8Array[] = [];
+  #early: { readonly before: number; readonly failure: RequestFailure }[] = [];
+  #removes = false;
+  #counts = { adds: 0, modifies: 0, deletes: 0 };
+
+  constructor(bridge: number) {
+    this.#bridge = bridge;
+  }
+
+  get isEmpty(): boolean {
+    return this.#requests.length === 0 && this.#early.length === 0;
+  }
+
+  /** `append` writes the command into the batch, or throws OpenFlowError. */
+  add(request: Uint8Array, append: (batch: CommandBatch, bridge: number) => void): void {
+    const at = this.#batch.size;
+    try {
+      append(this.#batch, this.#bridge);
+    } catch (failure) {
+      this.fail(request, failure);
+      return;
+    }
+    this.#requests.push(request);
+    const command = this.#batch.view.getUint8(at + flowModOffsets.command);
+    if (command === flowCommand.add) this.#counts.adds++;
+    else if (command <= flowCommand.modifyStrict) this.#counts.modifies++;
+    else this.#counts.deletes++;
+    if (command >= flowCommand.delete) this.#removes = true;
+  }
+
+  /** Takes a request that failed without reaching the datapath, so that its error keeps its place. */
+  fail(request: Uint8Array, failure: unknown): void {
+    if (!(failure instanceof OpenFlowError)) throw failure;
+    this.#early.push({
+      before: this.#requests.length,
+      failure: { request, error: failure.code, sentence: failure.message },
+    });
+  }
+
+  /** Sends what was gathered to the datapath. */
+  submit(datapath: FlowDatapath): FlowModOutcome {
+    const requests = this.#requests;
+    const early = this.#early;
+    const outcome = { ...this.#counts, removes: this.#removes };
+    this.#requests = [];
+    this.#early = [];
+    this.#removes = false;
+    this.#counts = { adds: 0, modifies: 0, deletes: 0 };
+    const results = this.#batch.submit(datapath, true);
+    const failures: RequestFailure[] = [];
+    let next = 0;
+    for (let index = 0; index <= requests.length; index++) {
+      for (; next < early.length && early[next]?.before === index; next++) {
+        const failure = early[next]?.failure;
+        if (failure !== undefined) failures.push(failure);
+      }
+      const request = requests[index];
+      if (request === undefined) break;
+      const code = results.error(index);
+      if (code !== 0)
+        failures.push({ request, error: flowModError(code), sentence: `the datapath says ${errorText(code)}` });
+    }
+    return { ...outcome, failures };
+  }
+}
+
+/** Name of an ABI error. */
+export function errorText(code: number): string {
+  return Object.entries(error).find(([, value]) => value === code)?.[0] ?? `error ${code}`;
+}

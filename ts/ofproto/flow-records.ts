@@ -1,0 +1,133 @@
+import {
+  aggregateReplySize,
+  dumpReplyOffsets,
+  dumpReplySize,
+  type FlowInfo,
+  type FlowQuery,
+  flowInfoSize,
+  flowQueryOffsets,
+  flowQuerySize,
+  query,
+  readAggregateReply,
+  readFlowInfo,
+  recordOffsets,
+  writeFlowQuery,
+} from "../datapath/generated/records.js";
+import { DatapathError, type FlowDatapath, pad8 } from "./abi-batch.js";
+
+/** Rules as the datapath tells them: walks over dumps without holding more than one reply in memory. */
+
+/** One rule inside a reply.  `match` and `actions` point into the reply: copy them to keep them. */
+export interface FlowRecord extends FlowInfo {
+  readonly matchBytes: Uint8Array;
+  readonly actionsBytes: Uint8Array;
+}
+
+export interface FlowFilter {
+  /** 255: every table. */
+  readonly table: number;
+  readonly outPort: number;
+  readonly outGroup: number;
+  readonly cookie: bigint;
+  readonly cookieMask: bigint;
+  /** ABI match. */
+  readonly match: Uint8Array;
+  /** Undefined: rules that are at least as narrow as the match; else exactly that match and priority. */
+  readonly strictPriority?: number | undefined;
+  readonly includeHidden?: boolean;
+}
+
+export const anyPort = 0xffffffff;
+export const everyFlow: FlowFilter = {
+  table: 255,
+  outPort: anyPort,
+  outGroup: anyPort,
+  cookie: 0n,
+  cookieMask: 0n,
+  match: new Uint8Array(0),
+};
+
+const replySize = 64 * 1024;
+
+function encodeQuery(kind: number, bridge: number, filter: FlowFilter): Uint8Array {
+  const bytes = new Uint8Array(flowQuerySize + pad8(filter.match.length));
+  const record: FlowQuery = {
+    type: kind,
+    flags: 0,
+    size: bytes.length,
+    cursor: 0n,
+    bridge,
+    table: filter.table,
+    strict: filter.strictPriority === undefined ? 0 : 1,
+    includeHidden: filter.includeHidden === true ? 1 : 0,
+    outPort: filter.outPort,
+    outGroup: filter.outGroup,
+    cookie: filter.cookie,
+    cookieMask: filter.cookieMask,
+    priority: filter.strictPriority ?? 0,
+    matchSize: filter.match.length,
+  };
+  writeFlowQuery(new DataView(bytes.buffer), 0, record);
+  bytes.set(filter.match, flowQuerySize);
+  return bytes;
+}
+
+/** Every rule that the filter lets through. */
+export function* dumpFlows(datapath: FlowDatapath, bridge: number, filter: FlowFilter): Generator<FlowRecord> {
+  const asked = encodeQuery(query.flowDump, bridge, filter);
+  for (const reply of dumpReplies(datapath, asked, flowQueryOffsets.cursor, replySize)) {
+    yield* flowRecords(reply.bytes, dumpReplySize, reply.count);
+  }
+}
+
+/** Replies of a dump, one after the other, in one buffer that is used again. */
+export function* dumpReplies(
+  datapath: FlowDatapath,
+  asked: Uint8Array,
+  cursorOffset: number,
+  size: number,
+): Generator<{ readonly bytes: Uint8Array; readonly count: number }> {
+  const reply = new Uint8Array(size);
+  const view = new DataView(reply.buffer);
+  const query = new DataView(asked.buffer, asked.byteOffset, asked.length);
+  for (;;) {
+    const used = datapath.query(asked, reply);
+    if (used < 0) throw new DatapathError(`the datapath refused a dump (errno ${-used})`, { errno: -used });
+    const count = view.getUint32(dumpReplyOffsets.nRecords, true);
+    const cursor = view.getBigUint64(dumpReplyOffsets.cursor, true);
+    yield { bytes: reply.subarray(0, used), count };
+    if (cursor === 0n) return;
+    query.setBigUint64(cursorOffset, cursor, true);
+  }
+}
+
+/** The flow_info records in [at, end). */
+export function* flowRecords(bytes: Uint8Array, at: number, count: number): Generator<FlowRecord> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let position = at;
+  for (let index = 0; index < count; index++) {
+    const info = readFlowInfo(view, position);
+    const matchAt = position + flowInfoSize;
+    const actionsAt = matchAt + pad8(info.matchSize);
+    yield {
+      ...info,
+      matchBytes: bytes.subarray(matchAt, matchAt + info.matchSize),
+      actionsBytes: bytes.subarray(actionsAt, actionsAt + info.actionsSize),
+    };
+    position += view.getUint32(position + recordOffsets.size, true);
+  }
+}
+
+export interface FlowTotals {
+  readonly nPackets: bigint;
+  readonly nBytes: bigint;
+  readonly nFlows: number;
+}
+
+export function aggregateFlows(datapath: FlowDatapath, bridge: number, filter: FlowFilter): FlowTotals {
+  const reply = new Uint8Array(aggregateReplySize);
+  const used = datapath.query(encodeQuery(query.flowAggregate, bridge, filter), reply);
+  if (used < 0) throw new DatapathError(`the datapath refused an aggregate (errno ${-used})`, { errno: -used });
+  const { nPackets, nBytes, nFlows } = readAggregateReply(new DataView(reply.buffer), 0);
+  return { nPackets, nBytes, nFlows: Number(nFlows) };
+}

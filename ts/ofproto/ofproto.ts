@@ -1,0 +1,472 @@
+import type { Clock } from "../clock/index.js";
+import {
+  bridgeAddSize,
+  bridgeDelSize,
+  bridgeFlag,
+  bridgeSetSize,
+  bundleDelSize,
+  bundleSetSize,
+  command,
+  fdbFlushSize,
+  flowFlag,
+  flowFlushSize,
+  ofportDelSize,
+  ofportSetSize,
+  tableSetSize,
+  writeBridgeAdd,
+  writeBridgeDel,
+  writeBridgeSet,
+  writeBundleDel,
+  writeBundleSet,
+  writeFdbFlush,
+  writeFlowFlush,
+  writeOfportDel,
+  writeOfportSet,
+  writeTableSet,
+} from "../datapath/generated/records.js";
+import type { Logger } from "../log/index.js";
+import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
+import { type Bundle, bundleRecord, encodeMembers } from "./bundle.js";
+import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue } from "./flow-mods.js";
+import { anyPort, type FlowRecord } from "./flow-records.js";
+import { internalFlows, type SystemFlow, systemFlowMod } from "./internal-flows.js";
+import type { Ofprotos } from "./ofprotos.js";
+import {
+  configOf,
+  describePort,
+  localPort,
+  localPort10,
+  type OfPort,
+  type PatchPeer,
+  type PortDevice,
+  type PortSpec,
+  portConfig,
+  portState,
+  stateOf,
+} from "./port.js";
+import { PortNumbers } from "./port-number.js";
+import type { OfprotoListener, PacketInEvent, Requester } from "./requester.js";
+
+/** One OpenFlow switch: its ports, its settings, and the way to its tables, which live in the datapath. */
+
+export interface OfprotoOptions {
+  readonly name: string;
+  /** `system`, `netdev` or `dummy`, as dpif/show groups bridges. */
+  readonly datapathType?: string;
+  readonly datapathId: bigint;
+  readonly description?: Partial<SwitchDescription>;
+}
+
+/** The strings of OFPMP_DESC. */
+export interface SwitchDescription {
+  readonly manufacturer: string;
+  readonly hardware: string;
+  readonly software: string;
+  readonly serial: string;
+  readonly datapath: string;
+}
+
+export interface SwitchSettings {
+  readonly forwardBpdu: boolean;
+  readonly macAgingS: number;
+  readonly macTableSize: number;
+  /** OFPC_FRAG: 0 normal, 1 drop, 2 reassemble, 3 nx-match. */
+  readonly fragMode: number;
+  readonly invalidTtlToController: boolean;
+  /** Some controller wants packets that no rule matches. */
+  readonly packetInOnMiss: boolean;
+}
+
+const defaultSettings: SwitchSettings = {
+  forwardBpdu: false,
+  macAgingS: 300,
+  macTableSize: 8192,
+  fragMode: 0,
+  invalidTtlToController: false,
+  packetInOnMiss: false,
+};
+
+const defaultDescription: SwitchDescription = {
+  manufacturer: "Nicira, Inc.",
+  hardware: "Open vSwitch",
+  software: "3.1.0",
+  serial: "None",
+  datapath: "None",
+};
+
+/** Tables of the datapath's bridge, the switch's own one included. */
+const tableCount = 255;
+
+/** The user asked for a port that cannot be. */
+export class PortError extends Error {
+  readonly code: "PORT_EXISTS" | "PORT_NUMBERS_USED_UP" | "PORT_REFUSED";
+  readonly details: Readonly<Record<string, unknown>>;
+  constructor(code: PortError["code"], sentence: string, details: Readonly<Record<string, unknown>>) {
+    super(sentence);
+    this.name = "PortError";
+    this.code = code;
+    this.details = details;
+  }
+}
+
+export class Ofproto {
+  readonly name: string;
+  /** The ABI's id of the bridge. */
+  readonly bridge: number;
+  readonly datapathType: string;
+  readonly description: SwitchDescription;
+  readonly owner: Ofprotos;
+  readonly #log: Logger;
+  readonly #listeners = new Set<OfprotoListener>();
+  readonly #numbers = new PortNumbers();
+  readonly #byNumber = new Map<number, OfPort>();
+  readonly #byName = new Map<string, OfPort>();
+  readonly #bundles = new Map<number, Bundle>();
+  readonly #batch = new CommandBatch(4096);
+  /** Rules of the switch that a flush brings back. */
+  #settings = defaultSettings;
+  #datapathId: bigint;
+  #destroyed = false;
+
+  /** Use `Ofprotos.create`. */
+  constructor(owner: Ofprotos, bridge: number, options: OfprotoOptions) {
+    this.owner = owner;
+    this.bridge = bridge;
+    this.name = options.name;
+    this.datapathType = options.datapathType ?? "system";
+    this.description = { ...defaultDescription, ...options.description };
+    this.#datapathId = options.datapathId;
+    this.#log = owner.log("ofproto");
+    this.#batch.add(bridgeAddSize, (view, at) =>
+      writeBridgeAdd(view, at, { type: command.bridgeAdd, flags: 0, size: 0, bridge, nTables: tableCount }),
+    );
+    this.#addSettings();
+    for (const flow of internalFlows) addFlowMod(this.#batch, bridge, systemFlowMod(flow, 0));
+    this.#submit("add the bridge");
+  }
+
+  get datapath(): FlowDatapath {
+    return this.owner.datapath;
+  }
+  get clock(): Clock {
+    return this.owner.clock;
+  }
+  get log(): Logger {
+    return this.#log;
+  }
+  get datapathId(): bigint {
+    return this.#datapathId;
+  }
+  get settings(): SwitchSettings {
+    return this.#settings;
+  }
+  get isDestroyed(): boolean {
+    return this.#destroyed;
+  }
+
+  /** Who asked for it makes its controllers reconnect: the switch only answers with the new one. */
+  setDatapathId(id: bigint): void {
+    this.#datapathId = id;
+  }
+
+  listen(listener: OfprotoListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  changeSettings(change: Partial<SwitchSettings>): void {
+    const next = { ...this.#settings, ...change };
+    const same = (Object.keys(next) as (keyof SwitchSettings)[]).every((key) => next[key] === this.#settings[key]);
+    if (same) return;
+    this.#settings = next;
+    this.#addSettings();
+    this.#submit("change the settings");
+  }
+
+  // Ports.
+
+  /** Adds a port and tells it.  Throws PortError. */
+  addPort(spec: PortSpec): OfPort {
+    if (this.#byName.has(spec.name)) {
+      throw new PortError("PORT_EXISTS", `${this.name} has a port ${spec.name} already`, { port: spec.name });
+    }
+    const now = this.clock.monotonic();
+    const number =
+      spec.requestedNumber === localPort10 || spec.requestedNumber === localPort
+        ? localPort
+        : this.#numbers.allocate(spec.requestedNumber, now);
+    if (number === undefined || (number === localPort && this.#byNumber.has(localPort))) {
+      throw new PortError("PORT_NUMBERS_USED_UP", `${this.name} has no OpenFlow port number left`, { port: spec.name });
+    }
+    const port: OfPort = {
+      name: spec.name,
+      number,
+      spec,
+      device: spec,
+      peer: spec.peer,
+      config: configOf(0, spec),
+      state: stateOf(spec) & ~portState.live,
+      createdMs: now,
+    };
+    const error = this.#setPort(port);
+    if (error !== 0) {
+      this.#numbers.release(number, now);
+      throw new PortError("PORT_REFUSED", `the datapath refused port ${spec.name} (${errorText(error)})`, { error });
+    }
+    this.#byNumber.set(number, port);
+    this.#byName.set(spec.name, port);
+    this.#tellPort(0, port, undefined, undefined);
+    this.#settleState(port);
+    return port;
+  }
+
+  removePort(name: string): void {
+    const port = this.#byName.get(name);
+    if (port === undefined) return;
+    this.#byName.delete(name);
+    this.#byNumber.delete(port.number);
+    if (port.number !== localPort) this.#numbers.release(port.number, this.clock.monotonic());
+    this.#batch.add(ofportDelSize, (view, at) =>
+      writeOfportDel(view, at, {
+        type: command.ofportDel,
+        flags: 0,
+        size: 0,
+        bridge: this.bridge,
+        ofpPort: port.number,
+      }),
+    );
+    this.#submit("remove a port");
+    this.#tellPort(1, port, undefined, undefined);
+  }
+
+  /** Takes in what became of the device: its address, MTU, flags, carrier. */
+  updatePort(name: string, device: Partial<PortDevice>, origin?: Requester): void {
+    const port = this.#byName.get(name);
+    if (port === undefined) return;
+    const next: PortDevice = { ...port.device, ...device };
+    const config = configOf(port.config, next);
+    const state = stateOf(next);
+    const before = describePort(port);
+    const lostLive = (port.state & portState.live) !== 0 && (state & portState.live) === 0;
+    if (lostLive) {
+      port.state &= ~portState.live;
+      this.#tellPort(2, port, before, origin);
+    }
+    const old = describePort(port);
+    port.device = next;
+    port.config = config;
+    port.state = state;
+    this.#setPort(port);
+    this.#tellPort(2, port, old, origin);
+  }
+
+  setPeer(name: string, peer: PatchPeer | undefined): void {
+    const port = this.#byName.get(name);
+    if (port === undefined) return;
+    port.peer = peer;
+    this.#setPort(port);
+  }
+
+  /** Changes OFPPC bits other than PORT_DOWN, which follows the device. */
+  setPortConfig(port: OfPort, config: number, origin?: Requester): void {
+    const old = describePort(port);
+    port.config = (config & ~portConfig.portDown) | (port.config & portConfig.portDown);
+    this.#setPort(port);
+    this.#tellPort(2, port, old, origin);
+  }
+
+  findPort(name: string): OfPort | undefined {
+    return this.#byName.get(name);
+  }
+
+  port(number: number): OfPort | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  /** In order of number; LOCAL is last. */
+  ports(): readonly OfPort[] {
+    return [...this.#byNumber.values()].sort((a, b) => a.number - b.number);
+  }
+
+  /** What NORMAL sees as one logical port.  `id` is the caller's. */
+  setBundle(id: number, bundle: Bundle): void {
+    this.#bundles.set(id, bundle);
+    const record = bundleRecord(this.bridge, id, bundle);
+    this.#batch.add(bundleSetSize, (view, at) => writeBundleSet(view, at, record), encodeMembers(bundle.members));
+    this.#submit("set a bundle");
+  }
+
+  removeBundle(id: number): void {
+    if (!this.#bundles.delete(id)) return;
+    this.#batch.add(bundleDelSize, (view, at) =>
+      writeBundleDel(view, at, { type: command.bundleDel, flags: 0, size: 0, bridge: this.bridge, bundle: id }),
+    );
+    this.#submit("remove a bundle");
+  }
+
+  // Flows.
+
+  /** A queue for flow_mods that go down together; submit it with `submitFlowMods`. */
+  flowModQueue(): FlowModQueue {
+    return new FlowModQueue(this.bridge);
+  }
+
+  submitFlowMods(queue: FlowModQueue): FlowModOutcome {
+    const outcome = queue.submit(this.datapath);
+    this.owner.drainRemoved();
+    return outcome;
+  }
+
+  /** Adds a rule of the switch's own, which controllers cannot change when its priority is above 65535. */
+  addSystemFlow(flow: SystemFlow): void {
+    addFlowMod(this.#batch, this.bridge, systemFlowMod(flow, 0));
+    this.#submit("add a flow of the switch");
+  }
+
+  removeSystemFlow(flow: SystemFlow): void {
+    addFlowMod(this.#batch, this.bridge, systemFlowMod(flow, 4));
+    this.#submit("remove a flow of the switch");
+    this.owner.drainRemoved();
+  }
+
+  /** Removes every rule without telling; the switch's own come back. */
+  flushFlows(): void {
+    this.#batch.add(flowFlushSize, (view, at) =>
+      writeFlowFlush(view, at, { type: command.flowFlush, flags: 0, size: 0, bridge: this.bridge }),
+    );
+    for (const flow of internalFlows) addFlowMod(this.#batch, this.bridge, systemFlowMod(flow, 0));
+    this.#submit("flush the flows");
+    for (const listener of this.#listeners) listener.flowsFlushed();
+  }
+
+  /** What a table does with a packet that no rule matches (ABI `miss`), and how it makes room. */
+  setTable(
+    table: number,
+    settings: { readonly miss: number; readonly maxFlows?: number; readonly evict?: boolean },
+  ): void {
+    this.#batch.add(tableSetSize, (view, at) =>
+      writeTableSet(view, at, {
+        type: command.tableSet,
+        flags: 0,
+        size: 0,
+        bridge: this.bridge,
+        table,
+        miss: settings.miss,
+        maxFlows: settings.maxFlows ?? 0xffffffff,
+        evict: settings.evict === true ? 1 : 0,
+      }),
+    );
+    this.#submit("set a table");
+  }
+
+  /** Forgets learned MAC addresses: all, or a port's. */
+  flushFdb(port = anyPort): void {
+    this.#batch.add(fdbFlushSize, (view, at) =>
+      writeFdbFlush(view, at, { type: command.fdbFlush, flags: 0, size: 0, bridge: this.bridge, ofpPort: port }),
+    );
+    this.#submit("flush learned addresses");
+  }
+
+  // What the datapath tells; called by Ofprotos.
+
+  packetIn(event: PacketInEvent): void {
+    for (const listener of this.#listeners) listener.packetIn(event);
+  }
+
+  flowRemoved(flow: FlowRecord): void {
+    if ((flow.flowFlags & flowFlag.sendFlowRem) === 0) return;
+    const removed = {
+      table: flow.table,
+      reason: flow.reason,
+      priority: flow.priority,
+      cookie: flow.cookie,
+      durationMs: Number(flow.nowMs - flow.createdMs),
+      idleTimeout: flow.idleTimeoutS,
+      hardTimeout: flow.hardTimeoutS,
+      nPackets: flow.nPackets,
+      nBytes: flow.nBytes,
+      match: flow.matchBytes.slice(),
+    };
+    for (const listener of this.#listeners) listener.flowRemoved(removed);
+  }
+
+  /** Called by Ofprotos.remove. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#batch.add(bridgeDelSize, (view, at) =>
+      writeBridgeDel(view, at, { type: command.bridgeDel, flags: 0, size: 0, bridge: this.bridge }),
+    );
+    this.#submit("remove the bridge");
+    this.#listeners.clear();
+    this.#byName.clear();
+    this.#byNumber.clear();
+  }
+
+  #addSettings(): void {
+    const { forwardBpdu, packetInOnMiss, invalidTtlToController, macAgingS, macTableSize, fragMode } = this.#settings;
+    const bridgeFlags =
+      (forwardBpdu ? bridgeFlag.forwardBpdu : 0) |
+      (packetInOnMiss ? bridgeFlag.packetInOnMiss : 0) |
+      (invalidTtlToController ? bridgeFlag.invalidTtlToController : 0);
+    this.#batch.add(bridgeSetSize, (view, at) =>
+      writeBridgeSet(view, at, {
+        type: command.bridgeSet,
+        flags: 0,
+        size: 0,
+        bridge: this.bridge,
+        bridgeFlags,
+        macAgingS,
+        macTableSize,
+        fragMode,
+        maxResubmitDepth: 0,
+      }),
+    );
+  }
+
+  /** Returns an ABI error, 0 when the datapath has it. */
+  #setPort(port: OfPort): number {
+    this.#batch.add(ofportSetSize, (view, at) =>
+      writeOfportSet(view, at, {
+        type: command.ofportSet,
+        flags: 0,
+        size: 0,
+        bridge: this.bridge,
+        ofpPort: port.number,
+        dpPort: port.spec.dpPort,
+        config: port.config,
+        linkDown: port.device.carrier ? 0 : 1,
+        peerBridge: port.peer?.bridge ?? 0,
+        peerOfpPort: port.peer?.ofpPort ?? 0,
+        mtu: port.device.mtu,
+      }),
+    );
+    return this.#batch.submit(this.datapath, false).error(0);
+  }
+
+  /** The second of the two changes that a new port makes: it becomes live. */
+  #settleState(port: OfPort): void {
+    const old = describePort(port);
+    port.state = stateOf(port.device);
+    this.#tellPort(2, port, old, undefined);
+  }
+
+  #tellPort(reason: number, port: OfPort, old: PortChangeOld, origin: Requester | undefined): void {
+    const change = { reason, port: describePort(port), old, origin };
+    for (const listener of this.#listeners) listener.portChanged(change);
+  }
+
+  /** Submits commands that cannot fail unless we are wrong or the datapath is closed. */
+  #submit(what: string): BatchResults {
+    const results = this.#batch.submit(this.datapath, false);
+    for (let index = 0; index < results.count; index++) {
+      const error = results.error(index);
+      if (error !== 0) {
+        throw new DatapathError(`${this.name}: the datapath refused to ${what}: ${errorText(error)}`, { error, index });
+      }
+    }
+    return results;
+  }
+}
+
+type PortChangeOld = ReturnType<typeof describePort> | undefined;

@@ -1,0 +1,151 @@
+import type { PortDesc, PortStats } from "../openflow/message.js";
+
+/** A port of one OpenFlow switch. */
+
+export const portState = { linkDown: 1, blocked: 2, live: 4 } as const;
+export const portConfig = {
+  portDown: 1,
+  noStp: 2,
+  noRecv: 4,
+  noRecvStp: 8,
+  noFlood: 16,
+  noFwd: 32,
+  noPacketIn: 64,
+} as const;
+/** Bits that a port_mod may change. */
+export const changeableConfig = 1 | 4 | 8 | 16 | 32 | 64;
+
+/** Features in the bits of OpenFlow 1.1 (OFPPF), and speeds. */
+export interface PortFeatures {
+  readonly current: number;
+  readonly advertised: number;
+  readonly supported: number;
+  readonly peer: number;
+  readonly currentSpeedKbps: number;
+  readonly maxSpeedKbps: number;
+}
+
+export const noFeatures: PortFeatures = {
+  current: 0,
+  advertised: 0,
+  supported: 0,
+  peer: 0,
+  currentSpeedKbps: 0,
+  maxSpeedKbps: 0,
+};
+
+/** What the owner of the device tells about it. */
+export interface PortDevice {
+  readonly hwAddr: Uint8Array;
+  readonly mtu: number;
+  /** Administratively up. */
+  readonly up: boolean;
+  readonly carrier: boolean;
+  readonly features: PortFeatures;
+}
+
+export interface PortCounters {
+  readonly rxPackets: bigint;
+  readonly txPackets: bigint;
+  readonly rxBytes: bigint;
+  readonly txBytes: bigint;
+  readonly rxDropped: bigint;
+  readonly txDropped: bigint;
+  readonly rxErrors: bigint;
+  readonly txErrors: bigint;
+  readonly rxFrameErrors: bigint;
+  readonly rxOverErrors: bigint;
+  readonly rxCrcErrors: bigint;
+  readonly collisions: bigint;
+}
+
+/** What a bridge gives for a new port. */
+export interface PortSpec extends PortDevice {
+  readonly name: string;
+  /** Datapath port number; 0 for a patch port. */
+  readonly dpPort: number;
+  /** Undefined: the next free one. 65534 (OFPP_LOCAL of OpenFlow 1.0) is the bridge's own port. */
+  readonly requestedNumber?: number | undefined;
+  /** Type that dpif/show prints. */
+  readonly shownAs: string;
+  /** What dpif/show prints after the type, e.g. `peer=p2`. */
+  readonly shownConfig?: string | undefined;
+  /** The other end of a patch port. */
+  readonly peer?: PatchPeer | undefined;
+  /** Turns the device up or down because a controller asked; the owner reports the outcome by `updatePort`. */
+  readonly setUp?: ((up: boolean) => void) | undefined;
+  /** Where counters come from when it is not the datapath port of that number. */
+  readonly counters?: (() => PortCounters | undefined) | undefined;
+}
+
+export interface PatchPeer {
+  /** The ABI's id of the bridge. */
+  readonly bridge: number;
+  readonly ofpPort: number;
+}
+
+/** OFPP_LOCAL as OpenFlow 1.1 and later write it, and as the ABI does. */
+export const localPort = 0xfffffffe;
+/** OFPP_LOCAL as OpenFlow 1.0 and the database write it. */
+export const localPort10 = 0xfffe;
+
+export interface OfPort {
+  readonly name: string;
+  /** OpenFlow number; OFPP_LOCAL as 0xfffffffe. */
+  readonly number: number;
+  readonly spec: PortSpec;
+  device: PortDevice;
+  peer: PatchPeer | undefined;
+  /** OFPPC bits. */
+  config: number;
+  /** OFPPS bits. */
+  state: number;
+  /** When it was added, in milliseconds of the switch's clock. */
+  readonly createdMs: number;
+}
+
+/** The OFPPS bits that a device's condition gives. */
+export function stateOf(device: PortDevice): number {
+  return device.carrier ? portState.live : portState.linkDown;
+}
+
+/** OFPPC bits after the device's own condition is taken in. */
+export function configOf(config: number, device: PortDevice): number {
+  return device.up ? config & ~portConfig.portDown : config | portConfig.portDown;
+}
+
+export function describePort(port: OfPort): PortDesc {
+  return {
+    port: port.number,
+    hwAddr: port.device.hwAddr,
+    name: port.name,
+    config: port.config,
+    state: port.state,
+    ...port.device.features,
+  };
+}
+
+/** All bits set: the counter is not known. */
+const unknown = 0xffffffffffffffffn;
+
+export function portStatsOf(port: OfPort, counters: PortCounters | undefined, now: number): PortStats {
+  const ageMs = Math.max(0, now - port.createdMs);
+  const at = (read: (known: PortCounters) => bigint): bigint => (counters === undefined ? unknown : read(counters));
+  return {
+    port: port.number,
+    rxPackets: at((known) => known.rxPackets),
+    txPackets: at((known) => known.txPackets),
+    rxBytes: at((known) => known.rxBytes),
+    txBytes: at((known) => known.txBytes),
+    rxDropped: at((known) => known.rxDropped),
+    txDropped: at((known) => known.txDropped),
+    rxErrors: at((known) => known.rxErrors),
+    txErrors: at((known) => known.txErrors),
+    rxFrameErr: at((known) => known.rxFrameErrors),
+    rxOverErr: at((known) => known.rxOverErrors),
+    rxCrcErr: at((known) => known.rxCrcErrors),
+    collisions: at((known) => known.collisions),
+    durationSec: Math.floor(ageMs / 1000),
+    durationNsec: (ageMs % 1000) * 1_000_000,
+  };
+}

@@ -1,0 +1,70 @@
+import type { ErrorName } from "../openflow/index.js";
+import type { MessageBody, PortDesc, Version } from "../openflow/message.js";
+
+/** Who asks a switch for something over OpenFlow, as the switch sees it: one connection, or the program itself. */
+export interface Requester {
+  readonly version: Version;
+  /** A secondary controller may look but not change. */
+  readonly isSecondary: boolean;
+}
+
+/** What answers a request, in order.  A long answer is made while it is taken, so that it never lies in memory whole. */
+export type Replies = Iterable<MessageBody>;
+
+/** A request of a batch that failed. */
+export interface RequestFailure {
+  /** The request's bytes. */
+  readonly request: Uint8Array;
+  readonly error: ErrorName;
+  /** A sentence for the log. */
+  readonly sentence: string;
+}
+
+/** A packet that the pipeline sent to controllers. */
+export interface PacketInEvent {
+  readonly inPort: number;
+  readonly table: number;
+  /** packet_in_reason of the ABI. */
+  readonly reason: number;
+  readonly controllerId: number;
+  readonly maxLen: number;
+  readonly cookie: bigint;
+  readonly totalLen: number;
+  /** ABI match of the packet's pipeline fields. */
+  readonly match: Uint8Array;
+  readonly userdata: Uint8Array;
+  readonly packet: Uint8Array;
+}
+
+/** A rule that is gone and had asked for that to be told. */
+export interface RemovedFlow {
+  readonly table: number;
+  readonly reason: number;
+  readonly priority: number;
+  readonly cookie: bigint;
+  readonly durationMs: number;
+  readonly idleTimeout: number;
+  readonly hardTimeout: number;
+  readonly nPackets: bigint;
+  readonly nBytes: bigint;
+  readonly match: Uint8Array;
+}
+
+export interface PortChange {
+  /** OFPPR: 0 add, 1 delete, 2 modify. */
+  readonly reason: number;
+  readonly port: PortDesc;
+  /** Before a modify. */
+  readonly old: PortDesc | undefined;
+  /** Whose port_mod caused it. */
+  readonly origin: Requester | undefined;
+}
+
+/** What a switch tells.  Every method is called inside a call of the switch or of `Ofprotos.handleEvent`. */
+export interface OfprotoListener {
+  packetIn(event: PacketInEvent): void;
+  flowRemoved(flow: RemovedFlow): void;
+  portChanged(change: PortChange): void;
+  /** All flows are gone, those of the fail mode too. */
+  flowsFlushed(): void;
+}
