@@ -12,13 +12,12 @@ export interface Clock {
 /** The longest that a timer of Node can be set to. */
 const timerMsMax = 2 ** 31 - 1;
 
-/** The computer's clock.  Its timers do not keep a process alive. */
+/** The computer's clock.  A timer keeps the process alive until it is called off, which closing its owner does. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after: (ms, callback) => {
     const timer = setTimeout(callback, Math.min(Math.max(Math.ceil(ms), 0), timerMsMax));
-    timer.unref();
     return () => clearTimeout(timer);
   },
 };

@@ -23,3 +23,6 @@ export type { Target } from "./target.js";
 export { parseTarget, splitRemotes, TargetError } from "./target.js";
 export type { Remote, RemoteStatus, TlsKeys, TransportOptions } from "./transport.js";
 export { listen, serveRemote } from "./transport.js";
+export type { IdlOptions } from "./idl.js";
+export { openIdl } from "./idl.js";
+export type { ReconnectAction, ReconnectState, ReconnectTiming } from "./reconnect.js";
