@@ -143,6 +143,23 @@ parse_link(const struct nlmsghdr *header, struct link *link)
     return link->name[0] != '\0';
 }
 
+/* What the driver says of itself.  Devices without a driver's words leave what is there. */
+static void
+get_driver(int fd, struct link *link)
+{
+    struct ethtool_drvinfo driver = { .cmd = ETHTOOL_GDRVINFO };
+    struct ifreq request;
+
+    memset(&request, 0, sizeof request);
+    memcpy(request.ifr_name, link->name, sizeof request.ifr_name);
+    request.ifr_data = (char *) &driver;
+    if (ioctl(fd, SIOCETHTOOL, &request) == 0) {
+        memcpy(link->info.driver_name, driver.driver, sizeof link->info.driver_name);
+        memcpy(link->info.driver_version, driver.version, sizeof link->info.driver_version);
+        memcpy(link->info.firmware_version, driver.fw_version, sizeof link->info.firmware_version);
+    }
+}
+
 /* Speed and duplex.  Devices without them leave what is there. */
 static void
 get_speed(int fd, struct link *link)
@@ -229,6 +246,7 @@ link_get(const char *name, struct link *link)
     }
     if (error == 0) {
         get_speed(fd, link);
+        get_driver(fd, link);
     }
     close(fd);
     return error;
@@ -250,6 +268,7 @@ take_each(void *aux, const struct nlmsghdr *header)
         return 1;
     }
     get_speed(state->ioctl_fd, &link);
+    get_driver(state->ioctl_fd, &link);
     return state->each(state->aux, &link);
 }
 

@@ -1,4 +1,4 @@
-import { batchFlag, batchSize, command, recordOffsets, resultSize } from "../datapath/generated/records.js";
+import { abi, batchFlag, batchSize, command, recordOffsets, resultSize } from "../datapath/generated/records.js";
 
 /** What a switch needs of the datapath: batches in, queries answered.  Both are bytes of the ABI. */
 export interface FlowDatapath {
@@ -25,7 +25,6 @@ export class DatapathError extends Error {
   }
 }
 
-const abiVersion = 1;
 export const pad8 = (size: number): number => (size + 7) & ~7;
 
 /** Collects commands in one growing buffer that is used again for the next batch. */
@@ -94,7 +93,7 @@ export class CommandBatch {
   submit(datapath: FlowDatapath, independent: boolean): BatchResults {
     const count = this.#count;
     this.#view.setUint32(0, this.#at, true);
-    this.#view.setUint16(4, abiVersion, true);
+    this.#view.setUint16(4, abi.version, true);
     this.#view.setUint16(6, independent ? batchFlag.independent : 0, true);
     this.#view.setUint32(8, count, true);
     this.#view.setUint32(12, 0, true);

@@ -28,8 +28,6 @@
 extern "C" {
 #endif
 
-#define SLUICE_ABI_VERSION 1
-
 /* Longest batch and longest query that is accepted, in bytes. */
 #define SLUICE_BATCH_SIZE_MAX (64u << 20)
 #define SLUICE_QUERY_SIZE_MAX (1u << 20)

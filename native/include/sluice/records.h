@@ -6,6 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a batch must say of itself. */
+enum sluice_abi {
+    SLUICE_ABI_VERSION = 1, /* Moves when a record changes its meaning or layout. */
+};
+
 /* Types of the commands in a batch. */
 enum sluice_command {
     SLUICE_COMMAND_BRIDGE_ADD = 1, /* Makes a bridge. */
@@ -1095,8 +1100,11 @@ struct sluice_link_info {
     uint64_t rx_crc_errors;
     uint64_t rx_frame_errors;
     uint64_t rx_missed_errors;
+    uint8_t driver_name[32]; /* As ethtool's; zero-padded. */
+    uint8_t driver_version[32];
+    uint8_t firmware_version[32];
 };
-_Static_assert(sizeof(struct sluice_link_info) == 160, "size of sluice_link_info");
+_Static_assert(sizeof(struct sluice_link_info) == 256, "size of sluice_link_info");
 _Static_assert(offsetof(struct sluice_link_info, type) == 0, "sluice_link_info.type");
 _Static_assert(offsetof(struct sluice_link_info, flags) == 2, "sluice_link_info.flags");
 _Static_assert(offsetof(struct sluice_link_info, size) == 4, "sluice_link_info.size");
@@ -1123,6 +1131,9 @@ _Static_assert(offsetof(struct sluice_link_info, rx_over_errors) == 128, "sluice
 _Static_assert(offsetof(struct sluice_link_info, rx_crc_errors) == 136, "sluice_link_info.rx_crc_errors");
 _Static_assert(offsetof(struct sluice_link_info, rx_frame_errors) == 144, "sluice_link_info.rx_frame_errors");
 _Static_assert(offsetof(struct sluice_link_info, rx_missed_errors) == 152, "sluice_link_info.rx_missed_errors");
+_Static_assert(offsetof(struct sluice_link_info, driver_name) == 160, "sluice_link_info.driver_name");
+_Static_assert(offsetof(struct sluice_link_info, driver_version) == 192, "sluice_link_info.driver_version");
+_Static_assert(offsetof(struct sluice_link_info, firmware_version) == 224, "sluice_link_info.firmware_version");
 
 /* Asks trace. packet_size 0: translate the key as it is. Followed by: match (key of the packet, exact where it says), packet. */
 struct sluice_trace_query {

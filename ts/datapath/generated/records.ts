@@ -13,6 +13,12 @@ function writeWords(view: DataView, at: number, count: number, value: BigUint64A
   for (let index = 0; index < count; index++) view.setBigUint64(at + 8 * index, value[index] ?? 0n, true);
 }
 
+/** What a batch must say of itself. */
+export const abi = {
+  /** Moves when a record changes its meaning or layout. */
+  version: 1,
+} as const;
+
 /** Types of the commands in a batch. */
 export const command = {
   /** Makes a bridge. */
@@ -1863,9 +1869,13 @@ export interface LinkInfo {
   rxCrcErrors: bigint;
   rxFrameErrors: bigint;
   rxMissedErrors: bigint;
+  /** As ethtool's; zero-padded. */
+  driverName: Uint8Array;
+  driverVersion: Uint8Array;
+  firmwareVersion: Uint8Array;
 }
-export const linkInfoSize = 160;
-export const linkInfoOffsets = { type: 0, flags: 2, size: 4, ifindex: 8, mtu: 12, linkFlags: 16, linkSpeedMbps: 20, duplex: 24, carrierChanges: 28, mac: 32, nameSize: 40, kindSize: 44, rxPackets: 48, rxBytes: 56, rxErrors: 64, rxDropped: 72, txPackets: 80, txBytes: 88, txErrors: 96, txDropped: 104, multicast: 112, collisions: 120, rxOverErrors: 128, rxCrcErrors: 136, rxFrameErrors: 144, rxMissedErrors: 152 } as const;
+export const linkInfoSize = 256;
+export const linkInfoOffsets = { type: 0, flags: 2, size: 4, ifindex: 8, mtu: 12, linkFlags: 16, linkSpeedMbps: 20, duplex: 24, carrierChanges: 28, mac: 32, nameSize: 40, kindSize: 44, rxPackets: 48, rxBytes: 56, rxErrors: 64, rxDropped: 72, txPackets: 80, txBytes: 88, txErrors: 96, txDropped: 104, multicast: 112, collisions: 120, rxOverErrors: 128, rxCrcErrors: 136, rxFrameErrors: 144, rxMissedErrors: 152, driverName: 160, driverVersion: 192, firmwareVersion: 224 } as const;
 export function readLinkInfo(view: DataView, at: number): LinkInfo {
   return {
     type: view.getUint16(at + 0, true),
@@ -1894,6 +1904,9 @@ export function readLinkInfo(view: DataView, at: number): LinkInfo {
     rxCrcErrors: view.getBigUint64(at + 136, true),
     rxFrameErrors: view.getBigUint64(at + 144, true),
     rxMissedErrors: view.getBigUint64(at + 152, true),
+    driverName: readBytes(view, at + 160, 32),
+    driverVersion: readBytes(view, at + 192, 32),
+    firmwareVersion: readBytes(view, at + 224, 32),
   };
 }
 export function writeLinkInfo(view: DataView, at: number, record: LinkInfo): void {
@@ -1923,6 +1936,9 @@ export function writeLinkInfo(view: DataView, at: number, record: LinkInfo): voi
   view.setBigUint64(at + 136, record.rxCrcErrors, true);
   view.setBigUint64(at + 144, record.rxFrameErrors, true);
   view.setBigUint64(at + 152, record.rxMissedErrors, true);
+  writeBytes(view, at + 160, 32, record.driverName);
+  writeBytes(view, at + 192, 32, record.driverVersion);
+  writeBytes(view, at + 224, 32, record.firmwareVersion);
 }
 
 /** Asks trace. packet_size 0: translate the key as it is. Followed by: match (key of the packet, exact where it says), packet. */

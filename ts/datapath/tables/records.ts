@@ -35,6 +35,7 @@ const bits = (rows: readonly (readonly [string, string])[]): ConstantRow[] =>
   rows.map(([name, doc], index) => ({ name, value: 2 ** index, doc }));
 
 export const constantSets: readonly ConstantSet[] = [
+  { prefix: "abi", doc: "What a batch must say of itself.", rows: [{ name: "version", value: 1, doc: "Moves when a record changes its meaning or layout." }] },
   {
     prefix: "command", doc: "Types of the commands in a batch.",
     rows: enumerate(1, [
@@ -302,7 +303,8 @@ export const records: readonly RecordRow[] = [
   { name: "link_info", tail: "name, kind (rtnetlink's, e.g. veth)", doc: "A network device of the host.", fields: [
     ...header, ["ifindex", "u32"], ["mtu", "u32"], ["link_flags", "u32", "IFF_*"], ["link_speed_mbps", "u32"], ["duplex", "u32", "0 half, 1 full, 255 unknown"], ["carrier_changes", "u32"],
     ["mac", "bytes8"], ["name_size", "u32"], ["kind_size", "u32"], ["rx_packets", "u64"], ["rx_bytes", "u64"], ["rx_errors", "u64"], ["rx_dropped", "u64"], ["tx_packets", "u64"], ["tx_bytes", "u64"], ["tx_errors", "u64"], ["tx_dropped", "u64"],
-    ["multicast", "u64"], ["collisions", "u64"], ["rx_over_errors", "u64"], ["rx_crc_errors", "u64"], ["rx_frame_errors", "u64"], ["rx_missed_errors", "u64"]] },
+    ["multicast", "u64"], ["collisions", "u64"], ["rx_over_errors", "u64"], ["rx_crc_errors", "u64"], ["rx_frame_errors", "u64"], ["rx_missed_errors", "u64"],
+    ["driver_name", "bytes32", "As ethtool's; zero-padded."], ["driver_version", "bytes32"], ["firmware_version", "bytes32"]] },
   { name: "trace_query", tail: "match (key of the packet, exact where it says), packet", doc: "Asks trace. packet_size 0: translate the key as it is.", fields: [
     ...header, ["bridge", "u32"], ["in_port", "u32"], ["match_size", "u32"], ["packet_size", "u32"], ["actions_size", "u32", "Not 0: a packet-out with these actions, which follow the packet."], ["trace_flags", "u32", "1: let side effects happen (-generate)."]] },
   { name: "trace_step", tail: "match, actions", doc: "One step; depth is how far to indent.", fields: [

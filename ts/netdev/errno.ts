@@ -1,0 +1,31 @@
+/** The C library's words for the error numbers that opening and setting devices gives, as operators know them. */
+const words: ReadonlyMap<number, string> = new Map([
+  [1, "Operation not permitted"],
+  [2, "No such file or directory"],
+  [5, "Input/output error"],
+  [6, "No such device or address"],
+  [11, "Resource temporarily unavailable"],
+  [12, "Cannot allocate memory"],
+  [13, "Permission denied"],
+  [16, "Device or resource busy"],
+  [17, "File exists"],
+  [19, "No such device"],
+  [22, "Invalid argument"],
+  [24, "Too many open files"],
+  [28, "No space left on device"],
+  [34, "Numerical result out of range"],
+  [36, "File name too long"],
+  [38, "Function not implemented"],
+  [92, "Protocol not available"],
+  [93, "Protocol not supported"],
+  [95, "Operation not supported"],
+  [97, "Address family not supported by protocol"],
+  [100, "Network is down"],
+  [105, "No buffer space available"],
+]);
+
+export const errno = { noDevice: 19, exists: 17, invalid: 22, notSupported: 95, addressFamily: 97, noMemory: 12 } as const;
+
+export function errnoWords(number: number): string {
+  return words.get(number) ?? `Unknown error ${number}`;
+}

@@ -1,0 +1,275 @@
+/** Devices: opened by name and type, asked for their state, counters and status, closed. */
+import { type LinkInfo, type PortInfo, portClass } from "../datapath/generated/records.js";
+import type { Logger } from "../log/index.js";
+import { errno, errnoWords } from "./errno.js";
+import { closePort, type DeviceDatapath, injectFrame, linkInfo, openPort, portInfo, setLink, setPort } from "./port-calls.js";
+import { availableTypes, isReservedName, type NetdevPolicy, type NetdevType, resolveType } from "./types.js";
+
+/** A device could not be opened or set.  The sentence is what Interface.error shows. */
+export class NetdevError extends Error {
+  readonly code = "NETDEV";
+  readonly details: Readonly<Record<string, unknown>>;
+  constructor(sentence: string, details: Readonly<Record<string, unknown>>) {
+    super(sentence);
+    this.name = "NetdevError";
+    this.details = details;
+  }
+}
+
+/** What is known of a device now.  Undefined: the device does not tell. */
+export interface DeviceState {
+  readonly mac: Uint8Array;
+  readonly mtu: number | undefined;
+  readonly up: boolean;
+  readonly carrier: boolean;
+  readonly ifindex: number;
+  readonly speedMbps: number | undefined;
+  readonly duplex: "half" | "full" | undefined;
+}
+
+const gone: DeviceState = { mac: new Uint8Array(6), mtu: undefined, up: false, carrier: false, ifindex: 0, speedMbps: undefined, duplex: undefined };
+
+const linkFlag = { up: 1, running: 0x40, lowerUp: 0x10000 } as const;
+const dpPortMax = 65535;
+
+export class Netdev {
+  /** How often the carrier came or went since the device was opened. */
+  carrierResets = 0;
+  #carrier: boolean | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly type: NetdevType,
+    /** 0 for a port that lives only in the pipeline. */
+    readonly dpPort: number,
+    private readonly owner: Netdevs,
+    private readonly patchMac: Uint8Array,
+  ) {}
+
+  /** Whether the host knows it as a network device. */
+  get isHostDevice(): boolean {
+    return this.type.portClass === portClass.packet || this.type.portClass === portClass.afxdp || this.type.portClass === portClass.tap;
+  }
+
+  /** Frames that the host sends into a device that we made are what we receive. */
+  private get isOurs(): boolean {
+    return this.type.portClass === portClass.tap;
+  }
+
+  state(): DeviceState {
+    const state = this.#look();
+    if (this.#carrier !== undefined && this.#carrier !== state.carrier) this.carrierResets += 1;
+    this.#carrier = state.carrier;
+    return state;
+  }
+
+  #look(): DeviceState {
+    if (this.dpPort === 0) return { ...gone, mac: this.patchMac, up: true, carrier: true };
+    if (this.isHostDevice) {
+      const link = linkInfo(this.owner.datapath, this.name);
+      return link === undefined ? gone : linkState(link.info);
+    }
+    const info = portInfo(this.owner.datapath, this.dpPort);
+    return info === undefined ? gone : portState(info);
+  }
+
+  /** Interface.statistics. */
+  statistics(): Map<string, number> {
+    if (this.dpPort === 0) return new Map();
+    if (!this.isHostDevice) {
+      const info = portInfo(this.owner.datapath, this.dpPort);
+      return info === undefined ? new Map() : dummyStatistics(info);
+    }
+    const link = linkInfo(this.owner.datapath, this.name);
+    return link === undefined ? new Map() : linkStatistics(link.info, this.isOurs);
+  }
+
+  /** Interface.status. */
+  status(): Map<string, string> {
+    if (!this.isHostDevice) return new Map();
+    const link = linkInfo(this.owner.datapath, this.name);
+    if (link === undefined) return new Map();
+    const driver = link.driverName === "" ? link.kind : link.driverName;
+    return new Map([["driver_name", driver], ["driver_version", link.driverVersion], ["firmware_version", link.firmwareVersion]]);
+  }
+
+  counters(): PortInfo | undefined {
+    return this.dpPort === 0 ? undefined : portInfo(this.owner.datapath, this.dpPort);
+  }
+
+  /** Throws NetdevError. */
+  setUp(up: boolean): void {
+    if (this.dpPort === 0) return;
+    this.#must(this.isHostDevice ? setLink(this.owner.datapath, this.name, { up }) : setPort(this.owner.datapath, this.dpPort, new Map([["up", up ? "1" : "0"]])), `turned ${up ? "up" : "down"}`);
+  }
+
+  setMtu(mtu: number): void {
+    if (this.dpPort === 0) return;
+    this.#must(this.isHostDevice ? setLink(this.owner.datapath, this.name, { mtu }) : setPort(this.owner.datapath, this.dpPort, new Map([["mtu", String(mtu)]])), `given an MTU of ${mtu}`);
+  }
+
+  setMac(mac: Uint8Array): void {
+    if (this.dpPort === 0) return;
+    const text = [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+    this.#must(this.isHostDevice ? setLink(this.owner.datapath, this.name, { mac }) : setPort(this.owner.datapath, this.dpPort, new Map([["mac", text]])), `given the address ${text}`);
+  }
+
+  /** Takes changed options; false when the device must be opened anew for them. */
+  setOptions(options: ReadonlyMap<string, string>): boolean {
+    return this.dpPort === 0 || setPort(this.owner.datapath, this.dpPort, options) === 0;
+  }
+
+  /** Only for devices of the dummy and memory kind. */
+  receive(frame: Uint8Array, queue = 0): void {
+    this.#must(injectFrame(this.owner.datapath, this.dpPort, queue, frame), "given a frame");
+  }
+
+  close(): void {
+    this.owner.forget(this);
+  }
+
+  #must(error: number, what: string): void {
+    if (error !== 0) throw new NetdevError(`network device ${this.name} could not be ${what} (${errnoWords(error)})`, { name: this.name, errno: error });
+  }
+}
+
+function linkState(link: LinkInfo): DeviceState {
+  return {
+    mac: link.mac.subarray(0, 6),
+    mtu: link.mtu,
+    up: (link.linkFlags & linkFlag.up) !== 0,
+    carrier: (link.linkFlags & linkFlag.running) !== 0,
+    ifindex: link.ifindex,
+    speedMbps: link.linkSpeedMbps === 0 || link.linkSpeedMbps === 0xffffffff ? undefined : link.linkSpeedMbps,
+    duplex: link.duplex === 0 ? "half" : link.duplex === 1 ? "full" : undefined,
+  };
+}
+
+function portState(info: PortInfo): DeviceState {
+  return { mac: info.mac.subarray(0, 6), mtu: info.mtu, up: info.up !== 0, carrier: info.carrier !== 0, ifindex: info.ifindex, speedMbps: undefined, duplex: undefined };
+}
+
+function linkStatistics(link: LinkInfo, swapped: boolean): Map<string, number> {
+  const [rx, tx] = swapped ? (["tx", "rx"] as const) : (["rx", "tx"] as const);
+  const rows: [string, bigint][] = [
+    ["collisions", link.collisions],
+    ["rx_bytes", link[`${rx}Bytes`]], ["rx_crc_err", link.rxCrcErrors], ["rx_dropped", link[`${rx}Dropped`]], ["rx_errors", link[`${rx}Errors`]],
+    ["rx_frame_err", link.rxFrameErrors], ["rx_missed_errors", link.rxMissedErrors], ["rx_multicast_packets", link.multicast], ["rx_over_err", link.rxOverErrors],
+    ["rx_packets", link[`${rx}Packets`]],
+    ["tx_bytes", link[`${tx}Bytes`]], ["tx_dropped", link[`${tx}Dropped`]], ["tx_errors", link[`${tx}Errors`]], ["tx_packets", link[`${tx}Packets`]],
+  ];
+  return new Map(rows.map(([key, value]) => [key, Number(value)]));
+}
+
+function dummyStatistics(info: PortInfo): Map<string, number> {
+  return new Map<string, number>([
+    ["rx_bytes", Number(info.rxBytes)], ["rx_custom_packets_1", 0], ["rx_custom_packets_2", 0], ["rx_packets", Number(info.rxPackets)],
+    ["rx_q0_bytes", Number(info.rxBytes)], ["rx_q0_packets", Number(info.rxPackets)],
+    ["tx_bytes", Number(info.txBytes)], ["tx_packets", Number(info.txPackets)], ["tx_q0_bytes", Number(info.txBytes)], ["tx_q0_packets", Number(info.txPackets)],
+  ]);
+}
+
+export interface NetdevsOptions {
+  readonly datapath: DeviceDatapath;
+  readonly policy: NetdevPolicy;
+  readonly log: Logger;
+  /** Makes the last bytes of a patch port's address. */
+  readonly random: () => number;
+}
+
+/** All open devices of one datapath. */
+export class Netdevs {
+  readonly datapath: DeviceDatapath;
+  readonly policy: NetdevPolicy;
+  readonly #log: Logger;
+  readonly #random: () => number;
+  readonly #byName = new Map<string, Netdev>();
+  readonly #byDpPort = new Map<number, Netdev>();
+
+  constructor(options: NetdevsOptions) {
+    this.datapath = options.datapath;
+    this.policy = options.policy;
+    this.#log = options.log;
+    this.#random = options.random;
+  }
+
+  types(): readonly NetdevType[] {
+    return availableTypes(this.policy);
+  }
+
+  find(name: string): Netdev | undefined {
+    return this.#byName.get(name);
+  }
+
+  byDpPort(dpPort: number): Netdev | undefined {
+    return this.#byDpPort.get(dpPort);
+  }
+
+  all(): readonly Netdev[] {
+    return [...this.#byName.values()];
+  }
+
+  /** Opens a device of type `type` (as Interface.type) for a bridge of that datapath type.  Throws NetdevError with the
+   *  sentence that Interface.error shows. */
+  open(name: string, type: string, datapathType: string, options: ReadonlyMap<string, string>): Netdev {
+    if (isReservedName(name)) {
+      this.#log.warn(`could not create interface ${name}, name is reserved`, { name });
+      throw new NetdevError("", { name, reserved: true });
+    }
+    const resolved = resolveType(type, datapathType, this.policy);
+    if (resolved === undefined) {
+      // With --disable-system a device of the system is one that is not there; a type that nobody knows is another matter.
+      if (type !== "" && type !== "system") {
+        this.#log.warn(`could not create netdev ${name} of unknown type ${type}`, { name, type });
+        throw this.#refused(name, errno.addressFamily);
+      }
+      throw this.#refused(name, errno.noDevice);
+    }
+    if (this.#byName.has(name)) throw this.#refused(name, errno.exists);
+    for (const key of options.keys()) {
+      if (!resolved.options.includes(key)) this.#log.warn(`${name}: unknown ${resolved.name} option '${key}'`, { name, key });
+    }
+    const dpPort = resolved.portClass === undefined ? 0 : this.#chooseNumber(name, resolved);
+    if (resolved.portClass !== undefined) {
+      const error = openPort(this.datapath, dpPort, resolved.portClass, name, options);
+      if (error !== 0) throw this.#refused(name, error);
+    }
+    const netdev = new Netdev(name, resolved, dpPort, this, this.#patchMac());
+    this.#byName.set(name, netdev);
+    if (dpPort !== 0) this.#byDpPort.set(dpPort, netdev);
+    netdev.state();
+    return netdev;
+  }
+
+  /** Called by Netdev.close. */
+  forget(netdev: Netdev): void {
+    if (this.#byName.get(netdev.name) !== netdev) return;
+    this.#byName.delete(netdev.name);
+    if (netdev.dpPort === 0) return;
+    this.#byDpPort.delete(netdev.dpPort);
+    closePort(this.datapath, netdev.dpPort);
+  }
+
+  #refused(name: string, error: number): NetdevError {
+    return new NetdevError(`could not open network device ${name} (${errnoWords(error)})`, { name, errno: error });
+  }
+
+  /** A dummy's number is the first one in its name, a hundred more for a name that begins with "br"; others, and dummies
+   *  whose number is taken, get the lowest free one. */
+  #chooseNumber(name: string, type: NetdevType): number {
+    const digits = type.dummy ? /\d+/.exec(name)?.[0] : undefined;
+    const wished = digits === undefined ? 0 : Number(digits) + (name.startsWith("br") ? 100 : 0);
+    if (wished >= 1 && wished <= dpPortMax && !this.#byDpPort.has(wished)) return wished;
+    for (let number = 1; number <= dpPortMax; number++) {
+      if (!this.#byDpPort.has(number)) return number;
+    }
+    throw this.#refused(name, errno.noMemory);
+  }
+
+  /** A random address, unicast and locally administered. */
+  #patchMac(): Uint8Array {
+    const mac = Uint8Array.from({ length: 6 }, () => Math.floor(this.#random() * 256));
+    mac[0] = ((mac[0] ?? 0) & 0xfc) | 2;
+    return mac;
+  }
+}
