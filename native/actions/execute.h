@@ -1,5 +1,8 @@
 /* Executes datapath actions (rows `datapathOpcodes`, struct sluice_dp_action_*) on packets.
  *
+ * Numbers in actions (ports, a VLAN's tpid and tci) are in the machine's order, as everywhere in records; only words of
+ * matches hold network order.
+ *
  * Threads.  The calling thread must own the packets and 'pool' of the sink.  The functions of the sink run on it. */
 #ifndef ACTIONS_EXECUTE_H
 #define ACTIONS_EXECUTE_H 1

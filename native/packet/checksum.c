@@ -116,7 +116,7 @@ l4_checksum_place(const struct packet *packet, uint32_t *offset, uint8_t *pseudo
         return true;
     case PACKET_L4_ICMPV6:
         *offset = 2;
-        *pseudo_proto = packet->l3_type == PACKET_L3_IPV6 ? PROTO_ICMPV6 : 0;
+        *pseudo_proto = PROTO_ICMPV6;
         return true;
     case PACKET_L4_ICMP:
     case PACKET_L4_IGMP:

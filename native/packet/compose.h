@@ -2,8 +2,8 @@
  * `ofproto/trace --generate` make.
  *
  * Ethernet with up to two tags, ARP, IPv4 and IPv6 with TCP, UDP, SCTP, ICMP, ICMPv6 (neighbour discovery with its
- * options) or IGMP, MPLS, NSH.  UDP, TCP without SYN, FIN or RST, SCTP and ICMP echoes carry 64 bytes that count from 0.
- * Checksums are right. */
+ * options) or IGMP, and MPLS.  UDP, TCP without SYN, FIN or RST, and ICMP echoes carry 64 bytes that count from 0.
+ * Checksums are right, but for SCTP's, which is 0 as in Open vSwitch.  IPv6 fragments have no fragment header. */
 #ifndef PACKET_COMPOSE_H
 #define PACKET_COMPOSE_H 1
 
@@ -14,7 +14,11 @@
 #define PACKET_COMPOSE_SIZE_MAX 512
 
 /* Writes the frame into 'packet', at its 'data', whose room behind must be PACKET_COMPOSE_SIZE_MAX bytes at least, and
- * sets its 'size' and in_port; the packet is parsed afterwards. */
+ * sets its 'size' and metadata; the packet is parsed afterwards, with two tags.  Any thread. */
 void packet_compose(struct packet *packet, const struct flow_key *key);
+
+/* As packet_compose(), but a frame of less than 'size' bytes is made that long by zeros at the end of its payload.
+ * There must be room for 'size' bytes, which are at most PACKET_LARGE_SIZE. */
+void packet_compose_sized(struct packet *packet, const struct flow_key *key, uint32_t size);
 
 #endif

@@ -123,6 +123,14 @@ l4_checksum_field(const struct packet *packet)
     }
 }
 
+/* Whether the L4 checksum has a pseudo-header. */
+static bool
+l4_covers_addresses(const struct packet *packet)
+{
+    return packet->l4_type == PACKET_L4_TCP || packet->l4_type == PACKET_L4_UDP
+           || packet->l4_type == PACKET_L4_ICMPV6;
+}
+
 /* Adjusts the L4 checksum to a change of 'size' bytes at an even place of L4 itself or of the pseudo-header. */
 static void
 l4_changed(struct packet *packet, bool in_pseudo_header, const void *old_bytes, const void *new_bytes, size_t size)
@@ -204,7 +212,7 @@ set_ipv4_address(struct packet *packet, uint8_t *field, const uint32_t *value, c
     if (write_masked(field, value, mask, 4)) {
         uint8_t *ip = packet->data + packet->l3_ofs;
         put_raw16(ip + 10, checksum_update(get_raw16(ip + 10), old, field, 4));
-        if (packet->l4_type == PACKET_L4_TCP || packet->l4_type == PACKET_L4_UDP) {
+        if (l4_covers_addresses(packet)) {
             l4_changed(packet, true, old, field, 4);
         }
     }
@@ -235,9 +243,7 @@ set_ipv6_address(struct packet *packet, uint8_t *field, const uint8_t *value, co
 {
     uint8_t old[16];
     memcpy(old, field, 16);
-    if (write_masked(field, value, mask, 16) && in_checksum
-        && (packet->l4_type == PACKET_L4_TCP || packet->l4_type == PACKET_L4_UDP
-            || packet->l4_type == PACKET_L4_ICMPV6)) {
+    if (write_masked(field, value, mask, 16) && in_checksum && l4_covers_addresses(packet)) {
         l4_changed(packet, true, old, field, 16);
     }
 }

@@ -1,0 +1,121 @@
+#include <errno.h>
+
+#include "actions/execute.h"
+#include "packet/bytes.h"
+#include "packet/headers.h"
+#include "packet/match.h"
+#include "packet/rewrite.h"
+
+static int check_list(const uint8_t *actions, size_t size, uint32_t depth);
+
+static size_t
+round_up8(size_t size)
+{
+    return (size + 7) & ~(size_t) 7;
+}
+
+static int
+check_controller(const struct sluice_dp_action_controller *controller, size_t size)
+{
+    size_t tail = size - sizeof *controller;
+    size_t match_bytes = controller->match_size;
+    size_t userdata_bytes = controller->userdata_size;
+    if (match_bytes > tail || match_bytes % 8 || userdata_bytes > tail - match_bytes
+        || tail != match_bytes + round_up8(userdata_bytes)) {
+        return EINVAL;
+    }
+    return match_bytes ? match_check_exact(controller + 1, match_bytes, SLUICE_KEY_WORDS) : 0;
+}
+
+static int
+check_set(const struct sluice_dp_action_set *set, size_t size)
+{
+    if (set->match_size != size - sizeof *set || match_check_exact(set + 1, set->match_size, SLUICE_KEY_WORDS)) {
+        return EINVAL;
+    }
+    return packet_rewrite_check((const void *) (set + 1)) ? 0 : EOPNOTSUPP;
+}
+
+static int
+check_push_vlan(const struct sluice_dp_action_push_vlan *push)
+{
+    return eth_type_is_vlan(push->tpid) && push->tci & VLAN_PRESENT ? 0 : EINVAL;
+}
+
+static int
+check_clone(const struct sluice_dp_action_clone *clone, size_t size, uint32_t depth)
+{
+    if (clone->actions_size != size - sizeof *clone || depth >= ACTIONS_DEPTH_MAX) {
+        return EINVAL;
+    }
+    return check_list((const uint8_t *) (clone + 1), clone->actions_size, depth + 1);
+}
+
+/* Sizes of the structs, by opcode; 'tail': more may follow. */
+static const struct {
+    uint8_t size;
+    bool tail;
+} shapes[] = {
+    [SLUICE_DP_ACTION_OUTPUT] = { sizeof(struct sluice_dp_action_output), false },
+    [SLUICE_DP_ACTION_CONTROLLER] = { sizeof(struct sluice_dp_action_controller), true },
+    [SLUICE_DP_ACTION_SET] = { sizeof(struct sluice_dp_action_set), true },
+    [SLUICE_DP_ACTION_PUSH_VLAN] = { sizeof(struct sluice_dp_action_push_vlan), false },
+    [SLUICE_DP_ACTION_POP_VLAN] = { sizeof(struct sluice_dp_action_pop_vlan), false },
+    [SLUICE_DP_ACTION_CLONE] = { sizeof(struct sluice_dp_action_clone), true },
+    [SLUICE_DP_ACTION_DROP] = { sizeof(struct sluice_dp_action_drop), false },
+    [SLUICE_DP_ACTION_PROTOCOL] = { sizeof(struct sluice_dp_action_protocol), false },
+};
+
+static int
+check_one(const void *body, uint16_t opcode, size_t size, uint32_t depth)
+{
+    if (opcode >= sizeof shapes / sizeof *shapes || !shapes[opcode].size || size < shapes[opcode].size
+        || (size > shapes[opcode].size && !shapes[opcode].tail)) {
+        return EINVAL;
+    }
+    switch (opcode) {
+    case SLUICE_DP_ACTION_OUTPUT:
+        return ((const struct sluice_dp_action_output *) body)->pad ? EINVAL : 0;
+    case SLUICE_DP_ACTION_CONTROLLER:
+        return check_controller(body, size);
+    case SLUICE_DP_ACTION_SET:
+        return check_set(body, size);
+    case SLUICE_DP_ACTION_PUSH_VLAN:
+        return check_push_vlan(body);
+    case SLUICE_DP_ACTION_POP_VLAN:
+        return ((const struct sluice_dp_action_pop_vlan *) body)->pad ? EINVAL : 0;
+    case SLUICE_DP_ACTION_CLONE:
+        return check_clone(body, size, depth);
+    default:
+        return 0;
+    }
+}
+
+static int
+check_list(const uint8_t *actions, size_t size, uint32_t depth)
+{
+    int error = 0;
+    for (size_t offset = 0; offset < size;) {
+        const uint8_t *body = actions + offset;
+        if (size - offset < 8) {
+            return EINVAL;
+        }
+        size_t action_size = get_raw16(body + 2);
+        if (action_size < 8 || action_size % 8 || action_size > size - offset) {
+            return EINVAL;
+        }
+        int result = check_one(body, get_raw16(body), action_size, depth);
+        if (result == EINVAL) {
+            return EINVAL;
+        }
+        error = result ? result : error;
+        offset += action_size;
+    }
+    return error;
+}
+
+int
+actions_check(const void *actions, size_t size)
+{
+    return (uintptr_t) actions % 8 || size % 8 ? EINVAL : check_list(actions, size, 0);
+}

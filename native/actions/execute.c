@@ -1,0 +1,165 @@
+#include "actions/execute.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "packet/bytes.h"
+#include "packet/checksum.h"
+#include "packet/match.h"
+#include "packet/rewrite.h"
+
+/* What every action begins with. */
+struct action {
+    uint16_t opcode;
+    uint16_t size;
+};
+
+/* Copies of up to 'size_max' bytes of each packet.  Returns how many there are; the others are counted as lost. */
+static uint32_t
+clone_batch(const struct action_sink *sink, struct packet *const *packets, uint32_t n, uint32_t size_max,
+            struct packet **copies)
+{
+    uint32_t n_copies = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (packets[i]->size > size_max) {
+            packet_checksum_complete(packets[i]);
+        }
+        copies[n_copies] = packet_clone(sink->pool, packets[i], size_max);
+        n_copies += copies[n_copies] != NULL;
+    }
+    if (n_copies < n) {
+        sink->lost(sink->aux, n - n_copies);
+    }
+    return n_copies;
+}
+
+static void
+truncate_batch(struct packet *const *packets, uint32_t n, uint32_t size_max)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (packets[i]->size > size_max) {
+            packet_checksum_complete(packets[i]);
+            packet_truncate(packets[i], size_max);
+        }
+    }
+}
+
+/* Takes the packets if 'last'. */
+static void
+execute_output(const struct action_sink *sink, const struct sluice_dp_action_output *output,
+               struct packet *const *packets, uint32_t n, bool last)
+{
+    uint32_t size_max = output->max_len ? output->max_len : UINT32_MAX;
+    if (last) {
+        truncate_batch(packets, n, size_max);
+        sink->output(sink->aux, output->dp_port, packets, n);
+        return;
+    }
+    struct packet *copies[PACKET_BATCH_MAX];
+    uint32_t n_copies = clone_batch(sink, packets, n, size_max, copies);
+    if (n_copies) {
+        sink->output(sink->aux, output->dp_port, copies, n_copies);
+    }
+}
+
+/* Pushes a tag and returns how many packets are left. */
+static uint32_t
+execute_push_vlan(const struct action_sink *sink, const struct sluice_dp_action_push_vlan *push,
+                  struct packet **packets, uint32_t n)
+{
+    uint32_t n_left = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (packet_push_vlan(packets[i], be16(push->tpid), be16(push->tci))) {
+            packets[n_left++] = packets[i];
+        } else {
+            packet_release(packets[i]);
+        }
+    }
+    if (n_left < n) {
+        sink->lost(sink->aux, n - n_left);
+    }
+    return n_left;
+}
+
+static void execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions,
+                         size_t size);
+
+/* Takes the packets if 'last'. */
+static void
+execute_clone(const struct action_sink *sink, const struct sluice_dp_action_clone *clone, struct packet **packets,
+              uint32_t n, bool last)
+{
+    const uint8_t *nested = (const uint8_t *) (clone + 1);
+    if (last) {
+        execute_list(sink, packets, n, nested, clone->actions_size);
+        return;
+    }
+    struct packet *copies[PACKET_BATCH_MAX];
+    uint32_t n_copies = clone_batch(sink, packets, n, UINT32_MAX, copies);
+    execute_list(sink, copies, n_copies, nested, clone->actions_size);
+}
+
+/* Executes one action on '*n' packets; some may be lost.  Returns whether the packets were taken, which only happens if
+ * the action is the 'last'. */
+static bool
+execute_one(const struct action_sink *sink, const struct action *action, struct packet **packets, uint32_t *n,
+            bool last)
+{
+    const void *body = action;
+    switch (action->opcode) {
+    case SLUICE_DP_ACTION_OUTPUT:
+        execute_output(sink, body, packets, *n, last);
+        return last;
+    case SLUICE_DP_ACTION_CONTROLLER:
+        sink->controller(sink->aux, body, packets, *n);
+        return false;
+    case SLUICE_DP_ACTION_PROTOCOL:
+        sink->protocol(sink->aux, body, packets, *n);
+        return false;
+    case SLUICE_DP_ACTION_SET:
+        packet_rewrite(packets, *n, (const void *) ((const struct sluice_dp_action_set *) body + 1));
+        return false;
+    case SLUICE_DP_ACTION_PUSH_VLAN:
+        *n = execute_push_vlan(sink, body, packets, *n);
+        return false;
+    case SLUICE_DP_ACTION_POP_VLAN:
+        for (uint32_t i = 0; i < *n; i++) {
+            packet_pop_vlan(packets[i]);
+        }
+        return false;
+    case SLUICE_DP_ACTION_CLONE:
+        execute_clone(sink, body, packets, *n, last);
+        return last;
+    case SLUICE_DP_ACTION_DROP:
+        sink->drop(sink->aux, ((const struct sluice_dp_action_drop *) body)->reason, *n);
+        return false;
+    default:
+        assert(!"an action that actions_check() refuses");
+        return false;
+    }
+}
+
+/* Takes the packets; 'packets' itself is used as working space. */
+static void
+execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions, size_t size)
+{
+    for (size_t offset = 0; offset < size && n;) {
+        const struct action *action = (const void *) (actions + offset);
+        assert(size - offset >= 8 && action->size >= 8 && action->size <= size - offset);
+        offset += action->size;
+        if (execute_one(sink, action, packets, &n, offset >= size)) {
+            return;
+        }
+    }
+    packet_release_burst(packets, n);
+}
+
+void
+actions_execute(const struct action_sink *sink, struct packet *const *packets, uint32_t n, const void *actions,
+                size_t size)
+{
+    struct packet *working[PACKET_BATCH_MAX];
+    assert(n <= PACKET_BATCH_MAX);
+    memcpy(working, packets, n * sizeof *working);
+    execute_list(sink, working, n, actions, size);
+}
