@@ -1,0 +1,63 @@
+/** The `sluice` command: one row a subcommand. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { packageRoot, startIdleSwitch, vswitchd } from "../daemon/index.js";
+import { runAppctl } from "./appctl.js";
+
+/** A subcommand reads its arguments itself, because each follows the program that it stands in for. */
+interface Row {
+  readonly name: string;
+  readonly about: string;
+  readonly run: (args: readonly string[]) => Promise<number>;
+}
+
+const rows: readonly Row[] = [
+  {
+    name: "vswitchd",
+    about: "run the switch; takes the options of ovs-vswitchd(8)",
+    run: (args) =>
+      vswitchd({
+        args,
+        respawn: {
+          command: process.execPath,
+          args: [...process.execArgv, process.argv[1] ?? "", "vswitchd", ...args],
+        },
+        startSwitch: startIdleSwitch,
+      }),
+  },
+  { name: "appctl", about: "ask or tell a running daemon, as ovs-appctl(8) does", run: runAppctl },
+];
+
+const examples = `
+Examples:
+  sluice vswitchd --pidfile --detach --log-file     start the switch, with its own database
+  sluice vswitchd --help                            its options
+  sluice appctl list-commands                       what the running switch understands
+`;
+
+/** Resolves to the exit status. */
+export async function runSluice(args: readonly string[]): Promise<number> {
+  const own = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string };
+  let status = 0;
+  const program = new Command("sluice")
+    .description("An Open vSwitch-compatible virtual switch for Node.")
+    .version(own.version, "-V, --version")
+    .enablePositionalOptions()
+    .addHelpText("after", examples)
+    .showHelpAfterError("(run `sluice --help` for what there is)");
+  for (const row of rows) {
+    program
+      .command(row.name)
+      .description(row.about)
+      .argument("[args...]")
+      .passThroughOptions()
+      .allowUnknownOption()
+      .helpOption(false)
+      .action(async (words: readonly string[]) => {
+        status = await row.run(words);
+      });
+  }
+  await program.parseAsync([...args], { from: "user" });
+  return status;
+}

@@ -1,0 +1,11 @@
+/** Process life: what the `sluice` command needs of it. */
+export { systemErrorText } from "./errno.js";
+export { getopt, type LongOption, type OptionEvent } from "./getopt.js";
+export { startIdleSwitch } from "./idle-switch.js";
+export { JsonStream } from "./json-stream.js";
+export { below, directories } from "./paths.js";
+export { loadProcessCalls, type ProcessCalls, packageRoot } from "./process-calls.js";
+export { openSocketPath } from "./socket-path.js";
+export type { RunningSwitch, StartSwitch, SwitchSurroundings } from "./switch.js";
+export { CommandTable, UnixctlServer } from "./unixctl.js";
+export { versionText, vswitchd } from "./vswitchd.js";
