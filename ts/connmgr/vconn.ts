@@ -23,7 +23,7 @@ export interface VconnEvents {
   closed(error: string): void;
   /** A remark about the peer's messages, for the log. */
   remark(level: "warn" | "info" | "debug", text: string): void;
-  /** Every whole message that is sent or received, for snoops. */
+  /** Every message that is sent or received after the hellos, for snoops. */
   seen(message: Uint8Array): void;
 }
 
@@ -158,7 +158,7 @@ export class Vconn {
     this.#unsent++;
     this.#unsentSize += message.length;
     this.#sent++;
-    this.#events.seen(message);
+    if (this.#version !== undefined) this.#events.seen(message);
   }
 
   #next(): Uint8Array | undefined {
@@ -185,7 +185,6 @@ export class Vconn {
     const hello = this.#next();
     if (hello === undefined) return;
     this.#receivedCount++;
-    this.#events.seen(hello);
     if (hello[1] !== type.hello) {
       this.#events.remark("warn", `received message type ${hello[1]} while expecting OFPT_HELLO`);
       this.#fail(protocolError);

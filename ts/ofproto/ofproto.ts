@@ -10,6 +10,7 @@ import {
   fdbFlushSize,
   flowFlag,
   flowFlushSize,
+  miss,
   ofportDelSize,
   ofportSetSize,
   tableSetSize,
@@ -77,6 +78,17 @@ export interface SwitchSettings {
   readonly packetInOnMiss: boolean;
 }
 
+export interface TableSettings {
+  /** ABI `miss`: what happens to a packet that no rule matches. */
+  readonly miss: number;
+  /** 0xffffffff: no limit. */
+  readonly maxFlows: number;
+  /** A full table makes room for a new flow. */
+  readonly evict: boolean;
+}
+
+const defaultTable: TableSettings = { miss: miss.default, maxFlows: 0xffffffff, evict: false };
+
 const defaultSettings: SwitchSettings = {
   forwardBpdu: false,
   macAgingS: 300,
@@ -123,7 +135,7 @@ export class Ofproto {
   readonly #byName = new Map<string, OfPort>();
   readonly #bundles = new Map<number, Bundle>();
   readonly #batch = new CommandBatch(4096);
-  /** Rules of the switch that a flush brings back. */
+  readonly #tables = new Map<number, TableSettings>();
   #settings = defaultSettings;
   #datapathId: bigint;
   #destroyed = false;
@@ -339,11 +351,14 @@ export class Ofproto {
     for (const listener of this.#listeners) listener.flowsFlushed();
   }
 
-  /** What a table does with a packet that no rule matches (ABI `miss`), and how it makes room. */
-  setTable(
-    table: number,
-    settings: { readonly miss: number; readonly maxFlows?: number; readonly evict?: boolean },
-  ): void {
+  /** How a table behaves. */
+  table(table: number): TableSettings {
+    return this.#tables.get(table) ?? defaultTable;
+  }
+
+  changeTable(table: number, change: Partial<TableSettings>): void {
+    const next = { ...this.table(table), ...change };
+    this.#tables.set(table, next);
     this.#batch.add(tableSetSize, (view, at) =>
       writeTableSet(view, at, {
         type: command.tableSet,
@@ -351,9 +366,9 @@ export class Ofproto {
         size: 0,
         bridge: this.bridge,
         table,
-        miss: settings.miss,
-        maxFlows: settings.maxFlows ?? 0xffffffff,
-        evict: settings.evict === true ? 1 : 0,
+        miss: next.miss,
+        maxFlows: next.maxFlows,
+        evict: next.evict ? 1 : 0,
       }),
     );
     this.#submit("set a table");

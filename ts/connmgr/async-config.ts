@@ -1,0 +1,74 @@
+import type { AsyncConfig, Version } from "../openflow/message.js";
+
+/** Which asynchronous messages a connection gets: for each kind a mask of reasons as primary (or equal), and one as
+ *  secondary.  Pure. */
+
+const invalidTtl = 1 << 2;
+/** All reasons of OFPR of OpenFlow 1.4 but the TTL one. */
+const packetInDefault = 0x3b;
+const portStatusDefault = 0x7;
+const flowRemovedDefault = 0x3f;
+
+const none: readonly [number, number] = [0, 0];
+
+/** What a new connection gets. */
+export const asyncDefault: AsyncConfig = {
+  packetIn: [packetInDefault, 0],
+  portStatus: [portStatusDefault, portStatusDefault],
+  flowRemoved: [flowRemovedDefault, 0],
+  roleStatus: none,
+  tableStatus: none,
+  requestForward: none,
+};
+
+/** What a connection gets whose controller row says `enable_async_messages=false`. */
+export const asyncSilent: AsyncConfig = {
+  packetIn: none,
+  portStatus: none,
+  flowRemoved: none,
+  roleStatus: none,
+  tableStatus: none,
+  requestForward: none,
+};
+
+export function mergeAsync(config: AsyncConfig, change: Partial<AsyncConfig>): AsyncConfig {
+  return { ...config, ...change };
+}
+
+/** OFPC_INVALID_TTL_TO_CONTROLLER, kept where it takes effect. */
+export function withInvalidTtl(config: AsyncConfig, wanted: boolean): AsyncConfig {
+  const [primary, secondary] = config.packetIn;
+  return { ...config, packetIn: [wanted ? primary | invalidTtl : primary & ~invalidTtl, secondary] };
+}
+
+export function wantsInvalidTtl(config: AsyncConfig): boolean {
+  return (config.packetIn[0] & invalidTtl) !== 0;
+}
+
+/** Whether a reason passes. */
+export function passes(mask: readonly [number, number], isSecondary: boolean, reason: number): boolean {
+  return ((mask[isSecondary ? 1 : 0] >>> reason) & 1) === 1;
+}
+
+const packetInReason = { noMatch: 0, action: 1, actionSet: 3, packetOut: 5, explicitMiss: 6, implicitMiss: 7 } as const;
+
+/** The reason that a version's packet-in carries for an ABI packet_in_reason. */
+export function wireReason(reason: number, version: Version): number {
+  if (reason >= packetInReason.actionSet && reason <= packetInReason.packetOut) {
+    return version < 5 ? packetInReason.action : reason;
+  }
+  if (reason === packetInReason.explicitMiss) return version < 4 ? packetInReason.action : packetInReason.noMatch;
+  return reason === packetInReason.implicitMiss ? packetInReason.noMatch : reason;
+}
+
+/** Whether the packet is there only because no rule matched and no rule said so: OpenFlow 1.3 and later drop those. */
+export function isTableMiss(reason: number): boolean {
+  return reason === packetInReason.noMatch || reason === packetInReason.implicitMiss;
+}
+
+/** The reason that OpenFlow 1.0 to 1.3 have for a rule's removal: they know no eviction. */
+export function removedReason(reason: number, version: Version): number {
+  const meterDelete = 4;
+  const deleted = 2;
+  return version < 5 && reason >= meterDelete ? deleted : reason;
+}

@@ -1,0 +1,7 @@
+/** Connections to OpenFlow controllers. */
+export { Connmgr, type ConnmgrOptions } from "./connmgr.js";
+export type { ControllerOptions, ControllerStatus } from "./controller.js";
+export { type FailMode, failOpenPriority } from "./fail-mode.js";
+export type { TlsMaterial } from "./stream.js";
+export { parseTarget, type Target } from "./target.js";
+export { defaultVersions, versionsOf } from "./version.js";

@@ -1,0 +1,500 @@
+import type { Logger } from "../log/index.js";
+import {
+  addFlowMod,
+  checkFlowMod,
+  type FlowModQueue,
+  handleRequest,
+  type Ofproto,
+  type PacketInEvent,
+  type PortChange,
+  type RemovedFlow,
+  type Requester,
+  type RequestFailure,
+} from "../ofproto/index.js";
+import { type ErrorName, OpenFlowError } from "../openflow/index.js";
+import type { AsyncConfig, Message, MessageBody, PacketInFormat, Version } from "../openflow/message.js";
+import {
+  asyncDefault,
+  asyncSilent,
+  isTableMiss,
+  mergeAsync,
+  passes,
+  removedReason,
+  wantsInvalidTtl,
+  wireReason,
+  withInvalidTtl,
+} from "./async-config.js";
+import { decodeMessage, encodeMessage } from "./codec.js";
+import { type PacketInRate, PacketInSchedule } from "./packet-in-schedule.js";
+import { type Role, role } from "./role.js";
+import type { Vconn } from "./vconn.js";
+
+/** One controller's connection while it is up: its role, what it wants to hear, and its requests, which are answered
+ *  strictly in order.  Everything here is forgotten when the connection ends. */
+
+/** Messages handled before others get their turn. */
+const messagesPerTurn = 50;
+/** Unsent replies above which no request is read. */
+const unsentMax = 100;
+/** A dump stops while so many bytes wait for the peer. */
+const unsentSizeMax = 256 * 1024;
+/** Packet-ins that may wait in the connection; more are dropped. */
+const packetInsUnsentMax = 100;
+/** Bytes of a request that an error message repeats. */
+const errorDataSize = 64;
+const flowModType = 14;
+const defaultMissSendLen = 128;
+
+/** What all connections of a bridge share. */
+export interface OfconnHost {
+  readonly ofproto: Ofproto;
+  readonly log: Logger;
+  now(): number;
+  chance(): number;
+  /** The generation a claim leads to, or undefined when it is stale; takes it over. */
+  claim(id: bigint | undefined): boolean;
+  readonly generationId: bigint | undefined;
+  /** Every other primary becomes secondary. */
+  demoteOthers(except: Ofconn): void;
+  /** Something changed that decides what the pipeline has to send up. */
+  wantsChanged(): void;
+  /** The connection has work left: call `turn` again. */
+  wake(ofconn: Ofconn): void;
+  /** The connection cannot go on because of an error of ours. */
+  failed(ofconn: Ofconn): void;
+}
+
+export interface OfconnOptions {
+  /** As it is named in the log: `br0<->tcp:127.0.0.1:6653`. */
+  readonly name: string;
+  readonly kind: "primary" | "service";
+  readonly enableAsync: boolean;
+  readonly packetInRate: PacketInRate | undefined;
+}
+
+export type Schedules = readonly [action: PacketInSchedule<PacketInEvent>, miss: PacketInSchedule<PacketInEvent>];
+
+/** Messages that a peer may send without having accepted us. */
+const unadmitting: ReadonlySet<Message["type"]> = new Set<Message["type"]>([
+  "hello",
+  "error",
+  "echo_request",
+  "echo_reply",
+  "features_request",
+  "features_reply",
+  "get_config_request",
+  "get_config_reply",
+  "set_config",
+  "queue_get_config_request",
+  "queue_get_config_reply",
+  "get_async_request",
+  "get_async_reply",
+  "group_stats_request",
+  "group_desc_request",
+  "group_features_request",
+  "table_features_request",
+]);
+
+export class Ofconn implements Requester {
+  readonly name: string;
+  readonly kind: "primary" | "service";
+  readonly version: Version;
+  readonly #vconn: Vconn;
+  readonly #host: OfconnHost;
+  readonly #flowMods: FlowModQueue;
+  readonly #schedules: Schedules | undefined;
+  #role: Role = role.equal;
+  #async: AsyncConfig;
+  #missSendLen: number;
+  #packetInFormat: PacketInFormat = "standard";
+  #controllerId = 0;
+  #flowModTableId = false;
+  /** A reply in the making. */
+  #dump: { readonly iterator: Iterator<MessageBody>; readonly xid: number; readonly request: Uint8Array } | undefined;
+  #packetInsUnsent = 0;
+  packetInsDropped = 0;
+  #admitting = false;
+  readonly #errorLog: Logger;
+
+  constructor(vconn: Vconn, version: Version, host: OfconnHost, options: OfconnOptions) {
+    this.#vconn = vconn;
+    this.version = version;
+    this.#host = host;
+    this.name = options.name;
+    this.kind = options.kind;
+    this.#async = options.enableAsync ? asyncDefault : asyncSilent;
+    this.#missSendLen = options.kind === "primary" ? defaultMissSendLen : 0;
+    this.#flowMods = host.ofproto.flowModQueue();
+    this.#errorLog = host.log.limited(10, 10);
+    const rate = options.packetInRate;
+    this.#schedules = rate === undefined ? undefined : [this.#schedule(rate), this.#schedule(rate)];
+  }
+
+  get role(): Role {
+    return this.#role;
+  }
+  get isSecondary(): boolean {
+    return this.#role === role.secondary;
+  }
+  get controllerId(): number {
+    return this.#controllerId;
+  }
+  get schedules(): Schedules | undefined {
+    return this.#schedules;
+  }
+  /** Whether this connection makes table-miss packet-ins happen. */
+  get wantsTableMiss(): boolean {
+    return this.#controllerId === 0 && this.version < 4;
+  }
+  get wantsInvalidTtl(): boolean {
+    return wantsInvalidTtl(this.#async);
+  }
+  /** True once since the last call when a message showed that the peer has accepted us. */
+  takeAdmitting(): boolean {
+    const admitting = this.#admitting;
+    this.#admitting = false;
+    return admitting;
+  }
+
+  /** Handles what waits, up to a turn's worth.  Returns whether more waits that can be handled now. */
+  turn(): boolean {
+    try {
+      return this.#turn();
+    } catch (error) {
+      this.#host.log.err(`${this.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      this.#host.failed(this);
+      return false;
+    }
+  }
+
+  #turn(): boolean {
+    if (this.#dump !== undefined && !this.#continueDump()) return false;
+    for (let count = 0; count < messagesPerTurn; count++) {
+      if (this.#vconn.unsent >= unsentMax) break;
+      const message = this.#vconn.recv();
+      if (message === undefined) break;
+      this.#take(message);
+      if (this.#dump !== undefined && !this.#continueDump()) return false;
+    }
+    this.#submitFlowMods();
+    this.#vconn.flush();
+    return this.#vconn.readable && this.#vconn.unsent < unsentMax;
+  }
+
+  /** Another controller became primary. */
+  demote(): void {
+    this.#role = role.secondary;
+    if (this.version >= 4) {
+      this.#send(0, {
+        type: "role_status",
+        role: role.secondary,
+        reason: 0,
+        generationId: this.#host.generationId ?? 0xffffffffffffffffn,
+      });
+    }
+  }
+
+  packetIn(event: PacketInEvent): void {
+    if (event.controllerId !== this.#controllerId || !this.#listens()) return;
+    const reason = wireReason(event.reason, this.version);
+    if (!passes(this.#async.packetIn, this.isSecondary, reason)) return;
+    if (isTableMiss(event.reason) && this.version >= 4) return;
+    if (this.#schedules === undefined) {
+      this.#sendPacketIn(event);
+      return;
+    }
+    const schedule = this.#schedules[isTableMiss(event.reason) ? 1 : 0];
+    const now = schedule.offer(event.inPort, event, this.#host.now());
+    if (now !== undefined) this.#sendPacketIn(now);
+  }
+
+  /** Sends the packet-ins whose turn has come; returns when to come again. */
+  runSchedules(now: number): number | undefined {
+    let next: number | undefined;
+    for (const schedule of this.#schedules ?? []) {
+      for (const event of schedule.run(now)) this.#sendPacketIn(event);
+      const at = schedule.deadline(now);
+      if (at !== undefined && (next === undefined || at < next)) next = at;
+    }
+    return next;
+  }
+
+  flowRemoved(flow: RemovedFlow): void {
+    if (!this.#listens()) return;
+    const reason = removedReason(flow.reason, this.version);
+    if (!passes(this.#async.flowRemoved, this.isSecondary, reason)) return;
+    this.#send(0, {
+      type: "flow_removed",
+      standard: true,
+      reason,
+      tableId: flow.table,
+      priority: flow.priority,
+      cookie: flow.cookie,
+      durationSec: Math.floor(flow.durationMs / 1000),
+      durationNsec: (flow.durationMs % 1000) * 1_000_000,
+      idleTimeout: flow.idleTimeout,
+      hardTimeout: flow.hardTimeout,
+      packetCount: flow.nPackets,
+      byteCount: flow.nBytes,
+      match: flow.match,
+    });
+  }
+
+  portChanged(change: PortChange): void {
+    if (!this.#listens() || !passes(this.#async.portStatus, this.isSecondary, change.reason)) return;
+    if (change.origin === this && this.version < 6) return;
+    const message = encodeMessage(this.version, 0, { type: "port_status", reason: change.reason, port: change.port });
+    if (change.old !== undefined) {
+      const old = encodeMessage(this.version, 0, { type: "port_status", reason: change.reason, port: change.old });
+      if (Buffer.compare(message, old) === 0) return;
+    }
+    this.#vconn.send(message);
+  }
+
+  #schedule(rate: PacketInRate): PacketInSchedule<PacketInEvent> {
+    return new PacketInSchedule(rate, this.#host.now(), () => this.#host.chance());
+  }
+
+  /** A service connection hears nothing before it asked for it by a length. */
+  #listens(): boolean {
+    return this.kind === "primary" || this.#missSendLen !== 0;
+  }
+
+  #sendPacketIn(event: PacketInEvent): void {
+    if (this.#packetInsUnsent > packetInsUnsentMax && this.#vconn.unsent > packetInsUnsentMax) {
+      this.packetInsDropped++;
+      return;
+    }
+    this.#packetInsUnsent++;
+    this.#send(0, {
+      type: "packet_in",
+      format: this.#packetInFormat,
+      bufferId: 0xffffffff,
+      totalLen: event.totalLen,
+      reason: wireReason(event.reason, this.version),
+      tableId: event.table,
+      cookie: event.cookie,
+      match: event.match,
+      packet: event.packet,
+      userdata: event.userdata,
+    });
+  }
+
+  /** The kernel took messages; goes on with what waited for that. */
+  drained(): void {
+    if (this.#vconn.unsent <= packetInsUnsentMax) this.#packetInsUnsent = 0;
+    if (this.#dump !== undefined || (this.#vconn.readable && this.#vconn.unsent < unsentMax)) this.#host.wake(this);
+  }
+
+  /** Handles one message of the peer.  `bytes` may be part of a larger buffer and is not kept beyond the turn. */
+  #take(bytes: Uint8Array): void {
+    if (bytes[1] === flowModType) {
+      this.#admitting = true;
+      this.#takeFlowMod(bytes);
+      return;
+    }
+    let message: Message;
+    try {
+      message = decodeMessage(bytes);
+    } catch (error) {
+      this.#submitFlowMods();
+      this.#refuse(bytes, error, "invalid");
+      return;
+    }
+    if (!unadmitting.has(message.type)) this.#admitting = true;
+    if (message.type === "flow_mod") {
+      this.#takeFlowMod(bytes);
+      return;
+    }
+    this.#submitFlowMods();
+    try {
+      this.#handle(message, bytes);
+    } catch (error) {
+      this.#refuse(bytes, error, message.type);
+    }
+  }
+
+  #takeFlowMod(bytes: Uint8Array): void {
+    if (this.isSecondary) {
+      this.#flowMods.fail(
+        bytes,
+        new OpenFlowError("OFPBRC_IS_SECONDARY", "a secondary controller may not change flows"),
+      );
+      return;
+    }
+    this.#flowMods.add(bytes, (batch, bridge) => {
+      const message = decodeMessage(bytes, { flowModTableId: this.#flowModTableId });
+      if (message.type !== "flow_mod") throw new OpenFlowError("OFPBRC_BAD_TYPE", "not a flow_mod");
+      checkFlowMod(message);
+      addFlowMod(batch, bridge, message);
+    });
+  }
+
+  #submitFlowMods(): void {
+    if (this.#flowMods.isEmpty) return;
+    const outcome = this.#host.ofproto.submitFlowMods(this.#flowMods);
+    for (const failure of outcome.failures) this.#sendFailure(failure);
+  }
+
+  /** Messages about the connection are answered here; the rest is the switch's. */
+  #handle(message: Message, bytes: Uint8Array): void {
+    const { xid } = message;
+    switch (message.type) {
+      case "hello":
+        throw new OpenFlowError("OFPBRC_BAD_TYPE", "hello comes once");
+      case "error":
+        this.#host.log.info(`${this.name}: received OpenFlow error`, {
+          type: message.errorType,
+          code: message.errorCode,
+        });
+        return;
+      case "echo_request":
+        this.#send(xid, { type: "echo_reply", data: message.data });
+        return;
+      case "echo_reply":
+        return;
+      case "barrier_request":
+        this.#send(xid, { type: "barrier_reply" });
+        return;
+      case "role_request":
+        this.#requestRole(message.role, message.generationId, message.standard, xid);
+        return;
+      case "get_async_request":
+        this.#send(xid, { type: "get_async_reply", standard: true, config: this.#async });
+        return;
+      case "set_async":
+        this.#async = mergeAsync(this.#async, message.config);
+        if (this.kind === "service" && this.#missSendLen === 0) this.#missSendLen = defaultMissSendLen;
+        this.#host.wantsChanged();
+        return;
+      case "get_config_request":
+        this.#send(xid, {
+          type: "get_config_reply",
+          fragMode: this.#host.ofproto.settings.fragMode,
+          invalidTtlToController: wantsInvalidTtl(this.#async),
+          missSendLen: this.#missSendLen,
+        });
+        return;
+      case "set_config":
+        this.#setConfig(message.fragMode, message.invalidTtlToController, message.missSendLen);
+        return;
+      case "nxt_set_packet_in_format":
+        this.#setPacketInFormat(message.value);
+        return;
+      case "nxt_set_controller_id":
+        this.#controllerId = message.value;
+        this.#host.wantsChanged();
+        return;
+      case "nxt_flow_mod_table_id":
+        this.#flowModTableId = message.value !== 0;
+        return;
+      case "nxt_set_flow_format":
+        return;
+      default:
+        this.#answer(message, bytes);
+    }
+  }
+
+  #answer(message: Message, bytes: Uint8Array): void {
+    const replies = handleRequest(this.#host.ofproto, message, this);
+    if (Array.isArray(replies)) {
+      for (const body of replies) this.#send(message.xid, body);
+      return;
+    }
+    this.#dump = { iterator: replies[Symbol.iterator](), xid: message.xid, request: bytes.slice(0, errorDataSize) };
+  }
+
+  /** Sends what the peer has room for.  Returns whether the reply is complete. */
+  #continueDump(): boolean {
+    const dump = this.#dump;
+    if (dump === undefined) return true;
+    try {
+      while (this.#vconn.unsentSize < unsentSizeMax) {
+        const next = dump.iterator.next();
+        if (next.done === true) {
+          this.#dump = undefined;
+          return true;
+        }
+        this.#send(dump.xid, next.value);
+      }
+    } catch (error) {
+      this.#dump = undefined;
+      this.#refuse(dump.request, error, "multipart");
+      return true;
+    }
+    this.#vconn.flush();
+    return false;
+  }
+
+  #requestRole(wanted: number, generationId: bigint | undefined, standard: boolean, xid: number): void {
+    if (wanted !== role.noChange && wanted !== role.equal && wanted !== role.primary && wanted !== role.secondary) {
+      throw new OpenFlowError("OFPRRFC_BAD_ROLE", `there is no role ${wanted}`);
+    }
+    if (wanted === role.primary || wanted === role.secondary) {
+      if (!this.#host.claim(generationId)) throw new OpenFlowError("OFPRRFC_STALE", "the generation id is stale");
+    }
+    if (wanted === role.primary && this.#role !== role.primary) this.#host.demoteOthers(this);
+    if (wanted !== role.noChange) this.#role = wanted;
+    this.#send(xid, {
+      type: "role_reply",
+      standard,
+      role: this.#role,
+      generationId: this.#host.generationId ?? 0xffffffffffffffffn,
+    });
+  }
+
+  #setConfig(fragMode: number, invalidTtl: boolean | undefined, missSendLen: number): void {
+    const reassemble = 2;
+    if (this.kind === "service" || !this.isSecondary) {
+      if (fragMode === reassemble) {
+        this.#host.log.warn(`${this.#host.ofproto.name}: unsupported fragment handling mode reassemble`);
+      } else this.#host.ofproto.changeSettings({ fragMode });
+    }
+    if (invalidTtl !== undefined) this.#async = withInvalidTtl(this.#async, invalidTtl);
+    this.#missSendLen = missSendLen;
+    this.#host.wantsChanged();
+  }
+
+  #setPacketInFormat(value: number): void {
+    const formats: readonly PacketInFormat[] = ["standard", "nxt_packet_in", "nxt_packet_in2"];
+    const format = formats[value];
+    if (format === undefined) throw new OpenFlowError("OFPBRC_EPERM", `there is no packet-in format ${value}`);
+    this.#packetInFormat = format;
+  }
+
+  #send(xid: number, body: MessageBody): void {
+    this.#vconn.send(encodeMessage(this.version, xid, body));
+  }
+
+  #refuse(bytes: Uint8Array, error: unknown, what: string): void {
+    if (!(error instanceof OpenFlowError)) throw error;
+    this.#sendFailure({ request: bytes, error: error.code, sentence: error.message }, what);
+  }
+
+  #sendFailure(failure: RequestFailure, what = "flow_mod"): void {
+    const name = what === "invalid" ? "invalid" : messageName(what);
+    this.#errorLog.info(`${this.name}: sending ${failure.error} error reply to ${name} message`);
+    this.#vconn.send(this.#encodeError(failure.request, failure.error));
+  }
+
+  #encodeError(request: Uint8Array, error: ErrorName): Uint8Array {
+    const xid = new DataView(request.buffer, request.byteOffset, request.length).getUint32(4);
+    const { vendor, type, code } = new OpenFlowError(error, "").wire(this.version);
+    return encodeMessage(this.version, xid, {
+      type: "error",
+      error,
+      vendor,
+      errorType: type,
+      errorCode: code,
+      data: request.subarray(0, errorDataSize),
+    });
+  }
+}
+
+/** `flow_mod` as the log of Open vSwitch names it. */
+function messageName(type: string): string {
+  if (type.endsWith("_request") && !/^(features|get_config|barrier|role|echo|get_async|queue_get_config)/.test(type)) {
+    return `OFPST_${type.slice(0, -"_request".length).toUpperCase()} request`;
+  }
+  return type.startsWith("nxt_") ? type.toUpperCase() : `OFPT_${type.toUpperCase()}`;
+}

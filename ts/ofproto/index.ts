@@ -1,0 +1,57 @@
+/** One OpenFlow switch over the datapath: ports, tables, flow_mods, dumps. */
+export { type CommandResult, DatapathError, type FlowDatapath } from "./abi-batch.js";
+export { type Bundle, trunkBundle } from "./bundle.js";
+export {
+  addFlowMod,
+  checkFlowMod,
+  type FlowModOutcome,
+  FlowModQueue,
+  internalTable,
+  visibleTables,
+} from "./flow-mods.js";
+export {
+  aggregateFlows,
+  anyPort,
+  dumpFlows,
+  everyFlow,
+  type FlowFilter,
+  type FlowRecord,
+  type FlowTotals,
+} from "./flow-records.js";
+export { normalFlow, type SystemFlow } from "./internal-flows.js";
+export {
+  Ofproto,
+  type OfprotoOptions,
+  PortError,
+  type SwitchDescription,
+  type SwitchSettings,
+  type TableSettings,
+} from "./ofproto.js";
+export { Ofprotos, type OfprotosOptions } from "./ofprotos.js";
+export { sendPacketOut } from "./packet-out.js";
+export {
+  describePort,
+  localPort,
+  localPort10,
+  noFeatures,
+  type OfPort,
+  type PatchPeer,
+  type PortCounters,
+  type PortDevice,
+  type PortFeatures,
+  type PortSpec,
+  portConfig,
+  portState,
+} from "./port.js";
+export { portCounters, portInfo } from "./port-counters.js";
+export type {
+  OfprotoListener,
+  PacketInEvent,
+  PortChange,
+  RemovedFlow,
+  Replies,
+  Requester,
+  RequestFailure,
+} from "./requester.js";
+export { handleRequest } from "./requests.js";
+export { tableInfos } from "./table-stats.js";

@@ -1,0 +1,40 @@
+import { command, error, packetOutSize, writePacketOut } from "../datapath/generated/records.js";
+import { OpenFlowError } from "../openflow/index.js";
+import type { PacketOut } from "../openflow/message.js";
+import { CommandBatch, pad8 } from "./abi-batch.js";
+import { flowModError } from "./flow-mods.js";
+import type { Ofproto } from "./ofproto.js";
+
+/** Packets that controllers send. */
+
+const noBuffer = 0xffffffff;
+
+/** Runs the actions on the packet.  Throws OpenFlowError. */
+export function sendPacketOut(ofproto: Ofproto, message: Omit<PacketOut, "type">): void {
+  if (message.bufferId !== noBuffer) {
+    throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${message.bufferId.toString(16)} does not exist`);
+  }
+  const batch = new CommandBatch(packetOutSize + 256 + message.packet.length + message.actions.length);
+  batch.add(
+    packetOutSize,
+    (view, at) =>
+      writePacketOut(view, at, {
+        type: command.packetOut,
+        flags: 0,
+        size: 0,
+        bridge: ofproto.bridge,
+        inPort: message.inPort,
+        matchSize: pad8(message.match.length),
+        actionsSize: pad8(message.actions.length),
+        packetSize: message.packet.length,
+        table: 0,
+      }),
+    message.match,
+    message.actions,
+    message.packet,
+  );
+  const code = batch.submit(ofproto.datapath, true).error(0);
+  if (code === 0) return;
+  if (code === error.badPacket) throw new OpenFlowError("OFPBRC_BAD_PACKET", "the packet is too short or too long");
+  throw new OpenFlowError(flowModError(code), "the datapath refused the packet-out", { error: code });
+}

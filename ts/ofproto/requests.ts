@@ -1,0 +1,285 @@
+import { miss } from "../datapath/generated/records.js";
+import { OpenFlowError } from "../openflow/index.js";
+import type { FlowStatsRequest, Message, MessageBody, PacketOut, PortMod, TableMod } from "../openflow/message.js";
+import { internalTable, visibleTables } from "./flow-mods.js";
+import { aggregateFlows, anyPort, type FlowFilter } from "./flow-records.js";
+import { flowStatsReplies } from "./flow-stats.js";
+import type { Ofproto } from "./ofproto.js";
+import { sendPacketOut } from "./packet-out.js";
+import { changeableConfig, describePort, localPort, portConfig, portStatsOf } from "./port.js";
+import { portCounters } from "./port-counters.js";
+import type { Replies, Requester } from "./requester.js";
+import { tableStats } from "./table-stats.js";
+
+/** What a switch answers to the OpenFlow messages that concern it.  Messages about the connection itself (hello, echo,
+ *  roles, asynchronous messages) never come here, and flow_mods come in batches through a FlowModQueue. */
+
+type Handler = (ofproto: Ofproto, message: Message, requester: Requester) => Replies;
+
+const none: Replies = [];
+const emptyBody = new Uint8Array(0);
+
+function only(...bodies: readonly MessageBody[]): Replies {
+  return bodies;
+}
+
+/** Bits of OFPC: FLOW_STATS, TABLE_STATS, PORT_STATS, GROUP_STATS (STP in 1.0), QUEUE_STATS, ARP_MATCH_IP. */
+const capabilities = { base: 0x47, groupStats: 0x08, arpMatchIp: 0x80 } as const;
+/** OFPAT numbers of OpenFlow 1.0 from output to enqueue. */
+const actions10 = 0xfff;
+
+function capabilitiesOf(version: number): number {
+  const arp = version <= 2 ? capabilities.arpMatchIp : 0;
+  const group = version >= 2 ? capabilities.groupStats : 0;
+  return capabilities.base | arp | group;
+}
+
+function features(ofproto: Ofproto, _message: Message, requester: Requester): Replies {
+  const withPorts = requester.version < 4;
+  return only({
+    type: "features_reply",
+    datapathId: ofproto.datapathId,
+    nBuffers: 0,
+    nTables: visibleTables,
+    auxiliaryId: 0,
+    capabilities: capabilitiesOf(requester.version),
+    actions: requester.version === 1 ? actions10 : 0,
+    ports: withPorts ? ofproto.ports().map(describePort) : [],
+  });
+}
+
+function portDesc(ofproto: Ofproto): Replies {
+  return only({ type: "port_desc_reply", more: false, ports: ofproto.ports().map(describePort) });
+}
+
+/** Counters of ports, a few hundred in a message. */
+function* portStats(ofproto: Ofproto, message: Message): Generator<MessageBody> {
+  if (message.type !== "port_stats_request") return;
+  const perMessage = 256;
+  const wanted = message.port === anyPort ? ofproto.ports() : [ofproto.port(message.port)];
+  const ports = wanted.filter((port) => port !== undefined);
+  const now = ofproto.clock.monotonic();
+  for (let at = 0; at === 0 || at < ports.length; at += perMessage) {
+    yield {
+      type: "port_stats_reply",
+      more: at + perMessage < ports.length,
+      ports: ports
+        .slice(at, at + perMessage)
+        .map((port) => portStatsOf(port, portCounters(ofproto.datapath, port), now)),
+    };
+  }
+}
+
+function checkTable(table: number): void {
+  if (table !== 255 && table >= visibleTables) {
+    throw new OpenFlowError("OFPBRC_BAD_TABLE_ID", `there is no table ${table}`, { table });
+  }
+}
+
+function filterOf(message: FlowStatsRequest): FlowFilter {
+  checkTable(message.tableId);
+  return {
+    table: message.tableId,
+    outPort: message.outPort,
+    outGroup: message.outGroup,
+    cookie: message.cookie,
+    cookieMask: message.cookieMask,
+    match: message.match,
+  };
+}
+
+function flowStats(ofproto: Ofproto, message: Message): Replies {
+  if (message.type !== "flow_stats_request") return none;
+  return flowStatsReplies(ofproto, filterOf(message), message.standard);
+}
+
+function aggregate(ofproto: Ofproto, message: Message): Replies {
+  if (message.type !== "aggregate_request") return none;
+  const totals = aggregateFlows(ofproto.datapath, ofproto.bridge, filterOf(message));
+  return only({
+    type: "aggregate_reply",
+    standard: message.standard,
+    packetCount: totals.nPackets,
+    byteCount: totals.nBytes,
+    flowCount: totals.nFlows,
+  });
+}
+
+function refuseSecondary(requester: Requester): void {
+  if (requester.isSecondary) {
+    throw new OpenFlowError("OFPBRC_IS_SECONDARY", "a secondary controller may not change the switch");
+  }
+}
+
+function packetOut(ofproto: Ofproto, message: Message, requester: Requester): Replies {
+  refuseSecondary(requester);
+  sendPacketOut(ofproto, message as PacketOut);
+  return none;
+}
+
+function portMod(ofproto: Ofproto, message: Message, requester: Requester): Replies {
+  refuseSecondary(requester);
+  const mod = message as PortMod;
+  const port = ofproto.port(mod.port);
+  if (port === undefined)
+    throw new OpenFlowError("OFPPMFC_BAD_PORT", `there is no port ${mod.port}`, { port: mod.port });
+  if (!mod.hwAddr.every((byte, index) => byte === port.device.hwAddr[index])) {
+    throw new OpenFlowError("OFPPMFC_BAD_HW_ADDR", `port ${port.name} has another hardware address`, {
+      port: mod.port,
+    });
+  }
+  const toggled = (mod.config ^ port.config) & mod.mask & changeableConfig;
+  const others = toggled & ~portConfig.portDown;
+  if (others !== 0) ofproto.setPortConfig(port, port.config ^ others, requester);
+  if ((toggled & portConfig.portDown) !== 0) {
+    const up = (mod.config & portConfig.portDown) === 0;
+    if (port.spec.setUp !== undefined) port.spec.setUp(up);
+    else ofproto.updatePort(port.name, { up }, requester);
+  }
+  return none;
+}
+
+/** OFPTC of OpenFlow 1.1 and 1.2: what happens to a packet that no rule matches. */
+const missOf: Readonly<Record<number, number>> = { 0: miss.controller, 1: miss.continue, 2: miss.drop };
+const missMask = 3;
+const evictionBit = 4;
+
+function tableMod(ofproto: Ofproto, message: Message, requester: Requester): Replies {
+  refuseSecondary(requester);
+  const mod = message as TableMod;
+  if (mod.tableId === internalTable) throw new OpenFlowError("OFPTMFC_EPERM", "table 254 belongs to the switch");
+  if (mod.tableId !== 255 && mod.tableId >= visibleTables) {
+    throw new OpenFlowError("OFPTMFC_BAD_TABLE", `there is no table ${mod.tableId}`, { table: mod.tableId });
+  }
+  const first = mod.tableId === 255 ? 0 : mod.tableId;
+  const last = mod.tableId === 255 ? visibleTables - 1 : mod.tableId;
+  for (let table = first; table <= last; table++) {
+    if (requester.version <= 3) {
+      const wanted = missOf[mod.config & missMask];
+      if (wanted === undefined) throw new OpenFlowError("OFPTMFC_BAD_CONFIG", "no such table miss behaviour");
+      ofproto.changeTable(table, { miss: wanted });
+    } else if (requester.version >= 5) {
+      ofproto.changeTable(table, { evict: (mod.config & evictionBit) !== 0 });
+    }
+  }
+  return none;
+}
+
+function tableDescriptions(ofproto: Ofproto): Replies {
+  const tables = Array.from({ length: visibleTables }, (_, tableId) => ({
+    tableId,
+    config: ofproto.table(tableId).evict ? evictionBit : 0,
+  }));
+  return only({ type: "table_descriptions_reply", more: false, tables });
+}
+
+function queueConfig(ofproto: Ofproto, message: Message): Replies {
+  if (message.type !== "queue_get_config_request") return none;
+  checkQueuePort(ofproto, message.port);
+  return only({ type: "queue_get_config_reply", port: message.port, queues: [] });
+}
+
+function queueStats(ofproto: Ofproto, message: Message): Replies {
+  if (message.type !== "queue_stats_request") return none;
+  checkQueuePort(ofproto, message.port);
+  if (message.port !== anyPort && message.queue !== 0xffffffff) {
+    throw new OpenFlowError("OFPQOFC_BAD_QUEUE", `port ${message.port} has no queue ${message.queue}`);
+  }
+  return only({ type: "queue_stats_reply", more: false, queues: [] });
+}
+
+function checkQueuePort(ofproto: Ofproto, port: number): void {
+  if (port !== anyPort && port !== localPort && ofproto.port(port) === undefined) {
+    throw new OpenFlowError("OFPQOFC_BAD_PORT", `there is no port ${port}`, { port });
+  }
+}
+
+/** What is not there yet says so as a switch without that feature does. */
+function unsupported(error: ConstructorParameters<typeof OpenFlowError>[0], what: string): Handler {
+  return (_ofproto, _message, requester) => {
+    refuseSecondary(requester);
+    throw new OpenFlowError(error, `${what} are not supported`);
+  };
+}
+
+const bodyOffset = { groupCommand: 0, meterCommand: 0 } as const;
+
+/** Deleting what cannot be there succeeds; anything else finds the group table full or the group unknown. */
+function groupMod(_ofproto: Ofproto, message: Message, requester: Requester): Replies {
+  refuseSecondary(requester);
+  if (message.type !== "group_mod" || message.body.length < 8) {
+    throw new OpenFlowError("OFPBRC_BAD_LEN", "the group_mod is too short");
+  }
+  const command = (message.body[bodyOffset.groupCommand] ?? 0) * 256 + (message.body[bodyOffset.groupCommand + 1] ?? 0);
+  const deleteCommand = 2;
+  if (command === deleteCommand) return none;
+  if (command === 0) throw new OpenFlowError("OFPGMFC_OUT_OF_GROUPS", "groups are not supported");
+  throw new OpenFlowError("OFPGMFC_UNKNOWN_GROUP", "groups are not supported");
+}
+
+function meterMod(_ofproto: Ofproto, message: Message, requester: Requester): Replies {
+  refuseSecondary(requester);
+  if (message.type !== "meter_mod" || message.body.length < 8) {
+    throw new OpenFlowError("OFPBRC_BAD_LEN", "the meter_mod is too short");
+  }
+  const command = (message.body[bodyOffset.meterCommand] ?? 0) * 256 + (message.body[bodyOffset.meterCommand + 1] ?? 0);
+  const deleteCommand = 2;
+  if (command === deleteCommand) return none;
+  throw new OpenFlowError(
+    command === 0 ? "OFPMMFC_INVALID_METER" : "OFPMMFC_UNKNOWN_METER",
+    "meters are not supported",
+  );
+}
+
+function meterById(_ofproto: Ofproto, message: Message): Replies {
+  if (message.type !== "meter_stats_request" && message.type !== "meter_config_request") return none;
+  const all = 0xffffffff;
+  if (message.id !== all) throw new OpenFlowError("OFPMMFC_UNKNOWN_METER", `there is no meter ${message.id}`);
+  const type = message.type === "meter_stats_request" ? "meter_stats_reply" : "meter_config_reply";
+  return only({ type, more: false, body: emptyBody });
+}
+
+const handlers: Partial<Record<Message["type"], Handler>> = {
+  features_request: features,
+  desc_request: (ofproto) => only({ type: "desc_reply", ...ofproto.description }),
+  port_desc_request: portDesc,
+  port_stats_request: portStats,
+  flow_stats_request: flowStats,
+  aggregate_request: aggregate,
+  table_stats_request: (ofproto) => tableStats(ofproto),
+  table_desc_request: tableDescriptions,
+  queue_get_config_request: queueConfig,
+  queue_stats_request: queueStats,
+  queue_desc_request: () => only({ type: "queue_desc_reply", more: false, body: emptyBody }),
+  packet_out: packetOut,
+  port_mod: portMod,
+  table_mod: tableMod,
+  group_mod: groupMod,
+  meter_mod: meterMod,
+  group_stats_request: () => only({ type: "group_stats_reply", more: false, body: emptyBody }),
+  group_desc_request: () => only({ type: "group_desc_reply", more: false, body: emptyBody }),
+  group_features_request: () => only({ type: "group_features_reply", more: false, body: new Uint8Array(40) }),
+  meter_stats_request: meterById,
+  meter_config_request: meterById,
+  meter_features_request: () => only({ type: "meter_features_reply", more: false, body: new Uint8Array(16) }),
+  flow_monitor_request: unsupported("OFPBRC_BAD_STAT", "flow monitors"),
+  table_features_request: unsupported("OFPBRC_BAD_STAT", "table features"),
+  bundle_control: unsupported("OFPBRC_BAD_TYPE", "bundles"),
+  bundle_add_message: unsupported("OFPBRC_BAD_TYPE", "bundles"),
+  bundle_features_request: unsupported("OFPBRC_BAD_STAT", "bundles"),
+  nxt_resume: unsupported("NXR_NOT_SUPPORTED", "continuations"),
+  nxt_tlv_table_mod: unsupported("OFPBRC_BAD_SUBTYPE", "tunnel options"),
+  nxt_tlv_table_request: unsupported("OFPBRC_BAD_SUBTYPE", "tunnel options"),
+  nxt_ct_flush_zone: unsupported("OFPBRC_BAD_SUBTYPE", "connection tracking"),
+  nxt_flow_monitor_cancel: unsupported("OFPBRC_BAD_SUBTYPE", "flow monitors"),
+  ipfix_bridge_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),
+  ipfix_flow_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),
+  nxt_flow_age: () => none,
+};
+
+/** Answers one message.  Throws OpenFlowError; a message that a switch never gets is one too. */
+export function handleRequest(ofproto: Ofproto, message: Message, requester: Requester): Replies {
+  const handler = handlers[message.type];
+  if (handler === undefined) throw new OpenFlowError("OFPBRC_BAD_TYPE", `a switch does not expect ${message.type}`);
+  return handler(ofproto, message, requester);
+}

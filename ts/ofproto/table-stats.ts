@@ -1,0 +1,62 @@
+import {
+  bridgeQueryOffsets,
+  bridgeQuerySize,
+  dumpReplySize,
+  query,
+  readTableInfo,
+  recordOffsets,
+  type TableInfo,
+  writeBridgeQuery,
+} from "../datapath/generated/records.js";
+import type { MessageBody, TableStats } from "../openflow/message.js";
+import { visibleTables } from "./flow-mods.js";
+import { dumpReplies } from "./flow-records.js";
+import type { Ofproto } from "./ofproto.js";
+
+/** Counters of tables. */
+
+/** What the wire says of a table without a limit. */
+const unlimited = 1_000_000;
+const replySize = 32 * 1024;
+/** Tables in one message, well below 64 kB in every version. */
+const perMessage = 254;
+
+/** Every table of the datapath's bridge, the switch's own one included. */
+export function* tableInfos(ofproto: Ofproto): Generator<TableInfo> {
+  const asked = new Uint8Array(bridgeQuerySize);
+  writeBridgeQuery(new DataView(asked.buffer), 0, {
+    type: query.tableStats,
+    flags: 0,
+    size: bridgeQuerySize,
+    cursor: 0n,
+    bridge: ofproto.bridge,
+  });
+  for (const reply of dumpReplies(ofproto.datapath, asked, bridgeQueryOffsets.cursor, replySize)) {
+    const view = new DataView(reply.bytes.buffer, reply.bytes.byteOffset, reply.bytes.length);
+    let at = dumpReplySize;
+    for (let index = 0; index < reply.count; index++) {
+      yield readTableInfo(view, at);
+      at += view.getUint32(at + recordOffsets.size, true);
+    }
+  }
+}
+
+export function* tableStats(ofproto: Ofproto): Generator<MessageBody> {
+  let tables: TableStats[] = [];
+  for (const info of tableInfos(ofproto)) {
+    if (info.table >= visibleTables) continue;
+    if (tables.length === perMessage) {
+      yield { type: "table_stats_reply", more: true, tables };
+      tables = [];
+    }
+    tables.push({
+      tableId: info.table,
+      name: "",
+      activeCount: info.nFlows,
+      lookupCount: info.nLookups,
+      matchedCount: info.nMatches,
+      maxEntries: info.maxFlows > 0xfffffffen ? unlimited : Number(info.maxFlows),
+    });
+  }
+  yield { type: "table_stats_reply", more: false, tables };
+}
