@@ -1,5 +1,14 @@
 /** OpenFlow: messages, matches, actions and flows as bytes, objects and ovs-ofctl text.  Pure; runs in a browser. */
+export { ByteReader, ByteWriter } from "./bytes.js";
+export { appendMessage, type DecodeContext, decodeMessage, encodeFlowStats, encodeMessage } from "./codec.js";
+export {
+  anyFlowModContext, decodeFlowMod, type FlowModContext, flowModOfRecord, isFlowMod, lastFlowModBuffer, recordOfFlowMod,
+} from "./codec-flow-mod.js";
+export { flowOfInfo, type FlowStatsEncoder } from "./codec-flow-stats.js";
+export { inPortMatch, matchInPort } from "./codec-packet.js";
+export { errorReply } from "./codec-switch.js";
 export { FlowSyntaxError, OpenFlowError } from "./error.js";
+export { KeyMatch, planOf } from "./key-match.js";
 export type * from "./message.js";
 export { type ErrorName, type ErrorRow, errorByWire, errorRow, errors } from "./tables/errors.js";
 export { ofpp, type PortRow, portMax, reservedPorts } from "./tables/ports.js";

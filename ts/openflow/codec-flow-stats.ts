@@ -1,0 +1,304 @@
+import { recordLayout } from "./abi.js";
+import { encodeActions, decodeActions } from "./action-wire.js";
+import { type ByteReader, ByteWriter } from "./bytes.js";
+import { abiMatch, readMatch, readNxm, writeKeyMatch, writeMatch, writeNxm } from "./codec-match.js";
+import { readOxs, writeOxs } from "./codec-packet.js";
+import { readPort, writePort } from "./codec-port.js";
+import { OpenFlowError } from "./error.js";
+import { decodeInstructions, encodeInstructions } from "./instructions.js";
+import { KeyMatch } from "./key-match.js";
+import type { FlowStats, FlowStatsRequest } from "./message.js";
+import { encodeOxm } from "./oxm.js";
+import { ofpp } from "./tables/ports.js";
+
+/** Flows and their counters. */
+
+export function readFlowStatsRequest(reader: ByteReader, version: number, standard: boolean, type: FlowStatsRequest["type"]): FlowStatsRequest {
+  const none = { outGroup: ofpp.ANY as number, cookie: 0n, cookieMask: 0n };
+  if (!standard) {
+    const outPort = readPort(reader, 1);
+    const length = reader.u16();
+    const tableId = reader.u8();
+    reader.skip(3);
+    const cookie = { cookie: 0n, cookieMask: 0n };
+    const match = abiMatch(readNxm(reader, length, { cookie }));
+    return { type, standard, tableId, outPort, outGroup: none.outGroup, ...cookie, match };
+  }
+  if (version === 1) {
+    const match = abiMatch(readMatch(reader, 1));
+    const tableId = reader.u8();
+    reader.skip(1);
+    return { type, standard, tableId, outPort: readPort(reader, 1), ...none, match };
+  }
+  const tableId = reader.u8();
+  reader.skip(3);
+  const outPort = readPort(reader, version);
+  const outGroup = reader.u32();
+  reader.skip(4);
+  const cookie = reader.u64();
+  const cookieMask = reader.u64();
+  return { type, standard, tableId, outPort, outGroup, cookie, cookieMask, match: abiMatch(readMatch(reader, version)) };
+}
+
+export function writeFlowStatsRequest(out: ByteWriter, body: FlowStatsRequest, version: number): void {
+  if (!body.standard) {
+    writePort(out, body.outPort, 1);
+    const lengthAt = out.position;
+    out.u16(0);
+    out.u8(body.tableId);
+    out.zeros(3);
+    out.view.setUint16(lengthAt, writeNxm(out, body.match, version, { cookie: body.cookie, cookieMask: body.cookieMask }));
+    return;
+  }
+  if (version === 1) {
+    writeMatch(out, body.match, 1);
+    out.u8(body.tableId);
+    out.zeros(1);
+    writePort(out, body.outPort, 1);
+    return;
+  }
+  out.u8(body.tableId);
+  out.zeros(3);
+  out.u32(body.outPort);
+  out.u32(body.outGroup);
+  out.zeros(4);
+  out.u64(body.cookie);
+  out.u64(body.cookieMask);
+  writeMatch(out, body.match, version);
+}
+
+const scratch = new ByteWriter(256);
+
+function actionsOf(reader: ByteReader, end: number, version: number): Uint8Array {
+  scratch.position = 0;
+  if (version === 1) decodeActions(reader.bytes, reader.view, reader.position, end, version, scratch);
+  else decodeInstructions(reader.bytes, reader.view, reader.position, end, version, scratch);
+  reader.position = end;
+  return scratch.finish();
+}
+
+export function readFlowStats(reader: ByteReader, version: number, standard: boolean): FlowStats {
+  const start = reader.position;
+  const length = reader.u16();
+  const end = start + length;
+  if (end > reader.end || length < 24) throw new OpenFlowError("OFPBRC_BAD_LEN", `flow statistics have length ${length}`);
+  const none = { idleAge: undefined, hardAge: undefined };
+  if (standard && version >= 6) {
+    reader.skip(2);
+    const tableId = reader.u8();
+    reader.skip(1);
+    const head = { priority: reader.u16(), idleTimeout: reader.u16(), hardTimeout: reader.u16(), flags: reader.u16(), importance: reader.u16(), cookie: reader.u64() };
+    const match = abiMatch(readMatch(reader, version));
+    const stats = readOxs(reader);
+    return {
+      tableId, ...head, match, durationSec: stats.durationSec, durationNsec: stats.durationNsec, idleAge: stats.idleSec,
+      hardAge: undefined, packetCount: stats.packetCount, byteCount: stats.byteCount, actions: actionsOf(reader, end, version),
+    };
+  }
+  const tableId = reader.u8();
+  reader.skip(1);
+  if (standard && version === 1) {
+    const match = abiMatch(readMatch(reader, 1));
+    const head = { durationSec: reader.u32(), durationNsec: reader.u32(), priority: reader.u16(), idleTimeout: reader.u16(), hardTimeout: reader.u16() };
+    reader.skip(6);
+    const counts = { cookie: reader.u64(), packetCount: reader.u64(), byteCount: reader.u64() };
+    return { tableId, ...head, ...none, ...counts, importance: 0, flags: 0, match, actions: actionsOf(reader, end, version) };
+  }
+  const head = { durationSec: reader.u32(), durationNsec: reader.u32(), priority: reader.u16(), idleTimeout: reader.u16(), hardTimeout: reader.u16() };
+  if (!standard) {
+    const matchLength = reader.u16();
+    const idle = reader.u16();
+    const hard = reader.u16();
+    const counts = { cookie: reader.u64(), packetCount: reader.u64(), byteCount: reader.u64() };
+    const match = abiMatch(readNxm(reader, matchLength));
+    const age = (value: number): number | undefined => (value === 0 ? undefined : value - 1);
+    return { tableId, ...head, idleAge: age(idle), hardAge: age(hard), ...counts, importance: 0, flags: 0, match, actions: actionsOf(reader, end, version) };
+  }
+  const flags = reader.u16();
+  const importance = reader.u16();
+  reader.skip(2);
+  const counts = { cookie: reader.u64(), packetCount: reader.u64(), byteCount: reader.u64() };
+  const match = abiMatch(readMatch(reader, version));
+  return { tableId, ...head, ...none, flags, importance, ...counts, match, actions: actionsOf(reader, end, version) };
+}
+
+/** What a flow's entry in a reply is made from, besides the match and actions. */
+interface Entry {
+  tableId: number;
+  priority: number;
+  durationSec: number;
+  durationNsec: number;
+  idleTimeout: number;
+  hardTimeout: number;
+  idleAge: number | undefined;
+  hardAge: number | undefined;
+  importance: number;
+  flags: number;
+  cookie: bigint;
+  packetCount: bigint;
+  byteCount: bigint;
+}
+
+/** Begins the body of a reply of this form. */
+function writeEntry(out: ByteWriter, entry: Entry, match: KeyMatch, actions: Uint8Array, from: number, to: number, version: number, standard: boolean): void {
+  const start = out.position;
+  out.u16(0);
+  if (standard && version >= 6) {
+    out.zeros(2);
+    out.u8(entry.tableId);
+    out.zeros(1);
+    out.u16(entry.priority);
+    out.u16(entry.idleTimeout);
+    out.u16(entry.hardTimeout);
+    out.u16(entry.flags);
+    out.u16(entry.importance);
+    out.u64(entry.cookie);
+    writeKeyMatch(out, match, version);
+    writeOxs(out, {
+      durationSec: entry.durationSec, durationNsec: entry.durationNsec, idleSec: entry.idleAge ?? 0,
+      packetCount: entry.packetCount, byteCount: entry.byteCount,
+    });
+  } else {
+    out.u8(entry.tableId);
+    out.zeros(1);
+    if (standard && version === 1) writeKeyMatch(out, match, 1);
+    out.u32(entry.durationSec);
+    out.u32(entry.durationNsec);
+    out.u16(entry.priority);
+    out.u16(entry.idleTimeout);
+    out.u16(entry.hardTimeout);
+    let lengthAt = -1;
+    if (!standard) {
+      lengthAt = out.position;
+      out.u16(0);
+      out.u16(entry.idleAge === undefined ? 0 : Math.min(entry.idleAge, 0xfffe) + 1);
+      out.u16(entry.hardAge === undefined ? 0 : Math.min(entry.hardAge, 0xfffe) + 1);
+    } else if (version === 1) out.zeros(6);
+    else {
+      out.u16(version >= 4 ? entry.flags : 0);
+      out.u16(version >= 5 ? entry.importance : 0);
+      out.zeros(2);
+    }
+    out.u64(entry.cookie);
+    out.u64(entry.packetCount);
+    out.u64(entry.byteCount);
+    if (!standard) {
+      const at = out.position;
+      encodeOxm(out, match, version >= 3 ? version : 1);
+      out.view.setUint16(lengthAt, out.position - at);
+      out.align(8, at);
+    } else if (version > 1) writeKeyMatch(out, match, version);
+  }
+  if (version === 1) encodeActions(actions, from, to, version, out);
+  else encodeInstructions(actions, from, to, version, out);
+  out.view.setUint16(start, out.position - start);
+}
+
+const key = new KeyMatch();
+
+export function writeFlowStats(out: ByteWriter, flow: FlowStats, version: number, standard: boolean): void {
+  key.read(flow.match);
+  writeEntry(out, flow, key, flow.actions, 0, flow.actions.length, version, standard);
+}
+
+const layout = recordLayout("flow_info");
+const offset = Object.fromEntries(layout.members.map((member) => [member.name, member.offset])) as Readonly<Record<string, number>>;
+const at = {
+  size: offset["size"] as number, table: offset["table"] as number, flags: offset["flow_flags"] as number,
+  priority: offset["priority"] as number, importance: offset["importance"] as number, cookie: offset["cookie"] as number,
+  packets: offset["n_packets"] as number, bytes: offset["n_bytes"] as number, created: offset["created_ms"] as number,
+  used: offset["used_ms"] as number, modified: offset["modified_ms"] as number, now: offset["now_ms"] as number,
+  idle: offset["idle_timeout_s"] as number, hard: offset["hard_timeout_s"] as number,
+  matchSize: offset["match_size"] as number, actionsSize: offset["actions_size"] as number,
+};
+
+function readEntry(view: DataView, start: number): Entry {
+  const number64 = (offset64: number): number => view.getUint32(offset64, true) + view.getUint32(offset64 + 4, true) * 4294967296;
+  const now = number64(start + at.now);
+  const created = number64(start + at.created);
+  const modified = number64(start + at.modified);
+  const age = Math.max(0, now - created);
+  return {
+    tableId: view.getUint8(start + at.table), priority: view.getUint32(start + at.priority, true),
+    durationSec: Math.floor(age / 1000), durationNsec: (age % 1000) * 1000000,
+    idleTimeout: view.getUint16(start + at.idle, true), hardTimeout: view.getUint16(start + at.hard, true),
+    idleAge: Math.floor(Math.max(0, now - number64(start + at.used)) / 1000),
+    hardAge: modified === created ? undefined : Math.floor(Math.max(0, now - modified) / 1000),
+    importance: view.getUint32(start + at.importance, true), flags: view.getUint16(start + at.flags, true) & 0x1f,
+    cookie: view.getBigUint64(start + at.cookie, true), packetCount: view.getBigUint64(start + at.packets, true),
+    byteCount: view.getBigUint64(start + at.bytes, true),
+  };
+}
+
+/** The flow of an ABI flow_info record at `start`. */
+export function flowOfInfo(records: Uint8Array, start: number): FlowStats {
+  const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+  const matchAt = start + layout.size;
+  const actionsAt = matchAt + ((view.getUint32(start + at.matchSize, true) + 7) & ~7);
+  return {
+    ...readEntry(view, start), match: records.slice(matchAt, matchAt + view.getUint32(start + at.matchSize, true)),
+    actions: records.slice(actionsAt, actionsAt + view.getUint32(start + at.actionsSize, true)),
+  };
+}
+
+/** Most bytes of one reply.  A flow that does not fit goes to the next. */
+const replyLimit = 60000;
+
+/** Turns ABI flow_info records into the replies of a flow statistics request, flat: no object per flow outlives its
+ *  entry.  `begin` starts a message in the writer it is given and `end` finishes it; both are the codec's. */
+export class FlowStatsEncoder {
+  readonly #out = new ByteWriter(65536);
+  readonly #version: number;
+  readonly #standard: boolean;
+  readonly #begin: (out: ByteWriter) => void;
+  readonly #finish: (out: ByteWriter, more: boolean) => Uint8Array;
+  #started = false;
+
+  constructor(version: number, standard: boolean, begin: (out: ByteWriter) => void, finish: (out: ByteWriter, more: boolean) => Uint8Array) {
+    this.#version = version;
+    this.#standard = standard;
+    this.#begin = begin;
+    this.#finish = finish;
+  }
+
+  /** Adds the records in [start, end); returns the messages that became full. */
+  add(records: Uint8Array, start = 0, end = records.length): Uint8Array[] {
+    const full: Uint8Array[] = [];
+    const out = this.#out;
+    const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+    for (let position = start; position < end; ) {
+      if (!this.#started) this.#start();
+      const matchSize = view.getUint32(position + at.matchSize, true);
+      const matchAt = position + layout.size;
+      const actionsAt = matchAt + ((matchSize + 7) & ~7);
+      key.read(records, matchAt, matchSize);
+      const before = out.position;
+      const entry = readEntry(view, position);
+      const put = (): void => {
+        writeEntry(out, entry, key, records, actionsAt, actionsAt + view.getUint32(position + at.actionsSize, true), this.#version, this.#standard);
+      };
+      put();
+      if (out.position > replyLimit && before > 64) {
+        out.position = before;
+        full.push(this.#finish(out, true));
+        this.#start();
+        put();
+      }
+      position += view.getUint32(position + at.size, true);
+    }
+    return full;
+  }
+
+  #start(): void {
+    this.#out.position = 0;
+    this.#begin(this.#out);
+    this.#started = true;
+  }
+
+  /** The last message, which ends the reply. */
+  finish(): Uint8Array {
+    if (!this.#started) this.#start();
+    this.#started = false;
+    return this.#finish(this.#out, false);
+  }
+}
