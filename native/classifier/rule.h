@@ -102,6 +102,10 @@ rule_ref(const struct rule *rule)
 /* Gives up a reference; the last one frees the rule.  Null is fine.  Any thread. */
 void rule_unref(const struct rule *rule);
 
+/* Give up references to what rules share.  Null is fine.  Any thread. */
+void rule_mask_unref(struct rule_mask *mask);
+void rule_stats_unref(struct rule_stats *stats);
+
 /* Counts packets for a rule and for its table.  'used_ms' is the time of the last of them.  Any thread. */
 void rule_credit(const struct rule *rule, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);
 

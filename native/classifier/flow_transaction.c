@@ -1,0 +1,274 @@
+#include "classifier/flow_transaction.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int
+removal_queue_reserve(struct removal_queue *queue, uint64_t n)
+{
+    uint64_t capacity = queue->capacity != 0 ? queue->capacity : 64;
+
+    if (queue->tail - queue->head + n <= queue->capacity) {
+        return 0;
+    }
+    while (capacity < queue->tail - queue->head + n) {
+        capacity *= 2;
+    }
+    struct removal *elements = malloc(capacity * sizeof *elements);
+    if (elements == NULL) {
+        return ENOMEM;
+    }
+    for (uint64_t i = queue->head; i != queue->tail; i++) {
+        elements[i & (capacity - 1)] = queue->elements[i & (queue->capacity - 1)];
+    }
+    free(queue->elements);
+    queue->elements = elements;
+    queue->capacity = capacity;
+    return 0;
+}
+
+/* Room for one more change. */
+static int
+reserve_change(struct flow_store *store)
+{
+    struct change_list *list = store->list;
+
+    if (list != NULL && list->n < list->capacity) {
+        return 0;
+    }
+    uint32_t capacity = list != NULL ? 2 * list->capacity : 4;
+    struct change_list *grown = realloc(list, sizeof *list + capacity * sizeof list->changes[0]);
+    if (grown == NULL) {
+        return ENOMEM;
+    }
+    if (list == NULL) {
+        grown->store = store;
+        grown->n = 0;
+    }
+    grown->capacity = capacity;
+    store->list = grown;
+    return 0;
+}
+
+static void
+note_change(struct flow_store *store, struct rule *rule, bool added, bool report)
+{
+    store->list->changes[store->list->n++] = (struct change) { rule, added, report };
+    store->changed[rule->table / 64] |= UINT64_C(1) << rule->table % 64;
+    store->n_reports += report;
+}
+
+static void
+count_rule(struct store_table *table, const struct rule *rule, int by)
+{
+    table->n_rules += (uint32_t) by;
+    if (rule_is_hidden(rule)) {
+        table->n_hidden += (uint32_t) by;
+    }
+}
+
+/* Puts the rule at its place in the order. */
+static int
+enter_order(struct store_table *table, struct rule *rule, const struct rule *place_of)
+{
+    if (place_of == NULL) {
+        return rule_order_append(&table->order, rule);
+    }
+    rule->position = place_of->position;
+    rule->sequence = place_of->sequence;
+    rule_order_return(&table->order, rule);
+    return 0;
+}
+
+int
+transaction_add(struct flow_store *store, struct rule *rule, const struct rule *place_of)
+{
+    struct store_table *table = &store->tables[rule->table];
+
+    assert(store->open);
+    rule->add_version = store->version;
+    if (reserve_change(store) != 0 || expiry_heap_add(&store->expiry, rule) != 0) {
+        rule_unref(rule);
+        return ENOMEM;
+    }
+    if (cookie_index_add(&store->cookies, rule) != 0) {
+        goto out_of_expiry;
+    }
+    if (enter_order(table, rule, place_of) != 0) {
+        goto out_of_cookies;
+    }
+    if (rule_table_insert(table->rules, rule) != 0) {
+        goto out_of_order;
+    }
+    count_rule(table, rule, 1);
+    note_change(store, rule, true, false);
+    return 0;
+
+out_of_order:
+    rule_order_leave(&table->order, rule);
+out_of_cookies:
+    cookie_index_remove(&store->cookies, rule);
+out_of_expiry:
+    expiry_heap_remove(&store->expiry, rule);
+    rule_unref(rule);
+    return ENOMEM;
+}
+
+int
+transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, bool report)
+{
+    struct store_table *table = &store->tables[rule->table];
+
+    assert(store->open);
+    report = report && (rule->flags & SLUICE_FLOW_FLAG_SEND_FLOW_REM) != 0 && !rule_is_hidden(rule);
+    if (reserve_change(store) != 0
+        || (report && removal_queue_reserve(&store->removals, store->n_reports + 1) != 0)) {
+        return ENOMEM;
+    }
+    rule->removed_reason = reason;
+    atomic_store_explicit(&rule->remove_version, store->version, memory_order_relaxed);
+    expiry_heap_remove(&store->expiry, rule);
+    cookie_index_remove(&store->cookies, rule);
+    rule_order_leave(&table->order, rule);
+    count_rule(table, rule, -1);
+    note_change(store, rule, false, report);
+    return 0;
+}
+
+uint32_t
+transaction_mark(const struct flow_store *store)
+{
+    return store->list != NULL ? store->list->n : 0;
+}
+
+static void
+undo_add(struct flow_store *store, struct rule *rule)
+{
+    struct store_table *table = &store->tables[rule->table];
+
+    expiry_heap_remove(&store->expiry, rule);
+    cookie_index_remove(&store->cookies, rule);
+    rule_order_leave(&table->order, rule);
+    count_rule(table, rule, -1);
+    rule_table_remove(table->rules, rule);
+}
+
+/* Nothing here needs memory: the rule was in all these places when the transaction began. */
+static void
+undo_remove(struct flow_store *store, struct rule *rule)
+{
+    struct store_table *table = &store->tables[rule->table];
+
+    atomic_store_explicit(&rule->remove_version, RULE_VERSION_NEVER, memory_order_relaxed);
+    int error = expiry_heap_add(&store->expiry, rule);
+    error |= cookie_index_add(&store->cookies, rule);
+    assert(error == 0);
+    (void) error;
+    rule_order_return(&table->order, rule);
+    count_rule(table, rule, 1);
+}
+
+void
+transaction_undo(struct flow_store *store, uint32_t mark)
+{
+    struct change_list *list = store->list;
+
+    while (list != NULL && list->n > mark) {
+        struct change change = list->changes[--list->n];
+        if (change.added) {
+            undo_add(store, change.rule);
+        } else {
+            store->n_reports -= change.report;
+            undo_remove(store, change.rule);
+        }
+    }
+}
+
+void
+flow_store_begin(struct flow_store *store, uint64_t version)
+{
+    assert(!store->open && version > store->version);
+    store->open = true;
+    store->version = version;
+    memset(store->changed, 0, sizeof store->changed);
+}
+
+/* No reader runs at a version any more that sees the removed rules of the list. */
+static void
+unlink_removed(void *list_)
+{
+    struct change_list *list = list_;
+    struct flow_store *store = list->store;
+
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (!list->changes[i].added) {
+            struct rule *rule = list->changes[i].rule;
+            rule_table_remove(store->tables[rule->table].rules, rule);
+            store->n_unlinking--;
+        }
+    }
+    free(list);
+}
+
+static void
+tidy_orders(struct flow_store *store)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        for (uint64_t bits = store->changed[i]; bits != 0; bits &= bits - 1) {
+            rule_order_tidy(&store->tables[64 * i + (uint32_t) __builtin_ctzll(bits)].order);
+        }
+    }
+}
+
+bool
+flow_store_commit(struct flow_store *store)
+{
+    struct change_list *list = store->list;
+    struct removal_queue *queue = &store->removals;
+    uint64_t n_removed = 0;
+
+    assert(store->open);
+    for (uint32_t i = 0; list != NULL && i < list->n; i++) {
+        const struct change *change = &list->changes[i];
+        n_removed += !change->added;
+        if (!change->added && change->report) {
+            rule_ref(change->rule);
+            queue->elements[queue->tail++ & (queue->capacity - 1)] = (struct removal) { change->rule, store->now_ms };
+        }
+    }
+    if (n_removed != 0) {
+        store->n_unlinking += n_removed;
+        limbo_put(&store->unlinking, unlink_removed, list);
+    } else {
+        free(list);
+    }
+    store->list = NULL;
+    store->n_reports = 0;
+    store->open = false;
+    tidy_orders(store);
+    flow_store_collect(store);
+    return queue->head != queue->tail;
+}
+
+void
+flow_store_rollback(struct flow_store *store)
+{
+    assert(store->open);
+    transaction_undo(store, 0);
+    free(store->list);
+    store->list = NULL;
+    store->n_reports = 0;
+    store->open = false;
+    store->version--;
+    flow_store_collect(store);
+}
+
+uint64_t
+flow_store_collect(struct flow_store *store)
+{
+    limbo_reclaim(&store->unlinking);
+    limbo_reclaim(&store->limbo);
+    return store->n_unlinking;
+}
