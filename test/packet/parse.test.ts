@@ -1,15 +1,10 @@
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { frames } from "./frames.js";
+import { ofctlIsInstalled, withParser } from "./parser.js";
 
 /** The flow key of one frame: each member's bytes as hexadecimal digits. */
 type Key = ReadonlyMap<string, string>;
-
-const sources = ["packet/test/parse_pcap.c", "packet/packet.c", "packet/parse.c"].map((file) => `native/${file}`);
 
 /** A small generator of numbers (mulberry32), so that a failure can be had again. */
 function random(seed: number): (limit: number) => number {
@@ -40,17 +35,6 @@ function corpus(): Uint8Array[] {
     }
   }
   return all;
-}
-
-function pcap(all: readonly Uint8Array[]): Buffer {
-  const parts = [Buffer.from("d4c3b2a1020004000000000000000000ffff000001000000", "hex")];
-  for (const frame of all) {
-    const header = Buffer.alloc(16);
-    header.writeUInt32LE(frame.length, 8);
-    header.writeUInt32LE(frame.length, 12);
-    parts.push(header, Buffer.from(frame));
-  }
-  return Buffer.concat(parts);
 }
 
 const member = (key: Key, name: string): string => key.get(name) ?? "";
@@ -189,49 +173,22 @@ function differences(text: string, key: Key): string[] {
 }
 
 test("frames, whole, cut and changed, have the flow key that ovs-ofctl parse-pcap prints", () => {
-  if (spawnSync("ovs-ofctl", ["--version"]).status !== 0) {
-    console.log("skipped: ovs-ofctl is not installed");
-    return;
-  }
-  const directory = mkdtempSync(join(tmpdir(), "sluice-parse-"));
-  try {
-    const program = join(directory, "parse_pcap");
-    const sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-    const flags = ["-std=gnu11", "-D_GNU_SOURCE", "-g", "-Inative", "-Inative/include"];
-    const built = spawnSync("cc", [...flags, ...sanitize, ...sources, "-o", program], { encoding: "utf8" });
-    assert.is(built.status, 0, built.stderr);
+  if (!ofctlIsInstalled()) return;
+  withParser((parser) => {
     const all = corpus();
-    const file = join(directory, "frames.pcap");
-    writeFileSync(file, pcap(all));
-    const options = { encoding: "utf8", maxBuffer: 64 << 20 } as const;
-    const ours = spawnSync(program, [file], options);
-    assert.is(ours.status, 0, ours.stderr);
-    const theirs = spawnSync("ovs-ofctl", ["parse-pcap", file], options);
-    const keys = ours.stdout
-      .trimEnd()
-      .split("\n")
-      .map(
-        (line) =>
-          new Map(
-            line
-              .trim()
-              .split(" ")
-              .map((pair) => pair.split("=") as [string, string]),
-          ),
-      );
-    const texts = theirs.stdout.trimEnd().split("\n");
+    const keys = parser.parse(all).map((line) => {
+      return new Map(line.split(" ").map((pair) => pair.split("=") as [string, string]));
+    });
+    const texts = parser.ofctl(all);
     assert.is(keys.length, all.length);
     assert.is(texts.length, all.length);
     const wrong = texts.flatMap((text, index) => {
       const found = differences(text, keys[index] ?? new Map());
-      return found.length === 0
-        ? []
-        : [`${Buffer.from(all[index] ?? []).toString("hex")}\n  ${text}\n  ${found.join("; ")}`];
+      const bytes = Buffer.from(all[index] ?? []).toString("hex");
+      return found.length === 0 ? [] : [`${bytes}\n  ${text}\n  ${found.join("; ")}`];
     });
     assert.equal(wrong.slice(0, 5), [], `${wrong.length} of ${all.length} differ`);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  });
 });
 
 test.run();

@@ -1,9 +1,11 @@
-/* Prints the flow key of each frame of a pcap file: one line a frame, each member as NAME=HEX.
- * Used by test/packet/parse.test.ts, which compares it with what Open vSwitch says of the same file. */
+/* Prints the flow key of each frame of a pcap file: one line a frame, each member as NAME=HEX.  With "compose", prints
+ * instead the bytes of the frame that is composed of that key.
+ * Used by the tests in test/packet, which compare it with what Open vSwitch says. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "packet/compose.h"
 #include "packet/parse.h"
 
 #define MEMBERS(X)                                                                                                     \
@@ -31,13 +33,26 @@ print_key(const struct flow_key *key)
     putchar('\n');
 }
 
+static void
+print_composed(const struct flow_key *key)
+{
+    static uint8_t buffer[PACKET_COMPOSE_SIZE_MAX];
+    struct packet packet;
+    packet_wrap(&packet, buffer, sizeof buffer, 0, 0);
+    packet_compose(&packet, key);
+    for (uint32_t i = 0; i < packet.size; i++) {
+        printf("%02x", packet.data[i]);
+    }
+    putchar('\n');
+}
+
 int
 main(int argc, char **argv)
 {
-    FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
+    FILE *file = argc >= 2 ? fopen(argv[1], "rb") : NULL;
     uint8_t header[24];
     if (!file || fread(header, sizeof header, 1, file) != 1) {
-        fprintf(stderr, "usage: parse_pcap FILE\n");
+        fprintf(stderr, "usage: parse_pcap FILE [compose]\n");
         return 1;
     }
 
@@ -52,7 +67,11 @@ main(int argc, char **argv)
         struct flow_key key;
         packet_wrap(&packet, frame, record[2], 0, record[2]);
         packet_parse(&packet, 2, &key);
-        print_key(&key);
+        if (argc == 3 && !strcmp(argv[2], "compose")) {
+            print_composed(&key);
+        } else {
+            print_key(&key);
+        }
         free(frame);
     }
     fclose(file);
