@@ -2,17 +2,13 @@
 #include <napi.h>
 
 #include "addon/datapath.h"
-#if __has_include("addon/process.h")
 #include "addon/process.h"
-#endif
 
 static Napi::Object
 init(Napi::Env env, Napi::Object exports)
 {
     init_datapath(env, exports);
-#if __has_include("addon/process.h")
     init_process(env, exports);
-#endif
     return exports;
 }
 

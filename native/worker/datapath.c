@@ -3,29 +3,138 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
-struct sluice_datapath {
-    uint32_t n_workers;
-};
+#include "packet/bytes.h"
+#include "pipeline/pipeline.h"
+#include "worker/state.h"
 
-int
-sluice_datapath_create(const struct sluice_datapath_options *options, struct sluice_datapath **datapath)
+#define FLOW_LIMIT_DEFAULT 200000u
+#define MAX_IDLE_MS_DEFAULT 10000u
+#define RUN_BURSTS_MAX 65536u
+
+static void
+hook_execute(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size, const void *actions,
+             size_t actions_size)
 {
-    if (options->size != sizeof *options || options->version != SLUICE_ABI_VERSION) {
-        return EINVAL;
+    struct sluice_datapath *datapath = aux;
+
+    worker_execute(datapath->control_worker, be32(key->in_port), frame, frame_size, actions, actions_size);
+}
+
+static void
+hook_flows_removed(void *aux)
+{
+    maintain_tell_removed(aux);
+}
+
+static uint64_t
+hook_now(void *aux)
+{
+    return datapath_now(aux);
+}
+
+static int
+create_workers(struct sluice_datapath *datapath)
+{
+    int error = worker_create(datapath, datapath->n_workers, 1, &datapath->control_worker);
+
+    for (uint32_t i = 0; i < datapath->n_workers && error == 0; i++) {
+        error = worker_create(datapath, i, 0, &datapath->workers[i]);
     }
-    *datapath = calloc(1, sizeof **datapath);
-    if (*datapath == NULL) {
+    for (uint32_t i = 0; i < datapath->n_threads && error == 0; i++) {
+        error = worker_start(datapath->workers[i]);
+    }
+    return error;
+}
+
+static int
+create_parts(struct sluice_datapath *datapath, const struct sluice_datapath_options *options)
+{
+    int error = ring_init(&datapath->ring, options->ring, options->ring_size, options->wake, options->aux);
+
+    if (error != 0) {
+        return error;
+    }
+    datapath->epoch = epoch_create();
+    datapath->control_reader = datapath->epoch == NULL ? NULL : epoch_register(datapath->epoch);
+    if (datapath->control_reader == NULL) {
         return ENOMEM;
     }
-    (*datapath)->n_workers = options->n_workers;
+    epoch_offline(datapath->control_reader);
+    const struct pipeline_options pipeline = {
+        .epoch = datapath->epoch,
+        .hooks = { datapath, hook_execute, hook_flows_removed, hook_now },
+        .n_threads = datapath->n_workers + 1,
+    };
+    error = pipeline_create(&pipeline, &datapath->pipeline);
+    if (error == 0) {
+        error = port_table_init(datapath);
+    }
+    if (error == 0) {
+        error = create_workers(datapath);
+    }
+    /* Without rtnetlink nobody hears of the host's devices, but everything else works. */
+    if (link_monitor_open(&datapath->monitor) != 0) {
+        datapath->monitor.fd = -1;
+    }
+    if (error == 0 && datapath->n_threads != 0) {
+        error = maintain_start(datapath);
+    }
+    return error;
+}
+
+int
+sluice_datapath_create(const struct sluice_datapath_options *options, struct sluice_datapath **datapathp)
+{
+    *datapathp = NULL;
+    if (options->size != sizeof *options || options->version != SLUICE_ABI_VERSION
+        || options->n_workers > DATAPATH_WORKERS_MAX || options->wake == NULL) {
+        return EINVAL;
+    }
+    struct sluice_datapath *datapath = aligned_alloc(64, (sizeof *datapath + 63) & ~(size_t) 63);
+    if (datapath == NULL) {
+        return ENOMEM;
+    }
+    memset(datapath, 0, sizeof *datapath);
+    datapath->n_threads = options->n_workers;
+    datapath->n_workers = options->n_workers == 0 ? 1 : options->n_workers;
+    datapath->flow_limit = options->flow_limit != 0 ? options->flow_limit : FLOW_LIMIT_DEFAULT;
+    datapath->max_idle_ms = MAX_IDLE_MS_DEFAULT;
+    datapath->monitor.fd = -1;
+    datapath->stop_fd = -1;
+    pthread_mutex_init(&datapath->control, NULL);
+    int error = create_parts(datapath, options);
+    if (error != 0) {
+        sluice_datapath_destroy(datapath);
+        return error;
+    }
+    *datapathp = datapath;
     return 0;
 }
 
 void
 sluice_datapath_destroy(struct sluice_datapath *datapath)
 {
+    if (datapath == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < datapath->n_threads; i++) {
+        if (datapath->workers[i] != NULL) {
+            worker_stop(datapath->workers[i]);
+        }
+    }
+    maintain_stop(datapath);
+    link_monitor_close(&datapath->monitor);
+    port_table_uninit(datapath);
+    for (uint32_t i = 0; i < datapath->n_workers; i++) {
+        worker_destroy(datapath->workers[i]);
+    }
+    worker_destroy(datapath->control_worker);
+    pipeline_destroy(datapath->pipeline);
+    epoch_unregister(datapath->control_reader);
+    epoch_destroy(datapath->epoch);
+    pthread_mutex_destroy(&datapath->control);
     free(datapath);
 }
 
@@ -33,33 +142,56 @@ int
 sluice_datapath_submit(struct sluice_datapath *datapath, const void *batch, size_t size,
                        struct sluice_result *results, size_t n_results)
 {
-    (void) datapath, (void) batch, (void) size, (void) results, (void) n_results;
-    return ENOTSUP;
+    datapath_lock(datapath);
+    int error = batch_apply(datapath, batch, size, results, n_results);
+    /* A clock that was set by the batch may have made timers due. */
+    if (datapath->next_sweep_ms == 0) {
+        maintain(datapath, 1);
+    }
+    datapath_unlock(datapath);
+    return error;
 }
 
 int
 sluice_datapath_query(struct sluice_datapath *datapath, const void *query, size_t size,
                       void *reply, size_t reply_size, size_t *used)
 {
-    (void) datapath, (void) query, (void) size, (void) reply, (void) reply_size;
+    const struct sluice_record *record = query;
+
     *used = 0;
-    return ENOTSUP;
+    if ((uintptr_t) query % 8 != 0 || (uintptr_t) reply % 8 != 0 || size < sizeof *record
+        || size > SLUICE_QUERY_SIZE_MAX || record->size != size || size % 8 != 0) {
+        return EINVAL;
+    }
+    datapath_lock(datapath);
+    int error = query_answer(datapath, record, reply, reply_size, used);
+    datapath_unlock(datapath);
+    return error;
 }
 
 int
 sluice_datapath_run(struct sluice_datapath *datapath, uint32_t max_bursts, uint64_t *n_packets)
 {
-    (void) max_bursts;
+    uint32_t limit = max_bursts == 0 || max_bursts > RUN_BURSTS_MAX ? RUN_BURSTS_MAX : max_bursts;
+    uint32_t n_bursts = 0;
+    uint64_t n;
+
     *n_packets = 0;
-    return datapath->n_workers != 0 ? EBUSY : 0;
+    if (datapath->n_threads != 0) {
+        return EBUSY;
+    }
+    do {
+        n = worker_run(datapath->workers[0], limit, &n_bursts);
+        *n_packets += n;
+    } while (n != 0 && n_bursts < limit);
+    datapath_lock(datapath);
+    maintain(datapath, 0);
+    datapath_unlock(datapath);
+    return 0;
 }
 
 uint64_t
 sluice_datapath_now(const struct sluice_datapath *datapath)
 {
-    struct timespec now;
-
-    (void) datapath;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+    return datapath_now(datapath);
 }

@@ -99,6 +99,7 @@ enum sluice_error {
     SLUICE_ERROR_NOT_SUPPORTED = 15, /* The port class or setting is not available here. */
     SLUICE_ERROR_BAD_PACKET = 16, /* The packet is too short or too long. */
     SLUICE_ERROR_NOT_PERMITTED = 17, /* The rule may only be changed by the switch itself. */
+    SLUICE_ERROR_CANCELED = 18, /* An earlier command of the transaction failed. */
 };
 
 /* flow_mod commands, numbered as OpenFlow does. */
@@ -963,8 +964,10 @@ struct sluice_port_info {
     uint64_t rx_over_errors;
     uint64_t rx_missed_errors;
     uint64_t collisions;
+    uint32_t xdp_mode; /* 1 native-with-zerocopy, 2 native, 3 generic; 0: not an afxdp port */
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_port_info) == 176, "size of sluice_port_info");
+_Static_assert(sizeof(struct sluice_port_info) == 184, "size of sluice_port_info");
 _Static_assert(offsetof(struct sluice_port_info, type) == 0, "sluice_port_info.type");
 _Static_assert(offsetof(struct sluice_port_info, flags) == 2, "sluice_port_info.flags");
 _Static_assert(offsetof(struct sluice_port_info, size) == 4, "sluice_port_info.size");
@@ -994,6 +997,8 @@ _Static_assert(offsetof(struct sluice_port_info, rx_frame_errors) == 144, "sluic
 _Static_assert(offsetof(struct sluice_port_info, rx_over_errors) == 152, "sluice_port_info.rx_over_errors");
 _Static_assert(offsetof(struct sluice_port_info, rx_missed_errors) == 160, "sluice_port_info.rx_missed_errors");
 _Static_assert(offsetof(struct sluice_port_info, collisions) == 168, "sluice_port_info.collisions");
+_Static_assert(offsetof(struct sluice_port_info, xdp_mode) == 176, "sluice_port_info.xdp_mode");
+_Static_assert(offsetof(struct sluice_port_info, pad) == 180, "sluice_port_info.pad");
 
 /* Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, removed_flows, stats_sync, link_list. */
 struct sluice_dump_query {
@@ -1338,6 +1343,25 @@ _Static_assert(offsetof(struct sluice_event_port_frame, flags) == 2, "sluice_eve
 _Static_assert(offsetof(struct sluice_event_port_frame, size) == 4, "sluice_event_port_frame.size");
 _Static_assert(offsetof(struct sluice_event_port_frame, dp_port) == 8, "sluice_event_port_frame.dp_port");
 _Static_assert(offsetof(struct sluice_event_port_frame, packet_size) == 12, "sluice_event_port_frame.packet_size");
+
+/* Followed by: packet. */
+struct sluice_event_protocol_packet {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t ofp_port;
+    uint32_t protocol;
+    uint32_t packet_size;
+};
+_Static_assert(sizeof(struct sluice_event_protocol_packet) == 24, "size of sluice_event_protocol_packet");
+_Static_assert(offsetof(struct sluice_event_protocol_packet, type) == 0, "sluice_event_protocol_packet.type");
+_Static_assert(offsetof(struct sluice_event_protocol_packet, flags) == 2, "sluice_event_protocol_packet.flags");
+_Static_assert(offsetof(struct sluice_event_protocol_packet, size) == 4, "sluice_event_protocol_packet.size");
+_Static_assert(offsetof(struct sluice_event_protocol_packet, bridge) == 8, "sluice_event_protocol_packet.bridge");
+_Static_assert(offsetof(struct sluice_event_protocol_packet, ofp_port) == 12, "sluice_event_protocol_packet.ofp_port");
+_Static_assert(offsetof(struct sluice_event_protocol_packet, protocol) == 16, "sluice_event_protocol_packet.protocol");
+_Static_assert(offsetof(struct sluice_event_protocol_packet, packet_size) == 20, "sluice_event_protocol_packet.packet_size");
 
 /* For link_changed and port_changed. */
 struct sluice_event_port {

@@ -177,6 +177,8 @@ export const error = {
   badPacket: 16,
   /** The rule may only be changed by the switch itself. */
   notPermitted: 17,
+  /** An earlier command of the transaction failed. */
+  canceled: 18,
 } as const;
 
 /** flow_mod commands, numbered as OpenFlow does. */
@@ -1635,9 +1637,11 @@ export interface PortInfo {
   rxOverErrors: bigint;
   rxMissedErrors: bigint;
   collisions: bigint;
+  /** 1 native-with-zerocopy, 2 native, 3 generic; 0: not an afxdp port */
+  xdpMode: number;
 }
-export const portInfoSize = 176;
-export const portInfoOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, portClass: 12, rxPackets: 16, rxBytes: 24, rxDropped: 32, rxErrors: 40, txPackets: 48, txBytes: 56, txDropped: 64, txErrors: 72, mac: 80, ifindex: 88, mtu: 92, up: 96, carrier: 100, carrierChanges: 104, nRxq: 112, nTxq: 116, linkSpeedMbps: 120, fullDuplex: 124, multicast: 128, rxCrcErrors: 136, rxFrameErrors: 144, rxOverErrors: 152, rxMissedErrors: 160, collisions: 168 } as const;
+export const portInfoSize = 184;
+export const portInfoOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, portClass: 12, rxPackets: 16, rxBytes: 24, rxDropped: 32, rxErrors: 40, txPackets: 48, txBytes: 56, txDropped: 64, txErrors: 72, mac: 80, ifindex: 88, mtu: 92, up: 96, carrier: 100, carrierChanges: 104, nRxq: 112, nTxq: 116, linkSpeedMbps: 120, fullDuplex: 124, multicast: 128, rxCrcErrors: 136, rxFrameErrors: 144, rxOverErrors: 152, rxMissedErrors: 160, collisions: 168, xdpMode: 176, pad: 180 } as const;
 export function readPortInfo(view: DataView, at: number): PortInfo {
   return {
     type: view.getUint16(at + 0, true),
@@ -1669,6 +1673,7 @@ export function readPortInfo(view: DataView, at: number): PortInfo {
     rxOverErrors: view.getBigUint64(at + 152, true),
     rxMissedErrors: view.getBigUint64(at + 160, true),
     collisions: view.getBigUint64(at + 168, true),
+    xdpMode: view.getUint32(at + 176, true),
   };
 }
 export function writePortInfo(view: DataView, at: number, record: PortInfo): void {
@@ -1701,6 +1706,7 @@ export function writePortInfo(view: DataView, at: number, record: PortInfo): voi
   view.setBigUint64(at + 152, record.rxOverErrors, true);
   view.setBigUint64(at + 160, record.rxMissedErrors, true);
   view.setBigUint64(at + 168, record.collisions, true);
+  view.setUint32(at + 176, record.xdpMode, true);
 }
 
 /** Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, removed_flows, stats_sync, link_list. */
@@ -2304,6 +2310,40 @@ export function writeEventPortFrame(view: DataView, at: number, record: EventPor
   view.setUint32(at + 4, record.size, true);
   view.setUint32(at + 8, record.dpPort, true);
   view.setUint32(at + 12, record.packetSize, true);
+}
+
+/** Followed by: packet. */
+export interface EventProtocolPacket {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  ofpPort: number;
+  protocol: number;
+  packetSize: number;
+}
+export const eventProtocolPacketSize = 24;
+export const eventProtocolPacketOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, protocol: 16, packetSize: 20 } as const;
+export function readEventProtocolPacket(view: DataView, at: number): EventProtocolPacket {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    ofpPort: view.getUint32(at + 12, true),
+    protocol: view.getUint32(at + 16, true),
+    packetSize: view.getUint32(at + 20, true),
+  };
+}
+export function writeEventProtocolPacket(view: DataView, at: number, record: EventProtocolPacket): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.ofpPort, true);
+  view.setUint32(at + 16, record.protocol, true);
+  view.setUint32(at + 20, record.packetSize, true);
 }
 
 /** For link_changed and port_changed. */

@@ -100,6 +100,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["unsupported_action", "The action is known but the pipeline does not execute it."], ["bad_argument", "A value is out of range."],
       ["device", "The device could not be opened or set: see system_error."], ["no_space", "The reply buffer is too small."],
       ["not_supported", "The port class or setting is not available here."], ["bad_packet", "The packet is too short or too long."], ["not_permitted", "The rule may only be changed by the switch itself."],
+      ["canceled", "An earlier command of the transaction failed."],
     ]),
   },
   {
@@ -294,7 +295,7 @@ export const records: readonly RecordRow[] = [
   { name: "port_info", doc: "Counters are since the port was opened.", fields: [
     ...header, ["dp_port", "u32"], ["port_class", "u32"], ["rx_packets", "u64"], ["rx_bytes", "u64"], ["rx_dropped", "u64"], ["rx_errors", "u64"],
     ["tx_packets", "u64"], ["tx_bytes", "u64"], ["tx_dropped", "u64"], ["tx_errors", "u64"], ["mac", "bytes8"], ["ifindex", "u32"], ["mtu", "u32"],
-    ["up", "u32"], ["carrier", "u32"], ["carrier_changes", "u64"], ["n_rxq", "u32"], ["n_txq", "u32"], ["link_speed_mbps", "u32"], ["full_duplex", "u32"], ["multicast", "u64"], ["rx_crc_errors", "u64"], ["rx_frame_errors", "u64"], ["rx_over_errors", "u64"], ["rx_missed_errors", "u64"], ["collisions", "u64"]] },
+    ["up", "u32"], ["carrier", "u32"], ["carrier_changes", "u64"], ["n_rxq", "u32"], ["n_txq", "u32"], ["link_speed_mbps", "u32"], ["full_duplex", "u32"], ["multicast", "u64"], ["rx_crc_errors", "u64"], ["rx_frame_errors", "u64"], ["rx_over_errors", "u64"], ["rx_missed_errors", "u64"], ["collisions", "u64"], ["xdp_mode", "u32", "1 native-with-zerocopy, 2 native, 3 generic; 0: not an afxdp port"], ["pad", "u32"]] },
   { name: "dump_query", doc: "Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, removed_flows, stats_sync, link_list.", fields: [...header, ["cursor", "u64"]] },
   { name: "megaflow_info", tail: "match, actions (datapath_action records)", doc: "", fields: [
     ...header, ["n_packets", "u64"], ["n_bytes", "u64"], ["used_ms", "u64"], ["id", "u64"], ["worker", "u32"], ["tcp_flags", "u32"], ["match_size", "u32"], ["actions_size", "u32"]] },
@@ -320,5 +321,7 @@ export const records: readonly RecordRow[] = [
     ...header, ["bridge", "u32"], ["in_port", "u32"], ["table", "u8"], ["reason", "u8", "packet_in_reason"], ["controller_id", "u16"], ["max_len", "u32"], ["cookie", "u64"], ["total_size", "u32", "Of the frame; packet_size may be less."],
     ["packet_size", "u32"], ["userdata_size", "u32"], ["match_size", "u32"], ["meter_id", "u32"], ["pad", "u32"]] },
   { name: "event_port_frame", tail: "packet", doc: "", fields: [...header, ["dp_port", "u32"], ["packet_size", "u32"]] },
+  { name: "event_protocol_packet", tail: "packet", doc: "", fields: [
+    ...header, ["bridge", "u32"], ["ofp_port", "u32"], ["protocol", "u32"], ["packet_size", "u32"]] },
   { name: "event_port", doc: "For link_changed and port_changed.", fields: [...header, ["dp_port", "u32", "0 when no port has the device"], ["ifindex", "u32"], ["system_error", "u32"], ["pad", "u32"]] },
 ];

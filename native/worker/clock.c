@@ -1,0 +1,36 @@
+/* The datapath's clock and its control lock. */
+#include <time.h>
+
+#include "worker/state.h"
+
+uint64_t
+real_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+uint64_t
+datapath_now(const struct sluice_datapath *datapath)
+{
+    if (atomic_load_explicit(&datapath->clock.is_frozen, memory_order_relaxed)) {
+        return atomic_load_explicit(&datapath->clock.frozen_ms, memory_order_relaxed);
+    }
+    return real_now_ms();
+}
+
+void
+datapath_lock(struct sluice_datapath *datapath)
+{
+    pthread_mutex_lock(&datapath->control);
+    epoch_online(datapath->control_reader);
+}
+
+void
+datapath_unlock(struct sluice_datapath *datapath)
+{
+    epoch_offline(datapath->control_reader);
+    pthread_mutex_unlock(&datapath->control);
+}

@@ -1,0 +1,175 @@
+/* Where the actions of a megaflow lead: to ports, and as events to the control thread. */
+#include <string.h>
+
+#include "actions/execute.h"
+#include "packet/checksum.h"
+#include "packet/parse.h"
+#include "pipeline/pipeline.h"
+#include "port/port.h"
+#include "worker/state.h"
+
+static void
+send_output(struct worker *worker, struct worker_output *output)
+{
+    struct port *port = port_table_get(worker->datapath, output->dp_port);
+
+    if (port != NULL) {
+        port_tx(port, worker->index, worker->pool, &output->batch);
+    } else {
+        pipeline_count_drop(worker->datapath->pipeline, SLUICE_DROP_REASON_NO_OFPORT, output->batch.n);
+        packet_release_burst(output->batch.packets, output->batch.n);
+    }
+    output->batch.n = 0;
+}
+
+void
+worker_flush(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->n_outputs; i++) {
+        if (worker->outputs[i].batch.n != 0) {
+            send_output(worker, &worker->outputs[i]);
+        }
+    }
+    worker->n_outputs = 0;
+}
+
+/* The collected packets of a port; sends those of all others when there are too many ports. */
+static struct worker_output *
+find_output(struct worker *worker, uint32_t dp_port)
+{
+    for (uint32_t i = 0; i < worker->n_outputs; i++) {
+        if (worker->outputs[i].dp_port == dp_port) {
+            return &worker->outputs[i];
+        }
+    }
+    if (worker->n_outputs == WORKER_OUTPUTS_MAX) {
+        worker_flush(worker);
+    }
+    struct worker_output *output = &worker->outputs[worker->n_outputs++];
+    output->dp_port = dp_port;
+    output->batch.n = 0;
+    return output;
+}
+
+static void
+sink_output(void *aux, uint32_t dp_port, struct packet *const *packets, uint32_t n)
+{
+    struct worker *worker = aux;
+    struct worker_output *output = find_output(worker, dp_port);
+
+    if (output->batch.n + n > PACKET_BATCH_MAX) {
+        send_output(worker, output);
+    }
+    memcpy(&output->batch.packets[output->batch.n], packets, n * sizeof packets[0]);
+    output->batch.n += n;
+}
+
+static size_t
+pad8(size_t size)
+{
+    return (size + 7) & ~(size_t) 7;
+}
+
+static void
+sink_controller(void *aux, const struct sluice_dp_action_controller *action, struct packet *const *packets,
+                uint32_t n)
+{
+    struct worker *worker = aux;
+    const uint8_t *match = (const uint8_t *) (action + 1);
+    const uint8_t *userdata = match + pad8(action->match_size);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct packet *packet = packets[i];
+        packet_checksum_complete(packet);
+        struct sluice_event_packet_in event = {
+            .type = SLUICE_EVENT_PACKET_IN,
+            .bridge = action->bridge,
+            .in_port = action->in_port,
+            .table = action->table,
+            .reason = action->reason,
+            .controller_id = action->controller_id,
+            .max_len = action->max_len,
+            .cookie = action->cookie,
+            .total_size = packet->size,
+            .packet_size = packet->size < action->max_len ? packet->size : action->max_len,
+            .userdata_size = action->userdata_size,
+            .match_size = action->match_size,
+            .meter_id = action->meter_id,
+        };
+        const struct ring_part parts[] = {
+            { &event, sizeof event },
+            { match, action->match_size },
+            { userdata, action->userdata_size },
+            { packet->data, event.packet_size },
+        };
+        /* Source 0 is for events of state, so the control thread's packets are of port 65536. */
+        uint32_t source = packet->in_port != 0 ? packet->in_port : DATAPATH_PORTS_MAX;
+        ring_put(&worker->datapath->ring, source, (struct sluice_record *) &event, parts, 4);
+    }
+}
+
+static void
+sink_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct packet *const *packets, uint32_t n)
+{
+    struct worker *worker = aux;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct packet *packet = packets[i];
+        packet_checksum_complete(packet);
+        struct sluice_event_protocol_packet event = {
+            .type = SLUICE_EVENT_PROTOCOL_PACKET,
+            .bridge = action->bridge,
+            .ofp_port = action->ofp_port,
+            .protocol = action->protocol,
+            .packet_size = packet->size,
+        };
+        const struct ring_part parts[] = { { &event, sizeof event }, { packet->data, packet->size } };
+        ring_put(&worker->datapath->ring, packet->in_port, (struct sluice_record *) &event, parts, 2);
+    }
+}
+
+static void
+sink_drop(void *aux, uint32_t reason, uint32_t n)
+{
+    struct worker *worker = aux;
+
+    pipeline_count_drop(worker->datapath->pipeline, reason, n);
+}
+
+static void
+sink_lost(void *aux, uint32_t n)
+{
+    sink_drop(aux, SLUICE_DROP_REASON_NO_BUFFER, n);
+}
+
+struct action_sink
+worker_sink(struct worker *worker)
+{
+    return (struct action_sink) {
+        .output = sink_output,
+        .controller = sink_controller,
+        .protocol = sink_protocol,
+        .drop = sink_drop,
+        .lost = sink_lost,
+        .aux = worker,
+        .pool = worker->pool,
+    };
+}
+
+void
+worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, size_t frame_size, const void *actions,
+               size_t actions_size)
+{
+    struct packet *packet = frame_size <= PACKET_LARGE_SIZE ? packet_alloc(worker->pool, (uint32_t) frame_size) : NULL;
+
+    if (packet == NULL) {
+        sink_lost(worker, 1);
+        return;
+    }
+    memcpy(packet->data, frame, frame_size);
+    packet->in_port = dp_port;
+    packet_parse_burst(&packet, 1, pipeline_vlan_limit(worker->datapath->pipeline), worker->keys, worker->maps);
+    struct action_sink sink = worker_sink(worker);
+    actions_execute(&sink, &packet, 1, actions, actions_size);
+    worker_flush(worker);
+}

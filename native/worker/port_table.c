@@ -1,0 +1,282 @@
+/* Ports by number, and which worker polls which of their queues. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "worker/state.h"
+
+static void
+host_frame(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size)
+{
+    struct sluice_datapath *datapath = aux;
+    struct sluice_event_port_frame event = {
+        .type = SLUICE_EVENT_PORT_FRAME, .dp_port = dp_port, .packet_size = size,
+    };
+    const struct ring_part parts[] = { { &event, sizeof event }, { frame, size } };
+
+    ring_put(&datapath->ring, dp_port, (struct sluice_record *) &event, parts, 2);
+}
+
+static void
+host_changed(void *aux, uint32_t dp_port, int error)
+{
+    struct sluice_datapath *datapath = aux;
+    const struct port *port = port_table_get(datapath, dp_port);
+    struct sluice_event_port event = {
+        .type = SLUICE_EVENT_PORT_CHANGED,
+        .dp_port = dp_port,
+        .ifindex = port == NULL ? 0 : port->ifindex,
+        .system_error = (uint32_t) error,
+    };
+    const struct ring_part part = { &event, sizeof event };
+
+    ring_put(&datapath->ring, 0, (struct sluice_record *) &event, &part, 1);
+}
+
+static void
+host_readable(void *aux, uint32_t dp_port)
+{
+    struct sluice_datapath *datapath = aux;
+
+    (void) dp_port;
+    if (datapath->n_threads != 0) {
+        for (uint32_t i = 0; i < datapath->n_workers; i++) {
+            worker_wake(datapath->workers[i]);
+        }
+    }
+}
+
+int
+port_table_init(struct sluice_datapath *datapath)
+{
+    struct port_table *table = &datapath->ports;
+
+    table->ports = calloc(DATAPATH_PORTS_MAX, sizeof *table->ports);
+    table->host = (struct port_host) { host_frame, host_changed, host_readable, datapath, &table->counters };
+    limbo_init(&table->limbo, datapath->epoch);
+    return table->ports == NULL ? ENOMEM : 0;
+}
+
+static void
+close_unlinked(struct port_table *table)
+{
+    while (table->closing != NULL) {
+        struct dp_port *entry = table->closing;
+        table->closing = entry->next_closing;
+        port_close(entry->port);
+        free(entry);
+    }
+}
+
+void
+port_table_uninit(struct sluice_datapath *datapath)
+{
+    struct port_table *table = &datapath->ports;
+
+    if (table->ports == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < DATAPATH_PORTS_MAX; i++) {
+        struct dp_port *entry = atomic_load_explicit(&table->ports[i], memory_order_relaxed);
+        if (entry != NULL) {
+            port_close(entry->port);
+            free(entry);
+        }
+    }
+    close_unlinked(table);
+    limbo_uninit(&table->limbo);
+    free(table->ports);
+}
+
+/* The worker with the fewest queues, counting those of 'entry' that are placed already. */
+static uint32_t
+choose_worker(const struct sluice_datapath *datapath, uint32_t *loads)
+{
+    uint32_t best = 0;
+
+    for (uint32_t i = 1; i < datapath->n_workers; i++) {
+        if (loads[i] < loads[best]) {
+            best = i;
+        }
+    }
+    loads[best]++;
+    return best;
+}
+
+static void
+place_queues(struct sluice_datapath *datapath, struct dp_port *entry)
+{
+    uint32_t loads[DATAPATH_WORKERS_MAX];
+
+    for (uint32_t i = 0; i < datapath->n_workers; i++) {
+        loads[i] = 0;
+    }
+    for (uint32_t n = 0, i = 0; n < datapath->ports.n_ports && i < DATAPATH_PORTS_MAX; i++) {
+        const struct dp_port *other = atomic_load_explicit(&datapath->ports.ports[i], memory_order_relaxed);
+        if (other != NULL) {
+            n++;
+            for (uint32_t q = 0; q < other->port->n_rxq; q++) {
+                loads[other->queues[q].worker]++;
+            }
+        }
+    }
+    for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+        struct rx_queue *queue = &entry->queues[q];
+        queue->port = entry->port;
+        queue->queue = q;
+        queue->worker = choose_worker(datapath, loads);
+        queue->fd = port_wait_fd(entry->port, q);
+        if (queue->fd < 0) {
+            queue->fd = -1;
+        }
+    }
+}
+
+int
+port_table_open(struct sluice_datapath *datapath, uint32_t port_class, const struct port_options *options,
+                uint32_t *ifindex)
+{
+    struct port_table *table = &datapath->ports;
+
+    if (table->closing != NULL) {
+        /* The device may be one of those that are to be closed. */
+        port_table_publish(datapath);
+    }
+    struct dp_port *entry = calloc(1, sizeof *entry);
+    if (entry == NULL) {
+        return ENOMEM;
+    }
+    int error = port_open(port_class, options, &entry->port);
+    if (error != 0) {
+        free(entry);
+        return error;
+    }
+    place_queues(datapath, entry);
+    atomic_store_explicit(&table->ports[options->dp_port], entry, memory_order_release);
+    table->n_ports++;
+    table->is_dirty = 1;
+    *ifindex = entry->port->ifindex;
+    return 0;
+}
+
+int
+port_table_close(struct sluice_datapath *datapath, uint32_t number)
+{
+    struct port_table *table = &datapath->ports;
+    struct dp_port *entry = number < DATAPATH_PORTS_MAX
+        ? atomic_load_explicit(&table->ports[number], memory_order_relaxed) : NULL;
+
+    if (entry == NULL) {
+        return ENOENT;
+    }
+    for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+        struct rx_queue *queue = &entry->queues[q];
+        if (queue->fd >= 0 && datapath->n_threads != 0) {
+            epoll_ctl(datapath->workers[queue->worker]->epoll_fd, EPOLL_CTL_DEL, queue->fd, NULL);
+        }
+    }
+    atomic_store_explicit(&table->ports[number], NULL, memory_order_release);
+    entry->next_closing = table->closing;
+    table->closing = entry;
+    table->n_ports--;
+    table->is_dirty = 1;
+    return 0;
+}
+
+/* A new list of the queues that 'worker' polls, or null. */
+static struct queue_list *
+make_list(const struct sluice_datapath *datapath, uint32_t worker)
+{
+    uint32_t n = 0;
+    struct queue_list *list = NULL;
+
+    for (int pass = 0; pass < 2; pass++) {
+        n = 0;
+        for (uint32_t seen = 0, i = 0; seen < datapath->ports.n_ports && i < DATAPATH_PORTS_MAX; i++) {
+            struct dp_port *entry = atomic_load_explicit(&datapath->ports.ports[i], memory_order_relaxed);
+            if (entry == NULL) {
+                continue;
+            }
+            seen++;
+            for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+                if (entry->queues[q].worker == worker) {
+                    if (pass == 1) {
+                        list->queues[n] = &entry->queues[q];
+                    }
+                    n++;
+                }
+            }
+        }
+        if (pass == 0) {
+            list = malloc(sizeof *list + n * sizeof list->queues[0]);
+            if (list == NULL) {
+                return NULL;
+            }
+            list->n = n;
+            list->version = datapath->ports.version;
+        }
+    }
+    return list;
+}
+
+/* Watches the descriptors of the list.  Those that are watched already say EEXIST, which is fine. */
+static void
+watch_list(const struct worker *worker, const struct queue_list *list)
+{
+    for (uint32_t i = 0; i < list->n; i++) {
+        struct rx_queue *queue = list->queues[i];
+        struct epoll_event event = { .events = EPOLLIN, .data.ptr = queue };
+        if (queue->fd >= 0 && !queue->is_watched) {
+            epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, queue->fd, &event);
+            queue->is_watched = 1;
+        }
+    }
+}
+
+void
+port_table_publish(struct sluice_datapath *datapath)
+{
+    struct port_table *table = &datapath->ports;
+
+    if (!table->is_dirty) {
+        return;
+    }
+    table->version++;
+    for (uint32_t i = 0; i < datapath->n_workers; i++) {
+        struct worker *worker = datapath->workers[i];
+        struct queue_list *list = make_list(datapath, i);
+        if (list == NULL) {
+            /* Without memory for a list the worker's old one would name closed ports: keep those open for now. */
+            return;
+        }
+        limbo_put(&table->limbo, free, atomic_exchange(&worker->queues, list));
+        if (datapath->n_threads != 0) {
+            watch_list(worker, list);
+            worker_wake(worker);
+        }
+    }
+    table->is_dirty = 0;
+    if (table->closing != NULL) {
+        epoch_offline(datapath->control_reader);
+        epoch_synchronize(datapath->epoch);
+        epoch_online(datapath->control_reader);
+        close_unlinked(table);
+    }
+    limbo_reclaim(&table->limbo);
+}
+
+uint32_t
+port_table_find_ifindex(const struct sluice_datapath *datapath, uint32_t ifindex)
+{
+    for (uint32_t seen = 0, i = 0; seen < datapath->ports.n_ports && i < DATAPATH_PORTS_MAX; i++) {
+        const struct dp_port *entry = atomic_load_explicit(&datapath->ports.ports[i], memory_order_relaxed);
+        if (entry != NULL) {
+            seen++;
+            if (entry->port->ifindex == ifindex) {
+                return i;
+            }
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,444 @@
+/* Queries that are not the pipeline's: ports, links, megaflows, figures. */
+#include <errno.h>
+#include <string.h>
+
+#include "classifier/flow_cache.h"
+#include "packet/compose.h"
+#include "packet/match.h"
+#include "packet/packet.h"
+#include "packet/parse.h"
+#include "pipeline/pipeline.h"
+#include "worker/state.h"
+
+/* The upper bits of a megaflow_dump's cursor say which worker is being read. */
+#define CURSOR_SHIFT 56
+
+static size_t
+pad8(size_t size)
+{
+    return (size + 7) & ~(size_t) 7;
+}
+
+/* A dump being written: a dump_reply, then records. */
+struct dump {
+    uint8_t *reply;
+    size_t size;
+    size_t used;
+    uint32_t n;
+    uint64_t skip;             /* Records still to be passed over. */
+    uint64_t cursor;           /* Of the next record. */
+    _Bool is_full;
+};
+
+static int
+dump_begin(struct dump *dump, const struct sluice_record *query, uint8_t *reply, size_t reply_size)
+{
+    const struct sluice_dump_query *ask = (const struct sluice_dump_query *) query;
+
+    if (query->size != sizeof *ask) {
+        return EINVAL;
+    }
+    if (reply_size < sizeof(struct sluice_dump_reply)) {
+        return ENOSPC;
+    }
+    *dump = (struct dump) { .reply = reply, .size = reply_size, .used = sizeof(struct sluice_dump_reply),
+                            .skip = ask->cursor };
+    return 0;
+}
+
+/* Room for a record of 'size' bytes, or null when it is to be passed over or the reply is full. */
+static void *
+dump_add(struct dump *dump, size_t size)
+{
+    if (dump->is_full) {
+        return NULL;
+    }
+    if (dump->cursor < dump->skip) {
+        dump->cursor++;
+        return NULL;
+    }
+    if (dump->size - dump->used < size) {
+        dump->is_full = 1;
+        return NULL;
+    }
+    uint8_t *record = dump->reply + dump->used;
+    memset(record, 0, size);
+    dump->used += size;
+    dump->n++;
+    dump->cursor++;
+    return record;
+}
+
+static int
+dump_end(struct dump *dump, size_t *used)
+{
+    struct sluice_dump_reply reply = { .cursor = dump->is_full ? dump->cursor : 0, .n_records = dump->n };
+
+    if (dump->is_full && dump->n == 0) {
+        return ENOSPC;
+    }
+    memcpy(dump->reply, &reply, sizeof reply);
+    *used = dump->used;
+    return 0;
+}
+
+static int
+give(const void *bytes, size_t size, uint8_t *reply, size_t reply_size, size_t *used)
+{
+    if (reply_size < size) {
+        return ENOSPC;
+    }
+    memcpy(reply, bytes, size);
+    *used = size;
+    return 0;
+}
+
+static int
+answer_port_stats(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                  size_t reply_size, size_t *used)
+{
+    const struct sluice_port_query *ask = (const struct sluice_port_query *) query;
+    struct sluice_port_info info;
+
+    if (query->size != sizeof *ask) {
+        return EINVAL;
+    }
+    struct port *port = port_table_get(datapath, ask->dp_port);
+    if (port == NULL) {
+        return ENOENT;
+    }
+    port_stats(port, &info);
+    info.type = SLUICE_QUERY_PORT_STATS;
+    return give(&info, sizeof info, reply, reply_size, used);
+}
+
+/* Writes a link as a record: what a link_info is followed by. */
+static size_t
+link_record_size(const struct link *link)
+{
+    return sizeof link->info + pad8(strlen(link->name)) + pad8(strlen(link->kind));
+}
+
+static void
+write_link(const struct link *link, uint16_t type, uint8_t *record)
+{
+    struct sluice_link_info info = link->info;
+
+    info.type = type;
+    info.size = (uint32_t) link_record_size(link);
+    info.name_size = (uint32_t) strlen(link->name);
+    info.kind_size = (uint32_t) strlen(link->kind);
+    memcpy(record, &info, sizeof info);
+    memcpy(record + sizeof info, link->name, info.name_size);
+    memcpy(record + sizeof info + pad8(info.name_size), link->kind, info.kind_size);
+}
+
+static int
+answer_link_get(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                size_t reply_size, size_t *used)
+{
+    const struct sluice_link_query *ask = (const struct sluice_link_query *) query;
+    char name[IFNAMSIZ] = "";
+    struct link link;
+
+    (void) datapath;
+    if (query->size < sizeof *ask || ask->name_size > query->size
+        || query->size != sizeof *ask + pad8(ask->name_size)) {
+        return EINVAL;
+    }
+    if (ask->name_size == 0 || ask->name_size >= sizeof name) {
+        return ENOENT;
+    }
+    memcpy(name, ask + 1, ask->name_size);
+    int error = link_get(name, &link);
+    if (error != 0) {
+        return error == ENODEV ? ENOENT : error;
+    }
+    if (reply_size < link_record_size(&link)) {
+        return ENOSPC;
+    }
+    memset(reply, 0, link_record_size(&link));
+    write_link(&link, SLUICE_QUERY_LINK_GET, reply);
+    *used = link_record_size(&link);
+    return 0;
+}
+
+static _Bool
+add_link(void *aux, const struct link *link)
+{
+    struct dump *dump = aux;
+    uint8_t *record = dump_add(dump, link_record_size(link));
+
+    if (record != NULL) {
+        write_link(link, SLUICE_QUERY_LINK_LIST, record);
+    }
+    return !dump->is_full;
+}
+
+static int
+answer_link_list(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                 size_t reply_size, size_t *used)
+{
+    struct dump dump;
+    int error = dump_begin(&dump, query, reply, reply_size);
+
+    (void) datapath;
+    if (error == 0) {
+        error = link_list(add_link, &dump);
+    }
+    return error != 0 ? error : dump_end(&dump, used);
+}
+
+static int
+answer_megaflow_dump(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                     size_t reply_size, size_t *used)
+{
+    const struct sluice_dump_query *ask = (const struct sluice_dump_query *) query;
+    struct sluice_dump_reply header = { .cursor = 0 };
+    size_t at = sizeof header;
+
+    if (query->size != sizeof *ask) {
+        return EINVAL;
+    }
+    uint32_t worker = (uint32_t) (ask->cursor >> CURSOR_SHIFT);
+    uint64_t cursor = ask->cursor & ((UINT64_C(1) << CURSOR_SHIFT) - 1);
+    if (reply_size < sizeof header) {
+        return ENOSPC;
+    }
+    for (; worker < datapath->n_workers; worker++) {
+        size_t n_bytes = 0;
+        uint32_t n = 0;
+        int error = flow_cache_dump(datapath->workers[worker]->cache, worker, &cursor, reply + at, reply_size - at,
+                                    &n_bytes, &n);
+        at += n_bytes;
+        header.n_records += n;
+        if (error == ENOSPC && header.n_records == 0) {
+            return ENOSPC;
+        }
+        if (error == ENOSPC || cursor != 0) {
+            header.cursor = ((uint64_t) worker << CURSOR_SHIFT) | cursor;
+            break;
+        }
+    }
+    memcpy(reply, &header, sizeof header);
+    *used = at;
+    return 0;
+}
+
+static int
+answer_datapath_stats(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                      size_t reply_size, size_t *used)
+{
+    struct flow_cache_stats stats = { 0 };
+    struct sluice_datapath_stats info = { .flow_limit = datapath->flow_limit };
+
+    (void) query;
+    for (uint32_t i = 0; i < datapath->n_workers; i++) {
+        flow_cache_add_stats(datapath->workers[i]->cache, &stats);
+        info.n_missed += atomic_load_explicit(&datapath->workers[i]->counters.n_misses, memory_order_relaxed);
+    }
+    info.n_hit = stats.n_hits;
+    info.n_flows = stats.n_flows;
+    info.n_mask_hit = stats.n_mask_probes;
+    info.n_cache_hit = stats.n_signature_hits;
+    info.n_masks = stats.n_masks;
+    return give(&info, sizeof info, reply, reply_size, used);
+}
+
+static int
+answer_worker_stats(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                    size_t reply_size, size_t *used)
+{
+    struct dump dump;
+    int error = dump_begin(&dump, query, reply, reply_size);
+
+    for (uint32_t i = 0; i < datapath->n_workers && error == 0; i++) {
+        const struct worker *worker = datapath->workers[i];
+        const struct worker_counters *counters = &worker->counters;
+        struct flow_cache_stats stats = { 0 };
+        flow_cache_add_stats(worker->cache, &stats);
+        struct sluice_worker_info *info = dump_add(&dump, sizeof *info);
+        if (info != NULL) {
+            info->type = SLUICE_QUERY_WORKER_STATS;
+            info->size = sizeof *info;
+            info->worker = i;
+            info->core = worker->core;
+            info->n_polls = atomic_load_explicit(&counters->n_polls, memory_order_relaxed);
+            info->n_idle_polls = atomic_load_explicit(&counters->n_idle_polls, memory_order_relaxed);
+            info->n_packets = atomic_load_explicit(&counters->n_packets, memory_order_relaxed);
+            info->n_emc_hit = stats.n_signature_hits;
+            info->n_megaflow_hit = stats.n_hits - stats.n_signature_hits;
+            info->n_miss = atomic_load_explicit(&counters->n_misses, memory_order_relaxed);
+            info->busy_cycles = atomic_load_explicit(&counters->busy_cycles, memory_order_relaxed);
+            info->idle_cycles = atomic_load_explicit(&counters->idle_cycles, memory_order_relaxed);
+        }
+    }
+    return error != 0 ? error : dump_end(&dump, used);
+}
+
+/* Gives the megaflows' part of the answer; the pipeline knows of rules. */
+static int
+answer_memory(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+              size_t reply_size, size_t *used)
+{
+    struct sluice_memory_info info = { 0 };
+    struct flow_cache_stats stats = { 0 };
+
+    if (pipeline_has_query(query->type)) {
+        int error = pipeline_query(datapath->pipeline, query, (uint8_t *) &info, sizeof info, used);
+        if (error != 0) {
+            return error;
+        }
+    }
+    for (uint32_t i = 0; i < datapath->n_workers; i++) {
+        struct packet_pool_stats pool;
+        flow_cache_add_stats(datapath->workers[i]->cache, &stats);
+        packet_pool_get_stats(datapath->workers[i]->pool, &pool);
+        info.packet_bytes += (uint64_t) pool.n_small * PACKET_SMALL_SIZE + (uint64_t) pool.n_large * PACKET_LARGE_SIZE;
+    }
+    info.megaflow_bytes = stats.n_bytes;
+    info.n_megaflows = stats.n_flows;
+    info.n_ports = datapath->ports.n_ports;
+    return give(&info, sizeof info, reply, reply_size, used);
+}
+
+static int
+answer_stats_sync(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                  size_t reply_size, size_t *used)
+{
+    struct dump dump;
+    int error = dump_begin(&dump, query, reply, reply_size);
+
+    if (error != 0) {
+        return error;
+    }
+    maintain_push(datapath);
+    return dump_end(&dump, used);
+}
+
+static void
+add_drops(struct dump *dump, const struct port *port)
+{
+    for (uint32_t reason = 1; reason < 16; reason++) {
+        uint64_t value = port_n_dropped(port, reason);
+        struct sluice_counter_info *info = value != 0 ? dump_add(dump, sizeof *info) : NULL;
+        if (info != NULL) {
+            info->type = SLUICE_QUERY_COUNTERS;
+            info->size = sizeof *info;
+            info->id = 0x20000 + reason;
+            info->dp_port = port->dp_port;
+            info->value = value;
+        }
+    }
+}
+
+/* The pipeline's counters come first, under its cursors; then, under cursors from this bit on, the ports'. */
+#define PORT_CURSOR (UINT64_C(1) << 63)
+
+static int
+answer_counters(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                size_t reply_size, size_t *used)
+{
+    const struct sluice_dump_query *ask = (const struct sluice_dump_query *) query;
+    struct sluice_dump_reply header;
+    struct dump dump;
+    int error = dump_begin(&dump, query, reply, reply_size);
+
+    if (error != 0) {
+        return error;
+    }
+    if (ask->cursor < PORT_CURSOR) {
+        error = pipeline_query(datapath->pipeline, query, reply, reply_size, used);
+        memcpy(&header, reply, error == 0 ? sizeof header : 0);
+        if (error != 0 || header.cursor != 0) {
+            return error;
+        }
+        dump.used = *used;
+        dump.n = header.n_records;
+        dump.skip = 0;
+    } else {
+        dump.skip = ask->cursor - PORT_CURSOR;
+    }
+    for (uint32_t seen = 0, i = 0; seen < datapath->ports.n_ports && i < DATAPATH_PORTS_MAX; i++) {
+        const struct port *port = port_table_get(datapath, i);
+        if (port != NULL) {
+            seen++;
+            add_drops(&dump, port);
+        }
+    }
+    error = dump_end(&dump, used);
+    if (error == 0 && dump.is_full) {
+        header = (struct sluice_dump_reply) { .cursor = PORT_CURSOR + dump.cursor, .n_records = dump.n };
+        memcpy(reply, &header, sizeof header);
+    }
+    return error;
+}
+
+typedef int query_func(struct sluice_datapath *, const struct sluice_record *, uint8_t *, size_t, size_t *);
+
+static query_func *
+own_query(uint16_t type)
+{
+    switch (type) {
+    case SLUICE_QUERY_PORT_STATS:
+        return answer_port_stats;
+    case SLUICE_QUERY_MEGAFLOW_DUMP:
+        return answer_megaflow_dump;
+    case SLUICE_QUERY_COUNTERS:
+        return answer_counters;
+    case SLUICE_QUERY_DATAPATH_STATS:
+        return answer_datapath_stats;
+    case SLUICE_QUERY_LINK_GET:
+        return answer_link_get;
+    case SLUICE_QUERY_STATS_SYNC:
+        return answer_stats_sync;
+    case SLUICE_QUERY_WORKER_STATS:
+        return answer_worker_stats;
+    case SLUICE_QUERY_MEMORY:
+        return answer_memory;
+    case SLUICE_QUERY_LINK_LIST:
+        return answer_link_list;
+    default:
+        return NULL;
+    }
+}
+
+/* Queries whose figures include what megaflows have counted: these are pushed first, once for a dump. */
+static _Bool
+wants_push(const struct sluice_record *query)
+{
+    switch (query->type) {
+    case SLUICE_QUERY_FLOW_DUMP:
+    case SLUICE_QUERY_FLOW_AGGREGATE:
+    case SLUICE_QUERY_TABLE_STATS:
+    case SLUICE_QUERY_OFPORT_STATS:
+    case SLUICE_QUERY_FDB_DUMP:
+        /* Where there is a cursor, it is the member after the header. */
+        return query->type == SLUICE_QUERY_OFPORT_STATS || query->size < 16
+               || ((const struct sluice_dump_query *) query)->cursor == 0;
+    default:
+        return 0;
+    }
+}
+
+int
+query_answer(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
+             size_t *used)
+{
+    query_func *own = own_query(query->type);
+
+    if (own != NULL) {
+        return own(datapath, query, reply, reply_size, used);
+    }
+    if (!pipeline_has_query(query->type)) {
+        return ENOTSUP;
+    }
+    if (wants_push(query)) {
+        maintain_push(datapath);
+    }
+    int error = pipeline_query(datapath->pipeline, query, reply, reply_size, used);
+    if (query->type == SLUICE_QUERY_REMOVED_FLOWS) {
+        datapath->removed_waits = 0;
+    }
+    return error;
+}

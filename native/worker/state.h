@@ -1,0 +1,137 @@
+/* What a datapath is made of: shared by the files of this room and by nobody else.
+ *
+ * Locks and threads.  'control' excludes the control thread's submit and query and the maintenance thread; whoever holds it is
+ * the epoch's reader 'control_reader' while it holds it.  Workers never take it.  What workers read is published with
+ * atomic stores and freed after a grace period of 'epoch'. */
+#ifndef WORKER_STATE_H
+#define WORKER_STATE_H 1
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "classifier/epoch.h"
+#include "port/link.h"
+#include "port/port.h"
+#include "sluice/datapath.h"
+#include "worker/ring.h"
+#include "worker/worker.h"
+
+#define DATAPATH_WORKERS_MAX 64u
+#define DATAPATH_PORTS_MAX 65536u
+
+struct pipeline;
+
+/* A receive queue of an open port.  Freed with its port, after a grace period. */
+struct rx_queue {
+    struct port *port;
+    uint32_t queue;
+    uint32_t worker;           /* Who polls it; never changes. */
+    int fd;                    /* What to wait for, or -1. */
+    _Bool is_watched;          /* 'fd' is in the epoll set.  The control thread's. */
+    uint32_t n_empty;          /* Polls in a row that found nothing.  The worker's. */
+    _Bool is_hot;              /* In the worker's hot list.  The worker's. */
+};
+
+/* An open port. */
+struct dp_port {
+    struct port *port;
+    struct rx_queue queues[PORT_QUEUES_MAX];
+    struct dp_port *next_closing;
+};
+
+struct port_table {
+    _Atomic(struct dp_port *) *ports;  /* DATAPATH_PORTS_MAX of them, by number. */
+    struct dp_port *closing;           /* Unlinked, to be closed after the next grace period. */
+    struct limbo limbo;                /* Old queue lists. */
+    uint32_t n_ports;
+    uint64_t version;                  /* Of the workers' queue lists. */
+    _Bool is_dirty;                    /* The workers' queue lists are out of date. */
+    struct port_counters counters;
+    struct port_host host;
+};
+
+struct datapath_clock {
+    _Atomic uint32_t is_frozen;
+    _Atomic uint64_t frozen_ms;
+};
+
+struct sluice_datapath {
+    struct ring ring;
+    pthread_mutex_t control;
+    struct epoch *epoch;
+    struct epoch_reader *control_reader;
+    struct pipeline *pipeline;
+    struct datapath_clock clock;
+    struct port_table ports;
+    uint32_t n_threads;                /* Worker threads; 0 in manual mode. */
+    uint32_t n_workers;                /* Elements of 'workers', at least 1. */
+    struct worker *workers[DATAPATH_WORKERS_MAX];
+    struct worker *control_worker;     /* Executes packet-outs, under 'control'. */
+    uint32_t flow_limit;
+    uint32_t max_idle_ms;
+    uint64_t next_maintenance_ms;      /* When pipeline timers are due. */
+    uint64_t next_sweep_ms;            /* By the real clock or the frozen one, as now() says. */
+    _Bool removed_waits;               /* Removed rules were announced and not yet asked for. */
+    _Bool removed_unsaid;              /* They could not be announced: the ring was full. */
+    struct link_monitor monitor;
+    pthread_t maintenance;
+    _Bool has_maintenance;
+    int stop_fd;                       /* Readable: the maintenance thread ends, or has something to do. */
+    _Atomic uint32_t is_stopping;
+};
+
+/* clock.c */
+uint64_t datapath_now(const struct sluice_datapath *datapath);
+uint64_t real_now_ms(void);
+
+/* Takes and gives back the control lock, and with it the role of 'control_reader'. */
+void datapath_lock(struct sluice_datapath *datapath);
+void datapath_unlock(struct sluice_datapath *datapath);
+
+/* port_table.c: the ports by number.  All but port_table_get() with the control lock. */
+int port_table_init(struct sluice_datapath *datapath);
+void port_table_uninit(struct sluice_datapath *datapath);
+int port_table_open(struct sluice_datapath *datapath, uint32_t port_class, const struct port_options *options,
+                    uint32_t *ifindex);
+int port_table_close(struct sluice_datapath *datapath, uint32_t number);
+
+/* Hands the workers their queues if those changed, and closes what was unlinked. */
+void port_table_publish(struct sluice_datapath *datapath);
+
+/* The port, or null.  Under the control lock, or as a reader of the epoch. */
+static inline struct port *
+port_table_get(const struct sluice_datapath *datapath, uint32_t number)
+{
+    struct dp_port *entry = number < DATAPATH_PORTS_MAX
+        ? atomic_load_explicit(&datapath->ports.ports[number], memory_order_acquire) : NULL;
+
+    return entry == NULL ? NULL : entry->port;
+}
+
+/* The number of the port whose device has 'ifindex', or 0.  With the control lock. */
+uint32_t port_table_find_ifindex(const struct sluice_datapath *datapath, uint32_t ifindex);
+
+/* batch.c: checks and applies a batch.  With the control lock. */
+int batch_apply(struct sluice_datapath *datapath, const void *batch, size_t size, struct sluice_result *results,
+                size_t n_results);
+
+/* query.c: answers a query that is not the pipeline's.  With the control lock. */
+int query_answer(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                 size_t reply_size, size_t *used);
+
+/* maintain.c */
+
+/* Runs timers that are due and tells what is to be told.  With the control lock. */
+void maintain(struct sluice_datapath *datapath, _Bool now_due);
+
+/* Pushes the statistics of all megaflows to their rules.  With the control lock. */
+void maintain_push(struct sluice_datapath *datapath);
+
+/* Announces that removed rules wait.  With the control lock. */
+void maintain_tell_removed(struct sluice_datapath *datapath);
+
+int maintain_start(struct sluice_datapath *datapath);
+void maintain_stop(struct sluice_datapath *datapath);
+
+#endif

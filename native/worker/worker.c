@@ -1,0 +1,541 @@
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "actions/execute.h"
+#include "classifier/flow_cache.h"
+#include "packet/bytes.h"
+#include "packet/parse.h"
+#include "pipeline/pipeline.h"
+#include "worker/state.h"
+
+/* Polls without a packet after which a queue with a descriptor is only watched. */
+#define EMPTY_POLLS_MAX 8u
+
+/* Turns between two looks at the descriptors of quiet queues while others are busy. */
+#define TURNS_PER_WATCH 16u
+#define EVENTS_MAX 64
+
+/* The owner's data of a megaflow: stamps, then credits. */
+struct megaflow_origin {
+    uint32_t n_stamps;
+    uint32_t n_credits;
+    struct xlate_stamp stamps[];
+};
+
+static struct xlate_credit *
+origin_credits(struct megaflow_origin *origin)
+{
+    uint32_t n = origin->n_stamps < XLATE_STAMPS_MAX ? origin->n_stamps : XLATE_STAMPS_MAX;
+
+    return (struct xlate_credit *) (origin->stamps + n);
+}
+
+static bool
+is_stale(void *aux, void *data, uint64_t *change)
+{
+    const struct sluice_datapath *datapath = aux;
+    const struct megaflow_origin *origin = data;
+
+    return xlate_is_stale(datapath->pipeline, change, origin->stamps, origin->n_stamps);
+}
+
+static void
+credit(void *aux, void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms, uint16_t tcp_flags)
+{
+    struct sluice_datapath *datapath = aux;
+    struct megaflow_origin *origin = data;
+
+    (void) tcp_flags;
+    xlate_credit(datapath->pipeline, origin_credits(origin), origin->n_credits, n_packets, n_bytes, used_ms);
+}
+
+static void
+release(void *aux, void *data)
+{
+    struct megaflow_origin *origin = data;
+
+    (void) aux;
+    xlate_credits_release(origin_credits(origin), origin->n_credits);
+}
+
+static void
+count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static uint64_t
+cycles(void)
+{
+#if defined __x86_64__
+    return __builtin_ia32_rdtsc();
+#elif defined __aarch64__
+    uint64_t value;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(value));
+    return value;
+#else
+    return 0;
+#endif
+}
+
+/* Puts the translation in worker->xlate into the cache.  Null if it is not cached; then its credits are still its own. */
+static struct megaflow *
+cache_translation(struct worker *worker, const struct flow_key *key, uint64_t now_ms)
+{
+    struct xlate_out *out = &worker->xlate;
+    uint32_t n_stamps = out->n_stamps < XLATE_STAMPS_MAX ? out->n_stamps : XLATE_STAMPS_MAX;
+    size_t size = sizeof(struct megaflow_origin) + n_stamps * sizeof out->stamps[0]
+                  + out->n_credits * sizeof out->credits[0];
+    uint64_t room[1024];
+    struct megaflow *megaflow = NULL;
+
+    if (!out->cacheable || worker->cache == NULL || size > sizeof room) {
+        return NULL;
+    }
+    struct megaflow_origin *origin = (struct megaflow_origin *) room;
+    origin->n_stamps = out->n_stamps;
+    origin->n_credits = out->n_credits;
+    memcpy(origin->stamps, out->stamps, n_stamps * sizeof out->stamps[0]);
+    if (out->n_credits != 0) {
+        memcpy(origin_credits(origin), out->credits, out->n_credits * sizeof out->credits[0]);
+    }
+    const struct flow_cache_insertion insertion = {
+        .key = key,
+        .mask = &out->mask,
+        .actions = out->actions,
+        .actions_size = out->actions_size,
+        .data_size = (uint32_t) size,
+        .data = origin,
+        .change = out->change,
+        .now_ms = now_ms,
+    };
+    if (flow_cache_insert(worker->cache, &insertion, &megaflow) != 0) {
+        return NULL;
+    }
+    xlate_out_steal_credits(out);
+    return megaflow;
+}
+
+static uint16_t
+tcp_flags_of(const struct flow_key *key)
+{
+    return key->ip_proto == 6 ? be16(key->tcp_flags) : 0;
+}
+
+/* Translates a packet that no megaflow covers.  The megaflow, if it is cached now.  Otherwise the packet was executed. */
+static struct megaflow *
+translate(struct worker *worker, const struct action_sink *sink, struct packet *packet, const struct flow_key *key,
+          uint64_t now_ms)
+{
+    struct pipeline *pipeline = worker->datapath->pipeline;
+    const struct xlate_in in = { .key = key, .now_ms = now_ms, .learn = true };
+    struct xlate_out *out = &worker->xlate;
+
+    count(&worker->counters.n_misses, 1);
+    xlate(pipeline, &in, out);
+    struct megaflow *megaflow = cache_translation(worker, key, now_ms);
+    if (megaflow == NULL) {
+        xlate_credit(pipeline, out->credits, out->n_credits, 1, packet->size, now_ms);
+        actions_execute(sink, &packet, 1, out->actions, out->actions_size);
+    }
+    return megaflow;
+}
+
+/* Packets of a burst under one megaflow. */
+struct group {
+    struct megaflow *megaflow;
+    uint32_t n;
+    uint16_t tcp_flags;
+    uint64_t n_bytes;
+    struct packet *packets[PACKET_BATCH_MAX];
+};
+
+static void
+add_to_group(struct group *groups, uint32_t *n_groups, struct megaflow *megaflow, struct packet *packet,
+             const struct flow_key *key)
+{
+    uint32_t i = *n_groups;
+
+    while (i > 0 && groups[i - 1].megaflow != megaflow) {
+        i--;
+    }
+    if (i == 0) {
+        i = ++*n_groups;
+        groups[i - 1].megaflow = megaflow;
+        groups[i - 1].n = 0;
+        groups[i - 1].n_bytes = 0;
+        groups[i - 1].tcp_flags = 0;
+    }
+    struct group *group = &groups[i - 1];
+    group->packets[group->n++] = packet;
+    group->n_bytes += packet->size;
+    group->tcp_flags |= tcp_flags_of(key);
+}
+
+/* What a burst of one queue goes through.  Takes the packets. */
+static void
+process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
+{
+    struct pipeline *pipeline = worker->datapath->pipeline;
+    struct megaflow *megaflows[PACKET_BATCH_MAX];
+    const struct flow_key *keys[PACKET_BATCH_MAX];
+    struct group groups[PACKET_BATCH_MAX];
+    struct action_sink sink = worker_sink(worker);
+    uint32_t n_groups = 0;
+    _Bool inserted = 0;
+
+    packet_parse_burst(batch->packets, batch->n, pipeline_vlan_limit(pipeline), worker->keys, worker->maps);
+    for (uint32_t i = 0; i < batch->n; i++) {
+        keys[i] = &worker->keys[i];
+    }
+    uint64_t change = pipeline_change(pipeline);
+    flow_cache_lookup(worker->cache, keys, batch->n, change, megaflows);
+    for (uint32_t i = 0; i < batch->n; i++) {
+        struct megaflow *megaflow = megaflows[i];
+        if (megaflow == NULL && inserted) {
+            flow_cache_lookup(worker->cache, &keys[i], 1, change, &megaflow);
+        }
+        if (megaflow == NULL) {
+            megaflow = translate(worker, &sink, batch->packets[i], keys[i], now_ms);
+            inserted |= megaflow != NULL;
+        }
+        if (megaflow != NULL) {
+            add_to_group(groups, &n_groups, megaflow, batch->packets[i], keys[i]);
+        }
+    }
+    for (uint32_t i = 0; i < n_groups; i++) {
+        struct group *group = &groups[i];
+        megaflow_hit(group->megaflow, group->n, group->n_bytes, group->tcp_flags, now_ms);
+        actions_execute(&sink, group->packets, group->n, megaflow_actions(group->megaflow),
+                        megaflow_actions_size(group->megaflow));
+    }
+}
+
+/* Drops frames too short for Ethernet. */
+static void
+drop_runts(struct worker *worker, struct packet_batch *batch)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < batch->n; i++) {
+        if (batch->packets[i]->size < 14) {
+            pipeline_count_drop(worker->datapath->pipeline, SLUICE_DROP_REASON_BAD_PACKET, 1);
+            packet_release(batch->packets[i]);
+        } else {
+            batch->packets[n++] = batch->packets[i];
+        }
+    }
+    batch->n = n;
+}
+
+/* Receives and processes one burst.  Returns the packets received. */
+static uint32_t
+poll_queue(struct worker *worker, struct rx_queue *queue)
+{
+    struct packet_batch batch;
+
+    port_rx(queue->port, queue->queue, worker->pool, &batch);
+    uint32_t n = batch.n;
+    if (n == 0) {
+        return 0;
+    }
+    drop_runts(worker, &batch);
+    if (batch.n != 0) {
+        process(worker, &batch, datapath_now(worker->datapath));
+    }
+    worker_flush(worker);
+    return n;
+}
+
+uint64_t
+worker_run(struct worker *worker, uint32_t max_bursts, uint32_t *n_bursts)
+{
+    const struct queue_list *list = atomic_load_explicit(&worker->queues, memory_order_acquire);
+    uint64_t n_packets = 0;
+
+    epoch_online(worker->reader);
+    for (uint32_t i = 0; list != NULL && i < list->n && *n_bursts < max_bursts; i++) {
+        uint32_t n = poll_queue(worker, list->queues[i]);
+        if (n != 0) {
+            n_packets += n;
+            ++*n_bursts;
+        }
+    }
+    count(&worker->counters.n_packets, n_packets);
+    count(&worker->counters.n_polls, 1);
+    epoch_offline(worker->reader);
+    return n_packets;
+}
+
+/* Drops the hot list when the queue list is another: it may hold queues that are gone.  Lists are told apart by their
+ * versions, because a new one may lie where an old one lay. */
+static const struct queue_list *
+take_list(struct worker *worker)
+{
+    const struct queue_list *list = atomic_load_explicit(&worker->queues, memory_order_acquire);
+
+    if (list->version != worker->seen) {
+        for (uint32_t i = 0; i < list->n; i++) {
+            list->queues[i]->is_hot = 0;
+        }
+        worker->n_hot = 0;
+        if (list->n > worker->hot_room) {
+            struct rx_queue **hot = realloc(worker->hot, list->n * sizeof *hot);
+            if (hot != NULL) {
+                worker->hot = hot;
+                worker->hot_room = list->n;
+            }
+        }
+        worker->seen = list->version;
+    }
+    return list;
+}
+
+/* Polls the hot queues; those that stay empty become quiet. */
+static uint32_t
+poll_hot(struct worker *worker)
+{
+    uint32_t n_packets = 0;
+    uint32_t n_kept = 0;
+
+    for (uint32_t i = 0; i < worker->n_hot; i++) {
+        struct rx_queue *queue = worker->hot[i];
+        uint32_t n = poll_queue(worker, queue);
+        queue->n_empty = n != 0 ? 0 : queue->n_empty + 1;
+        n_packets += n;
+        if (queue->n_empty < EMPTY_POLLS_MAX) {
+            worker->hot[n_kept++] = queue;
+            continue;
+        }
+        queue->is_hot = 0;
+        if (queue->fd >= 0 && port_wait_fd(queue->port, queue->queue) == PORT_WAIT_NEVER) {
+            /* The device is gone; its descriptor would wake us for ever. */
+            epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, queue->fd, NULL);
+        }
+    }
+    worker->n_hot = n_kept;
+    return n_packets;
+}
+
+/* Polls the queues without a descriptor.  '*is_busy' is set if one of them has more. */
+static uint32_t
+poll_others(struct worker *worker, const struct queue_list *list, _Bool *is_busy)
+{
+    uint32_t n_packets = 0;
+
+    for (uint32_t i = 0; i < list->n; i++) {
+        struct rx_queue *queue = list->queues[i];
+        if (queue->fd < 0 && port_wait_fd(queue->port, queue->queue) == PORT_WAIT_BUSY) {
+            n_packets += poll_queue(worker, queue);
+            *is_busy = 1;
+        }
+    }
+    return n_packets;
+}
+
+/* Looks which quiet queues have something, waiting for it if 'timeout_ms' is -1. */
+static void
+watch(struct worker *worker, const struct queue_list *list, int timeout_ms)
+{
+    struct epoll_event events[EVENTS_MAX];
+    uint64_t drained;
+    int n = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, timeout_ms);
+
+    for (int i = 0; i < n; i++) {
+        struct rx_queue *queue = events[i].data.ptr;
+        if (queue == NULL) {
+            if (read(worker->wake_fd, &drained, sizeof drained) < 0) {
+                continue;
+            }
+        } else if (!queue->is_hot && worker->n_hot < worker->hot_room && list->version == worker->seen) {
+            queue->is_hot = 1;
+            queue->n_empty = 0;
+            worker->hot[worker->n_hot++] = queue;
+        }
+    }
+}
+
+static _Bool
+others_wait(const struct queue_list *list)
+{
+    for (uint32_t i = 0; i < list->n; i++) {
+        const struct rx_queue *queue = list->queues[i];
+        if (queue->fd < 0 && port_wait_fd(queue->port, queue->queue) == PORT_WAIT_BUSY) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Sleeps until a descriptor is readable or someone wakes us.  Whoever gives us work looks at 'is_sleeping' after
+ * giving it, and we look for work after setting it, so one of the two sees the other. */
+static void
+sleep_until_work(struct worker *worker, const struct queue_list *list)
+{
+    atomic_store(&worker->is_sleeping, 1);
+    if (!others_wait(list) && !atomic_load(&worker->is_stopping)
+        && atomic_load(&worker->queues) == list) {
+        /* Events name queues; they are looked at while online, so that none of them is freed meanwhile. */
+        struct epoll_event event;
+        epoch_offline(worker->reader);
+        epoll_wait(worker->epoll_fd, &event, 1, -1);
+        epoch_online(worker->reader);
+    }
+    atomic_store(&worker->is_sleeping, 0);
+}
+
+static void *
+worker_main(void *aux)
+{
+    struct worker *worker = aux;
+    uint32_t turn = 0;
+    uint64_t then = cycles();
+
+    epoch_online(worker->reader);
+    while (!atomic_load_explicit(&worker->is_stopping, memory_order_relaxed)) {
+        const struct queue_list *list = take_list(worker);
+        _Bool is_busy = 0;
+        uint32_t n = poll_others(worker, list, &is_busy) + poll_hot(worker);
+        uint64_t now = cycles();
+        count(&worker->counters.n_polls, 1);
+        count(n != 0 ? &worker->counters.busy_cycles : &worker->counters.idle_cycles, now - then);
+        then = now;
+        if (n != 0) {
+            count(&worker->counters.n_packets, n);
+        } else {
+            count(&worker->counters.n_idle_polls, 1);
+        }
+        if (!is_busy && worker->n_hot == 0) {
+            sleep_until_work(worker, list);
+            then = cycles();
+            /* Events name queues of the list as it is now. */
+            watch(worker, take_list(worker), 0);
+        } else if (++turn % TURNS_PER_WATCH == 0) {
+            watch(worker, list, 0);
+        }
+        epoch_quiesce(worker->reader);
+    }
+    epoch_offline(worker->reader);
+    return NULL;
+}
+
+static struct flow_cache *
+create_cache(struct sluice_datapath *datapath)
+{
+    struct flow_cache_options options = {
+        .epoch = datapath->epoch,
+        .hooks = { .aux = datapath, .is_stale = is_stale, .credit = credit, .release = release },
+        .flows_max = datapath->flow_limit,
+    };
+
+    if (getrandom(&options.hash_seed, sizeof options.hash_seed, GRND_NONBLOCK) < 0) {
+        options.hash_seed = real_now_ms() * 0x9e3779b97f4a7c15ull;
+    }
+    return flow_cache_create(&options);
+}
+
+static int
+create_descriptors(struct worker *worker)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
+
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->epoll_fd < 0 || worker->wake_fd < 0
+        || epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->wake_fd, &event) != 0) {
+        return errno;
+    }
+    return 0;
+}
+
+int
+worker_create(struct sluice_datapath *datapath, uint32_t index, _Bool is_control, struct worker **workerp)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    const struct packet_pool_options pool = {
+        .n_small = is_control ? 512 : 0,
+        .n_large = is_control ? 16 : 0,
+    };
+    int error;
+
+    *workerp = worker;
+    if (worker == NULL) {
+        return ENOMEM;
+    }
+    worker->datapath = datapath;
+    worker->index = index;
+    worker->epoll_fd = -1;
+    worker->wake_fd = -1;
+    xlate_out_init(&worker->xlate);
+    error = packet_pool_create(&pool, &worker->pool);
+    if (error != 0 || is_control) {
+        return error;
+    }
+    worker->queues = calloc(1, sizeof(struct queue_list));
+    worker->cache = create_cache(datapath);
+    worker->reader = epoch_register(datapath->epoch);
+    if (worker->queues == NULL || worker->cache == NULL || worker->reader == NULL) {
+        return ENOMEM;
+    }
+    epoch_offline(worker->reader);
+    return create_descriptors(worker);
+}
+
+void
+worker_destroy(struct worker *worker)
+{
+    if (worker == NULL) {
+        return;
+    }
+    flow_cache_destroy(worker->cache);
+    epoch_unregister(worker->reader);
+    xlate_out_uninit(&worker->xlate);
+    packet_pool_destroy(worker->pool);
+    free(worker->queues);
+    free(worker->hot);
+    if (worker->epoll_fd >= 0) {
+        close(worker->epoll_fd);
+    }
+    if (worker->wake_fd >= 0) {
+        close(worker->wake_fd);
+    }
+    free(worker);
+}
+
+int
+worker_start(struct worker *worker)
+{
+    int error = pthread_create(&worker->thread, NULL, worker_main, worker);
+
+    worker->has_thread = error == 0;
+    return error;
+}
+
+void
+worker_wake(struct worker *worker)
+{
+    uint64_t one = 1;
+
+    if (atomic_load(&worker->is_sleeping) && write(worker->wake_fd, &one, sizeof one) < 0) {
+        /* The counter is full: it is readable anyway. */
+        return;
+    }
+}
+
+void
+worker_stop(struct worker *worker)
+{
+    if (worker->has_thread) {
+        atomic_store(&worker->is_stopping, 1);
+        worker_wake(worker);
+        pthread_join(worker->thread, NULL);
+        worker->has_thread = 0;
+    }
+}

@@ -1,0 +1,105 @@
+/* A worker: polls receive queues, looks packets up, translates misses, executes actions and transmits.
+ *
+ * With threads each worker has one of its own; without, the control thread runs worker 0.  One more worker without queues
+ * serves the control thread's packet-outs. */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H 1
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "packet/packet.h"
+#include "pipeline/xlate.h"
+#include "sluice/datapath.h"
+#include "sluice/flow_key.h"
+
+struct epoch_reader;
+struct flow_cache;
+struct rx_queue;
+
+/* Ports that one turn collects packets for before it must send some. */
+#define WORKER_OUTPUTS_MAX 16u
+
+/* The queues that a worker polls.  Immutable, but for what their elements say is the worker's. */
+struct queue_list {
+    uint64_t version;                      /* Differs for each list; 0 for the first, empty one. */
+    uint32_t n;
+    struct rx_queue *queues[];
+};
+
+/* Packets on their way to a port. */
+struct worker_output {
+    uint32_t dp_port;
+    struct packet_batch batch;
+};
+
+struct worker_counters {
+    _Atomic uint64_t n_polls;
+    _Atomic uint64_t n_idle_polls;
+    _Atomic uint64_t n_packets;
+    _Atomic uint64_t n_misses;
+    _Atomic uint64_t busy_cycles;
+    _Atomic uint64_t idle_cycles;
+};
+
+struct worker {
+    struct sluice_datapath *datapath;
+    uint32_t index;
+    uint32_t core;
+    struct epoch_reader *reader;           /* Null for the control worker, which is the control reader. */
+    struct flow_cache *cache;              /* Null for the control worker. */
+    struct packet_pool *pool;
+    struct xlate_out xlate;
+
+    /* The burst at hand. */
+    struct flow_key keys[PACKET_BATCH_MAX];
+    uint64_t maps[PACKET_BATCH_MAX];       /* Words of 'keys' that may be other than zero. */
+
+    /* To be sent before the turn ends. */
+    uint32_t n_outputs;
+    struct worker_output outputs[WORKER_OUTPUTS_MAX];
+
+    /* Queues. */
+    _Atomic(struct queue_list *) queues;
+    struct rx_queue **hot;                 /* Of 'hot_room' elements: descriptor queues that had packets lately. */
+    uint32_t n_hot;
+    uint32_t hot_room;
+    uint64_t seen;                         /* Version of the list that 'hot' was made for. */
+
+    /* Sleep. */
+    int epoll_fd;
+    int wake_fd;                           /* An eventfd in the epoll set. */
+    _Atomic uint32_t is_sleeping;
+    _Atomic uint32_t is_stopping;
+    pthread_t thread;
+    _Bool has_thread;
+
+    struct worker_counters counters;
+};
+
+/* Makes a worker; 'is_control' for the one without queues and caches.  ENOMEM or another errno value. */
+int worker_create(struct sluice_datapath *datapath, uint32_t index, _Bool is_control, struct worker **worker);
+
+/* Frees the worker, whose thread has stopped.  Null is fine. */
+void worker_destroy(struct worker *worker);
+
+/* Starts and stops the thread.  Stop waits for it. */
+int worker_start(struct worker *worker);
+void worker_stop(struct worker *worker);
+
+/* Wakes the worker if it sleeps.  Any thread. */
+void worker_wake(struct worker *worker);
+
+/* Polls every queue once, at most 'max_bursts' bursts.  Returns the packets received.  For workers without thread. */
+uint64_t worker_run(struct worker *worker, uint32_t max_bursts, uint32_t *n_bursts);
+
+/* Executes datapath actions on a frame, on behalf of the control thread. */
+void worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, size_t frame_size, const void *actions,
+                    size_t actions_size);
+
+/* output.c: the sink of actions_execute(), and sending what it collected. */
+struct action_sink worker_sink(struct worker *worker);
+void worker_flush(struct worker *worker);
+
+#endif
