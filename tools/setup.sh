@@ -13,6 +13,7 @@ if [ "$major" -lt 20 ]; then
     exit 1
 fi
 
+# With the word `demo`: also what the demonstration uses to make hosts, where it may be installed.
 missing=""
 command -v cc >/dev/null 2>&1 || missing="$missing gcc"
 command -v c++ >/dev/null 2>&1 || missing="$missing g++"
@@ -27,6 +28,18 @@ if [ -n "$missing" ]; then
     else
         say "the native datapath needs$missing; install with: sudo apt-get install -y$missing"
         exit 1
+    fi
+fi
+
+if [ "${1:-}" = demo ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && [ -z "${SLUICE_NO_APT:-}" ]; then
+    tools=""
+    command -v ip >/dev/null 2>&1 || tools="$tools iproute2"
+    command -v ping >/dev/null 2>&1 || tools="$tools iputils-ping"
+    if [ -n "$tools" ]; then
+        say "installing$tools with apt-get: the demonstration makes hosts with them (SLUICE_NO_APT=1 turns this off)"
+        apt-get update -qq
+        # shellcheck disable=SC2086
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $tools >/dev/null
     fi
 fi
 

@@ -35,7 +35,8 @@ const dpPortMax = 65535;
 export class Netdev {
   /** How often the carrier came or went since the device was opened. */
   carrierResets = 0;
-  #carrier: boolean | undefined;
+  #last: DeviceState | undefined;
+  #status: ReadonlyMap<string, string> | undefined;
 
   constructor(
     readonly name: string,
@@ -56,11 +57,17 @@ export class Netdev {
     return this.type.portClass === portClass.tap;
   }
 
+  /** Asks the device. */
   state(): DeviceState {
     const state = this.#look();
-    if (this.#carrier !== undefined && this.#carrier !== state.carrier) this.carrierResets += 1;
-    this.#carrier = state.carrier;
+    if (this.#last !== undefined && this.#last.carrier !== state.carrier) this.carrierResets += 1;
+    this.#last = state;
     return state;
+  }
+
+  /** What the device said when it was last asked. */
+  get last(): DeviceState {
+    return this.#last ?? this.state();
   }
 
   #look(): DeviceState {
@@ -84,8 +91,13 @@ export class Netdev {
     return link === undefined ? new Map() : linkStatistics(link.info, this.isOurs);
   }
 
-  /** Interface.status. */
-  status(): Map<string, string> {
+  /** Interface.status: the driver's words, which stay the same as long as the device is open. */
+  status(): ReadonlyMap<string, string> {
+    this.#status ??= this.#askStatus();
+    return this.#status;
+  }
+
+  #askStatus(): ReadonlyMap<string, string> {
     if (!this.isHostDevice) return new Map();
     const link = linkInfo(this.owner.datapath, this.name);
     if (link === undefined) return new Map();

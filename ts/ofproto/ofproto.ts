@@ -126,7 +126,8 @@ export class Ofproto {
   /** The ABI's id of the bridge. */
   readonly bridge: number;
   readonly datapathType: string;
-  readonly description: SwitchDescription;
+  /** Strings of OFPMP_DESC; the owner may replace them. */
+  description: SwitchDescription;
   readonly owner: Ofprotos;
   readonly #log: Logger;
   readonly #listeners = new Set<OfprotoListener>();

@@ -1,0 +1,253 @@
+import type { Logger } from "../log/index.js";
+import { linkFeatures, type Netdev, NetdevError, type Netdevs } from "../netdev/index.js";
+import { localPort as ofportLocal, localPort10 as localPort, noFeatures, type Ofproto, type PortCounters, type PortDevice, PortError } from "../ofproto/index.js";
+import type { Uuid } from "../ovsdb/index.js";
+import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
+import { wantedBundle } from "./bundle.js";
+import type { RunningBridge, RunningInterface } from "./plan.js";
+import type { WantedBridge, WantedInterface, WantedPort } from "./wanted.js";
+
+/** One running bridge: its switch, its devices, and what became of each interface that the database wants. */
+
+export interface OpenInterface extends RunningInterface {
+  readonly netdev: Netdev;
+  row: Uuid | undefined;
+}
+
+export class Bridge implements RunningBridge {
+  readonly name: string;
+  readonly datapathType: string;
+  readonly ofproto: Ofproto;
+  readonly interfaces = new Map<string, OpenInterface>();
+  /** Interfaces that are wanted and could not be made, with the sentence for the database. */
+  readonly failures = new Map<string, string | undefined>();
+  readonly #netdevs: Netdevs;
+  readonly #log: Logger;
+  readonly #bundleIds = new Map<string, number>();
+  /** What each bundle was last set to, so that only changes go down. */
+  readonly #bundles = new Map<number, string>();
+  #nextBundle = 1;
+  #mac: Mac = 0n;
+  #datapathIdSaid = false;
+
+  constructor(wanted: WantedBridge, ofproto: Ofproto, netdevs: Netdevs, log: Logger) {
+    this.name = wanted.name;
+    this.datapathType = wanted.datapathType;
+    this.ofproto = ofproto;
+    this.#netdevs = netdevs;
+    this.#log = log;
+  }
+
+  get mac(): Mac {
+    return this.#mac;
+  }
+
+  addInterface(port: WantedPort, wanted: WantedInterface, requested: number | undefined): void {
+    const options = wanted.row?.options ?? new Map<string, string>();
+    let netdev: Netdev | undefined;
+    try {
+      netdev = this.#netdevs.open(wanted.name, wanted.type, this.datapathType, options);
+      const opened = netdev;
+      const added = this.ofproto.addPort({
+        name: wanted.name, dpPort: netdev.dpPort, requestedNumber: requested, shownAs: netdev.type.shownAs,
+        shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : undefined,
+        setUp: (up) => { this.#setUp(opened, up); },
+        counters: () => countersOf(opened),
+        ...describe(netdev),
+      });
+      const number = added.number === ofportLocal ? localPort : added.number;
+      this.interfaces.set(wanted.name, { name: wanted.name, port: port.name, type: wanted.type, options, ofport: number, netdev, row: wanted.row?.uuid });
+      this.failures.delete(wanted.name);
+      this.#log.info(`bridge ${this.name}: added interface ${wanted.name} on port ${number}`, { bridge: this.name, name: wanted.name, ofport: number });
+    } catch (error) {
+      netdev?.close();
+      if (!(error instanceof NetdevError) && !(error instanceof PortError)) throw error;
+      if (error.message !== "") this.#log.warn(error.message, { bridge: this.name, name: wanted.name });
+      this.failures.set(wanted.name, error.message === "" ? undefined : error.message);
+    }
+  }
+
+  removeInterface(name: string): void {
+    const open = this.interfaces.get(name);
+    if (open === undefined) return;
+    this.interfaces.delete(name);
+    this.ofproto.removePort(name);
+    open.netdev.close();
+    this.#log.info(`bridge ${this.name}: deleted interface ${name} on port ${open.ofport}`, { bridge: this.name, name });
+  }
+
+  /** Everything that follows from the rows and needs no port to come or go. */
+  configure(wanted: WantedBridge): void {
+    const wantedNames = new Set([...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => iface.name)));
+    for (const name of this.failures.keys()) if (!wantedNames.has(name)) this.failures.delete(name);
+    for (const port of wanted.ports.values()) {
+      for (const iface of port.interfaces) {
+        const open = this.interfaces.get(iface.name);
+        if (open !== undefined) open.row = iface.row?.uuid;
+      }
+    }
+    this.#configureBundles(wanted);
+    this.#configureAddress(wanted);
+    this.#configureMtu(wanted);
+    this.#configureSettings(wanted);
+  }
+
+  /** Looks at a device again and tells the switch what changed. */
+  refresh(name: string): void {
+    const open = this.interfaces.get(name);
+    if (open !== undefined) this.ofproto.updatePort(name, describe(open.netdev));
+  }
+
+  /** Joins this bridge's patch ports with their other ends; `find` gives an interface of any bridge by name. */
+  configurePeers(find: (name: string) => { readonly bridge: Bridge; readonly iface: OpenInterface } | undefined): void {
+    for (const iface of this.interfaces.values()) {
+      if (iface.type !== "patch") continue;
+      const other = find(iface.options.get("peer") ?? "");
+      const joined = other !== undefined && other.iface.type === "patch" && other.iface.options.get("peer") === iface.name && other.bridge.datapathType === this.datapathType;
+      this.ofproto.setPeer(iface.name, joined ? { bridge: other.bridge.ofproto.bridge, ofpPort: other.iface.ofport } : undefined);
+    }
+  }
+
+  /** The sentence for Interface.error of an interface that runs: a patch port without its other end. */
+  runningError(iface: OpenInterface): string | undefined {
+    if (iface.type !== "patch" || this.ofproto.findPort(iface.name)?.peer !== undefined) return undefined;
+    const shown = this.datapathType === "dummy" ? "dummy" : this.datapathType;
+    return `No usable peer '${iface.options.get("peer") ?? ""}' exists in '${shown}' datapath.`;
+  }
+
+  /** Interface.statistics: of a patch port, what the switch counted. */
+  statistics(iface: OpenInterface): ReadonlyMap<string, number> {
+    return iface.netdev.statistics();
+  }
+
+  destroy(): void {
+    for (const name of [...this.interfaces.keys()]) {
+      const open = this.interfaces.get(name);
+      this.ofproto.removePort(name);
+      open?.netdev.close();
+    }
+    this.interfaces.clear();
+  }
+
+  #configureBundles(wanted: WantedBridge): void {
+    const kept = new Set<string>();
+    for (const port of wanted.ports.values()) {
+      const members = port.interfaces.flatMap((iface) => {
+        const open = this.interfaces.get(iface.name);
+        return open === undefined ? [] : [open.ofport === localPort ? ofportLocal : open.ofport];
+      });
+      if (members.length === 0) continue;
+      kept.add(port.name);
+      const { bundle, warnings } = wantedBundle(this.name, port.name, port.row, members);
+      let id = this.#bundleIds.get(port.name);
+      if (id === undefined) {
+        id = this.#nextBundle++;
+        this.#bundleIds.set(port.name, id);
+      }
+      const text = JSON.stringify(bundle);
+      if (this.#bundles.get(id) === text) continue;
+      this.#bundles.set(id, text);
+      for (const warning of warnings) this.#log.warn(warning, { bridge: this.name, port: port.name });
+      this.ofproto.setBundle(id, bundle);
+    }
+    for (const [name, id] of this.#bundleIds) {
+      if (kept.has(name)) continue;
+      this.#bundleIds.delete(name);
+      this.#bundles.delete(id);
+      this.ofproto.removeBundle(id);
+    }
+  }
+
+  #configureAddress(wanted: WantedBridge): void {
+    const first = new Map<string, string>();
+    for (const port of wanted.ports.values()) {
+      const names = port.interfaces.map((iface) => iface.name).filter((name) => this.interfaces.has(name)).sort();
+      if (names[0] !== undefined) first.set(names[0], port.name);
+    }
+    const candidates = [...first].map(([name, portName]) => {
+      const asked = wanted.ports.get(portName)?.row?.mac;
+      const state = this.interfaces.get(name)?.netdev.last;
+      const text = asked ?? (state === undefined ? undefined : textOf(state.mac));
+      return { name, mac: text === undefined ? undefined : parseMac(text), excluded: name === this.name };
+    });
+    const { mac, bad } = bridgeAddress(wanted.row.other_config.get("hwaddr"), candidates, wanted.row.uuid);
+    if (bad !== undefined) this.#log.warn(`bridge ${this.name}: invalid hwaddr ${bad}`, { bridge: this.name });
+    const local = this.interfaces.get(this.name);
+    if (local !== undefined && textOf(local.netdev.last.mac) !== formatMac(mac)) {
+      this.#attempt(() => { local.netdev.setMac(bytesOf(mac)); });
+      this.refresh(this.name);
+    }
+    this.#mac = mac;
+    const id = datapathId(wanted.row.other_config.get("datapath-id"), mac);
+    if (id !== this.ofproto.datapathId || !this.#datapathIdSaid) {
+      this.#datapathIdSaid = true;
+      this.ofproto.setDatapathId(id);
+      this.#log.info(`bridge ${this.name}: using datapath ID ${formatDatapathId(id)}`, { bridge: this.name });
+    }
+  }
+
+  /** What is asked for is set; internal ports that ask for nothing follow the smallest of the others. */
+  #configureMtu(wanted: WantedBridge): void {
+    const rows = new Map([...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => [iface.name, iface.row] as const)));
+    const mtus = new Map([...this.interfaces.values()].map((iface) => [iface.name, iface.netdev.last.mtu]));
+    let smallest: number | undefined;
+    for (const iface of this.interfaces.values()) {
+      const mtu = rows.get(iface.name)?.mtu_request ?? mtus.get(iface.name);
+      if (iface.type === "internal" || iface.type === "patch" || mtu === undefined) continue;
+      smallest = Math.min(smallest ?? mtu, mtu);
+    }
+    for (const iface of this.interfaces.values()) {
+      const asked = rows.get(iface.name)?.mtu_request ?? (iface.type === "internal" ? smallest : undefined);
+      if (asked === undefined || asked === 0 || asked === mtus.get(iface.name)) continue;
+      this.#attempt(() => { iface.netdev.setMtu(asked); });
+      this.refresh(iface.name);
+    }
+  }
+
+  #configureSettings(wanted: WantedBridge): void {
+    const { other_config: config } = wanted.row;
+    const number = (key: string, fallback: number, min: number, max: number): number => {
+      const value = Number(config.get(key) ?? fallback);
+      return Number.isInteger(value) && value >= min && value <= max ? value : fallback;
+    };
+    this.ofproto.changeSettings({
+      forwardBpdu: config.get("forward-bpdu") === "true",
+      macAgingS: number("mac-aging-time", 300, 1, 2 ** 31 - 1),
+      macTableSize: number("mac-table-size", 8192, 1, 2 ** 31 - 1),
+    });
+  }
+
+  #setUp(netdev: Netdev, up: boolean): void {
+    this.#attempt(() => { netdev.setUp(up); });
+    this.refresh(netdev.name);
+  }
+
+  #attempt(change: () => void): void {
+    try {
+      change();
+    } catch (error) {
+      if (!(error instanceof NetdevError)) throw error;
+      this.#log.warn(`bridge ${this.name}: ${error.message}`, { bridge: this.name, ...error.details });
+    }
+  }
+}
+
+const textOf = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+const bytesOf = (mac: Mac): Uint8Array => Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
+
+/** The device as the switch sees it. */
+function describe(netdev: Netdev): PortDevice {
+  const state = netdev.state();
+  const { current, currentSpeedKbps } = linkFeatures(state);
+  return { hwAddr: state.mac, mtu: state.mtu ?? 0, up: state.up, carrier: state.carrier && state.up, features: { ...noFeatures, current, currentSpeedKbps } };
+}
+
+function countersOf(netdev: Netdev): PortCounters | undefined {
+  const statistics = netdev.statistics();
+  if (statistics.size === 0) return undefined;
+  const at = (key: string): bigint => BigInt(statistics.get(key) ?? 0);
+  return {
+    rxPackets: at("rx_packets"), txPackets: at("tx_packets"), rxBytes: at("rx_bytes"), txBytes: at("tx_bytes"), rxDropped: at("rx_dropped"), txDropped: at("tx_dropped"),
+    rxErrors: at("rx_errors"), txErrors: at("tx_errors"), rxFrameErrors: at("rx_frame_err"), rxOverErrors: at("rx_over_err"), rxCrcErrors: at("rx_crc_err"), collisions: at("collisions"),
+  };
+}

@@ -1,0 +1,312 @@
+import type { Clock, Timer } from "../clock/index.js";
+import { Connmgr, type ControllerOptions, versionsOf } from "../connmgr/index.js";
+import type { Logger, LogSource } from "../log/index.js";
+import { type DeviceDatapath, type NetdevPolicy, Netdevs } from "../netdev/index.js";
+import { type FlowDatapath, Ofprotos } from "../ofproto/index.js";
+import type { ControllerRow, Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
+import { formatDatapathId } from "./bridge-address.js";
+import { Bridge, type OpenInterface } from "./bridge.js";
+import { plan, type Step } from "./plan.js";
+import { failedColumns, runningColumns } from "./status.js";
+import { collectWanted, type WantedBridge } from "./wanted.js";
+
+/** All bridges of one database: brings them to what its rows want, and writes back what became of it. */
+
+export interface BridgesOptions {
+  readonly idl: Idl<VswitchTables>;
+  readonly datapath: DeviceDatapath & FlowDatapath;
+  readonly policy: NetdevPolicy;
+  readonly runDirectory: string;
+  readonly clock: Clock;
+  readonly log: LogSource;
+  readonly random: () => number;
+  /** Asks for another `run`. */
+  readonly wake: () => void;
+}
+
+interface Running {
+  readonly bridge: Bridge;
+  readonly connmgr: Connmgr;
+}
+
+const statsMsMin = 5000;
+/** Pause before status is written again that the database could not take. */
+const retryMs = 100;
+
+export class Bridges {
+  readonly ofprotos: Ofprotos;
+  readonly netdevs: Netdevs;
+  readonly #options: BridgesOptions;
+  readonly #idl: Idl<VswitchTables>;
+  readonly #log: Logger;
+  readonly #running = new Map<string, Running>();
+  /** `idl.outsideSeqno` that the bridges are configured for. */
+  #configured = -1;
+  /** A device came or went, so what failed may work and what worked may not. */
+  #devicesChanged = false;
+  #statusStale = false;
+  #statsTimer: Timer | undefined;
+  #statsDue = false;
+  #busy = false;
+  #closed = false;
+
+  constructor(options: BridgesOptions) {
+    this.#options = options;
+    this.#idl = options.idl;
+    this.#log = options.log("bridge");
+    this.ofprotos = new Ofprotos({ datapath: options.datapath, clock: options.clock, log: options.log });
+    this.netdevs = new Netdevs({ datapath: options.datapath, policy: options.policy, log: options.log("netdev"), random: options.random });
+  }
+
+  /** Datapath types that a bridge may have, sorted. */
+  get datapathTypes(): readonly string[] {
+    const { policy } = this.#options;
+    return [...(policy.dummy === "none" ? [] : ["dummy"]), "netdev", ...(policy.system ? ["system"] : [])];
+  }
+
+  connmgr(bridge: string): Connmgr | undefined {
+    return this.#running.get(bridge)?.connmgr;
+  }
+
+  names(): readonly string[] {
+    return [...this.#running.keys()].sort();
+  }
+
+  /** One pass.  Resolves when the bridges are as wanted and the database knows. */
+  async run(): Promise<void> {
+    if (this.#busy || this.#closed) return;
+    this.#busy = true;
+    try {
+      while (await this.#pass());
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Takes an event record of the datapath; the bytes are not kept. */
+  handleEvent(bytes: Uint8Array): void {
+    this.ofprotos.handleEvent(bytes);
+  }
+
+  /** A datapath port's device, or (0) some device of the host, changed. */
+  deviceChanged(dpPort: number, ifindex: number): void {
+    if (this.#closed) return;
+    for (const { bridge } of this.#running.values()) {
+      for (const iface of [...bridge.interfaces.values()]) {
+        if (!iface.netdev.isHostDevice ? iface.netdev.dpPort !== dpPort : ifindex !== 0 && iface.netdev.last.ifindex !== ifindex) continue;
+        this.#refresh(bridge, iface);
+      }
+      if (bridge.failures.size > 0) this.#devicesChanged = true;
+    }
+    this.#statusStale = true;
+    this.#options.wake();
+  }
+
+  /** The switch ends; devices that it made go with it. */
+  close(): void {
+    this.#closed = true;
+    this.#statsTimer?.cancel();
+    for (const name of [...this.#running.keys()]) this.#deleteBridge(name);
+  }
+
+  #refresh(bridge: Bridge, iface: OpenInterface): void {
+    const before = iface.netdev.last;
+    const now = iface.netdev.state();
+    // Another device of the same name is another device: the port is opened anew by the next reconfiguration.
+    if (iface.netdev.isHostDevice && now.ifindex !== before.ifindex) {
+      bridge.removeInterface(iface.name);
+      this.#devicesChanged = true;
+      return;
+    }
+    bridge.refresh(iface.name);
+  }
+
+  /** Returns whether another pass is due. */
+  async #pass(): Promise<boolean> {
+    if (!this.#idl.hasLock) {
+      if (this.#idl.lockContended) this.#standBy();
+      return false;
+    }
+    const root = this.#idl.table("Open_vSwitch").first();
+    if (root === undefined) return false;
+    const seqno = this.#idl.outsideSeqno;
+    const txn = this.#idl.transaction();
+    if (seqno !== this.#configured || this.#devicesChanged) {
+      this.#devicesChanged = false;
+      this.#reconfigure();
+      this.#writeStatus(txn);
+      this.#writeStatistics(txn);
+      txn.set("Open_vSwitch", root.uuid, {
+        cur_cfg: root.next_cfg, datapath_types: this.datapathTypes, iface_types: this.netdevs.types().map((type) => type.name), dpdk_initialized: false, dpdk_version: "none",
+      });
+      this.#configured = seqno;
+      this.#armStatistics();
+    } else if (this.#statusStale || this.#statsDue) {
+      this.#writeStatus(txn);
+      if (this.#statsDue) this.#writeStatistics(txn);
+    } else {
+      return false;
+    }
+    this.#statusStale = false;
+    this.#statsDue = false;
+    const outcome = await txn.commit();
+    if (outcome.status === "error") this.#log.err(`the database refused our status: ${outcome.error}: ${outcome.details}`);
+    if (outcome.status === "try_again") {
+      this.#statusStale = true;
+      this.#options.clock.after(retryMs, this.#options.wake);
+    }
+    return this.#idl.outsideSeqno !== this.#configured || this.#devicesChanged;
+  }
+
+  #reconfigure(): void {
+    const { bridges, warnings } = collectWanted(this.#idl);
+    for (const warning of warnings) this.#log.warn(warning);
+    const known = this.datapathTypes;
+    const wanted = new Map([...bridges].filter(([name, bridge]) => {
+      if (known.includes(bridge.datapathType)) return true;
+      this.#log.err(`failed to create bridge ${name}: Address family not supported by protocol`, { bridge: name, datapathType: bridge.datapathType });
+      return false;
+    }));
+    const running = new Map([...this.#running].map(([name, { bridge }]) => [name, bridge]));
+    const steps = plan(running, wanted, (was, is) => this.#mustReopen(was.name, was.options, is.row?.options ?? new Map()));
+    for (const step of steps) this.#take(step);
+    for (const bridge of wanted.values()) this.#configure(bridge);
+    const find = (name: string): { bridge: Bridge; iface: OpenInterface } | undefined => {
+      for (const { bridge } of this.#running.values()) {
+        const iface = bridge.interfaces.get(name);
+        if (iface !== undefined) return { bridge, iface };
+      }
+      return undefined;
+    };
+    for (const { bridge } of this.#running.values()) bridge.configurePeers(find);
+  }
+
+  /** Whether changed options need the interface to be made anew: not when the device takes them as it is. */
+  #mustReopen(name: string, before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): boolean {
+    if (before.size === after.size && [...before].every(([key, value]) => after.get(key) === value)) return false;
+    const netdev = this.netdevs.find(name);
+    return netdev === undefined || netdev.dpPort === 0 || !netdev.setOptions(after);
+  }
+
+  #take(step: Step): void {
+    switch (step.kind) {
+      case "deleteBridge":
+        this.#deleteBridge(step.bridge);
+        break;
+      case "deleteInterface":
+        this.#running.get(step.bridge)?.bridge.removeInterface(step.name);
+        break;
+      case "createBridge":
+        this.#createBridge(step.wanted);
+        break;
+      case "addInterface":
+        this.#running.get(step.bridge)?.bridge.addInterface(step.port, step.wanted, step.requested);
+        break;
+    }
+  }
+
+  #createBridge(wanted: WantedBridge): void {
+    const ofproto = this.ofprotos.create({ name: wanted.name, datapathType: wanted.datapathType, datapathId: 0n });
+    const connmgr = new Connmgr({ ofproto, runDirectory: this.#options.runDirectory, clock: this.#options.clock, log: this.#options.log });
+    this.#running.set(wanted.name, { bridge: new Bridge(wanted, ofproto, this.netdevs, this.#log), connmgr });
+    connmgr.openManagement();
+  }
+
+  #deleteBridge(name: string): void {
+    const running = this.#running.get(name);
+    if (running === undefined) return;
+    this.#running.delete(name);
+    running.connmgr.close();
+    running.bridge.destroy();
+    this.ofprotos.remove(running.bridge.ofproto);
+  }
+
+  #configure(wanted: WantedBridge): void {
+    const running = this.#running.get(wanted.name);
+    if (running === undefined) return;
+    const { bridge, connmgr } = running;
+    const idBefore = bridge.ofproto.datapathId;
+    bridge.configure(wanted);
+    const { protocols, other_config: config } = wanted.row;
+    if (protocols.length > 0) connmgr.setVersions(versionsOf(protocols));
+    else connmgr.setVersions(versionsOf(["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]));
+    connmgr.setFailMode(wanted.row.fail_mode ?? "standalone");
+    connmgr.setControllers(wanted.controllers.map(controllerOptions));
+    if (idBefore !== 0n && idBefore !== bridge.ofproto.datapathId) connmgr.reconnect();
+    bridge.ofproto.description = { ...bridge.ofproto.description, datapath: config.get("dp-desc") ?? "None", serial: config.get("dp-sn") ?? "None" };
+  }
+
+  /** Another process has the database: keep nothing that it will want. */
+  #standBy(): void {
+    for (const name of [...this.#running.keys()]) this.#deleteBridge(name);
+    this.#configured = -1;
+    this.#statsTimer?.cancel();
+    this.#statsTimer = undefined;
+  }
+
+  #armStatistics(): void {
+    const asked = Number(this.#idl.table("Open_vSwitch").first()?.other_config.get("stats-update-interval") ?? statsMsMin);
+    const periodMs = Math.max(Number.isFinite(asked) ? asked : statsMsMin, statsMsMin);
+    this.#statsTimer?.cancel();
+    this.#statsTimer = this.#options.clock.every(periodMs, () => {
+      this.#statsDue = true;
+      this.#options.wake();
+    });
+  }
+
+  #writeStatus(txn: IdlTransaction<VswitchTables>): void {
+    for (const row of this.#idl.table("Bridge")) {
+      const running = this.#running.get(row.name);
+      if (running === undefined || row.datapath_type !== "" && row.datapath_type !== running.bridge.datapathType) {
+        txn.set("Bridge", row.uuid, { datapath_id: undefined, datapath_version: "" });
+        continue;
+      }
+      const { bridge } = running;
+      txn.set("Bridge", row.uuid, { datapath_id: formatDatapathId(bridge.ofproto.datapathId), datapath_version: "<built-in>" });
+      for (const iface of bridge.interfaces.values()) {
+        if (iface.row === undefined || this.#idl.table("Interface").get(iface.row) === undefined) continue;
+        txn.set("Interface", iface.row, runningColumns(iface.ofport, bridge.runningError(iface), iface.netdev.last, iface.netdev.status(), iface.netdev.carrierResets));
+      }
+      if (bridge.failures.size === 0) continue;
+      for (const portId of row.ports) {
+        for (const id of this.#idl.table("Port").get(portId)?.interfaces ?? []) {
+          const iface = this.#idl.table("Interface").get(id);
+          if (iface !== undefined && bridge.failures.has(iface.name)) txn.set("Interface", id, failedColumns(bridge.failures.get(iface.name)));
+        }
+      }
+    }
+  }
+
+  #writeStatistics(txn: IdlTransaction<VswitchTables>): void {
+    for (const { bridge, connmgr } of this.#running.values()) {
+      for (const iface of bridge.interfaces.values()) {
+        if (iface.row === undefined || this.#idl.table("Interface").get(iface.row) === undefined) continue;
+        txn.set("Interface", iface.row, { statistics: bridge.statistics(iface) });
+      }
+      const statuses = connmgr.status();
+      const row = this.#idl.table("Bridge").find((candidate) => candidate.name === bridge.name);
+      for (const id of row?.controller ?? []) {
+        const controller = this.#idl.table("Controller").get(id);
+        const status = controller === undefined ? undefined : statuses.get(controller.target);
+        if (status === undefined) continue;
+        txn.set("Controller", id, { is_connected: status.isConnected, role: roleColumn(status.role), status: status.status });
+      }
+    }
+  }
+}
+
+function roleColumn(role: string): "other" | "master" | "slave" | undefined {
+  return role === "other" || role === "master" || role === "slave" ? role : undefined;
+}
+
+function controllerOptions(row: ControllerRow): ControllerOptions {
+  return {
+    target: row.target,
+    type: row.type,
+    maxBackoffMs: row.max_backoff,
+    probeMs: row.inactivity_probe,
+    rateLimit: row.controller_rate_limit,
+    burstLimit: row.controller_burst_limit,
+    enableAsync: row.enable_async_messages,
+  };
+}

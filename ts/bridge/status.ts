@@ -1,0 +1,28 @@
+/** What the database is told: the columns that follow from a running switch.  Pure: from states to rows. */
+import type { DeviceState } from "../netdev/index.js";
+import type { InterfaceInput } from "../ovsdb/index.js";
+
+/** Columns of an interface that runs. */
+export function runningColumns(ofport: number, error: string | undefined, state: DeviceState, status: ReadonlyMap<string, string>, carrierResets: number): InterfaceInput {
+  return {
+    ofport,
+    error,
+    admin_state: state.up ? "up" : "down",
+    link_state: state.carrier ? "up" : "down",
+    link_resets: carrierResets,
+    mac_in_use: [...state.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":"),
+    mtu: state.mtu,
+    ifindex: state.ifindex,
+    link_speed: state.speedMbps === undefined ? undefined : state.speedMbps * 1_000_000,
+    duplex: state.duplex,
+    status,
+  };
+}
+
+/** Columns of an interface that could not be made. */
+export function failedColumns(error: string | undefined): InterfaceInput {
+  return {
+    ofport: -1, error, admin_state: undefined, link_state: undefined, link_resets: undefined, mac_in_use: undefined, mtu: undefined, ifindex: undefined, link_speed: undefined,
+    duplex: undefined, status: new Map(), statistics: new Map(),
+  };
+}
