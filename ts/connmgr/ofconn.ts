@@ -1,7 +1,7 @@
 import type { Logger } from "../log/index.js";
 import {
-  addFlowMod,
-  checkFlowMod,
+  appendFlowMod,
+  type FlowModForm,
   type FlowModQueue,
   handleRequest,
   type Ofproto,
@@ -10,8 +10,9 @@ import {
   type RemovedFlow,
   type Requester,
   type RequestFailure,
+  visibleTables,
 } from "../ofproto/index.js";
-import { type ErrorName, OpenFlowError } from "../openflow/index.js";
+import { decodeMessage, encodeMessage, errorReply, isFlowMod, OpenFlowError } from "../openflow/index.js";
 import type { AsyncConfig, Message, MessageBody, PacketInFormat, Version } from "../openflow/message.js";
 import {
   asyncDefault,
@@ -24,7 +25,6 @@ import {
   wireReason,
   withInvalidTtl,
 } from "./async-config.js";
-import { decodeMessage, encodeMessage } from "./codec.js";
 import { type PacketInRate, PacketInSchedule } from "./packet-in-schedule.js";
 import { type Role, role } from "./role.js";
 import type { Vconn } from "./vconn.js";
@@ -40,9 +40,8 @@ const unsentMax = 100;
 const unsentSizeMax = 256 * 1024;
 /** Packet-ins that may wait in the connection; more are dropped. */
 const packetInsUnsentMax = 100;
-/** Bytes of a request that an error message repeats. */
-const errorDataSize = 64;
-const flowModType = 14;
+/** What is kept of a request for the error that may end its reply. */
+const requestKeptSize = 64;
 const defaultMissSendLen = 128;
 
 /** What all connections of a bridge share. */
@@ -71,6 +70,8 @@ export interface OfconnOptions {
   readonly enableAsync: boolean;
   readonly packetInRate: PacketInRate | undefined;
 }
+
+const decodeContext = { bridge: 0, tableId: true, nTables: visibleTables, executedOnly: true };
 
 export type Schedules = readonly [action: PacketInSchedule<PacketInEvent>, miss: PacketInSchedule<PacketInEvent>];
 
@@ -108,9 +109,11 @@ export class Ofconn implements Requester {
   #missSendLen: number;
   #packetInFormat: PacketInFormat = "standard";
   #controllerId = 0;
-  #flowModTableId = false;
+  #flowModForm: FlowModForm = { tableId: false };
   /** A reply in the making. */
-  #dump: { readonly iterator: Iterator<MessageBody>; readonly xid: number; readonly request: Uint8Array } | undefined;
+  #dump:
+    | { readonly iterator: Iterator<MessageBody | Uint8Array>; readonly xid: number; readonly request: Uint8Array }
+    | undefined;
   #packetInsUnsent = 0;
   packetInsDropped = 0;
   #admitting = false;
@@ -288,24 +291,20 @@ export class Ofconn implements Requester {
 
   /** Handles one message of the peer.  `bytes` may be part of a larger buffer and is not kept beyond the turn. */
   #take(bytes: Uint8Array): void {
-    if (bytes[1] === flowModType) {
+    if (isFlowMod(bytes)) {
       this.#admitting = true;
       this.#takeFlowMod(bytes);
       return;
     }
     let message: Message;
     try {
-      message = decodeMessage(bytes);
+      message = decodeMessage(bytes, decodeContext);
     } catch (error) {
       this.#submitFlowMods();
       this.#refuse(bytes, error, "invalid");
       return;
     }
     if (!unadmitting.has(message.type)) this.#admitting = true;
-    if (message.type === "flow_mod") {
-      this.#takeFlowMod(bytes);
-      return;
-    }
     this.#submitFlowMods();
     try {
       this.#handle(message, bytes);
@@ -322,12 +321,7 @@ export class Ofconn implements Requester {
       );
       return;
     }
-    this.#flowMods.add(bytes, (batch, bridge) => {
-      const message = decodeMessage(bytes, { flowModTableId: this.#flowModTableId });
-      if (message.type !== "flow_mod") throw new OpenFlowError("OFPBRC_BAD_TYPE", "not a flow_mod");
-      checkFlowMod(message);
-      addFlowMod(batch, bridge, message);
-    });
+    this.#flowMods.add(bytes, (batch, bridge) => appendFlowMod(batch, bridge, bytes, this.#flowModForm));
   }
 
   #submitFlowMods(): void {
@@ -386,7 +380,7 @@ export class Ofconn implements Requester {
         this.#host.wantsChanged();
         return;
       case "nxt_flow_mod_table_id":
-        this.#flowModTableId = message.value !== 0;
+        this.#flowModForm = { tableId: message.value !== 0 };
         return;
       case "nxt_set_flow_format":
         return;
@@ -398,10 +392,10 @@ export class Ofconn implements Requester {
   #answer(message: Message, bytes: Uint8Array): void {
     const replies = handleRequest(this.#host.ofproto, message, this);
     if (Array.isArray(replies)) {
-      for (const body of replies) this.#send(message.xid, body);
+      for (const reply of replies as (MessageBody | Uint8Array)[]) this.#sendReply(message.xid, reply);
       return;
     }
-    this.#dump = { iterator: replies[Symbol.iterator](), xid: message.xid, request: bytes.slice(0, errorDataSize) };
+    this.#dump = { iterator: replies[Symbol.iterator](), xid: message.xid, request: bytes.slice(0, requestKeptSize) };
   }
 
   /** Sends what the peer has room for.  Returns whether the reply is complete. */
@@ -415,7 +409,7 @@ export class Ofconn implements Requester {
           this.#dump = undefined;
           return true;
         }
-        this.#send(dump.xid, next.value);
+        this.#sendReply(dump.xid, next.value);
       }
     } catch (error) {
       this.#dump = undefined;
@@ -462,6 +456,11 @@ export class Ofconn implements Requester {
     this.#packetInFormat = format;
   }
 
+  #sendReply(xid: number, reply: MessageBody | Uint8Array): void {
+    if (reply instanceof Uint8Array) this.#vconn.send(reply);
+    else this.#send(xid, reply);
+  }
+
   #send(xid: number, body: MessageBody): void {
     this.#vconn.send(encodeMessage(this.version, xid, body));
   }
@@ -474,20 +473,9 @@ export class Ofconn implements Requester {
   #sendFailure(failure: RequestFailure, what = "flow_mod"): void {
     const name = what === "invalid" ? "invalid" : messageName(what);
     this.#errorLog.info(`${this.name}: sending ${failure.error} error reply to ${name} message`);
-    this.#vconn.send(this.#encodeError(failure.request, failure.error));
-  }
-
-  #encodeError(request: Uint8Array, error: ErrorName): Uint8Array {
-    const xid = new DataView(request.buffer, request.byteOffset, request.length).getUint32(4);
-    const { vendor, type, code } = new OpenFlowError(error, "").wire(this.version);
-    return encodeMessage(this.version, xid, {
-      type: "error",
-      error,
-      vendor,
-      errorType: type,
-      errorCode: code,
-      data: request.subarray(0, errorDataSize),
-    });
+    const xid = new DataView(failure.request.buffer, failure.request.byteOffset).getUint32(4);
+    const error = new OpenFlowError(failure.error, failure.sentence);
+    this.#send(xid, errorReply(error, this.version, failure.request));
   }
 }
 

@@ -1,4 +1,5 @@
 import { abi, batchFlag, batchSize, command, recordOffsets, resultSize } from "../datapath/generated/records.js";
+import { ByteWriter } from "../openflow/index.js";
 
 /** What a switch needs of the datapath: batches in, queries answered.  Both are bytes of the ABI. */
 export interface FlowDatapath {
@@ -29,76 +30,64 @@ export const pad8 = (size: number): number => (size + 7) & ~7;
 
 /** Collects commands in one growing buffer that is used again for the next batch. */
 export class CommandBatch {
-  #bytes: Uint8Array<ArrayBuffer>;
-  #view: DataView;
+  readonly #out: ByteWriter;
   #results = new Uint8Array(64 * resultSize);
-  #at = batchSize;
   #count = 0;
 
   constructor(capacity = 64 * 1024) {
-    this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+    this.#out = new ByteWriter(capacity);
+    this.#out.zeros(batchSize);
   }
 
   get count(): number {
     return this.#count;
   }
+  /** Where the next command begins. */
   get size(): number {
-    return this.#at;
-  }
-  get bytes(): Uint8Array {
-    return this.#bytes;
+    return this.#out.position;
   }
   get view(): DataView {
-    return this.#view;
+    return this.#out.view;
   }
 
-  /** Makes room for `size` bytes at the returned offset; `commit` takes them in. */
-  reserve(size: number): number {
-    const need = this.#at + pad8(size);
-    if (need > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(need, 2 * this.#bytes.length));
-      grown.set(this.#bytes.subarray(0, this.#at));
-      this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
+  /** Appends a command that `write` puts whole, header and all.  When it throws, nothing is appended. */
+  append(write: (out: ByteWriter) => void): void {
+    const begin = this.#out.position;
+    try {
+      write(this.#out);
+    } catch (error) {
+      this.#out.position = begin;
+      throw error;
     }
-    return this.#at;
-  }
-
-  /** Ends a command of `size` bytes that begins at the offset `reserve` gave. */
-  commit(size: number): void {
-    const padded = pad8(size);
-    this.#bytes.fill(0, this.#at + size, this.#at + padded);
-    this.#view.setUint32(this.#at + recordOffsets.size, padded, true);
-    this.#at += padded;
     this.#count++;
   }
 
   /** Appends a command: the fixed part is written by `write`, and `tails` follow, each padded to 8 bytes. */
   add(fixed: number, write: (view: DataView, at: number) => void, ...tails: readonly Uint8Array[]): void {
-    const size = tails.reduce((sum, tail) => sum + pad8(tail.length), fixed);
-    const at = this.reserve(size);
-    write(this.#view, at);
-    let position = at + fixed;
+    const out = this.#out;
+    const at = out.position;
+    out.zeros(fixed);
+    write(out.view, at);
     for (const tail of tails) {
-      this.#bytes.set(tail, position);
-      this.#bytes.fill(0, position + tail.length, position + pad8(tail.length));
-      position += pad8(tail.length);
+      out.put(tail);
+      out.align(8);
     }
-    this.commit(size);
+    out.view.setUint32(at + recordOffsets.size, out.position - at, true);
+    this.#count++;
   }
 
   /** Submits and empties the batch; returns the results, valid until the next submit.  `independent`: a failed command
    *  leaves the others. */
   submit(datapath: FlowDatapath, independent: boolean): BatchResults {
     const count = this.#count;
-    this.#view.setUint32(0, this.#at, true);
-    this.#view.setUint16(4, abi.version, true);
-    this.#view.setUint16(6, independent ? batchFlag.independent : 0, true);
-    this.#view.setUint32(8, count, true);
-    this.#view.setUint32(12, 0, true);
+    const { view, position } = this.#out;
+    view.setUint32(0, position, true);
+    view.setUint16(4, abi.version, true);
+    view.setUint16(6, independent ? batchFlag.independent : 0, true);
+    view.setUint32(8, count, true);
+    view.setUint32(12, 0, true);
     if (this.#results.length < count * resultSize) this.#results = new Uint8Array(2 * count * resultSize);
-    const bytes = this.#bytes.subarray(0, this.#at);
+    const bytes = this.#out.bytes.subarray(0, position);
     this.clear();
     if (count === 0) return new BatchResults(this.#results, 0);
     const error = datapath.submit(bytes, this.#results);
@@ -109,7 +98,7 @@ export class CommandBatch {
   }
 
   clear(): void {
-    this.#at = batchSize;
+    this.#out.position = batchSize;
     this.#count = 0;
   }
 }

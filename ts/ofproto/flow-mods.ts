@@ -1,5 +1,5 @@
 import { error, flowCommand, flowModOffsets, flowModSize, writeFlowMod } from "../datapath/generated/records.js";
-import { type ErrorName, OpenFlowError } from "../openflow/index.js";
+import { decodeFlowMod, type ErrorName, lastFlowModBuffer, OpenFlowError } from "../openflow/index.js";
 import type { FlowMod } from "../openflow/message.js";
 import { CommandBatch, type FlowDatapath, pad8 } from "./abi-batch.js";
 import type { RequestFailure } from "./requester.js";
@@ -36,16 +36,24 @@ export function flowModError(code: number): ErrorName {
   }
 }
 
-/** Refuses what no table of the datapath need be asked about. */
-export function checkFlowMod(mod: FlowMod): void {
-  if (mod.bufferId !== noBuffer) {
-    throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${mod.bufferId.toString(16)} does not exist`);
-  }
-  const deletes = mod.command >= flowCommand.delete;
-  if (mod.tableId === 255 && !deletes) {
-    throw new OpenFlowError("OFPFMFC_BAD_TABLE_ID", "all tables at once can only be deleted from");
-  }
-  if (mod.tableId === internalTable) throw new OpenFlowError("OFPBRC_EPERM", "table 254 belongs to the switch");
+/** How a connection's flow_mods are read. */
+export interface FlowModForm {
+  /** NXT_FLOW_MOD_TABLE_ID is on: OpenFlow 1.0's carry a table number. */
+  readonly tableId: boolean;
+}
+
+/** Appends the flow_mod message `bytes`.  Throws OpenFlowError. */
+export function appendFlowMod(batch: CommandBatch, bridge: number, bytes: Uint8Array, form: FlowModForm): void {
+  batch.append((out) => {
+    const at = out.position;
+    decodeFlowMod(bytes, out, { bridge, tableId: form.tableId, nTables: visibleTables, executedOnly: true });
+    const buffer = lastFlowModBuffer();
+    const table = out.view.getUint8(at + flowModOffsets.table);
+    if (table === internalTable) throw new OpenFlowError("OFPBRC_EPERM", "table 254 belongs to the switch");
+    if (buffer !== noBuffer) {
+      throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${buffer.toString(16)} does not exist`);
+    }
+  });
 }
 
 /** Appends a flow_mod. */

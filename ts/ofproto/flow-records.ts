@@ -72,10 +72,18 @@ function encodeQuery(kind: number, bridge: number, filter: FlowFilter): Uint8Arr
   return bytes;
 }
 
+/** The replies that hold every rule that the filter lets through. */
+export function flowDumpReplies(
+  datapath: FlowDatapath,
+  bridge: number,
+  filter: FlowFilter,
+): Generator<{ readonly bytes: Uint8Array; readonly count: number }> {
+  return dumpReplies(datapath, encodeQuery(query.flowDump, bridge, filter), flowQueryOffsets.cursor, replySize);
+}
+
 /** Every rule that the filter lets through. */
 export function* dumpFlows(datapath: FlowDatapath, bridge: number, filter: FlowFilter): Generator<FlowRecord> {
-  const asked = encodeQuery(query.flowDump, bridge, filter);
-  for (const reply of dumpReplies(datapath, asked, flowQueryOffsets.cursor, replySize)) {
+  for (const reply of flowDumpReplies(datapath, bridge, filter)) {
     yield* flowRecords(reply.bytes, dumpReplySize, reply.count);
   }
 }

@@ -3,7 +3,8 @@ export { type CommandResult, DatapathError, type FlowDatapath } from "./abi-batc
 export { type Bundle, trunkBundle } from "./bundle.js";
 export {
   addFlowMod,
-  checkFlowMod,
+  appendFlowMod,
+  type FlowModForm,
   type FlowModOutcome,
   FlowModQueue,
   internalTable,

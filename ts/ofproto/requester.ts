@@ -8,8 +8,9 @@ export interface Requester {
   readonly isSecondary: boolean;
 }
 
-/** What answers a request, in order.  A long answer is made while it is taken, so that it never lies in memory whole. */
-export type Replies = Iterable<MessageBody>;
+/** What answers a request, in order: bodies, or whole messages in the requester's version and with the request's xid.
+ *  A long answer is made while it is taken, so that it never lies in memory whole. */
+export type Replies = Iterable<MessageBody | Uint8Array>;
 
 /** A request of a batch that failed. */
 export interface RequestFailure {

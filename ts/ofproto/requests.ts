@@ -1,5 +1,5 @@
 import { miss } from "../datapath/generated/records.js";
-import { OpenFlowError } from "../openflow/index.js";
+import { encodeFlowStats, OpenFlowError } from "../openflow/index.js";
 import type { FlowStatsRequest, Message, MessageBody, PacketOut, PortMod, TableMod } from "../openflow/message.js";
 import { internalTable, visibleTables } from "./flow-mods.js";
 import { aggregateFlows, anyPort, type FlowFilter } from "./flow-records.js";
@@ -88,9 +88,13 @@ function filterOf(message: FlowStatsRequest): FlowFilter {
   };
 }
 
-function flowStats(ofproto: Ofproto, message: Message): Replies {
+function flowStats(ofproto: Ofproto, message: Message, requester: Requester): Replies {
   if (message.type !== "flow_stats_request") return none;
-  return flowStatsReplies(ofproto, filterOf(message), message.standard);
+  return flowStatsReplies(
+    ofproto,
+    filterOf(message),
+    encodeFlowStats(requester.version, message.xid, message.standard),
+  );
 }
 
 function aggregate(ofproto: Ofproto, message: Message): Replies {
