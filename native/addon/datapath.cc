@@ -154,13 +154,13 @@ NativeDatapath::call_js(napi_env env, napi_value callback, void *, void *)
     napi_call_function(env, undefined, callback, 0, nullptr, nullptr);
 }
 
-/* submit(batch, results): 0 or an errno value; -1 when closed. */
+/* submit(batch, results): 0 or an errno value; EBADF when closed. */
 Napi::Value
 NativeDatapath::submit(const Napi::CallbackInfo &info)
 {
     struct bytes batch, results;
     if (datapath_ == nullptr) {
-        return Napi::Number::New(info.Env(), -1);
+        return Napi::Number::New(info.Env(), EBADF);
     }
     if (!get_bytes(info.Env(), info[0], &batch) || !get_bytes(info.Env(), info[1], &results)) {
         return info.Env().Undefined();
@@ -174,13 +174,13 @@ NativeDatapath::submit(const Napi::CallbackInfo &info)
     return Napi::Number::New(info.Env(), error);
 }
 
-/* query(query, reply): bytes used, or a negated errno value; -4096 when closed. */
+/* query(query, reply): bytes used, or a negated errno value; -EBADF when closed. */
 Napi::Value
 NativeDatapath::query(const Napi::CallbackInfo &info)
 {
     struct bytes asked, reply;
     if (datapath_ == nullptr) {
-        return Napi::Number::New(info.Env(), -4096);
+        return Napi::Number::New(info.Env(), -EBADF);
     }
     if (!get_bytes(info.Env(), info[0], &asked) || !get_bytes(info.Env(), info[1], &reply)) {
         return info.Env().Undefined();
@@ -190,12 +190,12 @@ NativeDatapath::query(const Napi::CallbackInfo &info)
     return Napi::Number::New(info.Env(), error != 0 ? -static_cast<double>(error) : static_cast<double>(used));
 }
 
-/* run(maxBursts): packets received, or a negated errno value; -4096 when closed. */
+/* run(maxBursts): packets received, or a negated errno value; -EBADF when closed. */
 Napi::Value
 NativeDatapath::run(const Napi::CallbackInfo &info)
 {
     if (datapath_ == nullptr) {
-        return Napi::Number::New(info.Env(), -4096);
+        return Napi::Number::New(info.Env(), -EBADF);
     }
     uint64_t n_packets = 0;
     uint32_t max_bursts = info[0].IsNumber() ? info[0].As<Napi::Number>().Uint32Value() : 0;
@@ -203,11 +203,11 @@ NativeDatapath::run(const Napi::CallbackInfo &info)
     return Napi::Number::New(info.Env(), error != 0 ? -static_cast<double>(error) : static_cast<double>(n_packets));
 }
 
-/* now(): milliseconds, or -4096 when closed. */
+/* now(): milliseconds, or -EBADF when closed. */
 Napi::Value
 NativeDatapath::now(const Napi::CallbackInfo &info)
 {
-    double value = datapath_ == nullptr ? -4096 : static_cast<double>(sluice_datapath_now(datapath_));
+    double value = datapath_ == nullptr ? -EBADF : static_cast<double>(sluice_datapath_now(datapath_));
     return Napi::Number::New(info.Env(), value);
 }
 

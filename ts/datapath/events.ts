@@ -1,0 +1,108 @@
+import {
+  type EventPacketIn,
+  type EventPort,
+  type EventProtocolPacket,
+  event,
+  eventPacketInSize,
+  eventPortFrameSize,
+  eventProtocolPacketSize,
+  readEventPacketIn,
+  readEventPort,
+  readEventPortFrame,
+  readEventProtocolPacket,
+} from "./generated/records.js";
+
+/** A packet for controllers. */
+export interface PacketIn extends EventPacketIn {
+  /** Pipeline fields of the packet, as a `match`. */
+  readonly match: Uint8Array;
+  readonly userdata: Uint8Array;
+  readonly packet: Uint8Array;
+}
+
+export interface PortFrame {
+  readonly dpPort: number;
+  readonly packet: Uint8Array;
+}
+
+export interface ProtocolPacket extends EventProtocolPacket {
+  readonly packet: Uint8Array;
+}
+
+/** Events by name, with what their listeners get.  The bytes are the listener's to keep. */
+export interface DatapathEvents {
+  packetIn: PacketIn;
+  /** A memory port transmitted. */
+  portFrame: PortFrame;
+  protocolPacket: ProtocolPacket;
+  /** A network device of the host came, went or changed; ask `link`. */
+  linkChanged: EventPort;
+  portChanged: EventPort;
+  addressChanged: EventPort;
+  /** Removed rules wait in `removedFlows`. */
+  flowsRemoved: undefined;
+  /** Events of links, ports, addresses or removed flows were lost for want of room: look at everything again. */
+  stateLost: undefined;
+}
+
+export type DatapathEvent = {
+  [Name in keyof DatapathEvents]: { name: Name; value: DatapathEvents[Name] };
+}[keyof DatapathEvents];
+
+const pad8 = (size: number): number => (size + 7) & ~7;
+
+/** The event in the ring's record.  Undefined for a type that this version does not know. */
+export function decodeEvent(type: number, bytes: Uint8Array<ArrayBuffer>): DatapathEvent | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  switch (type) {
+    case event.packetIn: {
+      const record = readEventPacketIn(view, 0);
+      const userdataAt = eventPacketInSize + pad8(record.matchSize);
+      const packetAt = userdataAt + pad8(record.userdataSize);
+      return {
+        name: "packetIn",
+        value: {
+          ...record,
+          match: bytes.subarray(eventPacketInSize, eventPacketInSize + record.matchSize),
+          userdata: bytes.subarray(userdataAt, userdataAt + record.userdataSize),
+          packet: bytes.subarray(packetAt, packetAt + record.packetSize),
+        },
+      };
+    }
+    case event.portFrame: {
+      const { dpPort, packetSize } = readEventPortFrame(view, 0);
+      return {
+        name: "portFrame",
+        value: { dpPort, packet: bytes.subarray(eventPortFrameSize, eventPortFrameSize + packetSize) },
+      };
+    }
+    case event.protocolPacket: {
+      const record = readEventProtocolPacket(view, 0);
+      return {
+        name: "protocolPacket",
+        value: {
+          ...record,
+          packet: bytes.subarray(eventProtocolPacketSize, eventProtocolPacketSize + record.packetSize),
+        },
+      };
+    }
+    case event.linkChanged:
+      return { name: "linkChanged", value: readEventPort(view, 0) };
+    case event.portChanged:
+      return { name: "portChanged", value: readEventPort(view, 0) };
+    case event.addressChanged:
+      return { name: "addressChanged", value: readEventPort(view, 0) };
+    case event.flowsRemoved:
+      return { name: "flowsRemoved", value: undefined };
+    default:
+      return undefined;
+  }
+}
+
+/** Types whose loss means that the state of something is no longer known. */
+export const stateEventTypes: readonly number[] = [
+  event.linkChanged,
+  event.portChanged,
+  event.addressChanged,
+  event.flowsRemoved,
+];

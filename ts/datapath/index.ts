@@ -1,0 +1,26 @@
+export { BatchBuilder, type BatchTarget, encodeConfig } from "./batch.js";
+export { Datapath, type DatapathOptions } from "./datapath.js";
+export { DatapathError, errorName } from "./errors.js";
+export type { DatapathEvent, DatapathEvents, PacketIn, PortFrame, ProtocolPacket } from "./events.js";
+export {
+  ask,
+  composePacket,
+  counters,
+  datapathStats,
+  dumpRecords,
+  type Link,
+  link,
+  links,
+  type Megaflow,
+  megaflows,
+  memory,
+  parsePacket,
+  portStats,
+  type QueryTarget,
+  queryRecord,
+  removedFlows,
+  syncStats,
+  type TraceRequest,
+  trace,
+  workerStats,
+} from "./queries.js";

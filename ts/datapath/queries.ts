@@ -1,0 +1,258 @@
+/** Queries of the ABI as typed answers.  Dumps are generators that ask for the next part only when it is wanted, so a
+ *  million rules never are in JavaScript at once. */
+import { closedErrno, DatapathError } from "./errors.js";
+import {
+  type CounterInfo,
+  composeQuerySize,
+  type DatapathStats,
+  datapathStatsSize,
+  dumpQueryOffsets,
+  dumpQuerySize,
+  dumpReplySize,
+  type LinkInfo,
+  linkInfoSize,
+  linkQuerySize,
+  type MegaflowInfo,
+  type MemoryInfo,
+  megaflowInfoSize,
+  memoryInfoSize,
+  type PortInfo,
+  parseQuerySize,
+  portInfoSize,
+  portQuerySize,
+  query,
+  readCounterInfo,
+  readDatapathStats,
+  readDumpReply,
+  readLinkInfo,
+  readMegaflowInfo,
+  readMemoryInfo,
+  readPortInfo,
+  readWorkerInfo,
+  recordOffsets,
+  type TraceQuery,
+  traceQuerySize,
+  type WorkerInfo,
+  writeComposeQuery,
+  writeDumpQuery,
+  writeLinkQuery,
+  writeParseQuery,
+  writePortQuery,
+  writeTraceQuery,
+} from "./generated/records.js";
+
+/** What is asked; `Datapath` is one. */
+export interface QueryTarget {
+  /** Answers a query into `reply`.  Returns the bytes used, or a negated errno value. */
+  query(query: Uint8Array, reply: Uint8Array): number;
+}
+
+const noEntry = 2;
+const noSpace = 28;
+const replySizeMax = 64 << 20;
+const pad8 = (size: number): number => (size + 7) & ~7;
+const utf8 = new TextEncoder();
+const text = new TextDecoder();
+
+/** Makes a query record with its tails. */
+export function queryRecord(
+  fixed: number,
+  write: (view: DataView, size: number) => void,
+  ...tails: readonly Uint8Array[]
+): Uint8Array<ArrayBuffer> {
+  const size = tails.reduce((sum, tail) => sum + pad8(tail.length), fixed);
+  const bytes = new Uint8Array(size);
+  write(new DataView(bytes.buffer), size);
+  let at = fixed;
+  for (const tail of tails) {
+    bytes.set(tail, at);
+    at += pad8(tail.length);
+  }
+  return bytes;
+}
+
+/** Asks; grows the reply's room until the answer fits.  Undefined: no such object.  Throws for anything else. */
+export function ask(target: QueryTarget, asked: Uint8Array, size = 4096): Uint8Array<ArrayBuffer> | undefined {
+  for (let room = size; ; room *= 4) {
+    const reply = new Uint8Array(room);
+    const used = target.query(asked, reply);
+    if (used >= 0) return reply.subarray(0, used);
+    if (used === -noEntry) return undefined;
+    if (used === -closedErrno) throw new DatapathError("DATAPATH_CLOSED", "The datapath is closed; make a new one.");
+    if (used !== -noSpace || room >= replySizeMax) {
+      const type = new DataView(asked.buffer, asked.byteOffset).getUint16(recordOffsets.type, true);
+      throw new DatapathError("DATAPATH_SYSTEM", `The datapath refused a query of type ${type} (errno ${-used}).`, {
+        errno: -used,
+        type,
+      });
+    }
+  }
+}
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+
+/** Records of a dump, each as bytes of its own.  `asked` is a query that has its cursor where dump_query has it. */
+export function* dumpRecords(
+  target: QueryTarget,
+  asked: Uint8Array<ArrayBuffer>,
+  size = 64 * 1024,
+): Generator<Uint8Array<ArrayBuffer>, void> {
+  const askedView = viewOf(asked);
+  for (;;) {
+    const reply = ask(target, asked, size);
+    if (reply === undefined) return;
+    const { cursor, nRecords } = readDumpReply(viewOf(reply), 0);
+    let at = dumpReplySize;
+    for (let index = 0; index < nRecords; index++) {
+      const recordSize = viewOf(reply).getUint32(at + recordOffsets.size, true);
+      yield reply.subarray(at, at + recordSize);
+      at += recordSize;
+    }
+    if (cursor === 0n) return;
+    askedView.setBigUint64(dumpQueryOffsets.cursor, cursor, true);
+  }
+}
+
+const dumpQuery = (type: number): Uint8Array<ArrayBuffer> =>
+  queryRecord(dumpQuerySize, (view, size) => writeDumpQuery(view, 0, { type, flags: 0, size, cursor: 0n }));
+
+/** State and counters of a datapath port, or undefined when there is none of that number. */
+export function portStats(target: QueryTarget, dpPort: number): PortInfo | undefined {
+  const reply = ask(
+    target,
+    queryRecord(portQuerySize, (view, size) =>
+      writePortQuery(view, 0, { type: query.portStats, flags: 0, size, dpPort }),
+    ),
+    portInfoSize,
+  );
+  return reply === undefined ? undefined : readPortInfo(viewOf(reply), 0);
+}
+
+/** A network device of the host. */
+export interface Link extends LinkInfo {
+  readonly name: string;
+  /** rtnetlink's, such as `veth`; empty for a physical device. */
+  readonly kind: string;
+}
+
+function readLink(bytes: Uint8Array): Link {
+  const info = readLinkInfo(viewOf(bytes), 0);
+  const kindAt = linkInfoSize + pad8(info.nameSize);
+  return {
+    ...info,
+    name: text.decode(bytes.subarray(linkInfoSize, linkInfoSize + info.nameSize)),
+    kind: text.decode(bytes.subarray(kindAt, kindAt + info.kindSize)),
+  };
+}
+
+/** The network device of that name, or undefined. */
+export function link(target: QueryTarget, name: string): Link | undefined {
+  const bytes = utf8.encode(name);
+  const reply = ask(
+    target,
+    queryRecord(
+      linkQuerySize,
+      (view, size) => writeLinkQuery(view, 0, { type: query.linkGet, flags: 0, size, nameSize: bytes.length }),
+      bytes,
+    ),
+  );
+  return reply === undefined ? undefined : readLink(reply);
+}
+
+export function* links(target: QueryTarget): Generator<Link, void> {
+  for (const record of dumpRecords(target, dumpQuery(query.linkList))) yield readLink(record);
+}
+
+/** A cached megaflow; match and actions are in the ABI's form. */
+export interface Megaflow extends MegaflowInfo {
+  readonly match: Uint8Array;
+  readonly actions: Uint8Array;
+}
+
+export function* megaflows(target: QueryTarget): Generator<Megaflow, void> {
+  for (const record of dumpRecords(target, dumpQuery(query.megaflowDump))) {
+    const info = readMegaflowInfo(viewOf(record), 0);
+    const actionsAt = megaflowInfoSize + pad8(info.matchSize);
+    yield {
+      ...info,
+      match: record.subarray(megaflowInfoSize, megaflowInfoSize + info.matchSize),
+      actions: record.subarray(actionsAt, actionsAt + info.actionsSize),
+    };
+  }
+}
+
+/** Counters that are not zero. */
+export function* counters(target: QueryTarget): Generator<CounterInfo, void> {
+  for (const record of dumpRecords(target, dumpQuery(query.counters))) yield readCounterInfo(viewOf(record), 0);
+}
+
+export function* workerStats(target: QueryTarget): Generator<WorkerInfo, void> {
+  for (const record of dumpRecords(target, dumpQuery(query.workerStats))) yield readWorkerInfo(viewOf(record), 0);
+}
+
+/** Takes the rules that were removed and asked to be reported, each a flow_info record. */
+export function removedFlows(target: QueryTarget): Generator<Uint8Array<ArrayBuffer>, void> {
+  return dumpRecords(target, dumpQuery(query.removedFlows));
+}
+
+function must(reply: Uint8Array | undefined): Uint8Array {
+  if (reply === undefined)
+    throw new DatapathError("DATAPATH_SYSTEM", "The datapath does not have what every datapath has.");
+  return reply;
+}
+
+export function datapathStats(target: QueryTarget): DatapathStats {
+  return readDatapathStats(viewOf(must(ask(target, dumpQuery(query.datapathStats), datapathStatsSize))), 0);
+}
+
+export function memory(target: QueryTarget): MemoryInfo {
+  return readMemoryInfo(viewOf(must(ask(target, dumpQuery(query.memory), memoryInfoSize))), 0);
+}
+
+/** Returns when the counters of rules include every packet that was forwarded before. */
+export function syncStats(target: QueryTarget): void {
+  ask(target, dumpQuery(query.statsSync));
+}
+
+/** The bytes of a packet with the key that `match` gives. */
+export function composePacket(target: QueryTarget, match: Uint8Array, length = 0xffffffff): Uint8Array {
+  const asked = queryRecord(
+    composeQuerySize,
+    (view, size) =>
+      writeComposeQuery(view, 0, { type: query.packetCompose, flags: 0, size, matchSize: match.length, length }),
+    match,
+  );
+  return must(ask(target, asked));
+}
+
+/** The flow key of a packet as a `match`. */
+export function parsePacket(target: QueryTarget, packet: Uint8Array, inPort: number): Uint8Array {
+  const asked = queryRecord(
+    parseQuerySize,
+    (view, size) =>
+      writeParseQuery(view, 0, { type: query.packetParse, flags: 0, size, packetSize: packet.length, inPort }),
+    packet,
+  );
+  return must(ask(target, asked));
+}
+
+/** What is traced, without the sizes of its parts. */
+export type TraceRequest = Omit<TraceQuery, "type" | "flags" | "size" | "matchSize" | "packetSize" | "actionsSize"> & {
+  readonly match: Uint8Array;
+  readonly packet?: Uint8Array;
+  readonly actions?: Uint8Array;
+};
+
+/** Translates a packet and returns the steps: trace_step records, one after another.  Undefined: no such bridge. */
+export function trace(target: QueryTarget, request: TraceRequest): Uint8Array | undefined {
+  const { match, packet = new Uint8Array(0), actions = new Uint8Array(0), ...rest } = request;
+  const sizes = { matchSize: match.length, packetSize: packet.length, actionsSize: actions.length };
+  const asked = queryRecord(
+    traceQuerySize,
+    (view, size) => writeTraceQuery(view, 0, { type: query.trace, flags: 0, size, ...rest, ...sizes }),
+    match,
+    packet,
+    actions,
+  );
+  return ask(target, asked, 64 * 1024);
+}
