@@ -39,8 +39,9 @@
 struct flow_cache;
 struct megaflow_mask;
 
-/* The immutable part of a megaflow that only matters once it is found. */
+/* The part of a megaflow that only matters once it is found; does not change but for what the mutex guards. */
 struct megaflow_body {
+    struct flow_cache *cache;
     uint32_t actions_size;      /* In bytes, a multiple of 8. */
     uint32_t data_size;
     uint64_t n_packets_pushed;  /* Under the cache's mutex. */
