@@ -188,23 +188,6 @@ get_speed(int fd, struct link *link)
     link->info.duplex = ask.settings.duplex;
 }
 
-/* The driver's name and versions, as far as it tells. */
-static void
-get_driver(int fd, struct link *link)
-{
-    struct ethtool_drvinfo driver = { .cmd = ETHTOOL_GDRVINFO };
-    struct ifreq request;
-
-    memset(&request, 0, sizeof request);
-    memcpy(request.ifr_name, link->name, sizeof request.ifr_name);
-    request.ifr_data = (char *) &driver;
-    if (ioctl(fd, SIOCETHTOOL, &request) == 0) {
-        memcpy(link->info.driver_name, driver.driver, sizeof link->info.driver_name);
-        memcpy(link->info.driver_version, driver.version, sizeof link->info.driver_version);
-        memcpy(link->info.firmware_version, driver.fw_version, sizeof link->info.firmware_version);
-    }
-}
-
 /* Receives replies and hands each message to 'each' until it returns false, an error, or the end of the dump. */
 static int
 receive_all(int fd, _Bool (*each)(void *aux, const struct nlmsghdr *header), void *aux, _Bool is_dump)
@@ -285,7 +268,6 @@ take_each(void *aux, const struct nlmsghdr *header)
         return 1;
     }
     get_speed(state->ioctl_fd, &link);
-    get_driver(state->ioctl_fd, &link);
     get_driver(state->ioctl_fd, &link);
     return state->each(state->aux, &link);
 }
