@@ -123,12 +123,13 @@ l4_checksum_field(const struct packet *packet)
     }
 }
 
-/* Whether the L4 checksum has a pseudo-header. */
+/* Whether the L4 checksum has a pseudo-header.  ICMPv6 over IPv4 is nonsense that nothing defines; Open vSwitch leaves
+ * its checksum alone, and so do we. */
 static bool
 l4_covers_addresses(const struct packet *packet)
 {
     return packet->l4_type == PACKET_L4_TCP || packet->l4_type == PACKET_L4_UDP
-           || packet->l4_type == PACKET_L4_ICMPV6;
+           || (packet->l4_type == PACKET_L4_ICMPV6 && packet->l3_type == PACKET_L3_IPV6);
 }
 
 /* Adjusts the L4 checksum to a change of 'size' bytes at an even place of L4 itself or of the pseudo-header. */
@@ -271,8 +272,9 @@ set_ipv6(struct packet *packet, const struct rewrite *rewrite)
                          !(packet->flags & PACKET_ROUTED));
     }
     if (rewrite->map & BIT(ip_tos)) {
-        uint32_t value = rewrite->value.ipv6_label | be32((uint32_t) rewrite->value.ip_tos << 20);
-        uint32_t mask = rewrite->mask.ipv6_label | be32((uint32_t) rewrite->mask.ip_tos << 20);
+        const uint32_t label = be32(IPV6_LABEL_MASK);
+        uint32_t value = (rewrite->value.ipv6_label & label) | be32((uint32_t) rewrite->value.ip_tos << 20);
+        uint32_t mask = (rewrite->mask.ipv6_label & label) | be32((uint32_t) rewrite->mask.ip_tos << 20);
         write_masked(ip, &value, &mask, 4);
         write_masked(ip + 7, &rewrite->value.ip_ttl, &rewrite->mask.ip_ttl, 1);
     }

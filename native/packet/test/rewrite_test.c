@@ -65,6 +65,9 @@ random_key(uint64_t *state, struct flow_key *key)
     key->ip_tos = (uint8_t) random_next(state);
     key->ip_ttl = (uint8_t) random_next(state);
     key->ip_proto = protos[random_next(state) % 6];
+    if (type == ETH_TYPE_IPV4 && key->ip_proto == PROTO_ICMPV6) {
+        key->ip_proto = PROTO_ICMP;
+    }
     if (type == ETH_TYPE_IPV6) {
         key->ip_src = key->ip_dst = 0;
         random_bytes(state, key->ipv6_src, 32);
@@ -75,7 +78,7 @@ random_key(uint64_t *state, struct flow_key *key)
         key->tp_src &= be16(0xff);
         key->tp_dst &= be16(0xff);
     }
-    if (key->ip_proto == PROTO_ICMPV6 && type == ETH_TYPE_IPV6) {
+    if (key->ip_proto == PROTO_ICMPV6) {
         key->tp_src = be16(random_next(state) & 1 ? ND_SOLICIT : ND_ADVERT);
         key->tp_dst = 0;
         random_bytes(state, key->nd_target, 16);
@@ -83,8 +86,6 @@ random_key(uint64_t *state, struct flow_key *key)
         random_bytes(state, key->arp_sha, 6);
         random_bytes(state, key->arp_tha, 6);
         key->nd_options_type = ND_OPTION_SLL;
-    } else if (key->ip_proto == PROTO_ICMPV6) {
-        key->tp_src = 0;
     } else if (key->ip_proto == PROTO_IGMP) {
         random_bytes(state, &key->igmp_group, 4);
     } else if (key->ip_proto == PROTO_TCP) {
@@ -166,7 +167,7 @@ settable(const struct flow_key *key, struct flow_key *mask)
         mask->nd_reserved = UINT32_MAX;
     } else if (key->ip_proto == PROTO_ICMP) {
         mask->tp_src = mask->tp_dst = be16(0xff);
-    } else if (key->ip_proto != PROTO_IGMP && key->ip_proto != PROTO_ICMPV6) {
+    } else if (key->ip_proto != PROTO_IGMP) {
         mask->tp_src = mask->tp_dst = UINT16_MAX;
     }
 }
