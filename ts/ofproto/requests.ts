@@ -1,6 +1,14 @@
 import { miss } from "../datapath/generated/records.js";
 import { encodeFlowStats, OpenFlowError } from "../openflow/index.js";
-import type { FlowStatsRequest, Message, MessageBody, PacketOut, PortMod, TableMod } from "../openflow/message.js";
+import type {
+  FlowStatsRequest,
+  Message,
+  MessageBody,
+  Opaque,
+  PacketOut,
+  PortMod,
+  TableMod,
+} from "../openflow/message.js";
 import { internalTable, visibleTables } from "./flow-mods.js";
 import { aggregateFlows, anyPort, type FlowFilter } from "./flow-records.js";
 import { flowStatsReplies } from "./flow-stats.js";
@@ -9,6 +17,7 @@ import { sendPacketOut } from "./packet-out.js";
 import { changeableConfig, describePort, localPort, portConfig, portStatsOf } from "./port.js";
 import { portCounters } from "./port-counters.js";
 import type { Replies, Requester } from "./requester.js";
+import { tableFeatures } from "./table-features.js";
 import { tableStats } from "./table-stats.js";
 
 /** What a switch answers to the OpenFlow messages that concern it.  Messages about the connection itself (hello, echo,
@@ -267,7 +276,7 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   meter_config_request: meterById,
   meter_features_request: () => only({ type: "meter_features_reply", more: false, body: new Uint8Array(16) }),
   flow_monitor_request: unsupported("OFPBRC_BAD_STAT", "flow monitors"),
-  table_features_request: unsupported("OFPBRC_BAD_STAT", "table features"),
+  table_features_request: (_ofproto, message, requester) => tableFeatures(message as Opaque, requester.version),
   bundle_control: unsupported("OFPBRC_BAD_TYPE", "bundles"),
   bundle_add_message: unsupported("OFPBRC_BAD_TYPE", "bundles"),
   bundle_features_request: unsupported("OFPBRC_BAD_STAT", "bundles"),
