@@ -1,6 +1,20 @@
 import {
-  aggregateReplySize, command, dumpReplySize, error, flowCommand, flowInfoOffsets, flowInfoSize, flowModOffsets,
-  flowModSize, flowQueryOffsets, portInfoSize, portQueryOffsets, query, recordOffsets, resultSize, tableInfoOffsets,
+  aggregateReplySize,
+  command,
+  dumpReplySize,
+  error,
+  flowCommand,
+  flowInfoOffsets,
+  flowInfoSize,
+  flowModOffsets,
+  flowModSize,
+  flowQueryOffsets,
+  portInfoSize,
+  portQueryOffsets,
+  query,
+  recordOffsets,
+  resultSize,
+  tableInfoOffsets,
   tableInfoSize,
 } from "../../ts/datapath/generated/records.js";
 import type { FlowDatapath } from "../../ts/ofproto/index.js";
@@ -95,9 +109,16 @@ export class FakeDatapath implements FlowDatapath {
     const kind = view.getUint8(flowModOffsets.command);
     if (kind === flowCommand.add) {
       rules.set(key, {
-        key, table, priority, match, flags: view.getUint16(flowModOffsets.flowFlags, true),
+        key,
+        table,
+        priority,
+        match,
+        flags: view.getUint16(flowModOffsets.flowFlags, true),
         cookie: view.getBigUint64(flowModOffsets.newCookie, true),
-        actions: record.slice(flowModSize + matchSize, flowModSize + matchSize + view.getUint32(flowModOffsets.actionsSize, true)),
+        actions: record.slice(
+          flowModSize + matchSize,
+          flowModSize + matchSize + view.getUint32(flowModOffsets.actionsSize, true),
+        ),
       });
     } else if (kind === flowCommand.deleteStrict) this.#remove(bridge, rules.get(key));
     else if (kind === flowCommand.delete) {
