@@ -164,9 +164,9 @@ get_driver(int fd, struct link *link)
 static void
 get_speed(int fd, struct link *link)
 {
-    struct {
+    union {
         struct ethtool_link_settings settings;
-        uint32_t masks[3 * 127];
+        uint32_t room[sizeof(struct ethtool_link_settings) / 4 + 3 * 127]; /* The masks follow the settings. */
     } ask = { .settings = { .cmd = ETHTOOL_GLINKSETTINGS } };
     struct ifreq request;
 
