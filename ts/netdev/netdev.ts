@@ -1,9 +1,12 @@
 /** Devices: opened by name and type, asked for their state, counters and status, closed. */
-import { type LinkInfo, type PortInfo, portClass } from "../datapath/generated/records.js";
+import { error as abiError, type LinkInfo, type PortInfo, portClass, type Result } from "../datapath/generated/records.js";
+import { BatchBuilder, type BatchTarget, link, portStats, type QueryTarget } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import { errno, errnoWords } from "./errno.js";
-import { closePort, type DeviceDatapath, injectFrame, linkInfo, openPort, portInfo, setLink, setPort } from "./port-calls.js";
 import { availableTypes, isReservedName, type NetdevPolicy, type NetdevType, resolveType } from "./types.js";
+
+/** What devices need of the datapath. */
+export type DeviceDatapath = BatchTarget & QueryTarget;
 
 /** A device could not be opened or set.  The sentence is what Interface.error shows. */
 export class NetdevError extends Error {
@@ -29,6 +32,26 @@ export interface DeviceState {
 
 const gone: DeviceState = { mac: new Uint8Array(6), mtu: undefined, up: false, carrier: false, ifindex: 0, speedMbps: undefined, duplex: undefined };
 
+/** An errno value for the outcome of a batch of one command; 0 when it worked. */
+function errnoOf(results: readonly Result[]): number {
+  const result = results[0];
+  if (result === undefined || result.error === 0) return 0;
+  if (result.systemError !== 0) return result.systemError;
+  if (result.error === abiError.notSupported) return errno.notSupported;
+  if (result.error === abiError.exists) return errno.exists;
+  if (result.error === abiError.noSuchPort) return errno.noDevice;
+  if (result.error === abiError.noMemory) return errno.noMemory;
+  return errno.invalid;
+}
+
+/** A string of C in a field of fixed size: it ends at its first zero byte. */
+function cString(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+}
+
+/** What `link_set` may change, in the bits of its `what`. */
+const linkWhat = { mtu: 1, mac: 2, flags: 4 } as const;
 const linkFlag = { up: 1, running: 0x40, lowerUp: 0x10000 } as const;
 const dpPortMax = 65535;
 
@@ -73,10 +96,10 @@ export class Netdev {
   #look(): DeviceState {
     if (this.dpPort === 0) return { ...gone, mac: this.patchMac, up: true, carrier: true };
     if (this.isHostDevice) {
-      const link = linkInfo(this.owner.datapath, this.name);
-      return link === undefined ? gone : linkState(link.info);
+      const found = link(this.owner.datapath, this.name);
+      return found === undefined ? gone : linkState(found);
     }
-    const info = portInfo(this.owner.datapath, this.dpPort);
+    const info = portStats(this.owner.datapath, this.dpPort);
     return info === undefined ? gone : portState(info);
   }
 
@@ -84,11 +107,11 @@ export class Netdev {
   statistics(): Map<string, number> {
     if (this.dpPort === 0) return new Map();
     if (!this.isHostDevice) {
-      const info = portInfo(this.owner.datapath, this.dpPort);
+      const info = portStats(this.owner.datapath, this.dpPort);
       return info === undefined ? new Map() : dummyStatistics(info);
     }
-    const link = linkInfo(this.owner.datapath, this.name);
-    return link === undefined ? new Map() : linkStatistics(link.info, this.isOurs);
+    const found = link(this.owner.datapath, this.name);
+    return found === undefined ? new Map() : linkStatistics(found, this.isOurs);
   }
 
   /** Interface.status: the driver's words, which stay the same as long as the device is open. */
@@ -99,45 +122,59 @@ export class Netdev {
 
   #askStatus(): ReadonlyMap<string, string> {
     if (!this.isHostDevice) return new Map();
-    const link = linkInfo(this.owner.datapath, this.name);
-    if (link === undefined) return new Map();
-    const driver = link.driverName === "" ? link.kind : link.driverName;
-    return new Map([["driver_name", driver], ["driver_version", link.driverVersion], ["firmware_version", link.firmwareVersion]]);
+    const found = link(this.owner.datapath, this.name);
+    if (found === undefined) return new Map();
+    const driver = cString(found.driverName);
+    return new Map([
+      ["driver_name", driver === "" ? found.kind : driver], ["driver_version", cString(found.driverVersion)], ["firmware_version", cString(found.firmwareVersion)],
+    ]);
   }
 
   counters(): PortInfo | undefined {
-    return this.dpPort === 0 ? undefined : portInfo(this.owner.datapath, this.dpPort);
+    return this.dpPort === 0 ? undefined : portStats(this.owner.datapath, this.dpPort);
   }
 
   /** Throws NetdevError. */
   setUp(up: boolean): void {
     if (this.dpPort === 0) return;
-    this.#must(this.isHostDevice ? setLink(this.owner.datapath, this.name, { up }) : setPort(this.owner.datapath, this.dpPort, new Map([["up", up ? "1" : "0"]])), `turned ${up ? "up" : "down"}`);
+    const change = { flagsOn: up ? linkFlag.up : 0, flagsOff: up ? 0 : linkFlag.up };
+    this.#must(this.isHostDevice ? this.#setLink(linkWhat.flags, change) : this.#setPort({ up: up ? 1 : 0 }), `turned ${up ? "up" : "down"}`);
   }
 
   setMtu(mtu: number): void {
     if (this.dpPort === 0) return;
-    this.#must(this.isHostDevice ? setLink(this.owner.datapath, this.name, { mtu }) : setPort(this.owner.datapath, this.dpPort, new Map([["mtu", String(mtu)]])), `given an MTU of ${mtu}`);
+    this.#must(this.isHostDevice ? this.#setLink(linkWhat.mtu, { mtu }) : this.#setPort({ mtu }), `given an MTU of ${mtu}`);
   }
 
   setMac(mac: Uint8Array): void {
     if (this.dpPort === 0) return;
     const text = [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-    this.#must(this.isHostDevice ? setLink(this.owner.datapath, this.name, { mac }) : setPort(this.owner.datapath, this.dpPort, new Map([["mac", text]])), `given the address ${text}`);
+    const padded = new Uint8Array(8);
+    padded.set(mac.subarray(0, 6));
+    this.#must(this.isHostDevice ? this.#setLink(linkWhat.mac, { mac: padded }) : this.#setPort({ mac: text }), `given the address ${text}`);
   }
 
   /** Takes changed options; false when the device must be opened anew for them. */
   setOptions(options: ReadonlyMap<string, string>): boolean {
-    return this.dpPort === 0 || setPort(this.owner.datapath, this.dpPort, options) === 0;
+    return this.dpPort === 0 || errnoOf(new BatchBuilder().portSet(this.dpPort, options).submit(this.owner.datapath)) === 0;
   }
 
   /** Only for devices of the dummy and memory kind. */
   receive(frame: Uint8Array, queue = 0): void {
-    this.#must(injectFrame(this.owner.datapath, this.dpPort, queue, frame), "given a frame");
+    this.#must(errnoOf(new BatchBuilder().portInject(this.dpPort, frame, queue).submit(this.owner.datapath)), "given a frame");
   }
 
   close(): void {
     this.owner.forget(this);
+  }
+
+  #setLink(what: number, change: { readonly mtu?: number; readonly mac?: Uint8Array; readonly flagsOn?: number; readonly flagsOff?: number }): number {
+    const record = { what, mtu: 0, mac: new Uint8Array(8), flagsOn: 0, flagsOff: 0, ...change };
+    return errnoOf(new BatchBuilder().linkSet(this.name, record).submit(this.owner.datapath));
+  }
+
+  #setPort(config: Readonly<Record<string, string | number>>): number {
+    return errnoOf(new BatchBuilder().portSet(this.dpPort, config).submit(this.owner.datapath));
   }
 
   #must(error: number, what: string): void {
@@ -243,7 +280,7 @@ export class Netdevs {
     }
     const dpPort = resolved.portClass === undefined ? 0 : this.#chooseNumber(name, resolved);
     if (resolved.portClass !== undefined) {
-      const error = openPort(this.datapath, dpPort, resolved.portClass, name, options);
+      const error = errnoOf(new BatchBuilder().portOpen(dpPort, resolved.portClass, name, options).submit(this.datapath));
       if (error !== 0) throw this.#refused(name, error);
     }
     const netdev = new Netdev(name, resolved, dpPort, this, this.#patchMac());
@@ -259,7 +296,7 @@ export class Netdevs {
     this.#byName.delete(netdev.name);
     if (netdev.dpPort === 0) return;
     this.#byDpPort.delete(netdev.dpPort);
-    closePort(this.datapath, netdev.dpPort);
+    new BatchBuilder().portClose(netdev.dpPort).submit(this.datapath);
   }
 
   #refused(name: string, error: number): NetdevError {
