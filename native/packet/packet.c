@@ -267,8 +267,9 @@ packet_clone(struct packet_pool *pool, const struct packet *packet, uint32_t siz
     memcpy(copy->data, packet->data, size);
 
     /* Everything from 'in_port' to 'pkt_mark' describes the frame. */
-    memcpy((uint8_t *) copy + offsetof(struct packet, in_port), (const uint8_t *) packet + offsetof(struct packet, in_port),
-           offsetof(struct packet, capacity) - offsetof(struct packet, in_port));
+    const size_t begin = offsetof(struct packet, in_port);
+    const size_t end = offsetof(struct packet, capacity);
+    memcpy((uint8_t *) copy + begin, (const uint8_t *) packet + begin, end - begin);
     copy->size = packet->size;
     packet_truncate(copy, size);
     return copy;

@@ -1,6 +1,7 @@
 /* How long does parsing take?  Prints one JSON line for each kind of frame: nanoseconds and, where the machine has a
  * time-stamp counter, cycles of it per packet, best of several rounds.
- * cc -std=gnu11 -D_GNU_SOURCE -O2 -Inative -Inative/include native/packet/{bench/parse_bench,packet,parse,compose,checksum}.c */
+ * cc -std=gnu11 -D_GNU_SOURCE -O2 -Inative -Inative/include \
+ *     native/packet/{bench/parse_bench,packet,parse,compose,checksum}.c */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
