@@ -15,8 +15,9 @@
 /* A megaflow without packets for this long may be replaced when the cache is full. */
 #define REPLACE_IDLE_MS 100
 
-/* Megaflows looked at to find one that may be replaced. */
+/* Megaflows looked at to find one that may be replaced, and how many free ones may be passed over. */
 #define REPLACE_TRIES 16
+#define REPLACE_STEPS 1024
 
 /* Arrays of more bytes than this are fetched ahead; smaller ones are in the processor's caches anyway. */
 #define PREFETCH_SIZE (256u << 10)
@@ -277,11 +278,16 @@ flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[],
 static bool
 replace_idle(struct flow_cache *cache, uint64_t now_ms)
 {
-    for (uint32_t i = 0; i < REPLACE_TRIES && cache->n_made != 0; i++) {
+    uint32_t n_tries = 0;
+
+    for (uint32_t i = 0; i < REPLACE_STEPS && n_tries < REPLACE_TRIES && cache->n_made != 0; i++) {
         struct megaflow *megaflow = cache_megaflow(cache, cache->hand);
         cache->hand = (cache->hand + 1) % cache->n_made;
-        if (megaflow_state(megaflow) == MEGAFLOW_LIVE
-            && atomic_load_explicit(&megaflow->used_ms, memory_order_relaxed) + REPLACE_IDLE_MS < now_ms) {
+        if (megaflow_state(megaflow) != MEGAFLOW_LIVE) {
+            continue;
+        }
+        n_tries++;
+        if (atomic_load_explicit(&megaflow->used_ms, memory_order_relaxed) + REPLACE_IDLE_MS < now_ms) {
             cache_kill(cache, megaflow);
             cache->n_replaced++;
             return true;

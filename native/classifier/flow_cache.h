@@ -179,7 +179,8 @@ void flow_cache_set_limit(struct flow_cache *cache, uint32_t flows_max);
 
 /* Writes megaflow_info records from position '*cursor' (0: the beginning), as many as fit, and advances '*cursor'; 0:
  * that was all.  '*used' gets the bytes written, '*n_records' their number.  'worker' is put into the records.  A
- * megaflow that is there all along is reported exactly once.  0, or ENOSPC when not even one fits. */
+ * megaflow that is there all along is reported exactly once; one that is replaced meanwhile may be told twice.  0, or
+ * ENOSPC when not even one fits. */
 int flow_cache_dump(struct flow_cache *cache, uint32_t worker, uint64_t *cursor, uint8_t *records, size_t room,
                     size_t *used, uint32_t *n_records);
 
