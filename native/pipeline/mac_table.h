@@ -27,12 +27,17 @@ struct mac_entry_info {
     uint64_t used_ms;   /* When a packet from it was last seen. */
 };
 
-/* An empty table, or null without memory.  'epoch' must outlive it.  'changed' is called with 'aux', VLAN and address. */
+/* An empty table with one reference, or null without memory.  'epoch' must outlive it.  'changed' is called with 'aux', VLAN and address. */
 struct mac_table *mac_table_create(struct epoch *epoch, void (*changed)(void *aux, uint16_t vlan, uint64_t mac),
                                    void *aux);
 
-/* Frees the table; its entries go through the epoch.  Null is fine. */
-void mac_table_destroy(struct mac_table *table);
+/* Takes a reference, or gives one up; the last frees the table, at once: no reader may be looking up in it.  Null is fine
+ * for unref.  Any thread. */
+void mac_table_ref(struct mac_table *table);
+void mac_table_unref(struct mac_table *table);
+
+/* From now on nothing is learned and 'changed' is not called any more: the bridge is gone. */
+void mac_table_retire(struct mac_table *table);
 
 /* Sets the limits: at most 'size_max' entries (evicting at once what is over), aged after 'aging_s' seconds. */
 void mac_table_configure(struct mac_table *table, uint32_t size_max, uint32_t aging_s);
@@ -54,7 +59,7 @@ uint64_t mac_table_expire(struct mac_table *table, uint64_t now_ms);
 /* Forgets the entries behind 'bundle', or all of them if it is UINT32_MAX. */
 void mac_table_flush(struct mac_table *table, uint32_t bundle);
 
-uint32_t mac_table_count(const struct mac_table *table);
+uint32_t mac_table_count(struct mac_table *table);
 
 /* Writes up to 'n' entries with position >= 'from' in table order, returns how many; '*next' gets the position to go on
  * from, or 0 at the end.  Order and positions hold while no entry is added. */

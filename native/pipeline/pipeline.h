@@ -35,7 +35,7 @@ struct pipeline_hooks {
 struct pipeline_options {
     struct epoch *epoch;            /* Not owned; must outlive the pipeline. */
     struct pipeline_hooks hooks;
-    uint32_t n_threads;             /* Threads that translate at once, for sizing counters; at least 1. */
+    uint64_t random_seed;           /* For what OpenFlow leaves to chance, and for hashes. */
 };
 
 /* Makes an empty pipeline.  0 or ENOMEM. */
@@ -51,13 +51,13 @@ void pipeline_begin(struct pipeline *pipeline, bool independent);
 /* True if 'type' (enum sluice_command) is one of the pipeline's. */
 bool pipeline_has_command(uint16_t type);
 
-/* Applies one command inside a transaction.  'record' is 8-byte aligned, record->size bytes long and within the batch;
- * everything else about it is checked here.  '*result' is written whole.  Nothing is visible before the commit, but
+/* Applies one command inside a transaction.  'record' is 8-byte aligned and has record->size bytes, which must stay as
+ * they are until the transaction ends; everything else about it is checked here.  '*result' is written whole.  Nothing is visible before the commit, but
  * in an independent transaction a packet-out first commits what came before it. */
 void pipeline_command(struct pipeline *pipeline, const struct sluice_record *record, struct sluice_result *result);
 
-/* Publishes the transaction and then runs its packet-outs. */
-void pipeline_commit(struct pipeline *pipeline);
+/* Publishes the transaction and then runs its packet-outs.  0, or ENOMEM: then everything was undone. */
+int pipeline_commit(struct pipeline *pipeline);
 
 /* Undoes the transaction; its packet-outs are forgotten. */
 void pipeline_rollback(struct pipeline *pipeline);
@@ -65,8 +65,8 @@ void pipeline_rollback(struct pipeline *pipeline);
 /* True if 'type' (enum sluice_query) is one of the pipeline's. */
 bool pipeline_has_query(uint16_t type);
 
-/* Answers one query outside a transaction.  As sluice_datapath_query().  The calling thread must be a reader of the
- * epoch for trace.  Statistics are those credited so far: the caller has pushed its megaflows' before a dump. */
+/* Answers one query outside a transaction.  As sluice_datapath_query().  Statistics are those credited so far: the caller
+ * has pushed its megaflows' before a dump.  A memory query fills what is the pipeline's and leaves the rest zero. */
 int pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
                    size_t *used);
 

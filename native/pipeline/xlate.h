@@ -6,8 +6,8 @@
  * packet under the megaflow would have been translated differently.
  *
  * Staleness.  Configuration is divided into cells (a bridge's ports, one of its tables, one MAC address on one of its
- * VLANs, ...), each with a generation in the pipeline.  The result carries stamps: the generations of the cells that
- * it was made from.  xlate_is_stale() compares them; while nothing at all changed that is one load and a compare.
+ * VLANs, ...).  The result carries stamps: the cells that it was made from and what state they were in.
+ * xlate_is_stale() compares them; while nothing at all changed that is one load and a compare.
  *
  * Threads.  xlate() may run in any number of threads at once.  The caller must be a registered, online reader of the
  * pipeline's epoch and must not pass a quiescent point during the call.  A result belongs to the thread that made it;
@@ -21,8 +21,11 @@
 
 #include "sluice/flow_key.h"
 
+struct mac_table;
 struct pipeline;
+struct port_counters;
 struct rule;
+struct table_counters;
 struct trace_sink;
 
 /* Limits of one translation.  Over any of them the packet is dropped and a reason counted. */
@@ -35,36 +38,35 @@ struct trace_sink;
 /* Stamps that a result may carry; one that needs more goes stale with every change. */
 #define XLATE_STAMPS_MAX 48
 
-/* The generation of one cell at the time of translation. */
+/* One cell, and its state at the time of translation. */
 struct xlate_stamp {
     uint32_t cell;
-    uint32_t generation;
+    uint32_t state;
 };
 
 /* What a packet that takes this path counts for, besides the megaflow itself. */
 enum xlate_credit_kind {
     XLATE_CREDIT_RULE,      /* 'rule' matched; the credit owns a reference to it. */
-    XLATE_CREDIT_TABLE,     /* A lookup in table 'number' of 'bridge', which matched if 'matched'. */
-    XLATE_CREDIT_PATCH_RX,  /* Patch port 'number' of 'bridge' received it. */
-    XLATE_CREDIT_PATCH_TX,  /* Patch port 'number' of 'bridge' sent it. */
-    XLATE_CREDIT_MAC,       /* NORMAL learned: 'mac' is alive on VLAN 'vlan' of 'bridge' behind bundle 'number'. */
+    XLATE_CREDIT_MISS,      /* A lookup in the table of 'counters' found nothing; the credit owns a reference. */
+    XLATE_CREDIT_PATCH_RX,  /* The patch port of 'port' received it; the credit owns a reference. */
+    XLATE_CREDIT_PATCH_TX,  /* The patch port of 'port' sent it; the credit owns a reference. */
+    XLATE_CREDIT_MAC,       /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
 };
 
 struct xlate_credit {
-    uint8_t kind;
-    uint8_t matched;
-    uint16_t vlan;
-    uint32_t bridge;
-    uint32_t number;
-    uint32_t pad;
+    uint32_t kind;
+    uint32_t bundle;
     union {
-        struct rule *rule;
-        uint64_t mac;       /* 48 bits, first byte of the address highest. */
+        const struct rule *rule;
+        struct table_counters *counters;
+        struct port_counters *port;
+        struct mac_table *macs;
     };
+    uint64_t mac;           /* 48 bits, first byte of the address highest, above it the VLAN. */
 };
 
 /* The result.  'actions' and 'credits' are owned by it and reused by the next translation into it; a megaflow takes
- * copies (and the references of the credits, see xlate_out_steal_credits). */
+ * copies, and the references of the credits (see xlate_data_put). */
 struct xlate_out {
     struct flow_key mask;       /* What was read.  'in_port' stands for the datapath port and is always all ones. */
     uint64_t *actions;          /* Datapath actions, struct sluice_dp_action_*; never empty: a lone drop if nothing else. */
@@ -76,6 +78,7 @@ struct xlate_out {
     uint64_t change;            /* The pipeline's change number that the stamps were last compared at. */
     uint32_t n_stamps;          /* XLATE_STAMPS_MAX + 1: too many, any change makes it stale. */
     uint32_t drop_reason;       /* enum sluice_drop_reason; 0 if something was output. */
+    bool failed;                /* Translation hit a limit: the packet is dropped whatever its actions say. */
     bool cacheable;             /* False if the result must serve this packet only. */
     struct xlate_stamp stamps[XLATE_STAMPS_MAX];
 };
@@ -110,20 +113,31 @@ void xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_ou
 bool xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const struct xlate_stamp *stamps,
                     uint32_t n_stamps);
 
-/* Counts packets for each credit.  Any one thread at a time for a given megaflow; 'used_ms' is when the last of these
- * packets passed. */
-void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits,
-                  uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);
-
-/* Hands the credits and their references to the caller, who keeps a copy of the array: 'out' forgets them without
- * giving up the references. */
-static inline void
-xlate_out_steal_credits(struct xlate_out *out)
-{
-    out->n_credits = 0;
-}
+/* Counts packets for each credit.  Any thread; 'used_ms' is when the last of these packets passed. */
+void xlate_credit(const struct xlate_credit *credits, uint32_t n_credits, uint64_t n_packets, uint64_t n_bytes,
+                  uint64_t used_ms);
 
 /* Gives up the references that 'credits' own.  The array itself stays the caller's.  Any thread. */
 void xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits);
+
+/* What a megaflow keeps of a result besides mask and actions: its stamps and credits in one piece of memory, as the data
+ * of a flow cache's megaflow.  'data' is 8-byte aligned. */
+struct xlate_data {
+    uint32_t n_stamps;
+    uint32_t n_credits;
+    uint64_t rest[];        /* Credits, then stamps. */
+};
+
+/* Bytes that the data of 'out' takes, a multiple of 8. */
+uint32_t xlate_data_size(const struct xlate_out *out);
+
+/* Writes it.  The references stay with 'out' until the caller calls xlate_data_taken(), which makes them the data's. */
+void xlate_data_put(const struct xlate_out *out, void *data);
+void xlate_data_taken(struct xlate_out *out);
+
+/* The three hooks of a flow cache, on such data. */
+bool xlate_data_is_stale(const struct pipeline *pipeline, const void *data, uint64_t *change);
+void xlate_data_credit(const void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);
+void xlate_data_release(void *data);
 
 #endif

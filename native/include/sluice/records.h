@@ -205,61 +205,46 @@ enum sluice_batch_flag {
 enum sluice_trace_kind {
     SLUICE_TRACE_KIND_BRIDGE = 1, /* Enters a bridge. */
     SLUICE_TRACE_KIND_RULE = 2, /* A table's rule matched. */
-    SLUICE_TRACE_KIND_MISS = 3, /* No rule matched. */
+    SLUICE_TRACE_KIND_MISS = 3, /* No rule matched: `code` is the trace_note to print. */
     SLUICE_TRACE_KIND_ACTION = 4, /* An OpenFlow action is executed. */
     SLUICE_TRACE_KIND_NOTE = 5, /* A remark: `code` says which, `a` to `d` its numbers. */
-    SLUICE_TRACE_KIND_ERROR = 6, /* Translation stopped or an action was refused: `code` says why. */
-    SLUICE_TRACE_KIND_FINAL_FLOW = 7, /* The key after translation. */
+    SLUICE_TRACE_KIND_ERROR = 6, /* Translation failed and the packet is dropped: `code` is the drop_reason. */
+    SLUICE_TRACE_KIND_FINAL_FLOW = 7, /* The key after translation; a is 1 if it is unchanged. */
     SLUICE_TRACE_KIND_MEGAFLOW = 8, /* The match that was read. */
     SLUICE_TRACE_KIND_DATAPATH_ACTIONS = 9, /* What the datapath does. */
+    SLUICE_TRACE_KIND_ACTION_SET = 10, /* The action set is executed: what follows deeper is its actions. */
 };
 
-/* Remarks of a trace: `doc` is the text that ofproto/trace prints, with %a to %d for the step's numbers (%pa: the name of OpenFlow port a, %ma: a as an Ethernet address). */
+/* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address. */
 enum sluice_trace_note {
-    SLUICE_TRACE_NOTE_NO_LEARNED_MAC = 1, /* no learned MAC for destination, flooding */
-    SLUICE_TRACE_NOTE_LEARNED_PORT = 2, /* forwarding to learned port */
-    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_INPUT = 3, /* learned port is input port, dropping */
-    SLUICE_TRACE_NOTE_LEARNED_PORT_UNKNOWN = 4, /* learned port is unknown, dropping */
-    SLUICE_TRACE_NOTE_NO_INPUT_BUNDLE = 5, /* no input bundle, dropping */
-    SLUICE_TRACE_NOTE_PARTIAL_VLAN = 6, /* dropping packet with partial VLAN tag received on port %pa */
-    SLUICE_TRACE_NOTE_VLAN_NOT_CARRIED = 7, /* disallowed VLAN VID for this input port, dropping */
-    SLUICE_TRACE_NOTE_VLAN_NOT_ALLOWED = 8, /* dropping VLAN %a packet received on port %pb configured as VLAN %c access port */
-    SLUICE_TRACE_NOTE_VLAN_NOT_IN_TRUNKS = 9, /* dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a */
-    SLUICE_TRACE_NOTE_RESERVED_DESTINATION = 10, /* packet has reserved destination MAC, dropping */
-    SLUICE_TRACE_NOTE_LEARNED_SOURCE = 11, /* learned that %ma is on port %pb in VLAN %c */
-    SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED = 12, /* skipping output to input port */
-    SLUICE_TRACE_NOTE_PORT_MISSING = 13, /* Nonexistent output port */
-    SLUICE_TRACE_NOTE_PORT_NO_FORWARD = 14, /* OFPPC_NO_FWD set, skipping output */
-    SLUICE_TRACE_NOTE_PORT_LINK_DOWN = 15, /* port down, skipping output */
-    SLUICE_TRACE_NOTE_PATCH_PORT_NO_PEER = 16, /* nonexistent patch port peer */
-    SLUICE_TRACE_NOTE_INPUT_PORT_MISSING = 17, /* received packet on unknown port %a */
-    SLUICE_TRACE_NOTE_RECURSION_TOO_DEEP = 18, /* over max translation depth %a */
-    SLUICE_TRACE_NOTE_TOO_MANY_RESUBMITS = 19, /* over %a resubmit actions */
-    SLUICE_TRACE_NOTE_ACTIONS_TOO_BIG = 20, /* resubmits yielded over 64 kB of actions */
-    SLUICE_TRACE_NOTE_STACK_TOO_BIG = 21, /* resubmits yielded over 64 kB of stack */
-    SLUICE_TRACE_NOTE_STACK_EMPTY = 22, /* attempted to pop from empty stack */
-    SLUICE_TRACE_NOTE_TTL_EXCEEDED = 23, /* IPv4 decrement TTL exception */
-    SLUICE_TRACE_NOTE_NO_MATCH = 24, /* No match. */
-    SLUICE_TRACE_NOTE_NO_MATCH_CONTROLLER = 25, /* Table miss: sending to controller */
-    SLUICE_TRACE_NOTE_INVALID_IP_FRAG = 26, /* fragment dropped */
-    SLUICE_TRACE_NOTE_OUTPUT_REG = 27, /* output port is %a */
-    SLUICE_TRACE_NOTE_PUSH_POPPED = 28, /* field now contains %a */
-    SLUICE_TRACE_NOTE_GOTO_BACKWARDS = 29, /* goto_table to a lower table, ignored */
-};
-
-/* Why a port dropped a packet. Each has a counter per port; at most 15. */
-enum sluice_port_drop {
-    SLUICE_PORT_DROP_RX_NO_BUFFER = 1, /* Received, but no packet buffer was free. */
-    SLUICE_PORT_DROP_RX_QUEUE_FULL = 2, /* Injected, but the receive queue was full. */
-    SLUICE_PORT_DROP_RX_DOWN = 3, /* Received while the port was down. */
-    SLUICE_PORT_DROP_RX_INVALID = 4, /* Received with a length or an offload that cannot be. */
-    SLUICE_PORT_DROP_RX_DEVICE = 5, /* The device or the kernel dropped it before we could receive it. */
-    SLUICE_PORT_DROP_TX_DOWN = 6, /* To be sent while the port or its device was down. */
-    SLUICE_PORT_DROP_TX_TOO_LONG = 7, /* To be sent, but longer than the MTU allows. */
-    SLUICE_PORT_DROP_TX_QUEUE_FULL = 8, /* To be sent, but the device's queue was full. */
-    SLUICE_PORT_DROP_TX_ERROR = 9, /* The device refused it. */
-    SLUICE_PORT_DROP_TX_NO_BUFFER = 10, /* To be cut into segments, but no packet buffer was free. */
-    SLUICE_PORT_DROP_TX_UNSUPPORTED = 11, /* To be sent with an offload that cannot be completed. */
+    SLUICE_TRACE_NOTE_NO_LEARNED_MAC = 1, /*  -> no learned MAC for destination, flooding */
+    SLUICE_TRACE_NOTE_LEARNED_PORT = 2, /*  -> forwarding to learned port */
+    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_INPUT = 3, /*  -> learned port is input port, dropping */
+    SLUICE_TRACE_NOTE_NO_INPUT_BUNDLE = 4, /*  >> no input bundle, dropping */
+    SLUICE_TRACE_NOTE_INPUT_PORT_MISSING = 5, /*  >>>> received packet on unknown port %a <<<< */
+    SLUICE_TRACE_NOTE_PARTIAL_VLAN = 6, /*  >>>> dropping packet with partial VLAN tag received on port %pa <<<< */
+    SLUICE_TRACE_NOTE_VLAN_ON_ACCESS_PORT = 7, /*  >>>> dropping VLAN %a tagged packet received on port %pb configured as VLAN %c access port <<<< */
+    SLUICE_TRACE_NOTE_VLAN_NOT_IN_TRUNKS = 8, /*  >>>> dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a <<<< */
+    SLUICE_TRACE_NOTE_VLAN_NOT_IN_TUNNEL = 9, /*  >>>> dropping VLAN %a packet received on dot1q-tunnel port %pb that excludes this VLAN <<<< */
+    SLUICE_TRACE_NOTE_VLAN_NOT_CARRIED = 10, /*  >> disallowed VLAN VID for this input port, dropping */
+    SLUICE_TRACE_NOTE_RESERVED_DESTINATION = 11, /*  -> packet has reserved destination MAC, dropping */
+    SLUICE_TRACE_NOTE_LEARNED_SOURCE = 12, /*  -> learned that %ma is on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED = 13, /*  >> skipping output to input port */
+    SLUICE_TRACE_NOTE_PORT_MISSING = 14, /*  >> Nonexistent output port */
+    SLUICE_TRACE_NOTE_PORT_NO_FORWARD = 15, /*  -> OFPPC_NO_FWD set, skipping output */
+    SLUICE_TRACE_NOTE_RECURSION_TOO_DEEP = 16, /*  >>>> over max translation depth %a <<<< */
+    SLUICE_TRACE_NOTE_TOO_MANY_RESUBMITS = 17, /*  >>>> over %a resubmit actions <<<< */
+    SLUICE_TRACE_NOTE_ACTIONS_TOO_BIG = 18, /*  >>>> resubmits yielded over 64 kB of actions <<<< */
+    SLUICE_TRACE_NOTE_STACK_TOO_BIG = 19, /*  >>>> resubmits yielded over 64 kB of stack <<<< */
+    SLUICE_TRACE_NOTE_STACK_EMPTY = 20, /*  >>>> stack underflow <<<< */
+    SLUICE_TRACE_NOTE_TTL_EXCEEDED = 21, /*  >> IPv4 decrement TTL exception */
+    SLUICE_TRACE_NOTE_OUTPUT_REG = 22, /*  -> output port is %a */
+    SLUICE_TRACE_NOTE_QUEUE = 23, /*  -> queue = %a */
+    SLUICE_TRACE_NOTE_SUBFIELD_NOW = 24, /*  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
+    SLUICE_TRACE_NOTE_ACTION_SET = 25, /*  -> action set is: the step's actions */
+    SLUICE_TRACE_NOTE_MISS_DROP = 26, /* No match. */
+    SLUICE_TRACE_NOTE_MISS_CONTROLLER = 27, /* No match, and a "packet-in" is called for. */
+    SLUICE_TRACE_NOTE_MISS_FRAGMENT = 28, /* Packets are IP fragments and the fragment handling mode is "drop". */
 };
 
 /* Why a packet was dropped. Each has a counter. */

@@ -304,108 +304,82 @@ export const traceKind = {
   bridge: 1,
   /** A table's rule matched. */
   rule: 2,
-  /** No rule matched. */
+  /** No rule matched: `code` is the trace_note to print. */
   miss: 3,
   /** An OpenFlow action is executed. */
   action: 4,
   /** A remark: `code` says which, `a` to `d` its numbers. */
   note: 5,
-  /** Translation stopped or an action was refused: `code` says why. */
+  /** Translation failed and the packet is dropped: `code` is the drop_reason. */
   error: 6,
-  /** The key after translation. */
+  /** The key after translation; a is 1 if it is unchanged. */
   finalFlow: 7,
   /** The match that was read. */
   megaflow: 8,
   /** What the datapath does. */
   datapathActions: 9,
+  /** The action set is executed: what follows deeper is its actions. */
+  actionSet: 10,
 } as const;
 
-/** Remarks of a trace: `doc` is the text that ofproto/trace prints, with %a to %d for the step's numbers (%pa: the name of OpenFlow port a, %ma: a as an Ethernet address). */
+/** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address. */
 export const traceNote = {
-  /** no learned MAC for destination, flooding */
+  /**  -> no learned MAC for destination, flooding */
   noLearnedMac: 1,
-  /** forwarding to learned port */
+  /**  -> forwarding to learned port */
   learnedPort: 2,
-  /** learned port is input port, dropping */
+  /**  -> learned port is input port, dropping */
   learnedPortIsInput: 3,
-  /** learned port is unknown, dropping */
-  learnedPortUnknown: 4,
-  /** no input bundle, dropping */
-  noInputBundle: 5,
-  /** dropping packet with partial VLAN tag received on port %pa */
+  /**  >> no input bundle, dropping */
+  noInputBundle: 4,
+  /**  >>>> received packet on unknown port %a <<<< */
+  inputPortMissing: 5,
+  /**  >>>> dropping packet with partial VLAN tag received on port %pa <<<< */
   partialVlan: 6,
-  /** disallowed VLAN VID for this input port, dropping */
-  vlanNotCarried: 7,
-  /** dropping VLAN %a packet received on port %pb configured as VLAN %c access port */
-  vlanNotAllowed: 8,
-  /** dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a */
-  vlanNotInTrunks: 9,
-  /** packet has reserved destination MAC, dropping */
-  reservedDestination: 10,
-  /** learned that %ma is on port %pb in VLAN %c */
-  learnedSource: 11,
-  /** skipping output to input port */
-  outputSuppressed: 12,
-  /** Nonexistent output port */
-  portMissing: 13,
-  /** OFPPC_NO_FWD set, skipping output */
-  portNoForward: 14,
-  /** port down, skipping output */
-  portLinkDown: 15,
-  /** nonexistent patch port peer */
-  patchPortNoPeer: 16,
-  /** received packet on unknown port %a */
-  inputPortMissing: 17,
-  /** over max translation depth %a */
-  recursionTooDeep: 18,
-  /** over %a resubmit actions */
-  tooManyResubmits: 19,
-  /** resubmits yielded over 64 kB of actions */
-  actionsTooBig: 20,
-  /** resubmits yielded over 64 kB of stack */
-  stackTooBig: 21,
-  /** attempted to pop from empty stack */
-  stackEmpty: 22,
-  /** IPv4 decrement TTL exception */
-  ttlExceeded: 23,
+  /**  >>>> dropping VLAN %a tagged packet received on port %pb configured as VLAN %c access port <<<< */
+  vlanOnAccessPort: 7,
+  /**  >>>> dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a <<<< */
+  vlanNotInTrunks: 8,
+  /**  >>>> dropping VLAN %a packet received on dot1q-tunnel port %pb that excludes this VLAN <<<< */
+  vlanNotInTunnel: 9,
+  /**  >> disallowed VLAN VID for this input port, dropping */
+  vlanNotCarried: 10,
+  /**  -> packet has reserved destination MAC, dropping */
+  reservedDestination: 11,
+  /**  -> learned that %ma is on port %pb in VLAN %c */
+  learnedSource: 12,
+  /**  >> skipping output to input port */
+  outputSuppressed: 13,
+  /**  >> Nonexistent output port */
+  portMissing: 14,
+  /**  -> OFPPC_NO_FWD set, skipping output */
+  portNoForward: 15,
+  /**  >>>> over max translation depth %a <<<< */
+  recursionTooDeep: 16,
+  /**  >>>> over %a resubmit actions <<<< */
+  tooManyResubmits: 17,
+  /**  >>>> resubmits yielded over 64 kB of actions <<<< */
+  actionsTooBig: 18,
+  /**  >>>> resubmits yielded over 64 kB of stack <<<< */
+  stackTooBig: 19,
+  /**  >>>> stack underflow <<<< */
+  stackEmpty: 20,
+  /**  >> IPv4 decrement TTL exception */
+  ttlExceeded: 21,
+  /**  -> output port is %a */
+  outputReg: 22,
+  /**  -> queue = %a */
+  queue: 23,
+  /**  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
+  subfieldNow: 24,
+  /**  -> action set is: the step's actions */
+  actionSet: 25,
   /** No match. */
-  noMatch: 24,
-  /** Table miss: sending to controller */
-  noMatchController: 25,
-  /** fragment dropped */
-  invalidIpFrag: 26,
-  /** output port is %a */
-  outputReg: 27,
-  /** field now contains %a */
-  pushPopped: 28,
-  /** goto_table to a lower table, ignored */
-  gotoBackwards: 29,
-} as const;
-
-/** Why a port dropped a packet. Each has a counter per port; at most 15. */
-export const portDrop = {
-  /** Received, but no packet buffer was free. */
-  rxNoBuffer: 1,
-  /** Injected, but the receive queue was full. */
-  rxQueueFull: 2,
-  /** Received while the port was down. */
-  rxDown: 3,
-  /** Received with a length or an offload that cannot be. */
-  rxInvalid: 4,
-  /** The device or the kernel dropped it before we could receive it. */
-  rxDevice: 5,
-  /** To be sent while the port or its device was down. */
-  txDown: 6,
-  /** To be sent, but longer than the MTU allows. */
-  txTooLong: 7,
-  /** To be sent, but the device's queue was full. */
-  txQueueFull: 8,
-  /** The device refused it. */
-  txError: 9,
-  /** To be cut into segments, but no packet buffer was free. */
-  txNoBuffer: 10,
-  /** To be sent with an offload that cannot be completed. */
-  txUnsupported: 11,
+  missDrop: 26,
+  /** No match, and a "packet-in" is called for. */
+  missController: 27,
+  /** Packets are IP fragments and the fragment handling mode is "drop". */
+  missFragment: 28,
 } as const;
 
 /** Why a packet was dropped. Each has a counter. */

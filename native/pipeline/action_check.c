@@ -1,0 +1,229 @@
+#include "pipeline/action_check.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "pipeline/field.h"
+#include "sluice/flow_key.h"
+#include "sluice/records.h"
+
+struct check {
+    uint8_t table;
+    uint32_t n_tables;
+};
+
+static uint32_t check_list(const struct check *check, const uint8_t *actions, size_t size, uint32_t depth);
+
+static uint32_t
+check_subfield(uint16_t field, uint32_t ofs, uint32_t n_bits, bool written)
+{
+    if (field >= SLUICE_N_FIELDS) {
+        return SLUICE_ERROR_BAD_ACTION;
+    }
+    if (!field_is_plain(field)) {
+        return SLUICE_ERROR_UNSUPPORTED_ACTION;
+    }
+    const struct field_span *span = &field_spans[field];
+    if (!n_bits || ofs + n_bits > span->n_bits || n_bits > FIELD_BITS_MAX || (written && !span->writable)) {
+        return SLUICE_ERROR_BAD_ACTION;
+    }
+    return 0;
+}
+
+/* True if 'size' is 'fixed' and then 'tail' bytes padded to a multiple of 8. */
+static bool
+tail_fits(size_t size, size_t fixed, uint64_t tail)
+{
+    return tail <= size && size == fixed + ((tail + 7) & ~(uint64_t) 7);
+}
+
+static bool
+port_is_valid(uint32_t port)
+{
+    port = port_normalize(port);
+    return port && (port < PORT_MAX || (port >= PORT_IN_PORT && port != PORT_NONE));
+}
+
+static uint32_t
+check_set_field(const struct sluice_action_set_field *a)
+{
+    uint32_t error = check_subfield(a->field, 0, 1, true);
+    if (error) {
+        return error;
+    }
+    const struct field_span *span = &field_spans[a->field];
+    if (a->value_size != span->value_size || a->form > 1
+        || a->size != sizeof *a + 2 * (size_t) ((a->value_size + 7) & ~7u)) {
+        return SLUICE_ERROR_BAD_ACTION;
+    }
+    return 0;
+}
+
+static uint32_t
+check_move(const struct sluice_action_move *a)
+{
+    uint32_t error = check_subfield(a->src_field, a->src_ofs, a->n_bits, false);
+    return error ? error : check_subfield(a->dst_field, a->dst_ofs, a->n_bits, true);
+}
+
+static uint32_t
+check_ports(const void *action, uint16_t opcode)
+{
+    uint32_t port = opcode == SLUICE_ACTION_OUTPUT ? ((const struct sluice_action_output *) action)->port
+                                                   : ((const struct sluice_action_enqueue *) action)->port;
+    if (opcode == SLUICE_ACTION_OUTPUT) {
+        return port_is_valid(port) ? 0 : SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    port = port_normalize(port);
+    return (port && port < PORT_MAX) || port == PORT_IN_PORT || port == PORT_LOCAL ? 0 : SLUICE_ERROR_BAD_ARGUMENT;
+}
+
+static uint32_t
+check_vlan(const void *action, uint16_t opcode)
+{
+    bool valid;
+    if (opcode == SLUICE_ACTION_PUSH_VLAN) {
+        uint16_t type = ((const struct sluice_action_push_vlan *) action)->ethertype;
+        valid = type == ETH_TYPE_VLAN || type == ETH_TYPE_QINQ;
+    } else if (opcode == SLUICE_ACTION_SET_VLAN_VID) {
+        valid = ((const struct sluice_action_set_vlan_vid *) action)->vid <= VLAN_VID_MASK;
+    } else {
+        valid = ((const struct sluice_action_set_vlan_pcp *) action)->pcp <= 7;
+    }
+    return valid ? 0 : SLUICE_ERROR_BAD_ARGUMENT;
+}
+
+static uint32_t
+check_nested(const struct check *check, const void *action, size_t fixed, uint32_t nested_size, uint32_t depth)
+{
+    const struct sluice_action_clone *a = action;
+    if (!tail_fits(a->size, fixed, nested_size) || nested_size % 8) {
+        return SLUICE_ERROR_BAD_ACTION;
+    }
+    if (depth >= ACTION_DEPTH_MAX) {
+        return SLUICE_ERROR_BAD_ACTION;
+    }
+    return check_list(check, (const uint8_t *) action + fixed, nested_size, depth + 1);
+}
+
+/* Fixed sizes by opcode. */
+#define FIXED(NAME, STRUCT) [SLUICE_ACTION_##NAME] = sizeof(struct sluice_action_##STRUCT)
+static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
+    FIXED(OUTPUT, output), FIXED(OUTPUT_REG, output_reg), FIXED(CONTROLLER, controller),
+    FIXED(SET_FIELD, set_field), FIXED(MOVE, move), FIXED(PUSH_VLAN, push_vlan),
+    FIXED(STRIP_VLAN, strip_vlan), FIXED(SET_VLAN_VID, set_vlan_vid), FIXED(SET_VLAN_PCP, set_vlan_pcp),
+    FIXED(SET_ETH_SRC, set_eth_src), FIXED(SET_ETH_DST, set_eth_dst), FIXED(SET_IPV4_SRC, set_ipv4_src),
+    FIXED(SET_IPV4_DST, set_ipv4_dst), FIXED(SET_IP_DSCP, set_ip_dscp), FIXED(SET_IP_ECN, set_ip_ecn),
+    FIXED(SET_IP_TTL, set_ip_ttl), FIXED(SET_L4_SRC_PORT, set_l4_src_port),
+    FIXED(SET_L4_DST_PORT, set_l4_dst_port), FIXED(DEC_TTL, dec_ttl), FIXED(RESUBMIT, resubmit),
+    FIXED(GOTO_TABLE, goto_table), FIXED(WRITE_METADATA, write_metadata), FIXED(CLEAR_ACTIONS, clear_actions),
+    FIXED(WRITE_ACTIONS, write_actions), FIXED(EXIT, exit), FIXED(NOTE, note), FIXED(CLONE, clone),
+    FIXED(STACK_PUSH, stack_push), FIXED(STACK_POP, stack_pop), FIXED(SET_TUNNEL, set_tunnel),
+    FIXED(SET_QUEUE, set_queue), FIXED(POP_QUEUE, pop_queue), FIXED(ENQUEUE, enqueue),
+};
+#undef FIXED
+
+/* Checks what depends on the opcode.  The fixed part is there. */
+static uint32_t
+check_action(const struct check *check, const uint8_t *action, uint16_t opcode, uint16_t size, uint32_t depth)
+{
+    switch (opcode) {
+    case SLUICE_ACTION_CONTROLLER:
+        return tail_fits(size, sizeof(struct sluice_action_controller),
+                         ((const struct sluice_action_controller *) action)->userdata_size)
+                   ? 0 : SLUICE_ERROR_BAD_ACTION;
+    case SLUICE_ACTION_NOTE:
+        return tail_fits(size, sizeof(struct sluice_action_note), ((const struct sluice_action_note *) action)->note_size)
+                   ? 0 : SLUICE_ERROR_BAD_ACTION;
+    case SLUICE_ACTION_DEC_TTL:
+        return tail_fits(size, sizeof(struct sluice_action_dec_ttl),
+                         2u * ((const struct sluice_action_dec_ttl *) action)->n_controllers)
+                   ? 0 : SLUICE_ERROR_BAD_ACTION;
+    case SLUICE_ACTION_SET_FIELD:
+        return check_set_field((const struct sluice_action_set_field *) action);
+    case SLUICE_ACTION_WRITE_ACTIONS:
+    case SLUICE_ACTION_CLONE:
+        return check_nested(check, action, fixed_sizes[opcode],
+                            ((const struct sluice_action_clone *) action)->actions_size, depth);
+    default:
+        break;
+    }
+
+    if (size != fixed_sizes[opcode]) {
+        return SLUICE_ERROR_BAD_ACTION;
+    }
+    switch (opcode) {
+    case SLUICE_ACTION_OUTPUT:
+    case SLUICE_ACTION_ENQUEUE:
+        return check_ports(action, opcode);
+    case SLUICE_ACTION_OUTPUT_REG: {
+        const struct sluice_action_output_reg *a = (const struct sluice_action_output_reg *) action;
+        return a->n_bits > 64 ? SLUICE_ERROR_BAD_ACTION : check_subfield(a->field, a->ofs, a->n_bits, false);
+    }
+    case SLUICE_ACTION_MOVE:
+        return check_move((const struct sluice_action_move *) action);
+    case SLUICE_ACTION_PUSH_VLAN:
+    case SLUICE_ACTION_SET_VLAN_VID:
+    case SLUICE_ACTION_SET_VLAN_PCP:
+        return check_vlan(action, opcode);
+    case SLUICE_ACTION_STACK_PUSH:
+    case SLUICE_ACTION_STACK_POP: {
+        const struct sluice_action_stack_push *a = (const struct sluice_action_stack_push *) action;
+        return check_subfield(a->field, a->ofs, a->n_bits, opcode == SLUICE_ACTION_STACK_POP);
+    }
+    case SLUICE_ACTION_RESUBMIT: {
+        const struct sluice_action_resubmit *a = (const struct sluice_action_resubmit *) action;
+        return a->with_ct                                 ? SLUICE_ERROR_UNSUPPORTED_ACTION
+               : a->table != 255 && a->table >= check->n_tables ? SLUICE_ERROR_BAD_TABLE : 0;
+    }
+    case SLUICE_ACTION_GOTO_TABLE: {
+        uint32_t table = ((const struct sluice_action_goto_table *) action)->table;
+        bool up = check->table == 255 || table > check->table;
+        return table < check->n_tables && table < 255 && up ? 0 : SLUICE_ERROR_BAD_TABLE;
+    }
+    default:
+        return 0;
+    }
+}
+
+static uint32_t
+check_list(const struct check *check, const uint8_t *actions, size_t size, uint32_t depth)
+{
+    for (size_t at = 0; at < size;) {
+        uint16_t opcode;
+        uint16_t action_size;
+        if (size - at < 8) {
+            return SLUICE_ERROR_BAD_ACTION;
+        }
+        memcpy(&opcode, actions + at, 2);
+        memcpy(&action_size, actions + at + 2, 2);
+        if (action_size < 8 || action_size % 8 || action_size > size - at) {
+            return SLUICE_ERROR_BAD_ACTION;
+        }
+        if (!opcode || opcode > SLUICE_ACTION_MAX) {
+            return SLUICE_ERROR_BAD_ACTION;
+        }
+        if (!sluice_action_executed[opcode] || !fixed_sizes[opcode]) {
+            return SLUICE_ERROR_UNSUPPORTED_ACTION;
+        }
+        if (action_size < fixed_sizes[opcode]) {
+            return SLUICE_ERROR_BAD_ACTION;
+        }
+        uint32_t error = check_action(check, actions + at, opcode, action_size, depth);
+        if (error) {
+            return error;
+        }
+        at += action_size;
+    }
+    return 0;
+}
+
+uint32_t
+action_check(const void *actions, size_t size, uint8_t table, uint32_t n_tables)
+{
+    const struct check check = { table, n_tables };
+    if (size % 8 || ((uintptr_t) actions & 7) || size > UINT32_MAX) {
+        return SLUICE_ERROR_INVALID_RECORD;
+    }
+    return check_list(&check, actions, size, 0);
+}

@@ -1,0 +1,168 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "packet/bytes.h"
+#include "pipeline/xlate_ctx.h"
+
+/* Places of actions in the order of execution.  Of each but SLOT_SET only the last written counts; those of SLOT_SET are
+ * executed in the order of writing. */
+enum slot {
+    SLOT_POP_VLAN,
+    SLOT_PUSH_VLAN,
+    SLOT_DEC_TTL,
+    SLOT_SET,
+    SLOT_OUTPUT,
+    SLOT_RESUBMIT,
+    N_SLOTS,
+    SLOT_NONE,
+};
+
+struct action_header {
+    uint16_t opcode;
+    uint16_t size;
+};
+
+static enum slot
+slot_of(uint16_t opcode)
+{
+    switch (opcode) {
+    case SLUICE_ACTION_STRIP_VLAN:
+        return SLOT_POP_VLAN;
+    case SLUICE_ACTION_PUSH_VLAN:
+        return SLOT_PUSH_VLAN;
+    case SLUICE_ACTION_DEC_TTL:
+        return SLOT_DEC_TTL;
+    case SLUICE_ACTION_SET_FIELD:
+    case SLUICE_ACTION_MOVE:
+    case SLUICE_ACTION_SET_VLAN_VID:
+    case SLUICE_ACTION_SET_VLAN_PCP:
+    case SLUICE_ACTION_SET_ETH_SRC:
+    case SLUICE_ACTION_SET_ETH_DST:
+    case SLUICE_ACTION_SET_IPV4_SRC:
+    case SLUICE_ACTION_SET_IPV4_DST:
+    case SLUICE_ACTION_SET_IP_DSCP:
+    case SLUICE_ACTION_SET_IP_ECN:
+    case SLUICE_ACTION_SET_IP_TTL:
+    case SLUICE_ACTION_SET_L4_SRC_PORT:
+    case SLUICE_ACTION_SET_L4_DST_PORT:
+    case SLUICE_ACTION_SET_TUNNEL:
+    case SLUICE_ACTION_SET_QUEUE:
+        return SLOT_SET;
+    case SLUICE_ACTION_OUTPUT:
+    case SLUICE_ACTION_OUTPUT_REG:
+    case SLUICE_ACTION_CONTROLLER:
+        return SLOT_OUTPUT;
+    case SLUICE_ACTION_RESUBMIT:
+        return SLOT_RESUBMIT;
+    default:
+        return SLOT_NONE;
+    }
+}
+
+/* Copies the actions of 'slot' from the set to 'ordered'; returns the bytes. */
+static uint32_t
+copy_slot(const struct xlate_ctx *ctx, enum slot slot, uint8_t *ordered)
+{
+    const uint8_t *set = (const uint8_t *) ctx->action_set;
+    uint32_t used = 0;
+    for (uint32_t at = 0; at < ctx->action_set_size;) {
+        const struct action_header *action = (const struct action_header *) (set + at);
+        if (slot_of(action->opcode) == slot) {
+            used = slot == SLOT_SET ? used : 0;
+            memcpy(ordered + used, action, action->size);
+            used += action->size;
+        }
+        at += action->size;
+    }
+    return used;
+}
+
+/* The set in the order of execution, in memory of the caller's, or null for want of memory.  An output excludes a
+ * resubmit. */
+static uint8_t *
+order(struct xlate_ctx *ctx, uint32_t *size, bool *has_output)
+{
+    uint8_t *ordered = malloc(ctx->action_set_size + 8);
+    *size = 0;
+    *has_output = false;
+    if (!ordered) {
+        xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
+        return NULL;
+    }
+    for (enum slot slot = 0; slot < N_SLOTS && !*has_output; slot++) {
+        uint32_t used = copy_slot(ctx, slot, ordered + *size);
+        *size += used;
+        *has_output = used && slot >= SLOT_OUTPUT;
+    }
+    return ordered;
+}
+
+/* What actset_output says: the port of the last output written. */
+static void
+update_output(struct xlate_ctx *ctx, const uint8_t *ordered, uint32_t size)
+{
+    ctx->flow.actset_output = be32(PORT_UNSET);
+    for (uint32_t at = 0; at < size;) {
+        const struct action_header *action = (const struct action_header *) (ordered + at);
+        if (action->opcode == SLUICE_ACTION_OUTPUT) {
+            ctx->flow.actset_output = be32(port_normalize(((const struct sluice_action_output *) action)->port));
+        }
+        at += action->size;
+    }
+}
+
+void
+action_set_write(struct xlate_ctx *ctx, const void *actions, uint32_t size)
+{
+    ctx->has_action_set = true;
+    if (!xlate_reserve(&ctx->action_set, ctx->action_set_size, &ctx->action_set_capacity, size, XLATE_ACTION_SET_MAX)) {
+        xlate_fail(ctx, SLUICE_DROP_REASON_ACTIONS_TOO_BIG);
+        return;
+    }
+    if (size) {
+        memcpy((uint8_t *) ctx->action_set + ctx->action_set_size, actions, size);
+    }
+    ctx->action_set_size += size;
+
+    bool has_output;
+    uint32_t ordered_size;
+    uint8_t *ordered = order(ctx, &ordered_size, &has_output);
+    if (ordered) {
+        update_output(ctx, ordered, ordered_size);
+        trace_note_actions(ctx, SLUICE_TRACE_NOTE_ACTION_SET, ordered, ordered_size);
+        free(ordered);
+    }
+}
+
+void
+action_set_clear(struct xlate_ctx *ctx)
+{
+    ctx->action_set_size = 0;
+    ctx->has_action_set = false;
+    ctx->flow.actset_output = be32(PORT_UNSET);
+}
+
+void
+action_set_execute(struct xlate_ctx *ctx)
+{
+    if (!ctx->has_action_set || ctx->error) {
+        return;
+    }
+    bool has_output;
+    uint32_t size;
+    uint8_t *ordered = order(ctx, &size, &has_output);
+    ctx->action_set_size = 0;
+    ctx->has_action_set = false;
+    if (!ordered) {
+        return;
+    }
+    trace_action_set(ctx);
+    if (has_output && !ctx->exit) {
+        ctx->in_action_set = true;
+        ctx->trace_depth++;
+        xlate_actions(ctx, ordered, size);
+        ctx->trace_depth--;
+        ctx->in_action_set = false;
+    }
+    free(ordered);
+}

@@ -1,0 +1,325 @@
+#include <string.h>
+
+#include "classifier/flow_store.h"
+#include "pipeline/field.h"
+#include "pipeline/mac_table.h"
+#include "pipeline/pipeline_state.h"
+
+static bool
+port_is_real(uint32_t port)
+{
+    return (port && port < PORT_MAX) || port == PORT_LOCAL;
+}
+
+static uint32_t
+bridge_add(struct pipeline *pipeline, const struct sluice_bridge_add *command)
+{
+    if (!command->bridge || command->bridge > BRIDGE_ID_MAX || !command->n_tables
+        || command->n_tables > BRIDGE_TABLES_MAX) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    if (pipeline_view(pipeline, command->bridge)) {
+        return SLUICE_ERROR_EXISTS;
+    }
+    uint32_t error = transaction_touch(pipeline, command->bridge);
+    if (error) {
+        return error;
+    }
+    struct bridge *bridge = bridge_create(pipeline, command->bridge, command->n_tables);
+    if (!bridge) {
+        return SLUICE_ERROR_NO_MEMORY;
+    }
+    struct bridge_view *view = bridge_view_create(bridge);
+    if (!view) {
+        bridge_destroy(bridge);
+        return SLUICE_ERROR_NO_MEMORY;
+    }
+    struct bridge_slot *slot = &pipeline->slots[command->bridge];
+    slot->draft = view;
+    slot->drafted = true;
+    return 0;
+}
+
+static uint32_t
+bridge_del(struct pipeline *pipeline, uint32_t id)
+{
+    struct bridge_view *view = pipeline_view(pipeline, id);
+    uint32_t error = view ? transaction_touch(pipeline, id) : SLUICE_ERROR_NO_SUCH_BRIDGE;
+    if (error) {
+        return error;
+    }
+    struct bridge_slot *slot = &pipeline->slots[id];
+    if (slot->flows_open) {
+        flow_store_rollback(view->bridge->flows);
+        slot->flows_open = false;
+    }
+    if (slot->draft && (!slot->view || slot->draft->bridge != slot->view->bridge)) {
+        bridge_destroy(slot->draft->bridge);
+    }
+    bridge_view_destroy(slot->draft);
+    slot->draft = NULL;
+    slot->drafted = true;
+    return 0;
+}
+
+static uint32_t
+bridge_set(struct pipeline *pipeline, const struct sluice_bridge_set *command)
+{
+    uint32_t error;
+    if (command->frag_mode > SLUICE_FRAG_MODE_NX_MATCH) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (!draft) {
+        return error;
+    }
+    draft->flags = command->bridge_flags;
+    draft->frag_mode = command->frag_mode;
+    draft->depth_max = command->max_resubmit_depth;
+    draft->mac_aging_s = command->mac_aging_s ? command->mac_aging_s : MAC_AGING_S_DEFAULT;
+    draft->mac_table_size = command->mac_table_size ? command->mac_table_size : MAC_TABLE_SIZE_DEFAULT;
+    return 0;
+}
+
+static uint32_t
+ofport_set(struct pipeline *pipeline, const struct sluice_ofport_set *command)
+{
+    uint32_t error;
+    if (!port_is_real(port_normalize(command->ofp_port)) || command->dp_port > UINT16_MAX) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (!draft) {
+        return error;
+    }
+    const struct ofport *old = bridge_view_find_port(draft, port_normalize(command->ofp_port));
+    struct ofport *port = ofport_create(command, old);
+    if (!port || bridge_view_put_port(draft, port)) {
+        return SLUICE_ERROR_NO_MEMORY;
+    }
+    return 0;
+}
+
+static uint32_t
+ofport_del(struct pipeline *pipeline, const struct sluice_ofport_del *command)
+{
+    uint32_t error;
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (!draft) {
+        return error;
+    }
+    return bridge_view_remove_port(draft, port_normalize(command->ofp_port)) ? 0 : SLUICE_ERROR_NO_SUCH_PORT;
+}
+
+/* True if learned addresses of 'old' may be wrong for 'bundle'. */
+static bool
+vlans_differ(const struct bundle *old, const struct bundle *bundle)
+{
+    return old->vlan_mode != bundle->vlan_mode || old->vlan != bundle->vlan
+           || memcmp(old->trunks, bundle->trunks, sizeof old->trunks)
+           || memcmp(old->cvlans, bundle->cvlans, sizeof old->cvlans);
+}
+
+static uint32_t
+bundle_set(struct pipeline *pipeline, const struct sluice_bundle_set *command)
+{
+    uint32_t error;
+    if (((uint64_t) command->n_members * 4 + 7) / 8 * 8 != command->size - sizeof *command) {
+        return SLUICE_ERROR_INVALID_RECORD;
+    }
+    if (command->vlan_mode > SLUICE_VLAN_MODE_DOT1Q_TUNNEL || command->tag > VLAN_VID_MASK
+        || command->bundle == BUNDLE_NONE) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (!draft) {
+        return error;
+    }
+    struct bundle *bundle = bundle_create(command);
+    if (!bundle) {
+        return SLUICE_ERROR_NO_MEMORY;
+    }
+    const struct bundle *old = bridge_view_find_bundle(draft, command->bundle);
+    if (old && vlans_differ(old, bundle)) {
+        transaction_flush_macs(pipeline, command->bridge, command->bundle);
+    }
+    return bridge_view_put_bundle(draft, bundle) ? SLUICE_ERROR_NO_MEMORY : 0;
+}
+
+static uint32_t
+bundle_del(struct pipeline *pipeline, const struct sluice_bundle_del *command)
+{
+    uint32_t error;
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (!draft) {
+        return error;
+    }
+    if (!bridge_view_remove_bundle(draft, command->bundle)) {
+        return SLUICE_ERROR_NO_SUCH_PORT;
+    }
+    return transaction_flush_macs(pipeline, command->bridge, command->bundle);
+}
+
+static uint32_t
+table_set(struct pipeline *pipeline, const struct sluice_table_set *command)
+{
+    uint32_t error;
+    struct bridge_view *view = pipeline_view(pipeline, command->bridge);
+    if (!view) {
+        return SLUICE_ERROR_NO_SUCH_BRIDGE;
+    }
+    if (command->table >= view->bridge->n_tables) {
+        return SLUICE_ERROR_BAD_TABLE;
+    }
+    if (command->miss > SLUICE_MISS_DROP) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    error = flow_store_set_table(view->bridge->flows, command->table, command->max_flows, command->evict != 0);
+    if (error || view->miss[command->table] == command->miss) {
+        return error;
+    }
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (draft) {
+        draft->miss[command->table] = (uint8_t) command->miss;
+    }
+    return error;
+}
+
+static uint32_t
+fdb_flush(struct pipeline *pipeline, const struct sluice_fdb_flush *command)
+{
+    const struct bridge_view *view = pipeline_view(pipeline, command->bridge);
+    if (!view) {
+        return SLUICE_ERROR_NO_SUCH_BRIDGE;
+    }
+    if (command->ofp_port == UINT32_MAX) {
+        return transaction_flush_macs(pipeline, command->bridge, UINT32_MAX);
+    }
+    uint32_t port = port_normalize(command->ofp_port);
+    if (!bridge_view_find_port(view, port)) {
+        return SLUICE_ERROR_NO_SUCH_PORT;
+    }
+    for (uint32_t i = 0; i < view->n_bundles; i++) {
+        for (uint32_t j = 0; j < view->bundles[i]->n_members; j++) {
+            if (view->bundles[i]->members[j] == port) {
+                return transaction_flush_macs(pipeline, command->bridge, view->bundles[i]->id);
+            }
+        }
+    }
+    return 0;
+}
+
+static uint32_t
+flow_mod(struct pipeline *pipeline, const struct sluice_flow_mod *command, uint64_t *n_rules)
+{
+    uint32_t error;
+    struct flow_store *flows = transaction_flows(pipeline, command->bridge, &error);
+    if (!flows) {
+        return error;
+    }
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    return flow_store_flow_mod(flows, command, hooks->now(hooks->aux), n_rules);
+}
+
+static uint32_t
+flow_flush(struct pipeline *pipeline, const struct sluice_flow_flush *command)
+{
+    uint32_t error;
+    struct flow_store *flows = transaction_flows(pipeline, command->bridge, &error);
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    return flows ? flow_store_flush(flows, hooks->now(hooks->aux)) : error;
+}
+
+static uint32_t
+packet_out(struct pipeline *pipeline, const struct sluice_packet_out *command)
+{
+    uint32_t error = packet_out_check(pipeline, command);
+    if (!error && pipeline->transaction.independent) {
+        /* The packet must see what came before it and nothing of what comes after. */
+        if (pipeline_commit(pipeline)) {
+            error = SLUICE_ERROR_NO_MEMORY;
+        }
+        pipeline_begin(pipeline, true);
+    }
+    if (error) {
+        return error;
+    }
+    if (pipeline->transaction.independent) {
+        packet_out_run(pipeline, command);
+        return 0;
+    }
+    return transaction_queue_packet_out(pipeline, command);
+}
+
+static uint32_t
+settings(struct pipeline *pipeline, const struct sluice_settings *command)
+{
+    uint32_t limit = command->vlan_limit ? command->vlan_limit : 2;
+    atomic_store_explicit(&pipeline->vlan_limit, limit > 2 ? 2 : limit, memory_order_relaxed);
+    return 0;
+}
+
+/* Sizes of the fixed parts of the commands, and whether something may follow. */
+#define FIXED(NAME, STRUCT, TAIL) [SLUICE_COMMAND_##NAME] = { sizeof(struct sluice_##STRUCT), TAIL }
+static const struct {
+    uint16_t size;
+    bool has_tail;
+} formats[] = {
+    FIXED(BRIDGE_ADD, bridge_add, false), FIXED(BRIDGE_DEL, bridge_del, false), FIXED(BRIDGE_SET, bridge_set, false),
+    FIXED(OFPORT_SET, ofport_set, false), FIXED(OFPORT_DEL, ofport_del, false), FIXED(BUNDLE_SET, bundle_set, true),
+    FIXED(BUNDLE_DEL, bundle_del, false), FIXED(TABLE_SET, table_set, false), FIXED(FLOW_MOD, flow_mod, true),
+    FIXED(PACKET_OUT, packet_out, true), FIXED(FDB_FLUSH, fdb_flush, false), FIXED(FLOW_FLUSH, flow_flush, false),
+    FIXED(SETTINGS, settings, false),
+};
+#undef FIXED
+
+bool
+pipeline_has_command(uint16_t type)
+{
+    return type < sizeof formats / sizeof formats[0] && formats[type].size;
+}
+
+static uint32_t
+execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t *value)
+{
+    if (!pipeline_has_command(record->type) || record->size < formats[record->type].size
+        || (!formats[record->type].has_tail && record->size != formats[record->type].size)) {
+        return SLUICE_ERROR_INVALID_RECORD;
+    }
+    const void *command = record;
+    switch (record->type) {
+    case SLUICE_COMMAND_BRIDGE_ADD:
+        return bridge_add(pipeline, command);
+    case SLUICE_COMMAND_BRIDGE_DEL:
+        return bridge_del(pipeline, ((const struct sluice_bridge_del *) command)->bridge);
+    case SLUICE_COMMAND_BRIDGE_SET:
+        return bridge_set(pipeline, command);
+    case SLUICE_COMMAND_OFPORT_SET:
+        return ofport_set(pipeline, command);
+    case SLUICE_COMMAND_OFPORT_DEL:
+        return ofport_del(pipeline, command);
+    case SLUICE_COMMAND_BUNDLE_SET:
+        return bundle_set(pipeline, command);
+    case SLUICE_COMMAND_BUNDLE_DEL:
+        return bundle_del(pipeline, command);
+    case SLUICE_COMMAND_TABLE_SET:
+        return table_set(pipeline, command);
+    case SLUICE_COMMAND_FLOW_MOD:
+        return flow_mod(pipeline, command, value);
+    case SLUICE_COMMAND_PACKET_OUT:
+        return packet_out(pipeline, command);
+    case SLUICE_COMMAND_FDB_FLUSH:
+        return fdb_flush(pipeline, command);
+    case SLUICE_COMMAND_FLOW_FLUSH:
+        return flow_flush(pipeline, command);
+    default:
+        return settings(pipeline, command);
+    }
+}
+
+void
+pipeline_command(struct pipeline *pipeline, const struct sluice_record *record, struct sluice_result *result)
+{
+    *result = (struct sluice_result) { 0, 0, 0 };
+    result->error = execute(pipeline, record, &result->value);
+}

@@ -1,0 +1,239 @@
+/* From differences between what the packet should be and what the datapath actions so far make it, to actions. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "packet/bytes.h"
+#include "packet/match.h"
+#include "pipeline/xlate_ctx.h"
+
+/* A member of the key that a 'set' can write. */
+struct member {
+    uint16_t offset;
+    uint16_t size;
+};
+
+#define MEMBER(NAME) { offsetof(struct flow_key, NAME), sizeof(((struct flow_key *) NULL)->NAME) }
+
+/* Members that one datapath action sets together; 'whole': all of them when one changes. */
+struct group {
+    const struct member *members;
+    uint32_t n;
+    bool whole;
+};
+
+#define GROUP(NAME, WHOLE, ...)                                                                                        \
+    static const struct member NAME##_members[] = { __VA_ARGS__ };                                                     \
+    static const struct group NAME = { NAME##_members, sizeof NAME##_members / sizeof NAME##_members[0], WHOLE }
+
+GROUP(eth_group, false, MEMBER(eth_src), MEMBER(eth_dst));
+GROUP(ipv4_group, false, MEMBER(ip_src), MEMBER(ip_dst), MEMBER(ip_tos), MEMBER(ip_ttl));
+GROUP(ipv6_group, false, MEMBER(ipv6_src), MEMBER(ipv6_dst), MEMBER(ipv6_label), MEMBER(ip_tos), MEMBER(ip_ttl));
+GROUP(arp_group, false, MEMBER(ip_src), MEMBER(ip_dst), MEMBER(ip_proto), MEMBER(arp_sha), MEMBER(arp_tha));
+GROUP(port_group, false, MEMBER(tp_src), MEMBER(tp_dst));
+GROUP(icmp_group, true, MEMBER(tp_src), MEMBER(tp_dst));
+GROUP(nd_group, false, MEMBER(nd_target), MEMBER(arp_sha), MEMBER(arp_tha));
+GROUP(nd_extension_group, false, MEMBER(nd_reserved), MEMBER(nd_options_type));
+GROUP(mpls_group, false, MEMBER(mpls0_lse));
+GROUP(nsh_group, false, MEMBER(nsh_flags), MEMBER(nsh_ttl), MEMBER(nsh_path_hdr), MEMBER(nsh_c1), MEMBER(nsh_c2),
+      MEMBER(nsh_c3), MEMBER(nsh_c4));
+GROUP(priority_group, false, MEMBER(skb_priority));
+GROUP(mark_group, false, MEMBER(pkt_mark));
+
+void *
+commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size)
+{
+    struct xlate_out *out = ctx->out;
+    size = (size + 7) & ~7u;
+    if (!xlate_reserve(&out->actions, out->actions_size, &out->actions_capacity, size, XLATE_ACTIONS_SIZE_MAX)) {
+        bool full = out->actions_size + size > XLATE_ACTIONS_SIZE_MAX;
+        xlate_fail(ctx, full ? SLUICE_DROP_REASON_ACTIONS_TOO_BIG : SLUICE_DROP_REASON_NO_MEMORY);
+        return NULL;
+    }
+    struct sluice_dp_action_pop_vlan *action = (void *) ((uint8_t *) out->actions + out->actions_size);
+    memset(action, 0, size);
+    action->opcode = opcode;
+    action->size = (uint16_t) size;
+    out->actions_size += size;
+    return action;
+}
+
+/* Appends a 'set' of the words of 'mask', which is zero outside of words [first, last]. */
+static void
+append_set(struct xlate_ctx *ctx, const struct flow_key *mask, uint32_t first, uint32_t last)
+{
+    uint32_t n = 0;
+    for (uint32_t i = first; i <= last; i++) {
+        n += mask->words[i] != 0;
+    }
+    uint32_t match_bytes = (uint32_t) sizeof(struct match) + 16 * n;
+    struct sluice_dp_action_set *set = commit_append(ctx, SLUICE_DP_ACTION_SET, (uint32_t) sizeof *set + match_bytes);
+    if (!set) {
+        return;
+    }
+    set->match_size = match_bytes;
+    struct match *match = (struct match *) (set + 1);
+    uint64_t *words = match->words;
+    for (uint32_t i = first; i <= last; i++) {
+        if (mask->words[i]) {
+            match->map[i / 64] |= UINT64_C(1) << (i % 64);
+            *words++ = ctx->flow.words[i] & mask->words[i];
+            *words++ = mask->words[i];
+        }
+    }
+}
+
+static void
+commit_group(struct xlate_ctx *ctx, const struct group *group)
+{
+    bool changed = false;
+    for (uint32_t i = 0; i < group->n; i++) {
+        const struct member *m = &group->members[i];
+        changed |= memcmp(ctx->flow.bytes + m->offset, ctx->base.bytes + m->offset, m->size) != 0;
+    }
+    if (!changed) {
+        return;
+    }
+
+    /* Only bits that were read or written are set; the others are as they were, whatever they are. */
+    struct flow_key mask;
+    uint32_t first = SLUICE_KEY_WORDS;
+    uint32_t last = 0;
+    memset(&mask, 0, sizeof mask);
+    for (uint32_t i = 0; i < group->n; i++) {
+        const struct member *m = &group->members[i];
+        uint8_t *wild = ctx->wild->bytes + m->offset;
+        uint8_t *base = ctx->base.bytes + m->offset;
+        const uint8_t *flow = ctx->flow.bytes + m->offset;
+        if (!group->whole && !memcmp(flow, base, m->size)) {
+            continue;
+        }
+        for (uint32_t j = 0; j < m->size; j++) {
+            wild[j] |= group->whole ? 0xff : flow[j] ^ base[j];
+        }
+        memcpy(mask.bytes + m->offset, wild, m->size);
+        memcpy(base, flow, m->size);
+        first = m->offset / 8u < first ? m->offset / 8u : first;
+        last = (m->offset + m->size - 1u) / 8 > last ? (m->offset + m->size - 1u) / 8 : last;
+    }
+    append_set(ctx, &mask, first, last);
+}
+
+static void
+commit_l4(struct xlate_ctx *ctx)
+{
+    const struct flow_key *flow = &ctx->flow;
+    bool is_ipv6 = flow->eth_type == be16(ETH_TYPE_IPV6);
+    if (!key_is_ip(flow) || flow->ip_frag & FRAG_LATER) {
+        return;
+    }
+    switch (flow->ip_proto) {
+    case 6:
+    case 17:
+    case 132:
+        commit_group(ctx, &port_group);
+        break;
+    case 1:
+        if (!is_ipv6) {
+            commit_group(ctx, &icmp_group);
+        }
+        break;
+    case 58:
+        if (is_ipv6) {
+            commit_group(ctx, &icmp_group);
+            commit_group(ctx, &nd_group);
+            commit_group(ctx, &nd_extension_group);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+commit_l3(struct xlate_ctx *ctx)
+{
+    switch (be16(ctx->flow.eth_type)) {
+    case ETH_TYPE_IPV4:
+        commit_group(ctx, &ipv4_group);
+        break;
+    case ETH_TYPE_IPV6:
+        commit_group(ctx, &ipv6_group);
+        break;
+    case ETH_TYPE_ARP:
+    case ETH_TYPE_RARP:
+        commit_group(ctx, &arp_group);
+        break;
+    case ETH_TYPE_MPLS:
+    case ETH_TYPE_MPLS_MCAST:
+        commit_group(ctx, &mpls_group);
+        break;
+    case ETH_TYPE_NSH:
+        commit_group(ctx, &nsh_group);
+        break;
+    default:
+        break;
+    }
+}
+
+struct tag {
+    uint16_t tpid;
+    uint16_t tci;
+};
+
+/* The tags of a packet, outermost first; returns their number. */
+static uint32_t
+get_tags(const struct flow_key *flow, struct tag tags[2])
+{
+    tags[0] = (struct tag) { flow->vlan0_tpid, flow->vlan0_tci };
+    tags[1] = (struct tag) { flow->vlan1_tpid, flow->vlan1_tci };
+    return vlan_count(flow);
+}
+
+/* Pops the tags that are not as they should be, with those above them, and pushes the right ones. */
+static void
+commit_vlan(struct xlate_ctx *ctx)
+{
+    struct tag base[2];
+    struct tag flow[2];
+    uint32_t n_base = get_tags(&ctx->base, base);
+    uint32_t n_flow = get_tags(&ctx->flow, flow);
+    if (n_base == n_flow && !memcmp(base, flow, n_base * sizeof *base)) {
+        return;
+    }
+    while (n_base && n_flow && !memcmp(&base[n_base - 1], &flow[n_flow - 1], sizeof *base)) {
+        n_base--;
+        n_flow--;
+    }
+    WILD_ALL(ctx, vlan0_tpid);
+    WILD_ALL(ctx, vlan0_tci);
+    WILD(ctx, vlan1_tci, be16(VLAN_CFI));
+    if (vlan_count(ctx->in->key) > 1) {
+        WILD_ALL(ctx, vlan1_tpid);
+        WILD_ALL(ctx, vlan1_tci);
+    }
+    for (; n_base; n_base--) {
+        commit_append(ctx, SLUICE_DP_ACTION_POP_VLAN, sizeof(struct sluice_dp_action_pop_vlan));
+    }
+    for (; n_flow; n_flow--) {
+        struct sluice_dp_action_push_vlan *push = commit_append(ctx, SLUICE_DP_ACTION_PUSH_VLAN, sizeof *push);
+        if (push) {
+            push->tpid = be16(flow[n_flow - 1].tpid);
+            push->tci = be16(flow[n_flow - 1].tci);
+        }
+    }
+    ctx->base.vlan0_tpid = ctx->flow.vlan0_tpid;
+    ctx->base.vlan0_tci = ctx->flow.vlan0_tci;
+    ctx->base.vlan1_tpid = ctx->flow.vlan1_tpid;
+    ctx->base.vlan1_tci = ctx->flow.vlan1_tci;
+}
+
+void
+commit_actions(struct xlate_ctx *ctx)
+{
+    commit_group(ctx, &eth_group);
+    commit_l3(ctx);
+    commit_l4(ctx);
+    commit_vlan(ctx);
+    commit_group(ctx, &priority_group);
+    commit_group(ctx, &mark_group);
+}

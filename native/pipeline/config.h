@@ -1,0 +1,159 @@
+/* The configuration that translation reads: immutable snapshots of bridges, their ports and bundles.
+ *
+ * A 'struct bridge' lasts as long as the bridge; it holds what is not configuration: rules and learned addresses.  A
+ * 'struct bridge_view' is one state of its configuration.  A transaction changes a draft, which is a copy of the view
+ * that is in force; ports and bundles are never changed, but replaced by new ones, and shared between views by counted
+ * references.  A 'struct config' is all views of one moment and the version of the rules that goes with them; workers
+ * get at everything through one pointer to it.
+ *
+ * Threads.  Everything here is made and freed under the control lock, and freed only after the epoch let it go. */
+#ifndef SLUICE_PIPELINE_CONFIG_H
+#define SLUICE_PIPELINE_CONFIG_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sluice/records.h"
+
+struct flow_store;
+struct mac_table;
+struct pipeline;
+
+#define BRIDGE_ID_MAX 65535u
+#define BRIDGE_TABLES_MAX 255u
+
+/* Counters of a patch port; they outlive its configuration.  Any thread. */
+struct port_counters {
+    _Atomic uint32_t refs;
+    _Atomic uint64_t rx_packets;
+    _Atomic uint64_t rx_bytes;
+    _Atomic uint64_t tx_packets;
+    _Atomic uint64_t tx_bytes;
+};
+
+void port_counters_ref(struct port_counters *counters);
+void port_counters_unref(struct port_counters *counters);
+
+/* An OpenFlow port. */
+struct ofport {
+    uint32_t refs;
+    uint32_t ofp_port;
+    uint32_t dp_port;           /* 0 for a patch port. */
+    uint32_t config;            /* enum sluice_ofport_config */
+    bool link_down;
+    uint32_t peer_bridge;       /* 0: no peer. */
+    uint32_t peer_port;
+    struct port_counters *counters; /* Counted. */
+};
+
+/* A bundle: what NORMAL takes for one port. */
+struct bundle {
+    uint32_t refs;
+    uint32_t id;
+    uint16_t vlan_mode;         /* enum sluice_vlan_mode */
+    uint16_t vlan;              /* Tag, or native VLAN. */
+    uint16_t qinq_ethertype;
+    uint16_t flags;             /* enum sluice_bundle_flag */
+    bool all_trunks;
+    bool all_cvlans;
+    uint64_t trunks[64];
+    uint64_t cvlans[64];
+    uint32_t n_members;
+    uint32_t members[];         /* OpenFlow ports. */
+};
+
+struct bridge {
+    struct pipeline *pipeline;
+    uint32_t id;
+    uint32_t n_tables;
+    struct flow_store *flows;
+    struct mac_table *macs;     /* Counted. */
+};
+
+struct bridge_view {
+    struct bridge *bridge;      /* Not owned. */
+    uint32_t flags;             /* enum sluice_bridge_flag */
+    uint32_t frag_mode;
+    uint32_t depth_max;
+    uint32_t mac_aging_s;
+    uint32_t mac_table_size;
+
+    uint32_t n_ports;
+    struct ofport **ports;      /* By ascending number; LOCAL is last. */
+    uint32_t n_bundles;
+    struct bundle **bundles;    /* In order of creation, which is the order of flooding. */
+    /* Made by bridge_view_index(); null in a draft. */
+    uint32_t *port_bundles;     /* Parallel to 'ports': index in 'bundles' or UINT32_MAX. */
+    uint32_t *bundle_order;     /* Indexes in 'bundles' by ascending id. */
+
+    uint8_t miss[BRIDGE_TABLES_MAX]; /* enum sluice_miss of each table. */
+};
+
+/* Which port of which bridge a datapath port is. */
+struct dp_port_ref {
+    const struct bridge_view *view;
+    const struct ofport *port;
+};
+
+struct config {
+    uint64_t version;           /* Of the rules. */
+    const struct topology *topology;
+};
+
+/* Shared by the configs between two changes of anything but rules. */
+struct topology {
+    uint32_t n_views;
+    uint32_t n_dp_ports;
+    struct dp_port_ref *dp_ports;   /* By datapath port; 'view' is null where there is none. */
+    const struct bridge_view *views[]; /* By ascending id. */
+};
+
+/* The id of the bundle of ports that are in none, such as OFPP_NONE and CONTROLLER of a packet-out. */
+#define BUNDLE_NONE UINT32_MAX
+
+/* A view of a new bridge, or a copy that shares ports and bundles.  Null when out of memory. */
+struct bridge_view *bridge_view_create(struct bridge *bridge);
+struct bridge_view *bridge_view_copy(const struct bridge_view *view);
+
+/* Gives up ports and bundles.  Null is fine. */
+void bridge_view_destroy(void *view);
+
+/* Makes the indexes of a draft, which must not change any more.  0 or ENOMEM. */
+int bridge_view_index(struct bridge_view *view);
+
+/* Lookups. */
+const struct ofport *bridge_view_find_port(const struct bridge_view *view, uint32_t ofp_port);
+const struct bundle *bridge_view_find_bundle(const struct bridge_view *view, uint32_t id);
+const struct bundle *bridge_view_bundle_of_port(const struct bridge_view *view, uint32_t ofp_port);
+const struct bridge_view *topology_find(const struct topology *topology, uint32_t bridge);
+
+/* Puts 'port' (taking the caller's reference) in place of the one with its number, or as a new one.  0 or ENOMEM. */
+int bridge_view_put_port(struct bridge_view *view, struct ofport *port);
+bool bridge_view_remove_port(struct bridge_view *view, uint32_t ofp_port);
+
+int bridge_view_put_bundle(struct bridge_view *view, struct bundle *bundle);
+bool bridge_view_remove_bundle(struct bridge_view *view, uint32_t id);
+
+/* A port from its command, with the counters of 'old' if not null; a bundle from its command, whose members follow it.
+ * One reference.  Null when out of memory. */
+struct ofport *ofport_create(const struct sluice_ofport_set *command, const struct ofport *old);
+struct bundle *bundle_create(const struct sluice_bundle_set *command);
+
+/* The topology of 'n' views, which it does not own.  Null when out of memory. */
+struct topology *topology_create(const struct bridge_view *const *views, uint32_t n);
+void topology_destroy(void *topology);
+
+static inline bool
+bundle_has_trunk(const struct bundle *bundle, uint16_t vlan)
+{
+    return bundle->all_trunks || (bundle->trunks[vlan / 64 & 63] >> (vlan & 63) & 1);
+}
+
+static inline bool
+bundle_has_cvlan(const struct bundle *bundle, uint16_t vlan)
+{
+    return bundle->all_cvlans || (bundle->cvlans[vlan / 64 & 63] >> (vlan & 63) & 1);
+}
+
+#endif

@@ -1,0 +1,285 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "classifier/rule.h"
+#include "packet/bytes.h"
+#include "packet/match.h"
+#include "pipeline/mac_table.h"
+#include "pipeline/xlate_ctx.h"
+
+static void
+credit_patch(struct xlate_ctx *ctx, const struct ofport *port, enum xlate_credit_kind kind)
+{
+    struct xlate_credit *credit = xlate_add_credit(ctx);
+    if (credit) {
+        credit->kind = kind;
+        credit->port = port->counters;
+        port_counters_ref(port->counters);
+    }
+}
+
+/* What a packet leaves behind in its bridge while it is in a peer's.  Its key is on the heap: bridges nest. */
+struct bridge_state {
+    const struct bridge_view *view;
+    const struct rule *rule;
+    uint64_t cookie;
+    bool is_table_miss;
+    bool in_packet_out;
+    bool in_action_set;
+    uint8_t table;
+    uint8_t *stack;
+    uint32_t stack_size, stack_capacity;
+    uint64_t *action_set;
+    uint32_t action_set_size, action_set_capacity;
+    bool has_action_set;
+    struct flow_key flow;
+};
+
+static void
+leave_bridge(struct xlate_ctx *ctx, struct bridge_state *state)
+{
+    *state = (struct bridge_state) {
+        .view = ctx->view, .rule = ctx->rule, .cookie = ctx->cookie, .is_table_miss = ctx->is_table_miss,
+        .in_packet_out = ctx->in_packet_out, .in_action_set = ctx->in_action_set, .table = ctx->table,
+        .stack = ctx->stack, .stack_size = ctx->stack_size, .stack_capacity = ctx->stack_capacity,
+        .action_set = ctx->action_set, .action_set_size = ctx->action_set_size,
+        .action_set_capacity = ctx->action_set_capacity, .has_action_set = ctx->has_action_set, .flow = ctx->flow,
+    };
+    ctx->stack = NULL;
+    ctx->stack_size = ctx->stack_capacity = 0;
+    ctx->action_set = NULL;
+    ctx->action_set_size = ctx->action_set_capacity = 0;
+    ctx->has_action_set = ctx->in_packet_out = ctx->in_action_set = false;
+}
+
+static void
+return_to_bridge(struct xlate_ctx *ctx, const struct bridge_state *state)
+{
+    free(ctx->stack);
+    free(ctx->action_set);
+    ctx->view = state->view;
+    ctx->rule = state->rule;
+    ctx->cookie = state->cookie;
+    ctx->is_table_miss = state->is_table_miss;
+    ctx->in_packet_out = state->in_packet_out;
+    ctx->in_action_set = state->in_action_set;
+    ctx->table = state->table;
+    ctx->stack = state->stack;
+    ctx->stack_size = state->stack_size;
+    ctx->stack_capacity = state->stack_capacity;
+    ctx->action_set = state->action_set;
+    ctx->action_set_size = state->action_set_size;
+    ctx->action_set_capacity = state->action_set_capacity;
+    ctx->has_action_set = state->has_action_set;
+    ctx->flow = state->flow;
+    /* That the peer stopped is no reason for this bridge to stop. */
+    ctx->exit = false;
+}
+
+/* Through a patch port into the peer's bridge. */
+static void
+output_patch(struct xlate_ctx *ctx, const struct ofport *port)
+{
+    const struct bridge_view *view = topology_find(ctx->config->topology, port->peer_bridge);
+    const struct ofport *peer = view ? bridge_view_find_port(view, port->peer_port) : NULL;
+    credit_patch(ctx, port, XLATE_CREDIT_PATCH_TX);
+    if (!peer) {
+        xlate_stamp(ctx, pipeline_cell(CELL_PORTS, 0, 0));
+        return;
+    }
+    xlate_stamp(ctx, pipeline_cell(CELL_BRIDGE, view->bridge->id, 0));
+    credit_patch(ctx, peer, XLATE_CREDIT_PATCH_RX);
+
+    struct bridge_state *state = malloc(sizeof *state);
+    if (!state) {
+        xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
+        return;
+    }
+    leave_bridge(ctx, state);
+    ctx->view = view;
+    ctx->flow.in_port = be32(peer->ofp_port);
+    ctx->flow.actset_output = be32(PORT_UNSET);
+    ctx->flow.metadata = 0;
+    memset(ctx->flow.regs, 0, sizeof ctx->flow.regs);
+    memset(&ctx->flow.tun_id, 0, (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8);
+    trace_bridge(ctx);
+    if (xlate_may_receive(peer)) {
+        /* The peer's tables begin anew, one deeper. */
+        ctx->table = 0;
+        ctx->trace_depth++;
+        xlate_table(ctx, peer->ofp_port, 0, true);
+        ctx->trace_depth--;
+        action_set_execute(ctx);
+    }
+    return_to_bridge(ctx, state);
+    free(state);
+}
+
+void
+output_real(struct xlate_ctx *ctx, uint32_t ofp_port, uint32_t max_len)
+{
+    const struct ofport *port = bridge_view_find_port(ctx->view, ofp_port);
+    if (!port) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_PORT_MISSING, ofp_port, 0, 0);
+        return;
+    }
+    if (port->config & SLUICE_OFPORT_CONFIG_NO_FWD) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_PORT_NO_FORWARD, ofp_port, 0, 0);
+        return;
+    }
+    if (!port->dp_port) {
+        output_patch(ctx, port);
+        return;
+    }
+    commit_actions(ctx);
+    struct sluice_dp_action_output *output = commit_append(ctx, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
+    if (output) {
+        output->dp_port = port->dp_port;
+        output->max_len = max_len;
+    }
+}
+
+/* Appends a packet-in with the pipeline's fields as they are now. */
+static void
+append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controller *model, const void *userdata)
+{
+    /* Words that the packet came with are told as far as they were read; an unread one may differ from packet to packet
+     * of the megaflow. */
+    struct flow_key mask;
+    memset(&mask, 0, sizeof mask);
+    for (uint32_t i = SLUICE_KEY_PIPELINE_WORD; i < SLUICE_KEY_WORDS; i++) {
+        mask.words[i] = ctx->flow.words[i] ? UINT64_MAX : 0;
+    }
+    mask.actset_output = 0;
+    mask.conj_id = 0;
+    for (uint32_t i = SLUICE_KEY_TUNNEL_WORD; i < SLUICE_KEY_L2_WORD; i++) {
+        mask.words[i] = ctx->flow.words[i] ? ctx->wild->words[i] : 0;
+    }
+    mask.pkt_mark = ctx->flow.pkt_mark ? ctx->wild->pkt_mark : 0;
+
+    struct match_buffer match;
+    size_t match_bytes = match_compress(&ctx->flow, &mask, &match.match, sizeof match);
+    commit_actions(ctx);
+    struct sluice_dp_action_controller *action =
+        commit_append(ctx, SLUICE_DP_ACTION_CONTROLLER,
+                      (uint32_t) (sizeof *action + match_bytes + ((model->userdata_size + 7u) & ~7u)));
+    if (!action) {
+        return;
+    }
+    uint16_t size = action->size;
+    *action = *model;
+    action->opcode = SLUICE_DP_ACTION_CONTROLLER;
+    action->size = size;
+    action->bridge = ctx->view->bridge->id;
+    action->table = ctx->table;
+    action->in_port = be32(ctx->flow.in_port);
+    action->cookie = ctx->cookie;
+    action->match_size = (uint32_t) match_bytes;
+    memcpy(action + 1, &match, match_bytes);
+    if (model->userdata_size) {
+        memcpy((uint8_t *) (action + 1) + match_bytes, userdata, model->userdata_size);
+    }
+}
+
+/* The reason of output:CONTROLLER, by where it stands. */
+static uint8_t
+controller_reason(const struct xlate_ctx *ctx)
+{
+    return ctx->in_packet_out    ? SLUICE_PACKET_IN_REASON_PACKET_OUT
+           : ctx->in_action_set  ? SLUICE_PACKET_IN_REASON_ACTION_SET
+           : ctx->is_table_miss  ? SLUICE_PACKET_IN_REASON_EXPLICIT_MISS
+                                 : SLUICE_PACKET_IN_REASON_ACTION;
+}
+
+void
+output_controller(struct xlate_ctx *ctx, const struct sluice_action_controller *a)
+{
+    bool plain = a->form == 0 || a->reason == SLUICE_PACKET_IN_REASON_ACTION;
+    const struct sluice_dp_action_controller model = {
+        .max_len = a->max_len,
+        .reason = plain ? controller_reason(ctx) : a->reason,
+        .controller_id = a->controller_id,
+        .meter_id = a->meter_id,
+        .userdata_size = a->userdata_size,
+    };
+    append_controller(ctx, &model, a + 1);
+}
+
+void
+output_invalid_ttl(struct xlate_ctx *ctx, uint16_t controller_id)
+{
+    if (ctx->view->flags & SLUICE_BRIDGE_FLAG_INVALID_TTL_TO_CONTROLLER || ctx->in->trace) {
+        const struct sluice_dp_action_controller model = {
+            .max_len = UINT16_MAX,
+            .reason = SLUICE_PACKET_IN_REASON_INVALID_TTL,
+            .controller_id = controller_id,
+        };
+        append_controller(ctx, &model, NULL);
+    }
+}
+
+void
+output_table_miss(struct xlate_ctx *ctx)
+{
+    const struct sluice_action_controller action = {
+        .opcode = SLUICE_ACTION_CONTROLLER,
+        .size = sizeof action,
+        .max_len = UINT16_MAX,
+        .reason = SLUICE_PACKET_IN_REASON_IMPLICIT_MISS,
+        .form = 1,
+    };
+    ctx->cookie = 0;
+    trace_action(ctx, &action, action.size);
+    output_controller(ctx, &action);
+}
+
+/* To all ports but the one it came in on; unless 'all', only to those that take part in flooding. */
+static void
+flood(struct xlate_ctx *ctx, bool all)
+{
+    const struct bridge_view *view = ctx->view;
+    uint32_t in_port = be32(ctx->flow.in_port);
+    for (uint32_t i = 0; i < view->n_ports && !ctx->error; i++) {
+        const struct ofport *port = view->ports[i];
+        if (port->ofp_port != in_port && (all || !(port->config & SLUICE_OFPORT_CONFIG_NO_FLOOD))) {
+            output_real(ctx, port->ofp_port, 0);
+        }
+    }
+}
+
+void
+output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
+{
+    uint32_t in_port = be32(ctx->flow.in_port);
+    switch (port) {
+    case PORT_IN_PORT:
+        output_real(ctx, in_port, max_len);
+        break;
+    case PORT_TABLE:
+        xlate_table(ctx, in_port, 0, true);
+        break;
+    case PORT_NORMAL:
+        normal_output(ctx);
+        break;
+    case PORT_FLOOD:
+        flood(ctx, false);
+        break;
+    case PORT_ALL:
+        flood(ctx, true);
+        break;
+    case PORT_CONTROLLER: {
+        const struct sluice_action_controller action = { .max_len = (uint16_t) max_len };
+        output_controller(ctx, &action);
+        break;
+    }
+    case PORT_NONE:
+        break;
+    default:
+        if (port == in_port) {
+            trace_note(ctx, SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED, port, 0, 0);
+        } else {
+            output_real(ctx, port, max_len);
+        }
+        break;
+    }
+}

@@ -1,0 +1,142 @@
+/* What a pipeline is made of: shared by the files of this room only. */
+#ifndef SLUICE_PIPELINE_PIPELINE_STATE_H
+#define SLUICE_PIPELINE_PIPELINE_STATE_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "classifier/epoch.h"
+#include "pipeline/config.h"
+#include "pipeline/pipeline.h"
+
+/* Cells: what megaflows depend on, hashed.  Two things may share a cell: then a change of one makes megaflows of the
+ * other stale too, which costs a translation and is otherwise harmless.
+ *
+ * A configuration cell holds the version of the configuration that changed it last: what was translated at an older
+ * version is stale.  An address cell holds a count of its changes: what was translated after reading another count is
+ * stale; it is read before the address is looked up, and counted up after the change can be seen. */
+#define PIPELINE_CELLS 16384u
+#define PIPELINE_CELL_ADDRESS 0x80000000u   /* In a stamp: an address cell. */
+
+enum cell_kind {
+    CELL_BRIDGE,    /* Settings, ports and bundles of a bridge. */
+    CELL_TABLE,     /* Rules of one table. */
+    CELL_ADDRESS,   /* Where one address on one VLAN is. */
+    CELL_PORTS,     /* Which datapath ports are in a bridge at all. */
+};
+
+#define PIPELINE_DROP_REASONS 64u
+
+/* A bridge's place, and what the open transaction did to it. */
+struct bridge_slot {
+    struct bridge_view *view;   /* In force, or null. */
+    struct bridge_view *draft;  /* What it will be; null with 'drafted' if the bridge is going away. */
+    bool drafted;
+    bool touched;               /* In 'touched' of the transaction. */
+    bool flows_open;            /* The flow store of 'view' or 'draft' has an open transaction. */
+};
+
+/* An address table to be flushed at commit. */
+struct mac_flush {
+    uint32_t bridge;
+    uint32_t bundle;
+};
+
+struct transaction {
+    bool open;
+    bool independent;
+    uint32_t *touched;          /* Ids of bridges. */
+    uint32_t n_touched;
+    uint32_t touched_capacity;
+    struct mac_flush *flushes;
+    uint32_t n_flushes;
+    uint32_t flushes_capacity;
+    const struct sluice_packet_out **packet_outs;
+    uint32_t n_packet_outs;
+    uint32_t packet_outs_capacity;
+};
+
+struct pipeline {
+    struct pipeline_options options;
+    _Atomic(const struct config *) config;
+    _Atomic uint64_t change;
+    _Atomic uint32_t vlan_limit;
+    _Atomic uint32_t cells[PIPELINE_CELLS];
+    _Atomic uint32_t address_cells[PIPELINE_CELLS];
+    _Atomic uint64_t drops[PIPELINE_DROP_REASONS];
+
+    /* Under the control lock. */
+    struct limbo limbo;
+    struct epoch_reader *reader;    /* For translations by the control thread; offline otherwise. */
+    struct bridge_slot *slots;      /* By bridge id. */
+    uint32_t n_slots;
+    uint64_t random;                /* State of a generator of seeds. */
+    struct transaction transaction;
+};
+
+/* The number of a cell.  'a' and 'b' say which one of the kind. */
+static inline uint32_t
+pipeline_cell(enum cell_kind kind, uint32_t bridge, uint64_t a)
+{
+    uint64_t hash = (a ^ ((uint64_t) bridge << 40) ^ ((uint64_t) kind << 60)) * UINT64_C(0x9e3779b97f4a7c15);
+    hash ^= hash >> 29;
+    hash *= UINT64_C(0xbf58476d1ce4e5b9);
+    return (uint32_t) (hash >> 40) & (PIPELINE_CELLS - 1);
+}
+
+/* Makes what depends on the configuration cell stale, once pipeline_changed() is called.  After 'version' is in force. */
+static inline void
+pipeline_set_cell(struct pipeline *pipeline, uint32_t cell, uint64_t version)
+{
+    atomic_store_explicit(&pipeline->cells[cell], (uint32_t) version, memory_order_relaxed);
+}
+
+/* Says that some cell changed. */
+static inline void
+pipeline_changed(struct pipeline *pipeline)
+{
+    atomic_fetch_add_explicit(&pipeline->change, 1, memory_order_release);
+}
+
+/* The state of bridge 'id' as the open transaction has it, or as it is in force; null if there is none. */
+static inline struct bridge_view *
+pipeline_view(const struct pipeline *pipeline, uint32_t id)
+{
+    if (id >= pipeline->n_slots) {
+        return NULL;
+    }
+    const struct bridge_slot *slot = &pipeline->slots[id];
+    return slot->drafted ? slot->draft : slot->view;
+}
+
+/* transaction.c: */
+
+/* Marks bridge 'id' as part of the transaction and makes room for it.  0 or no_memory. */
+uint32_t transaction_touch(struct pipeline *pipeline, uint32_t id);
+
+/* A draft of bridge 'id' to change.  '*error' gets 0, no_such_bridge or no_memory; null unless 0. */
+struct bridge_view *transaction_draft(struct pipeline *pipeline, uint32_t id, uint32_t *error);
+
+/* The rules of bridge 'id', with a transaction open.  As transaction_draft(). */
+struct flow_store *transaction_flows(struct pipeline *pipeline, uint32_t id, uint32_t *error);
+
+/* Forgets at commit what was learned behind 'bundle', UINT32_MAX for all.  0 or no_memory. */
+uint32_t transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle);
+
+/* Keeps a packet-out, which was checked, until the commit.  0 or no_memory. */
+uint32_t transaction_queue_packet_out(struct pipeline *pipeline, const struct sluice_packet_out *command);
+
+/* A new bridge without rules, or null without memory; and its end, for limbo. */
+struct bridge *bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables);
+void bridge_destroy(void *bridge);
+
+/* packet_out.c: checks a packet-out: 0 or an enum sluice_error; and runs it. */
+uint32_t packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out *command);
+void packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *command);
+
+/* trace_query.c: answers a trace.  0, EINVAL, ENOENT or ENOSPC. */
+int trace_query(struct pipeline *pipeline, const struct sluice_trace_query *query, uint8_t *reply, size_t room,
+                size_t *used);
+
+#endif

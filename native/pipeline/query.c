@@ -1,0 +1,316 @@
+#include <errno.h>
+#include <string.h>
+
+#include "classifier/flow_store.h"
+#include "packet/bytes.h"
+#include "packet/compose.h"
+#include "packet/match.h"
+#include "packet/packet.h"
+#include "packet/parse.h"
+#include "pipeline/field.h"
+#include "pipeline/mac_table.h"
+#include "pipeline/pipeline_state.h"
+
+#define FDB_CHUNK 64u
+
+static uint64_t
+now_ms(const struct pipeline *pipeline)
+{
+    return pipeline->options.hooks.now(pipeline->options.hooks.aux);
+}
+
+static int
+aggregate(const struct flow_store *flows, const struct sluice_flow_query *query, uint8_t *reply, size_t room,
+          size_t *used)
+{
+    struct sluice_aggregate_reply aggregate_reply;
+    if (room < sizeof aggregate_reply) {
+        return ENOSPC;
+    }
+    int error = flow_store_aggregate(flows, query, &aggregate_reply);
+    if (!error) {
+        memcpy(reply, &aggregate_reply, sizeof aggregate_reply);
+        *used = sizeof aggregate_reply;
+    }
+    return error;
+}
+
+static int
+flow_query(const struct pipeline *pipeline, const struct sluice_flow_query *query, uint8_t *reply, size_t room,
+           size_t *used)
+{
+    const struct bridge_view *view = pipeline_view(pipeline, query->bridge);
+    if (!view) {
+        return ENOENT;
+    }
+    return query->type == SLUICE_QUERY_FLOW_DUMP
+               ? flow_store_dump(view->bridge->flows, query, now_ms(pipeline), reply, room, used)
+               : aggregate(view->bridge->flows, query, reply, room, used);
+}
+
+/* The number that a bundle's addresses are shown with: its first port. */
+static uint32_t
+bundle_port(const struct bridge_view *view, uint32_t id)
+{
+    const struct bundle *bundle = bridge_view_find_bundle(view, id);
+    return bundle && bundle->n_members ? bundle->members[0] : PORT_NONE;
+}
+
+static int
+fdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,
+         size_t *used)
+{
+    const struct bridge_view *view = pipeline_view(pipeline, query->bridge);
+    if (!view) {
+        return ENOENT;
+    }
+    struct sluice_dump_reply head = { .cursor = query->cursor };
+    size_t at = sizeof head;
+    uint64_t now = now_ms(pipeline);
+    do {
+        struct mac_entry_info entries[FDB_CHUNK];
+        size_t fits = room < at ? 0 : (room - at) / sizeof(struct sluice_fdb_info);
+        if (!fits) {
+            break;
+        }
+        uint64_t next;
+        uint32_t n = mac_table_dump(view->bridge->macs, head.cursor, entries,
+                                    fits < FDB_CHUNK ? (uint32_t) fits : FDB_CHUNK, &next);
+        for (uint32_t i = 0; i < n; i++) {
+            struct sluice_fdb_info info = {
+                .type = query->type,
+                .size = sizeof info,
+                .ofp_port = bundle_port(view, entries[i].bundle),
+                .vlan = entries[i].vlan,
+                .age_ms = now > entries[i].used_ms ? now - entries[i].used_ms : 0,
+            };
+            field_value_store(info.mac, 6, entries[i].mac);
+            memcpy(reply + at, &info, sizeof info);
+            at += sizeof info;
+        }
+        head.n_records += n;
+        head.cursor = next;
+    } while (head.cursor);
+    if (room < sizeof head || (head.cursor && !head.n_records)) {
+        return ENOSPC;
+    }
+    memcpy(reply, &head, sizeof head);
+    *used = at;
+    return 0;
+}
+
+static int
+removed_flows(struct pipeline *pipeline, uint8_t *reply, size_t room, size_t *used)
+{
+    struct sluice_dump_reply head = { 0, 0, 0 };
+    size_t at = sizeof head;
+    if (room < at) {
+        return ENOSPC;
+    }
+    for (uint32_t id = 0; id < pipeline->n_slots; id++) {
+        const struct bridge_view *view = pipeline->slots[id].view;
+        if (!view) {
+            continue;
+        }
+        size_t bytes = 0;
+        head.n_records += flow_store_take_removed(view->bridge->flows, reply + at, room - at, &bytes);
+        at += bytes;
+        if (flow_store_n_removed(view->bridge->flows)) {
+            /* There is more: ask again.  What was taken is gone, so that the cursor only has to say so. */
+            head.cursor = 1;
+        }
+    }
+    if (head.cursor && !head.n_records) {
+        return ENOSPC;
+    }
+    memcpy(reply, &head, sizeof head);
+    *used = at;
+    return 0;
+}
+
+static int
+counters(struct pipeline *pipeline, const struct sluice_dump_query *query, uint8_t *reply, size_t room, size_t *used)
+{
+    struct sluice_dump_reply head = { 0, 0, 0 };
+    size_t at = sizeof head;
+    if (room < at) {
+        return ENOSPC;
+    }
+    for (uint64_t id = query->cursor; id < PIPELINE_DROP_REASONS; id++) {
+        const struct sluice_counter_info info = {
+            .type = query->type,
+            .size = sizeof info,
+            .id = (uint32_t) id,
+            .value = atomic_load_explicit(&pipeline->drops[id], memory_order_relaxed),
+        };
+        if (!info.value) {
+            continue;
+        }
+        if (room - at < sizeof info) {
+            head.cursor = id;
+            break;
+        }
+        memcpy(reply + at, &info, sizeof info);
+        at += sizeof info;
+        head.n_records++;
+    }
+    if (head.cursor && !head.n_records) {
+        return ENOSPC;
+    }
+    memcpy(reply, &head, sizeof head);
+    *used = at;
+    return 0;
+}
+
+static int
+memory(const struct pipeline *pipeline, uint8_t *reply, size_t room, size_t *used)
+{
+    struct sluice_memory_info info;
+    memset(&info, 0, sizeof info);
+    if (room < sizeof info) {
+        return ENOSPC;
+    }
+    for (uint32_t id = 0; id < pipeline->n_slots; id++) {
+        const struct bridge_view *view = pipeline->slots[id].view;
+        if (view) {
+            struct flow_store_size size;
+            flow_store_measure(view->bridge->flows, &size);
+            info.rule_bytes += size.n_bytes;
+            info.n_rules += size.n_rules;
+        }
+    }
+    memcpy(reply, &info, sizeof info);
+    *used = sizeof info;
+    return 0;
+}
+
+static int
+ofport_stats(const struct pipeline *pipeline, const struct sluice_ofport_query *query, uint8_t *reply, size_t room,
+             size_t *used)
+{
+    const struct bridge_view *view = pipeline_view(pipeline, query->bridge);
+    const struct ofport *port = view ? bridge_view_find_port(view, port_normalize(query->ofp_port)) : NULL;
+    if (!port) {
+        return ENOENT;
+    }
+    const struct sluice_ofport_info info = {
+        .type = query->type,
+        .size = sizeof info,
+        .bridge = query->bridge,
+        .ofp_port = query->ofp_port,
+        .rx_packets = atomic_load_explicit(&port->counters->rx_packets, memory_order_relaxed),
+        .rx_bytes = atomic_load_explicit(&port->counters->rx_bytes, memory_order_relaxed),
+        .tx_packets = atomic_load_explicit(&port->counters->tx_packets, memory_order_relaxed),
+        .tx_bytes = atomic_load_explicit(&port->counters->tx_bytes, memory_order_relaxed),
+    };
+    if (room < sizeof info) {
+        return ENOSPC;
+    }
+    memcpy(reply, &info, sizeof info);
+    *used = sizeof info;
+    return 0;
+}
+
+static int
+compose(const struct sluice_compose_query *query, uint8_t *reply, size_t room, size_t *used)
+{
+    uint8_t frame[PACKET_COMPOSE_SIZE_MAX];
+    if (query->size != sizeof *query + query->match_size
+        || (query->match_size && match_check_exact(query + 1, query->match_size, SLUICE_KEY_WORDS))) {
+        return EINVAL;
+    }
+    struct flow_key key;
+    struct flow_key mask;
+    memset(&key, 0, sizeof key);
+    if (query->match_size) {
+        match_expand((const struct match *) (query + 1), &key, &mask);
+    }
+    struct packet packet;
+    packet_wrap(&packet, frame, sizeof frame, 0, 0);
+    packet_compose(&packet, &key);
+    if (packet.size > room) {
+        return ENOSPC;
+    }
+    memcpy(reply, packet.data, packet.size);
+    *used = packet.size;
+    return 0;
+}
+
+static int
+parse(const struct pipeline *pipeline, const struct sluice_parse_query *query, uint8_t *reply, size_t room,
+      size_t *used)
+{
+    if (query->packet_size > PACKET_LARGE_SIZE
+        || query->size != sizeof *query + ((query->packet_size + 7u) & ~7u)) {
+        return EINVAL;
+    }
+    struct packet packet;
+    struct flow_key key;
+    struct flow_key mask;
+    packet_wrap(&packet, (void *) (query + 1), query->packet_size, 0, query->packet_size);
+    packet_parse(&packet, pipeline_vlan_limit(pipeline), &key);
+    key.in_port = be32(query->in_port);
+
+    /* Words that are zero say nothing that their absence would not. */
+    for (uint32_t i = 0; i < SLUICE_KEY_WORDS; i++) {
+        mask.words[i] = key.words[i] ? UINT64_MAX : 0;
+    }
+    struct match_buffer match;
+    size_t size = match_compress(&key, &mask, &match.match, sizeof match);
+    if (size > room) {
+        return ENOSPC;
+    }
+    memcpy(reply, &match, size);
+    *used = size;
+    return 0;
+}
+
+#define FIXED(NAME, STRUCT) [SLUICE_QUERY_##NAME] = sizeof(struct sluice_##STRUCT)
+static const uint16_t fixed_sizes[] = {
+    FIXED(FLOW_DUMP, flow_query), FIXED(FLOW_AGGREGATE, flow_query), FIXED(TABLE_STATS, bridge_query),
+    FIXED(FDB_DUMP, bridge_query), FIXED(COUNTERS, dump_query), FIXED(TRACE, trace_query),
+    FIXED(REMOVED_FLOWS, dump_query), FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
+    FIXED(MEMORY, dump_query), FIXED(OFPORT_STATS, ofport_query),
+};
+#undef FIXED
+
+bool
+pipeline_has_query(uint16_t type)
+{
+    return type < sizeof fixed_sizes / sizeof fixed_sizes[0] && fixed_sizes[type];
+}
+
+int
+pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uint8_t *reply, size_t room, size_t *used)
+{
+    *used = 0;
+    if (!pipeline_has_query(query->type) || query->size < fixed_sizes[query->type]) {
+        return EINVAL;
+    }
+    const void *record = query;
+    switch (query->type) {
+    case SLUICE_QUERY_FLOW_DUMP:
+    case SLUICE_QUERY_FLOW_AGGREGATE:
+        return flow_query(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_TABLE_STATS: {
+        const struct bridge_view *view = pipeline_view(pipeline, ((const struct sluice_bridge_query *) record)->bridge);
+        return view ? flow_store_table_stats(view->bridge->flows, record, reply, room, used) : ENOENT;
+    }
+    case SLUICE_QUERY_FDB_DUMP:
+        return fdb_dump(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_COUNTERS:
+        return counters(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_TRACE:
+        return trace_query(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_REMOVED_FLOWS:
+        return removed_flows(pipeline, reply, room, used);
+    case SLUICE_QUERY_PACKET_COMPOSE:
+        return compose(record, reply, room, used);
+    case SLUICE_QUERY_PACKET_PARSE:
+        return parse(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_MEMORY:
+        return memory(pipeline, reply, room, used);
+    default:
+        return ofport_stats(pipeline, record, reply, room, used);
+    }
+}

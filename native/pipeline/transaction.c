@@ -1,0 +1,371 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "classifier/flow_store.h"
+#include "pipeline/action_check.h"
+#include "pipeline/mac_table.h"
+#include "pipeline/pipeline_state.h"
+
+/* Makes room for one more element. */
+static bool
+grow(void *arrayp, uint32_t n, uint32_t *capacity, size_t size)
+{
+    void **array = arrayp;
+    if (n < *capacity) {
+        return true;
+    }
+    uint32_t wanted = *capacity ? 2 * *capacity : 16;
+    void *grown = realloc(*array, wanted * size);
+    if (!grown) {
+        return false;
+    }
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static void
+address_changed(void *bridge_, uint16_t vlan, uint64_t mac)
+{
+    struct bridge *bridge = bridge_;
+    /* Readers read the cell before they look the address up. */
+    uint32_t cell = pipeline_cell(CELL_ADDRESS, bridge->id, mac | (uint64_t) vlan << 48);
+    atomic_fetch_add_explicit(&bridge->pipeline->address_cells[cell], 1, memory_order_relaxed);
+    pipeline_changed(bridge->pipeline);
+}
+
+static uint64_t
+next_random(struct pipeline *pipeline)
+{
+    uint64_t z = pipeline->random += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+struct bridge *
+bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
+{
+    struct bridge *bridge = calloc(1, sizeof *bridge);
+    if (!bridge) {
+        return NULL;
+    }
+    bridge->pipeline = pipeline;
+    bridge->id = id;
+    bridge->n_tables = n_tables;
+    bridge->macs = mac_table_create(pipeline->options.epoch, address_changed, bridge);
+    bridge->flows = flow_store_create(&(struct flow_store_options) {
+        .epoch = pipeline->options.epoch,
+        .bridge = id,
+        .n_tables = n_tables,
+        .check_actions = action_check,
+        .random_seed = next_random(pipeline),
+    });
+    if (!bridge->flows || !bridge->macs) {
+        bridge_destroy(bridge);
+        return NULL;
+    }
+    return bridge;
+}
+
+void
+bridge_destroy(void *bridge_)
+{
+    struct bridge *bridge = bridge_;
+    flow_store_destroy(bridge->flows);
+    mac_table_unref(bridge->macs);
+    free(bridge);
+}
+
+uint32_t
+transaction_touch(struct pipeline *pipeline, uint32_t id)
+{
+    struct transaction *txn = &pipeline->transaction;
+    assert(txn->open && id <= BRIDGE_ID_MAX);
+    if (id >= pipeline->n_slots) {
+        uint32_t n = id + 1 > 2 * pipeline->n_slots ? id + 1 : 2 * pipeline->n_slots;
+        struct bridge_slot *slots = realloc(pipeline->slots, n * sizeof *slots);
+        if (!slots) {
+            return SLUICE_ERROR_NO_MEMORY;
+        }
+        memset(slots + pipeline->n_slots, 0, (n - pipeline->n_slots) * sizeof *slots);
+        pipeline->slots = slots;
+        pipeline->n_slots = n;
+    }
+    if (!pipeline->slots[id].touched) {
+        if (!grow(&txn->touched, txn->n_touched, &txn->touched_capacity, sizeof *txn->touched)) {
+            return SLUICE_ERROR_NO_MEMORY;
+        }
+        txn->touched[txn->n_touched++] = id;
+        pipeline->slots[id].touched = true;
+    }
+    return 0;
+}
+
+struct bridge_view *
+transaction_draft(struct pipeline *pipeline, uint32_t id, uint32_t *error)
+{
+    struct bridge_view *view = pipeline_view(pipeline, id);
+    *error = view ? transaction_touch(pipeline, id) : SLUICE_ERROR_NO_SUCH_BRIDGE;
+    if (*error) {
+        return NULL;
+    }
+    struct bridge_slot *slot = &pipeline->slots[id];
+    if (!slot->drafted) {
+        slot->draft = bridge_view_copy(view);
+        if (!slot->draft) {
+            *error = SLUICE_ERROR_NO_MEMORY;
+            return NULL;
+        }
+        slot->drafted = true;
+    }
+    return slot->draft;
+}
+
+static uint64_t
+current_version(const struct pipeline *pipeline)
+{
+    return atomic_load_explicit(&pipeline->config, memory_order_relaxed)->version;
+}
+
+struct flow_store *
+transaction_flows(struct pipeline *pipeline, uint32_t id, uint32_t *error)
+{
+    struct bridge_view *view = pipeline_view(pipeline, id);
+    *error = view ? transaction_touch(pipeline, id) : SLUICE_ERROR_NO_SUCH_BRIDGE;
+    if (*error) {
+        return NULL;
+    }
+    struct bridge_slot *slot = &pipeline->slots[id];
+    if (!slot->flows_open) {
+        flow_store_begin(view->bridge->flows, current_version(pipeline) + 1);
+        slot->flows_open = true;
+    }
+    return view->bridge->flows;
+}
+
+uint32_t
+transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle)
+{
+    struct transaction *txn = &pipeline->transaction;
+    if (!grow(&txn->flushes, txn->n_flushes, &txn->flushes_capacity, sizeof *txn->flushes)) {
+        return SLUICE_ERROR_NO_MEMORY;
+    }
+    txn->flushes[txn->n_flushes++] = (struct mac_flush) { bridge, bundle };
+    return 0;
+}
+
+void
+pipeline_begin(struct pipeline *pipeline, bool independent)
+{
+    struct transaction *txn = &pipeline->transaction;
+    assert(!txn->open);
+    txn->open = true;
+    txn->independent = independent;
+    txn->n_touched = 0;
+    txn->n_flushes = 0;
+    txn->n_packet_outs = 0;
+}
+
+/* Ends what the transaction remembers of its bridges. */
+static void
+end_transaction(struct pipeline *pipeline)
+{
+    struct transaction *txn = &pipeline->transaction;
+    for (uint32_t i = 0; i < txn->n_touched; i++) {
+        struct bridge_slot *slot = &pipeline->slots[txn->touched[i]];
+        slot->draft = NULL;
+        slot->drafted = false;
+        slot->touched = false;
+        slot->flows_open = false;
+    }
+    txn->open = false;
+    txn->n_touched = 0;
+}
+
+void
+pipeline_rollback(struct pipeline *pipeline)
+{
+    struct transaction *txn = &pipeline->transaction;
+    assert(txn->open);
+    for (uint32_t i = 0; i < txn->n_touched; i++) {
+        struct bridge_slot *slot = &pipeline->slots[txn->touched[i]];
+        struct bridge_view *view = pipeline_view(pipeline, txn->touched[i]);
+        if (slot->flows_open && view) {
+            flow_store_rollback(view->bridge->flows);
+        }
+        if (slot->draft && (!slot->view || slot->draft->bridge != slot->view->bridge)) {
+            bridge_destroy(slot->draft->bridge);
+        }
+        bridge_view_destroy(slot->draft);
+    }
+    end_transaction(pipeline);
+}
+
+static bool
+has_drafts(const struct pipeline *pipeline)
+{
+    const struct transaction *txn = &pipeline->transaction;
+    for (uint32_t i = 0; i < txn->n_touched; i++) {
+        if (pipeline->slots[txn->touched[i]].drafted) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+index_drafts(struct pipeline *pipeline)
+{
+    const struct transaction *txn = &pipeline->transaction;
+    for (uint32_t i = 0; i < txn->n_touched; i++) {
+        struct bridge_view *draft = pipeline->slots[txn->touched[i]].draft;
+        if (draft && bridge_view_index(draft)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The topology as it will be, or null without memory. */
+static struct topology *
+draft_topology(struct pipeline *pipeline)
+{
+    const struct bridge_view **views = malloc((pipeline->n_slots + 1) * sizeof *views);
+    struct topology *topology = NULL;
+    if (views && index_drafts(pipeline)) {
+        uint32_t n = 0;
+        for (uint32_t id = 0; id < pipeline->n_slots; id++) {
+            const struct bridge_view *view = pipeline_view(pipeline, id);
+            if (view) {
+                views[n++] = view;
+            }
+        }
+        topology = topology_create(views, n);
+    }
+    free(views);
+    return topology;
+}
+
+/* Puts drafts in force and retires what they replace. */
+static void
+adopt_drafts(struct pipeline *pipeline)
+{
+    const struct transaction *txn = &pipeline->transaction;
+    uint64_t version = current_version(pipeline);
+    for (uint32_t i = 0; i < txn->n_touched; i++) {
+        uint32_t id = txn->touched[i];
+        struct bridge_slot *slot = &pipeline->slots[id];
+        if (!slot->drafted) {
+            continue;
+        }
+        if (slot->view && (!slot->draft || slot->draft->bridge != slot->view->bridge)) {
+            mac_table_retire(slot->view->bridge->macs);
+            limbo_put(&pipeline->limbo, bridge_destroy, slot->view->bridge);
+        }
+        if (slot->view) {
+            limbo_put(&pipeline->limbo, bridge_view_destroy, slot->view);
+        }
+        slot->view = slot->draft;
+        if (slot->view) {
+            mac_table_configure(slot->view->bridge->macs, slot->view->mac_table_size, slot->view->mac_aging_s);
+        }
+        pipeline_set_cell(pipeline, pipeline_cell(CELL_BRIDGE, id, 0), version);
+    }
+}
+
+/* Ends the transactions of the rules.  Returns true if removed rules wait to be reported. */
+static bool
+commit_flows(struct pipeline *pipeline)
+{
+    const struct transaction *txn = &pipeline->transaction;
+    uint64_t version = current_version(pipeline);
+    bool removed = false;
+    for (uint32_t i = 0; i < txn->n_touched; i++) {
+        uint32_t id = txn->touched[i];
+        struct bridge_slot *slot = &pipeline->slots[id];
+        if (!slot->flows_open || !slot->view) {
+            continue;
+        }
+        struct flow_store *flows = slot->view->bridge->flows;
+        const uint64_t *changed = flow_store_changed_tables(flows);
+        for (uint32_t table = 0; table < BRIDGE_TABLES_MAX; table++) {
+            if (changed[table / 64] >> (table % 64) & 1) {
+                pipeline_set_cell(pipeline, pipeline_cell(CELL_TABLE, id, table), version);
+            }
+        }
+        removed |= flow_store_commit(flows);
+    }
+    return removed;
+}
+
+static void
+flush_macs(struct pipeline *pipeline)
+{
+    const struct transaction *txn = &pipeline->transaction;
+    for (uint32_t i = 0; i < txn->n_flushes; i++) {
+        const struct bridge_view *view = pipeline_view(pipeline, txn->flushes[i].bridge);
+        if (view) {
+            mac_table_flush(view->bridge->macs, txn->flushes[i].bundle);
+        }
+    }
+}
+
+int
+pipeline_commit(struct pipeline *pipeline)
+{
+    struct transaction *txn = &pipeline->transaction;
+    assert(txn->open);
+
+    const struct config *old = atomic_load_explicit(&pipeline->config, memory_order_relaxed);
+    bool drafts = has_drafts(pipeline);
+    if (txn->n_touched) {
+        struct config *config = malloc(sizeof *config);
+        const struct topology *topology = drafts ? draft_topology(pipeline) : old->topology;
+        if (!config || !topology) {
+            free(config);
+            if (drafts) {
+                topology_destroy((void *) topology);
+            }
+            pipeline_rollback(pipeline);
+            return ENOMEM;
+        }
+        config->version = old->version + 1;
+        config->topology = topology;
+        atomic_store_explicit(&pipeline->config, config, memory_order_release);
+
+        limbo_put(&pipeline->limbo, free, (void *) old);
+        if (drafts) {
+            limbo_put(&pipeline->limbo, topology_destroy, (void *) old->topology);
+            adopt_drafts(pipeline);
+            pipeline_set_cell(pipeline, pipeline_cell(CELL_PORTS, 0, 0), config->version);
+        }
+    }
+    bool removed = commit_flows(pipeline);
+    end_transaction(pipeline);
+    flush_macs(pipeline);
+    pipeline_changed(pipeline);
+    limbo_reclaim(&pipeline->limbo);
+
+    if (removed && pipeline->options.hooks.flows_removed) {
+        pipeline->options.hooks.flows_removed(pipeline->options.hooks.aux);
+    }
+    for (uint32_t i = 0; i < txn->n_packet_outs; i++) {
+        packet_out_run(pipeline, txn->packet_outs[i]);
+    }
+    txn->n_packet_outs = 0;
+    return 0;
+}
+
+uint32_t
+transaction_queue_packet_out(struct pipeline *pipeline, const struct sluice_packet_out *command)
+{
+    struct transaction *txn = &pipeline->transaction;
+    if (!grow(&txn->packet_outs, txn->n_packet_outs, &txn->packet_outs_capacity, sizeof *txn->packet_outs)) {
+        return SLUICE_ERROR_NO_MEMORY;
+    }
+    txn->packet_outs[txn->n_packet_outs++] = command;
+    return 0;
+}

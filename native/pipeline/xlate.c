@@ -1,0 +1,463 @@
+#include "pipeline/xlate.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "classifier/flow_store.h"
+#include "packet/bytes.h"
+#include "pipeline/mac_table.h"
+#include "pipeline/xlate_ctx.h"
+
+void
+xlate_stamp(struct xlate_ctx *ctx, uint32_t cell)
+{
+    struct xlate_out *out = ctx->out;
+    for (uint32_t i = 0; i < out->n_stamps && i < XLATE_STAMPS_MAX; i++) {
+        if (out->stamps[i].cell == cell) {
+            return;
+        }
+    }
+    if (out->n_stamps >= XLATE_STAMPS_MAX) {
+        out->n_stamps = XLATE_STAMPS_MAX + 1;
+        return;
+    }
+    uint32_t state = (uint32_t) ctx->config->version;
+    if (cell & PIPELINE_CELL_ADDRESS) {
+        state = atomic_load_explicit(&ctx->pipeline->address_cells[cell & ~PIPELINE_CELL_ADDRESS],
+                                     memory_order_acquire);
+    }
+    out->stamps[out->n_stamps++] = (struct xlate_stamp) { cell, state };
+}
+
+bool
+xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const struct xlate_stamp *stamps, uint32_t n_stamps)
+{
+    uint64_t now = pipeline_change(pipeline);
+    if (*change == now) {
+        return false;
+    }
+    if (n_stamps > XLATE_STAMPS_MAX) {
+        return true;
+    }
+    for (uint32_t i = 0; i < n_stamps; i++) {
+        uint32_t cell = stamps[i].cell;
+        bool stale;
+        if (cell & PIPELINE_CELL_ADDRESS) {
+            cell &= ~PIPELINE_CELL_ADDRESS;
+            stale = atomic_load_explicit(&pipeline->address_cells[cell], memory_order_relaxed) != stamps[i].state;
+        } else {
+            uint32_t version = atomic_load_explicit(&pipeline->cells[cell], memory_order_relaxed);
+            stale = (int32_t) (version - stamps[i].state) > 0;
+        }
+        if (stale) {
+            return true;
+        }
+    }
+    *change = now;
+    return false;
+}
+
+bool
+xlate_reserve(void *arrayp, uint32_t used, uint32_t *capacity, uint32_t size, uint32_t max)
+{
+    void **array = arrayp;
+    if (size > max || used > max - size) {
+        return false;
+    }
+    if (used + size > *capacity) {
+        uint32_t wanted = *capacity ? *capacity : 256;
+        while (wanted < used + size) {
+            wanted *= 2;
+        }
+        void *grown = realloc(*array, wanted);
+        if (!grown) {
+            return false;
+        }
+        *array = grown;
+        *capacity = wanted;
+    }
+    return true;
+}
+
+struct xlate_credit *
+xlate_add_credit(struct xlate_ctx *ctx)
+{
+    struct xlate_out *out = ctx->out;
+    if (out->n_credits == out->credits_capacity) {
+        uint32_t capacity = out->credits_capacity ? 2 * out->credits_capacity : 16;
+        struct xlate_credit *credits = realloc(out->credits, capacity * sizeof *credits);
+        if (!credits) {
+            xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
+            return NULL;
+        }
+        out->credits = credits;
+        out->credits_capacity = capacity;
+    }
+    struct xlate_credit *credit = &out->credits[out->n_credits++];
+    memset(credit, 0, sizeof *credit);
+    return credit;
+}
+
+void
+xlate_fail(struct xlate_ctx *ctx, uint32_t reason)
+{
+    if (!ctx->error) {
+        ctx->error = reason;
+    }
+}
+
+bool
+xlate_may_receive(const struct ofport *port)
+{
+    return !(port->config & SLUICE_OFPORT_CONFIG_NO_RECV);
+}
+
+static void
+credit_rule(struct xlate_ctx *ctx, const struct rule *rule)
+{
+    struct xlate_credit *credit = xlate_add_credit(ctx);
+    if (credit) {
+        credit->kind = XLATE_CREDIT_RULE;
+        credit->rule = rule;
+        rule_ref(rule);
+    }
+}
+
+static void
+credit_miss(struct xlate_ctx *ctx, uint8_t table)
+{
+    struct xlate_credit *credit = xlate_add_credit(ctx);
+    if (credit) {
+        credit->kind = XLATE_CREDIT_MISS;
+        credit->counters = flow_store_counters(ctx->view->bridge->flows, table);
+        table_counters_ref(credit->counters);
+    }
+}
+
+enum lookup {
+    LOOKUP_RULE,
+    LOOKUP_FRAGMENT,
+    LOOKUP_CONTROLLER,
+    LOOKUP_DROP,
+};
+
+/* What a table without a matching rule does: true if the next table is to be searched. */
+static bool
+miss(const struct xlate_ctx *ctx, uint8_t table, uint32_t in_port, enum lookup *result)
+{
+    switch (ctx->view->miss[table]) {
+    case SLUICE_MISS_CONTINUE:
+        *result = LOOKUP_DROP;
+        return table + 1u < ctx->view->bridge->n_tables;
+    case SLUICE_MISS_DROP:
+        *result = LOOKUP_DROP;
+        return false;
+    case SLUICE_MISS_DEFAULT:
+        if (!(ctx->view->flags & SLUICE_BRIDGE_FLAG_PACKET_IN_ON_MISS)) {
+            *result = LOOKUP_DROP;
+            return false;
+        }
+        /* Fall through. */
+    default: {
+        const struct ofport *port = bridge_view_find_port(ctx->view, in_port);
+        bool quiet = port && port->config & SLUICE_OFPORT_CONFIG_NO_PACKET_IN;
+        *result = quiet ? LOOKUP_DROP : LOOKUP_CONTROLLER;
+        return false;
+    }
+    }
+}
+
+/* Searches ctx->table, and further ones if it says so, which then is ctx->table. */
+static enum lookup
+lookup(struct xlate_ctx *ctx, uint32_t in_port, bool may_miss)
+{
+    const struct bridge_view *view = ctx->view;
+    bool fragment = key_is_ip(&ctx->flow) && ctx->flow.ip_frag & FRAG_ANY;
+    if (fragment && view->frag_mode == SLUICE_FRAG_MODE_DROP) {
+        return LOOKUP_FRAGMENT;
+    }
+
+    uint32_t old_in_port = ctx->flow.in_port;
+    uint16_t old_tp_src = ctx->flow.tp_src;
+    uint16_t old_tp_dst = ctx->flow.tp_dst;
+    ctx->flow.in_port = be32(in_port);
+    if (fragment && view->frag_mode != SLUICE_FRAG_MODE_NX_MATCH) {
+        ctx->flow.tp_src = 0;
+        ctx->flow.tp_dst = 0;
+    }
+
+    enum lookup result = LOOKUP_DROP;
+    for (;;) {
+        xlate_stamp(ctx, pipeline_cell(CELL_TABLE, view->bridge->id, ctx->table));
+        ctx->rule = flow_store_lookup(view->bridge->flows, ctx->table, ctx->config->version, &ctx->flow, ctx->wild);
+        if (ctx->rule) {
+            result = LOOKUP_RULE;
+            break;
+        }
+        credit_miss(ctx, ctx->table);
+        if (!may_miss || !miss(ctx, ctx->table, in_port, &result)) {
+            break;
+        }
+        ctx->table++;
+    }
+
+    ctx->flow.in_port = old_in_port;
+    ctx->flow.tp_src = old_tp_src;
+    ctx->flow.tp_dst = old_tp_dst;
+    return result;
+}
+
+/* Tells of the outcome of a lookup. */
+static void
+trace_lookup(struct xlate_ctx *ctx, enum lookup result)
+{
+    static const uint16_t notes[] = {
+        [LOOKUP_FRAGMENT] = SLUICE_TRACE_NOTE_MISS_FRAGMENT,
+        [LOOKUP_CONTROLLER] = SLUICE_TRACE_NOTE_MISS_CONTROLLER,
+        [LOOKUP_DROP] = SLUICE_TRACE_NOTE_MISS_DROP,
+    };
+    if (!ctx->in->trace) {
+        return;
+    }
+    struct trace_step step = { .record = {
+        .depth = ctx->trace_depth,
+        .table = ctx->table,
+        .bridge = ctx->view->bridge->id,
+    } };
+    if (result == LOOKUP_RULE) {
+        step.record.kind = SLUICE_TRACE_KIND_RULE;
+        step.record.priority = ctx->rule->priority;
+        step.record.cookie = ctx->rule->cookie;
+        step.rule = ctx->rule;
+    } else {
+        step.record.kind = SLUICE_TRACE_KIND_MISS;
+        step.record.code = notes[result];
+    }
+    trace_put(ctx->in->trace, &step);
+}
+
+/* Executes what the lookup found. */
+static void
+execute(struct xlate_ctx *ctx, enum lookup result)
+{
+    switch (result) {
+    case LOOKUP_RULE:
+        credit_rule(ctx, ctx->rule);
+        ctx->cookie = ctx->rule->cookie;
+        ctx->is_table_miss = !ctx->rule->priority && rule_is_catchall(ctx->rule);
+        xlate_actions(ctx, ctx->rule->actions->bytes, ctx->rule->actions->size);
+        break;
+    case LOOKUP_CONTROLLER:
+        output_table_miss(ctx);
+        break;
+    case LOOKUP_FRAGMENT:
+    case LOOKUP_DROP:
+        ctx->drop_reason = result == LOOKUP_DROP ? SLUICE_DROP_REASON_TABLE_MISS : SLUICE_DROP_REASON_FRAGMENT;
+        xlate_actions(ctx, NULL, 0);
+        break;
+    }
+}
+
+static bool
+may_resubmit(struct xlate_ctx *ctx)
+{
+    uint32_t depth_max = ctx->view->depth_max ? ctx->view->depth_max : XLATE_DEPTH_MAX;
+    if (ctx->depth >= depth_max || ctx->nesting >= XLATE_NESTING_MAX) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_RECURSION_TOO_DEEP, ctx->depth, 0, 0);
+        xlate_fail(ctx, SLUICE_DROP_REASON_RECURSION_TOO_DEEP);
+    } else if (ctx->n_resubmits >= XLATE_RESUBMITS_MAX) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_TOO_MANY_RESUBMITS, XLATE_RESUBMITS_MAX, 0, 0);
+        xlate_fail(ctx, SLUICE_DROP_REASON_TOO_MANY_RESUBMITS);
+    } else if (ctx->stack_size >= XLATE_STACK_SIZE_MAX) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_STACK_TOO_BIG, 0, 0, 0);
+        xlate_fail(ctx, SLUICE_DROP_REASON_STACK_TOO_BIG);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+void
+xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_miss)
+{
+    if (ctx->error || !may_resubmit(ctx)) {
+        return;
+    }
+    const struct rule *old_rule = ctx->rule;
+    uint64_t old_cookie = ctx->cookie;
+    bool old_is_table_miss = ctx->is_table_miss;
+    uint8_t old_table = ctx->table;
+
+    ctx->table = table;
+    enum lookup result = lookup(ctx, in_port, may_miss);
+    bool deepens = ctx->table <= old_table;
+    trace_lookup(ctx, result);
+
+    ctx->depth += deepens;
+    ctx->nesting++;
+    ctx->n_resubmits++;
+    ctx->trace_depth++;
+    execute(ctx, result);
+    ctx->trace_depth--;
+    ctx->nesting--;
+    ctx->depth -= deepens;
+
+    ctx->table = old_table;
+    ctx->rule = old_rule;
+    ctx->cookie = old_cookie;
+    ctx->is_table_miss = old_is_table_miss;
+}
+
+/* Fills in where the packet begins.  Returns false, with a reason, if nowhere; '*port' gets its port or null. */
+static bool
+find_start(struct xlate_ctx *ctx, const struct ofport **port)
+{
+    const struct topology *topology = ctx->config->topology;
+    uint32_t in_port = ctx->in->in_port;
+    *port = NULL;
+    if (ctx->in->bridge) {
+        ctx->view = topology_find(topology, ctx->in->bridge);
+        *port = ctx->view ? bridge_view_find_port(ctx->view, port_normalize(in_port)) : NULL;
+    } else {
+        uint32_t dp_port = be32(ctx->in->key->in_port);
+        if (dp_port < topology->n_dp_ports) {
+            ctx->view = topology->dp_ports[dp_port].view;
+            *port = topology->dp_ports[dp_port].port;
+        }
+        in_port = *port ? (*port)->ofp_port : 0;
+    }
+    if (!ctx->view) {
+        xlate_stamp(ctx, pipeline_cell(CELL_PORTS, 0, 0));
+        ctx->drop_reason = SLUICE_DROP_REASON_NO_OFPORT;
+        return false;
+    }
+    xlate_stamp(ctx, pipeline_cell(CELL_BRIDGE, ctx->view->bridge->id, 0));
+    ctx->flow.in_port = be32(port_normalize(in_port));
+    return true;
+}
+
+/* What the result always depends on. */
+static void
+init_wild(struct xlate_ctx *ctx)
+{
+    memset(ctx->wild, 0, sizeof *ctx->wild);
+    WILD_ALL(ctx, in_port);
+    WILD_ALL(ctx, recirc_id);
+    WILD_ALL(ctx, packet_type);
+    WILD_ALL(ctx, eth_type);
+    if (key_is_ip(&ctx->flow)) {
+        WILD(ctx, ip_frag, FRAG_ANY | FRAG_LATER);
+    }
+}
+
+/* Runs the packet through its first bridge. */
+static void
+translate(struct xlate_ctx *ctx, const struct ofport *port)
+{
+    trace_bridge(ctx);
+    ctx->trace_depth++;
+    bool received = true;
+    if (ctx->in->actions) {
+        ctx->in_packet_out = true;
+        ctx->cookie = UINT64_MAX;
+        xlate_actions(ctx, ctx->in->actions, ctx->in->actions_size);
+    } else {
+        enum lookup result = lookup(ctx, be32(ctx->flow.in_port), true);
+        trace_lookup(ctx, result);
+        received = !port || xlate_may_receive(port);
+        if (received) {
+            ctx->nesting++;
+            ctx->trace_depth++;
+            execute(ctx, result);
+            ctx->trace_depth--;
+            ctx->nesting--;
+        } else {
+            ctx->drop_reason = SLUICE_DROP_REASON_NO_RECV;
+            if (result == LOOKUP_RULE) {
+                credit_rule(ctx, ctx->rule);
+            }
+        }
+    }
+    ctx->trace_depth--;
+    if (received && !ctx->error) {
+        action_set_execute(ctx);
+    }
+}
+
+/* Makes the result whole. */
+static void
+finish(struct xlate_ctx *ctx)
+{
+    struct xlate_out *out = ctx->out;
+    out->failed = ctx->error != 0;
+    if (out->failed) {
+        out->actions_size = 0;
+    }
+    out->drop_reason = 0;
+    if (!out->actions_size) {
+        out->drop_reason = ctx->error         ? ctx->error
+                           : ctx->drop_reason ? ctx->drop_reason : (uint32_t) SLUICE_DROP_REASON_NO_OUTPUT;
+        ctx->error = 0;
+        struct sluice_dp_action_drop *drop = commit_append(ctx, SLUICE_DP_ACTION_DROP, sizeof *drop);
+        if (drop) {
+            drop->reason = out->drop_reason;
+        }
+        ctx->error = out->drop_reason;
+    }
+    out->cacheable = ctx->error != SLUICE_DROP_REASON_NO_MEMORY;
+    for (uint32_t i = SLUICE_KEY_PIPELINE_WORD; i < SLUICE_KEY_WORDS; i++) {
+        ctx->wild->words[i] = 0;
+    }
+    if (ctx->in->final) {
+        *ctx->in->final = ctx->flow;
+    }
+    free(ctx->stack);
+    free(ctx->action_set);
+}
+
+void
+xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *out)
+{
+    struct xlate_ctx ctx;
+    memset(&ctx, 0, offsetof(struct xlate_ctx, flow));
+    memset((uint8_t *) &ctx + offsetof(struct xlate_ctx, wild), 0, sizeof ctx - offsetof(struct xlate_ctx, wild));
+    ctx.pipeline = pipeline;
+    ctx.in = in;
+    ctx.out = out;
+    ctx.wild = &out->mask;
+
+    xlate_credits_release(out->credits, out->n_credits);
+    out->n_credits = 0;
+    out->n_stamps = 0;
+    out->actions_size = 0;
+    out->change = pipeline_change(pipeline);
+    ctx.config = atomic_load_explicit(&pipeline->config, memory_order_acquire);
+
+    ctx.flow = *in->key;
+    ctx.flow.actset_output = be32(PORT_UNSET);
+    ctx.queue = in->key->skb_priority;
+    init_wild(&ctx);
+    const struct ofport *port;
+    bool found = find_start(&ctx, &port);
+    ctx.base = ctx.flow;
+    if (found) {
+        translate(&ctx, port);
+    }
+    finish(&ctx);
+}
+
+void
+xlate_out_init(struct xlate_out *out)
+{
+    memset(out, 0, sizeof *out);
+}
+
+void
+xlate_out_uninit(struct xlate_out *out)
+{
+    xlate_credits_release(out->credits, out->n_credits);
+    free(out->credits);
+    free(out->actions);
+    memset(out, 0, sizeof *out);
+}

@@ -1,0 +1,419 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "packet/bytes.h"
+#include "pipeline/xlate_ctx.h"
+
+struct action_header {
+    uint16_t opcode;
+    uint16_t size;
+};
+
+static bool
+is_later_fragment(const struct flow_key *flow)
+{
+    return flow->ip_frag & FRAG_LATER;
+}
+
+static void
+set_field(struct xlate_ctx *ctx, const struct sluice_action_set_field *a)
+{
+    if (!field_is_present(&ctx->flow, ctx->wild, a->field)) {
+        return;
+    }
+    const uint8_t *bytes = (const uint8_t *) (a + 1);
+    field_value value = field_value_load(bytes, a->value_size);
+    field_value mask = field_value_load(bytes + ((a->value_size + 7u) & ~7u), a->value_size);
+    mask &= field_ones(field_spans[a->field].n_bits);
+    field_unwildcard(ctx->wild, a->field, mask);
+    field_set(&ctx->flow, a->field, value, mask);
+}
+
+static void
+move(struct xlate_ctx *ctx, const struct sluice_action_move *a)
+{
+    const struct subfield src = { a->src_field, a->src_ofs, a->n_bits };
+    const struct subfield dst = { a->dst_field, a->dst_ofs, a->n_bits };
+    subfield_unwildcard(ctx->wild, src);
+    subfield_unwildcard(ctx->wild, dst);
+    subfield_set(&ctx->flow, dst, subfield_get(&ctx->flow, src));
+    trace_subfield(ctx, dst);
+}
+
+static void
+stack_push(struct xlate_ctx *ctx, const struct sluice_action_stack_push *a)
+{
+    const struct subfield sf = { a->field, a->ofs, a->n_bits };
+    uint8_t n = (uint8_t) ((a->n_bits + 7) / 8);
+    if (!xlate_reserve(&ctx->stack, ctx->stack_size, &ctx->stack_capacity, n + 1u, 2 * XLATE_STACK_SIZE_MAX)) {
+        xlate_fail(ctx, SLUICE_DROP_REASON_STACK_TOO_BIG);
+        return;
+    }
+    subfield_unwildcard(ctx->wild, sf);
+    field_value_store(ctx->stack + ctx->stack_size, n, subfield_get(&ctx->flow, sf));
+    ctx->stack[ctx->stack_size + n] = n;
+    ctx->stack_size += n + 1u;
+}
+
+static void
+stack_pop(struct xlate_ctx *ctx, const struct sluice_action_stack_pop *a)
+{
+    const struct subfield sf = { a->field, a->ofs, a->n_bits };
+    if (!ctx->stack_size) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_STACK_EMPTY, 0, 0, 0);
+        return;
+    }
+    uint8_t n = ctx->stack[ctx->stack_size - 1];
+    ctx->stack_size -= n + 1u;
+    subfield_unwildcard(ctx->wild, sf);
+    subfield_set(&ctx->flow, sf, field_value_load(ctx->stack + ctx->stack_size, n));
+    trace_subfield(ctx, sf);
+}
+
+static void
+push_vlan(struct xlate_ctx *ctx, const struct sluice_action_push_vlan *a)
+{
+    vlan_push(&ctx->flow, ctx->wild);
+    ctx->flow.vlan0_tpid = be16(a->ethertype);
+    ctx->flow.vlan0_tci = be16(VLAN_CFI);
+}
+
+/* Sets the bits 'mask' of the outer tag to 'value', pushing a tag if there is none and 'push'. */
+static void
+set_vlan(struct xlate_ctx *ctx, uint16_t value, uint16_t mask, bool push)
+{
+    WILD(ctx, vlan0_tci, be16(VLAN_CFI));
+    if (!push && !(ctx->flow.vlan0_tci & be16(VLAN_CFI))) {
+        return;
+    }
+    WILD(ctx, vlan0_tci, be16(mask));
+    if (!ctx->flow.vlan0_tpid) {
+        ctx->flow.vlan0_tpid = be16(ETH_TYPE_VLAN);
+    }
+    ctx->flow.vlan0_tci = (uint16_t) ((ctx->flow.vlan0_tci & ~be16(mask)) | be16(value) | be16(VLAN_CFI));
+}
+
+static void
+set_ipv4(struct xlate_ctx *ctx, uint32_t *member, uint32_t *wild, const uint8_t address[4])
+{
+    if (ctx->flow.eth_type == be16(ETH_TYPE_IPV4)) {
+        *wild = UINT32_MAX;
+        memcpy(member, address, 4);
+    }
+}
+
+static void
+set_ip_byte(struct xlate_ctx *ctx, uint8_t *member, uint8_t *wild, uint8_t value, uint8_t mask)
+{
+    if (key_is_ip(&ctx->flow)) {
+        *wild |= mask;
+        *member = (uint8_t) ((*member & ~mask) | (value & mask));
+    }
+}
+
+static void
+set_l4_port(struct xlate_ctx *ctx, uint16_t *member, uint16_t *wild, uint16_t port)
+{
+    if (key_is_ip(&ctx->flow) && !is_later_fragment(&ctx->flow)) {
+        WILD_ALL(ctx, ip_proto);
+        uint8_t proto = ctx->flow.ip_proto;
+        if (proto == 6 || proto == 17 || proto == 132) {
+            *wild = UINT16_MAX;
+            *member = be16(port);
+        }
+    }
+}
+
+/* Returns false if the TTL ran out: then the rest of the actions is not executed. */
+static bool
+dec_ttl(struct xlate_ctx *ctx, const struct sluice_action_dec_ttl *a)
+{
+    if (!key_is_ip(&ctx->flow)) {
+        return true;
+    }
+    WILD_ALL(ctx, ip_ttl);
+    if (ctx->flow.ip_ttl > 1) {
+        ctx->flow.ip_ttl--;
+        return true;
+    }
+    const uint16_t *ids = (const uint16_t *) (a + 1);
+    for (uint32_t i = 0; i < a->n_controllers; i++) {
+        output_invalid_ttl(ctx, ids[i]);
+    }
+    ctx->drop_reason = SLUICE_DROP_REASON_TTL;
+    trace_note(ctx, SLUICE_TRACE_NOTE_TTL_EXCEEDED, 0, 0, 0);
+    return false;
+}
+
+static void
+resubmit(struct xlate_ctx *ctx, const struct sluice_action_resubmit *a)
+{
+    uint32_t in_port = port_normalize(a->in_port);
+    if (in_port == PORT_IN_PORT) {
+        in_port = be32(ctx->flow.in_port);
+    }
+    xlate_table(ctx, in_port, a->table == 255 ? ctx->table : a->table, false);
+}
+
+static void
+output_reg(struct xlate_ctx *ctx, const struct sluice_action_output_reg *a)
+{
+    const struct subfield sf = { a->field, a->ofs, a->n_bits };
+    uint64_t port = (uint64_t) subfield_get(&ctx->flow, sf);
+    subfield_unwildcard(ctx->wild, sf);
+    trace_note(ctx, SLUICE_TRACE_NOTE_OUTPUT_REG, port, 0, 0);
+    if (port <= UINT16_MAX || (port >= PORT_IN_PORT && port <= UINT32_MAX)) {
+        output_port(ctx, port_normalize((uint32_t) port), a->max_len);
+    }
+}
+
+static void
+set_queue(struct xlate_ctx *ctx, uint32_t queue)
+{
+    WILD_ALL(ctx, skb_priority);
+    ctx->flow.skb_priority = be32(queue);
+}
+
+static void
+enqueue(struct xlate_ctx *ctx, const struct sluice_action_enqueue *a)
+{
+    uint32_t old = ctx->flow.skb_priority;
+    set_queue(ctx, a->queue);
+    output_port(ctx, port_normalize(a->port), 0);
+    ctx->flow.skb_priority = old;
+}
+
+/* Everything a clone may change.  Kept on the heap, since clones and tables nest. */
+struct saved {
+    struct flow_key flow;
+    uint64_t *action_set;
+    uint32_t action_set_size;
+    bool has_action_set;
+    uint8_t *stack;
+    uint32_t stack_size;
+};
+
+static bool
+save(struct xlate_ctx *ctx, struct saved *saved)
+{
+    saved->flow = ctx->flow;
+    saved->has_action_set = ctx->has_action_set;
+    saved->action_set_size = ctx->action_set_size;
+    saved->stack_size = ctx->stack_size;
+    saved->action_set = malloc(ctx->action_set_size + 1u);
+    saved->stack = malloc(ctx->stack_size + 1u);
+    if (!saved->action_set || !saved->stack) {
+        return false;
+    }
+    if (ctx->action_set_size) {
+        memcpy(saved->action_set, ctx->action_set, ctx->action_set_size);
+    }
+    if (ctx->stack_size) {
+        memcpy(saved->stack, ctx->stack, ctx->stack_size);
+    }
+    return true;
+}
+
+static void
+restore(struct xlate_ctx *ctx, const struct saved *saved)
+{
+    ctx->flow = saved->flow;
+    ctx->has_action_set = saved->has_action_set;
+    ctx->action_set_size = saved->action_set_size;
+    ctx->stack_size = saved->stack_size;
+    /* What grew never shrinks, so there is room. */
+    if (saved->action_set_size) {
+        memcpy(ctx->action_set, saved->action_set, saved->action_set_size);
+    }
+    if (saved->stack_size) {
+        memcpy(ctx->stack, saved->stack, saved->stack_size);
+    }
+}
+
+/* All that nested actions can do here is undone by setting fields back, so no datapath clone is needed. */
+static void
+clone(struct xlate_ctx *ctx, const struct sluice_action_clone *a)
+{
+    if (ctx->nesting >= XLATE_NESTING_MAX) {
+        xlate_fail(ctx, SLUICE_DROP_REASON_RECURSION_TOO_DEEP);
+        return;
+    }
+    struct saved *saved = calloc(1, sizeof *saved);
+    if (saved && save(ctx, saved)) {
+        ctx->nesting++;
+        ctx->trace_depth--;
+        xlate_actions(ctx, a + 1, a->actions_size);
+        ctx->trace_depth++;
+        ctx->nesting--;
+        restore(ctx, saved);
+    } else {
+        xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
+    }
+    if (saved) {
+        free(saved->action_set);
+        free(saved->stack);
+        free(saved);
+    }
+}
+
+/* The actions of OpenFlow 1.0 that each set one field. */
+static void
+set_legacy(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
+{
+    struct flow_key *flow = &ctx->flow;
+    struct flow_key *wild = ctx->wild;
+    switch (opcode) {
+    case SLUICE_ACTION_SET_ETH_SRC:
+        WILD_ALL(ctx, eth_src);
+        memcpy(flow->eth_src, ((const struct sluice_action_set_eth_src *) action)->mac, 6);
+        break;
+    case SLUICE_ACTION_SET_ETH_DST:
+        WILD_ALL(ctx, eth_dst);
+        memcpy(flow->eth_dst, ((const struct sluice_action_set_eth_dst *) action)->mac, 6);
+        break;
+    case SLUICE_ACTION_SET_IPV4_SRC:
+        set_ipv4(ctx, &flow->ip_src, &wild->ip_src, ((const struct sluice_action_set_ipv4_src *) action)->address);
+        break;
+    case SLUICE_ACTION_SET_IPV4_DST:
+        set_ipv4(ctx, &flow->ip_dst, &wild->ip_dst, ((const struct sluice_action_set_ipv4_dst *) action)->address);
+        break;
+    case SLUICE_ACTION_SET_IP_DSCP:
+        set_ip_byte(ctx, &flow->ip_tos, &wild->ip_tos, (uint8_t) ((const struct sluice_action_set_ip_dscp *) action)->tos,
+                    0xfc);
+        break;
+    case SLUICE_ACTION_SET_IP_ECN:
+        set_ip_byte(ctx, &flow->ip_tos, &wild->ip_tos, (uint8_t) ((const struct sluice_action_set_ip_ecn *) action)->ecn,
+                    0x03);
+        break;
+    case SLUICE_ACTION_SET_IP_TTL:
+        set_ip_byte(ctx, &flow->ip_ttl, &wild->ip_ttl, (uint8_t) ((const struct sluice_action_set_ip_ttl *) action)->ttl,
+                    0xff);
+        break;
+    case SLUICE_ACTION_SET_L4_SRC_PORT:
+        set_l4_port(ctx, &flow->tp_src, &wild->tp_src, ((const struct sluice_action_set_l4_src_port *) action)->port);
+        break;
+    case SLUICE_ACTION_SET_L4_DST_PORT:
+        set_l4_port(ctx, &flow->tp_dst, &wild->tp_dst, ((const struct sluice_action_set_l4_dst_port *) action)->port);
+        break;
+    case SLUICE_ACTION_SET_VLAN_VID: {
+        const struct sluice_action_set_vlan_vid *a = action;
+        set_vlan(ctx, a->vid, VLAN_VID_MASK, a->push);
+        break;
+    }
+    case SLUICE_ACTION_SET_VLAN_PCP: {
+        const struct sluice_action_set_vlan_pcp *a = action;
+        set_vlan(ctx, (uint16_t) (a->pcp << VLAN_PCP_SHIFT), VLAN_PCP_MASK, a->push);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+static void
+write_metadata(struct xlate_ctx *ctx, const struct sluice_action_write_metadata *a)
+{
+    ctx->flow.metadata = (ctx->flow.metadata & ~be64(a->mask)) | be64(a->metadata & a->mask);
+}
+
+/* Executes one action.  Returns false if the list ends here. */
+static bool
+execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
+{
+    switch (opcode) {
+    case SLUICE_ACTION_OUTPUT: {
+        const struct sluice_action_output *a = action;
+        output_port(ctx, port_normalize(a->port), a->max_len);
+        break;
+    }
+    case SLUICE_ACTION_OUTPUT_REG:
+        output_reg(ctx, action);
+        break;
+    case SLUICE_ACTION_CONTROLLER:
+        output_controller(ctx, action);
+        break;
+    case SLUICE_ACTION_SET_FIELD:
+        set_field(ctx, action);
+        break;
+    case SLUICE_ACTION_MOVE:
+        move(ctx, action);
+        break;
+    case SLUICE_ACTION_PUSH_VLAN:
+        push_vlan(ctx, action);
+        break;
+    case SLUICE_ACTION_STRIP_VLAN:
+        vlan_pop(&ctx->flow, ctx->wild);
+        break;
+    case SLUICE_ACTION_DEC_TTL:
+        return dec_ttl(ctx, action);
+    case SLUICE_ACTION_RESUBMIT:
+        resubmit(ctx, action);
+        break;
+    case SLUICE_ACTION_GOTO_TABLE:
+        xlate_table(ctx, be32(ctx->flow.in_port), (uint8_t) ((const struct sluice_action_goto_table *) action)->table,
+                    true);
+        break;
+    case SLUICE_ACTION_WRITE_METADATA:
+        write_metadata(ctx, action);
+        break;
+    case SLUICE_ACTION_CLEAR_ACTIONS:
+        action_set_clear(ctx);
+        break;
+    case SLUICE_ACTION_WRITE_ACTIONS: {
+        const struct sluice_action_write_actions *a = action;
+        action_set_write(ctx, a + 1, a->actions_size);
+        break;
+    }
+    case SLUICE_ACTION_EXIT:
+        ctx->exit = true;
+        break;
+    case SLUICE_ACTION_CLONE:
+        clone(ctx, action);
+        break;
+    case SLUICE_ACTION_STACK_PUSH:
+        stack_push(ctx, action);
+        break;
+    case SLUICE_ACTION_STACK_POP:
+        stack_pop(ctx, action);
+        break;
+    case SLUICE_ACTION_SET_TUNNEL:
+        WILD_ALL(ctx, tun_id);
+        ctx->flow.tun_id = be64(((const struct sluice_action_set_tunnel *) action)->tun_id);
+        break;
+    case SLUICE_ACTION_SET_QUEUE:
+        set_queue(ctx, ((const struct sluice_action_set_queue *) action)->queue);
+        break;
+    case SLUICE_ACTION_POP_QUEUE:
+        WILD_ALL(ctx, skb_priority);
+        ctx->flow.skb_priority = ctx->queue;
+        trace_note(ctx, SLUICE_TRACE_NOTE_QUEUE, be32(ctx->queue), 0, 0);
+        break;
+    case SLUICE_ACTION_ENQUEUE:
+        enqueue(ctx, action);
+        break;
+    default:
+        set_legacy(ctx, action, opcode);
+        break;
+    }
+    return true;
+}
+
+void
+xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size)
+{
+    if (!size) {
+        trace_action(ctx, NULL, 0);
+    }
+    const uint8_t *bytes = actions;
+    for (uint32_t at = 0; at < size && !ctx->exit && !ctx->error;) {
+        const struct action_header *action = (const struct action_header *) (bytes + at);
+        trace_action(ctx, action, action->size);
+        ctx->trace_depth++;
+        bool go_on = execute(ctx, action, action->opcode);
+        ctx->trace_depth--;
+        if (!go_on) {
+            break;
+        }
+        at += action->size;
+    }
+}

@@ -1,0 +1,133 @@
+/* The state of one translation: shared by the files that translate.  Everything is one thread's. */
+#ifndef SLUICE_PIPELINE_XLATE_CTX_H
+#define SLUICE_PIPELINE_XLATE_CTX_H 1
+
+#include "pipeline/config.h"
+#include "pipeline/field.h"
+#include "pipeline/pipeline_state.h"
+#include "pipeline/trace.h"
+#include "pipeline/xlate.h"
+#include "sluice/flow_key.h"
+#include "sluice/records.h"
+
+/* Calls into each other at most, so that no set of flow tables overruns a thread's stack. */
+#define XLATE_NESTING_MAX 512u
+
+struct xlate_ctx {
+    struct pipeline *pipeline;
+    const struct xlate_in *in;
+    struct xlate_out *out;
+    const struct config *config;
+
+    const struct bridge_view *view; /* The bridge that the packet is in now. */
+    struct flow_key flow;           /* The packet as it is now; 'in_port' is the OpenFlow port. */
+    struct flow_key base;           /* The packet as the datapath actions so far make it. */
+    struct flow_key *wild;          /* out->mask. */
+
+    uint8_t table;
+    const struct rule *rule;        /* Whose actions are executed, or null. */
+    uint64_t cookie;
+    bool is_table_miss;             /* 'rule' is priority 0 and matches everything. */
+
+    uint32_t depth;
+    uint32_t nesting;
+    uint32_t n_resubmits;
+    bool exit;                      /* Stop executing actions. */
+    bool in_action_set;
+    bool in_packet_out;
+    uint32_t error;                 /* enum sluice_drop_reason: the packet is dropped whatever was output. */
+    uint32_t drop_reason;           /* Why nothing was output, if nothing is. */
+    uint32_t queue;                 /* The packet's own skb_priority, in network order. */
+
+    uint8_t *stack;                 /* Values pushed: their bytes, big-endian, then one byte with their number. */
+    uint32_t stack_size;
+    uint32_t stack_capacity;
+
+    uint64_t *action_set;           /* As written, in order of writing. */
+    uint32_t action_set_size;
+    uint32_t action_set_capacity;
+    bool has_action_set;
+
+    uint16_t trace_depth;
+};
+
+/* Un-wildcards the bits of 'MEMBER' that are set in 'BITS' (in network order). */
+#define WILD(CTX, MEMBER, BITS) ((CTX)->wild->MEMBER |= (BITS))
+#define WILD_ALL(CTX, MEMBER) memset(&(CTX)->wild->MEMBER, 0xff, sizeof (CTX)->wild->MEMBER)
+
+/* xlate.c */
+
+/* Notes that the result depends on a cell.  Before what is in the cell is read. */
+void xlate_stamp(struct xlate_ctx *ctx, uint32_t cell);
+
+/* Room for one more credit, which is zeroed, or null: then the translation fails for want of memory. */
+struct xlate_credit *xlate_add_credit(struct xlate_ctx *ctx);
+
+/* Fails the translation: the packet is dropped for 'reason'.  The first one stands. */
+void xlate_fail(struct xlate_ctx *ctx, uint32_t reason);
+
+/* Searches 'table' as if the packet came in on 'in_port', and executes what it says.  'may_miss': a miss is treated as the
+ * table is configured; otherwise nothing happens. */
+void xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_miss);
+
+/* Whether 'port' lets packets in. */
+bool xlate_may_receive(const struct ofport *port);
+
+/* Makes 'size' bytes of room at the end of a growing array of bytes.  False without memory. */
+bool xlate_reserve(void *arrayp, uint32_t used, uint32_t *capacity, uint32_t size, uint32_t max);
+
+/* xlate_trace.c: steps for ofproto/trace, if anyone is tracing. */
+void trace_bridge(struct xlate_ctx *ctx);
+void trace_action(struct xlate_ctx *ctx, const void *action, uint32_t size);
+void trace_note(struct xlate_ctx *ctx, uint16_t note, uint64_t a, uint64_t b, uint64_t c);
+void trace_note_actions(struct xlate_ctx *ctx, uint16_t note, const void *actions, uint32_t size);
+void trace_subfield(struct xlate_ctx *ctx, struct subfield sf);
+void trace_action_set(struct xlate_ctx *ctx);
+
+/* xlate_action.c */
+
+/* Executes OpenFlow actions that passed action_check(). */
+void xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size);
+
+/* action_set.c */
+
+/* Adds actions to the action set, empties it, executes it. */
+void action_set_write(struct xlate_ctx *ctx, const void *actions, uint32_t size);
+void action_set_clear(struct xlate_ctx *ctx);
+void action_set_execute(struct xlate_ctx *ctx);
+
+/* vlan.c */
+
+/* Shifts tags to make a place for a new outermost one, which the caller fills; removes the outermost. */
+void vlan_push(struct flow_key *flow, struct flow_key *wild);
+void vlan_pop(struct flow_key *flow, struct flow_key *wild);
+uint32_t vlan_count(const struct flow_key *flow);
+
+/* commit.c */
+
+/* Appends datapath actions that turn 'base' into 'flow', and makes them equal in what they cover. */
+void commit_actions(struct xlate_ctx *ctx);
+
+/* Room for a datapath action of 'size' bytes, zeroed, with opcode and size set; null if there is none, and then the
+ * translation has failed. */
+void *commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size);
+
+/* output.c */
+
+/* Outputs to a port, real or reserved.  'max_len' is that of output:CONTROLLER, or the truncation of a real port, 0 for
+ * none. */
+void output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len);
+
+/* Outputs to a real port, also the one that the packet came in on. */
+void output_real(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len);
+
+/* A packet-in. */
+void output_controller(struct xlate_ctx *ctx, const struct sluice_action_controller *action);
+void output_invalid_ttl(struct xlate_ctx *ctx, uint16_t controller_id);
+void output_table_miss(struct xlate_ctx *ctx);
+
+/* normal.c */
+
+void normal_output(struct xlate_ctx *ctx);
+
+#endif

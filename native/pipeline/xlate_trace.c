@@ -1,0 +1,82 @@
+#include "pipeline/xlate_ctx.h"
+
+static struct trace_step
+new_step(const struct xlate_ctx *ctx, uint16_t kind)
+{
+    return (struct trace_step) { .record = {
+        .kind = kind,
+        .depth = ctx->trace_depth,
+        .table = ctx->table,
+        .bridge = ctx->view ? ctx->view->bridge->id : 0,
+    } };
+}
+
+void
+trace_bridge(struct xlate_ctx *ctx)
+{
+    if (ctx->in->trace) {
+        struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_BRIDGE);
+        trace_put(ctx->in->trace, &step);
+    }
+}
+
+void
+trace_action(struct xlate_ctx *ctx, const void *action, uint32_t size)
+{
+    if (ctx->in->trace) {
+        struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_ACTION);
+        step.actions = action;
+        step.record.actions_size = size;
+        trace_put(ctx->in->trace, &step);
+    }
+}
+
+void
+trace_note(struct xlate_ctx *ctx, uint16_t note, uint64_t a, uint64_t b, uint64_t c)
+{
+    if (ctx->in->trace) {
+        struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_NOTE);
+        step.record.code = note;
+        step.record.a = a;
+        step.record.b = b;
+        step.record.c = c;
+        trace_put(ctx->in->trace, &step);
+    }
+}
+
+void
+trace_note_actions(struct xlate_ctx *ctx, uint16_t note, const void *actions, uint32_t size)
+{
+    if (ctx->in->trace) {
+        struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_NOTE);
+        step.record.code = note;
+        step.actions = actions;
+        step.record.actions_size = size;
+        trace_put(ctx->in->trace, &step);
+    }
+}
+
+void
+trace_subfield(struct xlate_ctx *ctx, struct subfield sf)
+{
+    if (ctx->in->trace) {
+        field_value value = subfield_get(&ctx->flow, sf);
+        struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_NOTE);
+        step.record.code = SLUICE_TRACE_NOTE_SUBFIELD_NOW;
+        step.record.a = sf.field;
+        step.record.b = sf.ofs;
+        step.record.c = sf.n_bits;
+        step.record.d = (uint64_t) value;
+        step.record.cookie = (uint64_t) (value >> 64);
+        trace_put(ctx->in->trace, &step);
+    }
+}
+
+void
+trace_action_set(struct xlate_ctx *ctx)
+{
+    if (ctx->in->trace) {
+        struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_ACTION_SET);
+        trace_put(ctx->in->trace, &step);
+    }
+}
