@@ -1,14 +1,13 @@
-#include <string.h>
-
 #include "classifier/rule_table.h"
 #include "pipeline/config.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/xlate.h"
 
 void
-xlate_credit(const struct xlate_credit *credits, uint32_t n_credits, uint64_t n_packets, uint64_t n_bytes,
-             uint64_t used_ms)
+xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits, uint64_t n_packets,
+             uint64_t n_bytes, uint64_t used_ms)
 {
+    (void) pipeline;
     for (uint32_t i = 0; i < n_credits; i++) {
         const struct xlate_credit *credit = &credits[i];
         switch ((enum xlate_credit_kind) credit->kind) {
@@ -56,59 +55,4 @@ xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits)
             break;
         }
     }
-}
-
-uint32_t
-xlate_data_size(const struct xlate_out *out)
-{
-    uint32_t n_stamps = out->n_stamps > XLATE_STAMPS_MAX ? 0 : out->n_stamps;
-    return (uint32_t) (sizeof(struct xlate_data) + out->n_credits * sizeof *out->credits
-                       + n_stamps * sizeof *out->stamps);
-}
-
-void
-xlate_data_put(const struct xlate_out *out, void *data_)
-{
-    struct xlate_data *data = data_;
-    uint8_t *rest = (uint8_t *) data->rest;
-    data->n_stamps = out->n_stamps;
-    data->n_credits = out->n_credits;
-    if (out->n_credits) {
-        memcpy(rest, out->credits, out->n_credits * sizeof *out->credits);
-    }
-    if (out->n_stamps <= XLATE_STAMPS_MAX) {
-        memcpy(rest + out->n_credits * sizeof *out->credits, out->stamps, out->n_stamps * sizeof *out->stamps);
-    }
-}
-
-void
-xlate_data_taken(struct xlate_out *out)
-{
-    out->n_credits = 0;
-}
-
-static struct xlate_credit *
-data_credits(const void *data)
-{
-    return (struct xlate_credit *) ((struct xlate_data *) data)->rest;
-}
-
-bool
-xlate_data_is_stale(const struct pipeline *pipeline, const void *data_, uint64_t *change)
-{
-    const struct xlate_data *data = data_;
-    return xlate_is_stale(pipeline, change, (const struct xlate_stamp *) (data_credits(data) + data->n_credits),
-                          data->n_stamps);
-}
-
-void
-xlate_data_credit(const void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms)
-{
-    xlate_credit(data_credits(data), ((const struct xlate_data *) data)->n_credits, n_packets, n_bytes, used_ms);
-}
-
-void
-xlate_data_release(void *data)
-{
-    xlate_credits_release(data_credits(data), ((const struct xlate_data *) data)->n_credits);
 }

@@ -100,7 +100,7 @@ packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *comman
     xlate_out_init(&out);
     epoch_online(pipeline->reader);
     xlate(pipeline, &in, &out);
-    xlate_credit(out.credits, out.n_credits, 1, command->packet_size, in.now_ms);
+    xlate_credit(pipeline, out.credits, out.n_credits, 1, command->packet_size, in.now_ms);
     if (hooks->execute) {
         hooks->execute(hooks->aux, &key, parts.frame, command->packet_size, out.actions, out.actions_size);
     }

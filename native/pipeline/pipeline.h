@@ -35,6 +35,7 @@ struct pipeline_hooks {
 struct pipeline_options {
     struct epoch *epoch;            /* Not owned; must outlive the pipeline. */
     struct pipeline_hooks hooks;
+    uint32_t n_threads;             /* Threads that translate at once; at least 1. */
     uint64_t random_seed;           /* For what OpenFlow leaves to chance, and for hashes. */
 };
 

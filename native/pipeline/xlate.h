@@ -66,7 +66,7 @@ struct xlate_credit {
 };
 
 /* The result.  'actions' and 'credits' are owned by it and reused by the next translation into it; a megaflow takes
- * copies, and the references of the credits (see xlate_data_put). */
+ * copies, and the references of the credits (see xlate_out_steal_credits). */
 struct xlate_out {
     struct flow_key mask;       /* What was read.  'in_port' stands for the datapath port and is always all ones. */
     uint64_t *actions;          /* Datapath actions, struct sluice_dp_action_*; never empty: a lone drop if nothing else. */
@@ -114,30 +114,17 @@ bool xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const str
                     uint32_t n_stamps);
 
 /* Counts packets for each credit.  Any thread; 'used_ms' is when the last of these packets passed. */
-void xlate_credit(const struct xlate_credit *credits, uint32_t n_credits, uint64_t n_packets, uint64_t n_bytes,
-                  uint64_t used_ms);
+void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits,
+                  uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);
 
 /* Gives up the references that 'credits' own.  The array itself stays the caller's.  Any thread. */
 void xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits);
 
-/* What a megaflow keeps of a result besides mask and actions: its stamps and credits in one piece of memory, as the data
- * of a flow cache's megaflow.  'data' is 8-byte aligned. */
-struct xlate_data {
-    uint32_t n_stamps;
-    uint32_t n_credits;
-    uint64_t rest[];        /* Credits, then stamps. */
-};
-
-/* Bytes that the data of 'out' takes, a multiple of 8. */
-uint32_t xlate_data_size(const struct xlate_out *out);
-
-/* Writes it.  The references stay with 'out' until the caller calls xlate_data_taken(), which makes them the data's. */
-void xlate_data_put(const struct xlate_out *out, void *data);
-void xlate_data_taken(struct xlate_out *out);
-
-/* The three hooks of a flow cache, on such data. */
-bool xlate_data_is_stale(const struct pipeline *pipeline, const void *data, uint64_t *change);
-void xlate_data_credit(const void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);
-void xlate_data_release(void *data);
+/* Makes the references of the credits the caller's, who has copied the array: 'out' forgets them without giving them up. */
+static inline void
+xlate_out_steal_credits(struct xlate_out *out)
+{
+    out->n_credits = 0;
+}
 
 #endif

@@ -247,6 +247,21 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_MISS_FRAGMENT = 28, /* Packets are IP fragments and the fragment handling mode is "drop". */
 };
 
+/* Why a port dropped a packet. Each has a counter per port; at most 15. */
+enum sluice_port_drop {
+    SLUICE_PORT_DROP_RX_NO_BUFFER = 1, /* Received, but no packet buffer was free. */
+    SLUICE_PORT_DROP_RX_QUEUE_FULL = 2, /* Injected, but the receive queue was full. */
+    SLUICE_PORT_DROP_RX_DOWN = 3, /* Received while the port was down. */
+    SLUICE_PORT_DROP_RX_INVALID = 4, /* Received with a length or an offload that cannot be. */
+    SLUICE_PORT_DROP_RX_DEVICE = 5, /* The device or the kernel dropped it before we could receive it. */
+    SLUICE_PORT_DROP_TX_DOWN = 6, /* To be sent while the port or its device was down. */
+    SLUICE_PORT_DROP_TX_TOO_LONG = 7, /* To be sent, but longer than the MTU allows. */
+    SLUICE_PORT_DROP_TX_QUEUE_FULL = 8, /* To be sent, but the device's queue was full. */
+    SLUICE_PORT_DROP_TX_ERROR = 9, /* The device refused it. */
+    SLUICE_PORT_DROP_TX_NO_BUFFER = 10, /* To be cut into segments, but no packet buffer was free. */
+    SLUICE_PORT_DROP_TX_UNSUPPORTED = 11, /* To be sent with an offload that cannot be completed. */
+};
+
 /* Why a packet was dropped. Each has a counter. */
 enum sluice_drop_reason {
     SLUICE_DROP_REASON_NO_OUTPUT = 1, /* Translation ended without an output. */

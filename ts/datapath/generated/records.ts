@@ -382,6 +382,32 @@ export const traceNote = {
   missFragment: 28,
 } as const;
 
+/** Why a port dropped a packet. Each has a counter per port; at most 15. */
+export const portDrop = {
+  /** Received, but no packet buffer was free. */
+  rxNoBuffer: 1,
+  /** Injected, but the receive queue was full. */
+  rxQueueFull: 2,
+  /** Received while the port was down. */
+  rxDown: 3,
+  /** Received with a length or an offload that cannot be. */
+  rxInvalid: 4,
+  /** The device or the kernel dropped it before we could receive it. */
+  rxDevice: 5,
+  /** To be sent while the port or its device was down. */
+  txDown: 6,
+  /** To be sent, but longer than the MTU allows. */
+  txTooLong: 7,
+  /** To be sent, but the device's queue was full. */
+  txQueueFull: 8,
+  /** The device refused it. */
+  txError: 9,
+  /** To be cut into segments, but no packet buffer was free. */
+  txNoBuffer: 10,
+  /** To be sent with an offload that cannot be completed. */
+  txUnsupported: 11,
+} as const;
+
 /** Why a packet was dropped. Each has a counter. */
 export const dropReason = {
   /** Translation ended without an output. */

@@ -201,6 +201,18 @@ export const constantSets: readonly ConstantSet[] = [
     ]),
   },
   {
+    prefix: "port_drop", doc: "Why a port dropped a packet. Each has a counter per port; at most 15.",
+    rows: enumerate(1, [
+      ["rx_no_buffer", "Received, but no packet buffer was free."], ["rx_queue_full", "Injected, but the receive queue was full."],
+      ["rx_down", "Received while the port was down."], ["rx_invalid", "Received with a length or an offload that cannot be."],
+      ["rx_device", "The device or the kernel dropped it before we could receive it."],
+      ["tx_down", "To be sent while the port or its device was down."], ["tx_too_long", "To be sent, but longer than the MTU allows."],
+      ["tx_queue_full", "To be sent, but the device's queue was full."], ["tx_error", "The device refused it."],
+      ["tx_no_buffer", "To be cut into segments, but no packet buffer was free."],
+      ["tx_unsupported", "To be sent with an offload that cannot be completed."],
+    ]),
+  },
+  {
     prefix: "drop_reason", doc: "Why a packet was dropped. Each has a counter.",
     rows: enumerate(1, [
       ["no_output", "Translation ended without an output."], ["no_ofport", "No bridge has the port that it arrived on."],
