@@ -162,6 +162,7 @@ undo_remove(struct flow_store *store, struct rule *rule)
     struct store_table *table = &store->tables[rule->table];
 
     atomic_store_explicit(&rule->remove_version, RULE_VERSION_NEVER, memory_order_relaxed);
+    rule->removed_reason = 0;
     int error = expiry_heap_add(&store->expiry, rule);
     error |= cookie_index_add(&store->cookies, rule);
     assert(error == 0);
