@@ -268,7 +268,7 @@ flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[],
     count(&cache->n_misses, (uint64_t) __builtin_popcount(all & ~found));
     cache->signatures.n_packets += n;
     if (cache->signatures.n_packets >= SIGNATURE_PERIOD) {
-        const struct mask_list *list = atomic_load_explicit(&cache->list, memory_order_relaxed);
+        const struct mask_list *list = atomic_load_explicit(&cache->list, memory_order_acquire);
         signature_cache_judge(&cache->signatures, list != NULL ? list->n : 0);
     }
     return found;
