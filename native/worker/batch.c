@@ -175,7 +175,7 @@ do_clock_set(struct sluice_datapath *datapath, const struct sluice_record *recor
         fail(result, SLUICE_ERROR_BAD_ARGUMENT, 0);
         return;
     }
-    atomic_store(&datapath->clock.frozen_ms, set->now_ms);
+    atomic_store(set->mode == 0 ? &datapath->clock.ahead_ms : &datapath->clock.frozen_ms, set->now_ms);
     atomic_store(&datapath->clock.is_frozen, set->mode);
     datapath->next_maintenance_ms = 0;
     datapath->next_sweep_ms = 0;

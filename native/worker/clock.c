@@ -18,7 +18,7 @@ datapath_now(const struct sluice_datapath *datapath)
     if (atomic_load_explicit(&datapath->clock.is_frozen, memory_order_relaxed)) {
         return atomic_load_explicit(&datapath->clock.frozen_ms, memory_order_relaxed);
     }
-    return real_now_ms();
+    return real_now_ms() + atomic_load_explicit(&datapath->clock.ahead_ms, memory_order_relaxed);
 }
 
 void

@@ -54,6 +54,7 @@ struct port_table {
 struct datapath_clock {
     _Atomic uint32_t is_frozen;
     _Atomic uint64_t frozen_ms;
+    _Atomic uint64_t ahead_ms;      /* Of real time, when the clock runs. */
 };
 
 struct sluice_datapath {

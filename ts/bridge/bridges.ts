@@ -83,11 +83,6 @@ export class Bridges {
     }
   }
 
-  /** Takes an event record of the datapath; the bytes are not kept. */
-  handleEvent(bytes: Uint8Array): void {
-    this.ofprotos.handleEvent(bytes);
-  }
-
   /** A datapath port's device, or (0) some device of the host, changed. */
   deviceChanged(dpPort: number, ifindex: number): void {
     if (this.#closed) return;

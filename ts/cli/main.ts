@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { packageRoot, startIdleSwitch, vswitchd } from "../daemon/index.js";
+import { packageRoot, startLiveSwitch, vswitchd } from "../daemon/index.js";
 import { runAppctl } from "./appctl.js";
 
 /** A subcommand reads its arguments itself, because each follows the program that it stands in for. */
@@ -23,7 +23,7 @@ const rows: readonly Row[] = [
           command: process.execPath,
           args: [...process.execArgv, process.argv[1] ?? "", "vswitchd", ...args],
         },
-        startSwitch: startIdleSwitch,
+        startSwitch: startLiveSwitch,
       }),
   },
   { name: "appctl", about: "ask or tell a running daemon, as ovs-appctl(8) does", run: runAppctl },

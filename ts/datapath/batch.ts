@@ -236,9 +236,9 @@ export class BatchBuilder {
   flowFlush(bridge: number): this {
     return this.add(command.flowFlush, flowFlushSize, (view, at) => writeFlowFlush(view, at, { ...header, bridge }));
   }
-  /** Freezes the datapath's clock at `nowMs`, or with undefined lets it run again. */
-  clockSet(nowMs: number | undefined): this {
-    const nowMsWord = BigInt(Math.round(nowMs ?? 0));
+  /** Freezes the datapath's clock at `nowMs`, or with undefined lets it run, `aheadMs` ahead of real time. */
+  clockSet(nowMs: number | undefined, aheadMs = 0): this {
+    const nowMsWord = BigInt(Math.round(nowMs ?? aheadMs));
     return this.add(command.clockSet, clockSetSize, (view, at) =>
       writeClockSet(view, at, { ...header, mode: nowMs === undefined ? 0 : 1, nowMs: nowMsWord }),
     );

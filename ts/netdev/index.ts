@@ -1,4 +1,5 @@
 /** Network devices: interface types, their state and counters. */
+export { deviceCommands } from "./commands.js";
 export { errnoWords } from "./errno.js";
 export { type LinkFeatures, linkFeatures } from "./features.js";
 export { type DeviceDatapath, type DeviceState, Netdev, NetdevError, Netdevs, type NetdevsOptions } from "./netdev.js";

@@ -16,6 +16,8 @@ export interface SystemFlow {
 }
 
 const nothing = new Uint8Array(0);
+/** A match without words: two empty bitmaps. */
+const anything = new Uint8Array(16);
 
 function exactly(field: string, value: number): Uint8Array {
   const match = new KeyMatch();
@@ -38,7 +40,7 @@ export const internalFlows: readonly SystemFlow[] = [
 
 /** Every packet switched as a switch without controllers does. */
 export function normalFlow(priority: number): SystemFlow {
-  return { table: 0, priority, match: nothing, actions: outputAction(ofpp.NORMAL) };
+  return { table: 0, priority, match: anything, actions: outputAction(ofpp.NORMAL) };
 }
 
 /** The flow_mod that adds (0) or strictly deletes (4) the rule. */

@@ -3,15 +3,12 @@ import {
   dumpQueryOffsets,
   dumpQuerySize,
   dumpReplySize,
-  event,
-  eventPacketInSize,
   query,
-  readEventPacketIn,
-  recordOffsets,
   writeDumpQuery,
 } from "../datapath/generated/records.js";
+import type { PacketIn } from "../datapath/index.js";
 import type { LogSource } from "../log/index.js";
-import { type FlowDatapath, pad8 } from "./abi-batch.js";
+import type { FlowDatapath } from "./abi-batch.js";
 import { dumpReplies, flowRecords } from "./flow-records.js";
 import { Ofproto, type OfprotoOptions } from "./ofproto.js";
 
@@ -70,20 +67,20 @@ export class Ofprotos {
     return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Takes an event record of the datapath that concerns switches; others are left to others.  Returns whether it was
-   *  one.  `bytes` holds the record and is not kept. */
-  handleEvent(bytes: Uint8Array): boolean {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    switch (view.getUint16(recordOffsets.type, true)) {
-      case event.packetIn:
-        this.#packetIn(bytes, view);
-        return true;
-      case event.flowsRemoved:
-        this.drainRemoved();
-        return true;
-      default:
-        return false;
-    }
+  /** A packet for controllers, as the datapath tells it; for the switch whose pipeline sent it. */
+  packetIn(event: PacketIn): void {
+    this.#byId.get(event.bridge)?.packetIn({
+      inPort: event.inPort,
+      table: event.table,
+      reason: event.reason,
+      controllerId: event.controllerId,
+      maxLen: event.maxLen,
+      cookie: event.cookie,
+      totalLen: event.totalSize,
+      match: event.match,
+      userdata: event.userdata,
+      packet: event.packet,
+    });
   }
 
   /** Tells every removal that waits in the datapath.  Called after what removes rules, and on the datapath's event. */
@@ -106,25 +103,6 @@ export class Ofprotos {
     } finally {
       this.#draining = false;
     }
-  }
-
-  #packetIn(bytes: Uint8Array, view: DataView): void {
-    const record = readEventPacketIn(view, 0);
-    const matchAt = eventPacketInSize;
-    const userdataAt = matchAt + pad8(record.matchSize);
-    const packetAt = userdataAt + pad8(record.userdataSize);
-    this.#byId.get(record.bridge)?.packetIn({
-      inPort: record.inPort,
-      table: record.table,
-      reason: record.reason,
-      controllerId: record.controllerId,
-      maxLen: record.maxLen,
-      cookie: record.cookie,
-      totalLen: record.totalSize,
-      match: bytes.slice(matchAt, matchAt + record.matchSize),
-      userdata: bytes.slice(userdataAt, userdataAt + record.userdataSize),
-      packet: bytes.slice(packetAt, packetAt + record.packetSize),
-    });
   }
 
   #newId(): number {

@@ -61,7 +61,7 @@ export interface PortChange {
   readonly origin: Requester | undefined;
 }
 
-/** What a switch tells.  Every method is called inside a call of the switch or of `Ofprotos.handleEvent`. */
+/** What a switch tells.  Every method is called inside a call of the switch or of `Ofprotos`. */
 export interface OfprotoListener {
   packetIn(event: PacketInEvent): void;
   flowRemoved(flow: RemovedFlow): void;

@@ -641,7 +641,7 @@ _Static_assert(offsetof(struct sluice_flow_flush, size) == 4, "sluice_flow_flush
 _Static_assert(offsetof(struct sluice_flow_flush, bridge) == 8, "sluice_flow_flush.bridge");
 _Static_assert(offsetof(struct sluice_flow_flush, pad) == 12, "sluice_flow_flush.pad");
 
-/* mode 0: real time; 1: frozen at now_ms. */
+/* mode 0: runs now_ms ahead of real time; 1: frozen at now_ms. */
 struct sluice_clock_set {
     uint16_t type;
     uint16_t flags;

@@ -1100,7 +1100,7 @@ export function writeFlowFlush(view: DataView, at: number, record: FlowFlush): v
   view.setUint32(at + 8, record.bridge, true);
 }
 
-/** mode 0: real time; 1: frozen at now_ms. */
+/** mode 0: runs now_ms ahead of real time; 1: frozen at now_ms. */
 export interface ClockSet {
   type: number;
   flags: number;

@@ -269,7 +269,7 @@ export const records: readonly RecordRow[] = [
     ...header, ["bridge", "u32"], ["in_port", "u32"], ["match_size", "u32"], ["actions_size", "u32"], ["packet_size", "u32"], ["table", "u32", "Unused: actions decide."]] },
   { name: "fdb_flush", doc: "", fields: [...header, ["bridge", "u32"], ["ofp_port", "u32", "0xffffffff for all"]] },
   { name: "flow_flush", doc: "", fields: [...header, ["bridge", "u32"], ["pad", "u32"]] },
-  { name: "clock_set", doc: "mode 0: real time; 1: frozen at now_ms.", fields: [...header, ["mode", "u32"], ["pad", "u32"], ["now_ms", "u64"]] },
+  { name: "clock_set", doc: "mode 0: runs now_ms ahead of real time; 1: frozen at now_ms.", fields: [...header, ["mode", "u32"], ["pad", "u32"], ["now_ms", "u64"]] },
   { name: "megaflow_flush", doc: "", fields: [...header, ["pad", "u64"]] },
   { name: "settings", doc: "", fields: [...header, ["flow_limit", "u32"], ["max_idle_ms", "u32"], ["vlan_limit", "u32"], ["settings_flags", "u32"]] },
   { name: "link_set", tail: "name", doc: "A zero in `what` leaves that property.", fields: [...header, ["what", "u32", "1 MTU, 2 address, 4 flags"], ["mtu", "u32"], ["mac", "bytes8"], ["flags_on", "u32"], ["flags_off", "u32"], ["name_size", "u32"], ["pad", "u32"]] },

@@ -1,0 +1,4 @@
+/** Bridges: what the database wants, running. */
+export { Bridge } from "./bridge.js";
+export { formatMac, parseMac } from "./bridge-address.js";
+export { Bridges, type BridgesOptions } from "./bridges.js";
