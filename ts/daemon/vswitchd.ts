@@ -1,13 +1,13 @@
 /** The process: options, logging, pidfile, control socket, database, switch, "ready"; and the way back. */
-import { mkdirSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { constants, hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { UnixctlCommand } from "../appctl/index.js";
 import { type AdjustableClock, systemClock } from "../clock/index.js";
 import { CoverageCounters, coverageCommands } from "./coverage.js";
 import { type Database, openDatabase } from "./database.js";
 import { announceReady, type Respawn, type Role, roleOf, signalName, spawnRole, waitForChild } from "./detach.js";
-import { errnoText } from "./errno.js";
+import { errnoText, systemErrorText } from "./errno.js";
 import { MainLoop } from "./main-loop.js";
 import { MemoryMonitor, memoryCommands } from "./memory.js";
 import { monitor } from "./monitor.js";
@@ -255,8 +255,9 @@ class Daemon {
       this.unixctlPath = path;
     } catch (error) {
       await this.release();
-      const errno = typeof error === "object" && error !== null && "errno" in error ? Number(error.errno) : 0;
-      throw new Fatal(`${path}: could not initialize control socket (${errnoText(errno)})`);
+      // libuv tells of a directory that is not there as of one that is forbidden.
+      const why = existsSync(dirname(path)) ? systemErrorText(error) : errnoText(constants.errno.ENOENT);
+      throw new Fatal(`${path}: could not initialize control socket (${why})`);
     }
   }
 
