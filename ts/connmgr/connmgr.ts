@@ -426,7 +426,7 @@ export class Connmgr {
       maxLen: 0xffff,
       cookie: 0n,
       totalLen: packet.length,
-      match: new Uint8Array(0),
+      match: new Uint8Array(16),
       userdata: new Uint8Array(0),
       packet,
     });

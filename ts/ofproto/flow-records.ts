@@ -44,7 +44,7 @@ export const everyFlow: FlowFilter = {
   outGroup: anyPort,
   cookie: 0n,
   cookieMask: 0n,
-  match: new Uint8Array(0),
+  match: new Uint8Array(16),
 };
 
 const replySize = 64 * 1024;

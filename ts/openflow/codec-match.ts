@@ -1,4 +1,4 @@
-import { type ByteReader, ByteWriter, empty } from "./bytes.js";
+import { type ByteReader, ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { KeyMatch } from "./key-match.js";
 import { decodeMatch10, encodeMatch10, match10Size } from "./match10.js";
@@ -39,11 +39,11 @@ export function readNxm(reader: ByteReader, length: number, options: OxmOptions 
   return scratch;
 }
 
-/** The scratch match as an ABI match of its own. */
+/** The scratch match as an ABI match of its own; one that matches everything is two empty bitmaps. */
 export function abiMatch(match: KeyMatch): AbiMatch {
   const out = new ByteWriter(64);
-  const size = match.write(out);
-  return size === 16 ? empty : out.finish();
+  match.write(out);
+  return out.finish();
 }
 
 export function writeMatch(out: ByteWriter, abi: AbiMatch, version: number): void {

@@ -13,6 +13,8 @@ import { ofpp, portMax } from "./tables/ports.js";
 
 const inPort = planOf("in_port_oxm");
 const scratch = new KeyMatch();
+/** Bytes of a match without words. */
+const emptyMatchSize = 16;
 
 /** An ABI match on the input port alone. */
 export function inPortMatch(port: number): AbiMatch {
@@ -71,7 +73,7 @@ export function writePacketOut(out: ByteWriter, body: PacketOut, version: number
   out.u16(0);
   if (version >= 6) {
     out.zeros(2);
-    writeMatch(out, body.match.length > 0 ? body.match : inPortMatch(body.inPort), version);
+    writeMatch(out, body.match.length > emptyMatchSize ? body.match : inPortMatch(body.inPort), version);
   } else if (version > 1) out.zeros(6);
   const start = out.position;
   encodeActions(body.actions, 0, body.actions.length, version, out);
