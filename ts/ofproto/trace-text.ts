@@ -1,0 +1,158 @@
+import { dropReason, traceNote } from "../datapath/generated/records.js";
+import type { Trace, TraceNode } from "./trace-tree.js";
+
+/** A trace as `ovs-appctl ofproto/trace` prints it. */
+
+/** How the pieces print; injected, because names of ports depend on the bridge and on `--names`. */
+export interface TraceWords {
+  /** A flow or match without priority: `tcp,in_port=1`; empty for everything. */
+  match(match: Uint8Array): string;
+  actions(actions: Uint8Array): string;
+  datapathActions(actions: Uint8Array): string;
+  bridgeName(bridge: number): string;
+  portName(bridge: number, port: number): string;
+  /** `NXM_NX_REG0[0..15]`. */
+  subfield(field: number, offset: number, bits: number): string;
+  /** The value of a subfield, as it prints alone. */
+  value(field: number, bits: number, value: bigint): string;
+}
+
+/** Texts of remarks: %a to %d are the step's numbers, %pa the name of port a, %ma a as an Ethernet address. */
+const remarks: Readonly<Record<number, string>> = {
+  [traceNote.noLearnedMac]: " -> no learned MAC for destination, flooding",
+  [traceNote.learnedPort]: " -> forwarding to learned port",
+  [traceNote.learnedPortIsInput]: " -> learned port is input port, dropping",
+  [traceNote.noInputBundle]: " >> no input bundle, dropping",
+  [traceNote.inputPortMissing]: " >>>> received packet on unknown port %a <<<<",
+  [traceNote.partialVlan]: " >>>> dropping packet with partial VLAN tag received on port %pa <<<<",
+  [traceNote.vlanOnAccessPort]:
+    " >>>> dropping VLAN %a tagged packet received on port %pb configured as VLAN %c access port <<<<",
+  [traceNote.vlanNotInTrunks]:
+    " >>>> dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a <<<<",
+  [traceNote.vlanNotInTunnel]:
+    " >>>> dropping VLAN %a packet received on dot1q-tunnel port %pb that excludes this VLAN <<<<",
+  [traceNote.vlanNotCarried]: " >> disallowed VLAN VID for this input port, dropping",
+  [traceNote.reservedDestination]: " -> packet has reserved destination MAC, dropping",
+  [traceNote.learnedSource]: " -> learned that %ma is on port %pb in VLAN %c",
+  [traceNote.outputSuppressed]: " >> skipping output to input port",
+  [traceNote.portMissing]: " >> Nonexistent output port",
+  [traceNote.portNoForward]: " -> OFPPC_NO_FWD set, skipping output",
+  [traceNote.recursionTooDeep]: " >>>> over max translation depth %a <<<<",
+  [traceNote.tooManyResubmits]: " >>>> over %a resubmit actions <<<<",
+  [traceNote.actionsTooBig]: " >>>> resubmits yielded over 64 kB of actions <<<<",
+  [traceNote.stackTooBig]: " >>>> resubmits yielded over 64 kB of stack <<<<",
+  [traceNote.stackEmpty]: " >>>> stack underflow <<<<",
+  [traceNote.ttlExceeded]: " >> IPv4 decrement TTL exception",
+  [traceNote.outputReg]: " -> output port is %a",
+  [traceNote.queue]: " -> queue = %a",
+  [traceNote.missDrop]: "No match.",
+  [traceNote.missController]: 'No match, and a "packet-in" is called for.',
+  [traceNote.missFragment]: 'Packets are IP fragments and the fragment handling mode is "drop".',
+};
+
+/** What `Translation failed` says in parentheses. */
+const failures: Readonly<Record<number, string>> = {
+  [dropReason.recursionTooDeep]: "Recursion too deep",
+  [dropReason.tooManyResubmits]: "Too many resubmits",
+  [dropReason.stackTooBig]: "Stack too deep",
+  [dropReason.actionsTooBig]: "Too many recursive resubmits",
+};
+
+const pad = (columns: number): string => " ".repeat(columns);
+
+/** The whole text.  `flow`: what was traced. */
+export function formatTrace(trace: Trace, flow: Uint8Array, words: TraceWords): string {
+  const lines = [`Flow: ${words.match(flow)}`];
+  printNodes(lines, trace.roots, 0, words);
+  lines.push("");
+  lines.push(`Final flow: ${trace.finalFlow === undefined ? "unchanged" : words.match(trace.finalFlow)}`);
+  lines.push(`Megaflow: ${words.match(trace.megaflow)}`);
+  const actions = words.datapathActions(trace.datapathActions);
+  lines.push(`Datapath actions: ${actions === "" ? "drop" : actions}`);
+  if (trace.failure !== undefined) {
+    lines.push(`Translation failed (${failures[trace.failure] ?? "unknown"}), packet is dropped.`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** Nodes of one list at an indentation of `level` steps of four columns. */
+function printNodes(lines: string[], nodes: readonly TraceNode[], level: number, words: TraceWords): void {
+  nodes.forEach((node, index) => {
+    if (node.kind === "action") printAction(lines, node, index === nodes.length - 1, level, words);
+    else printStage(lines, node, level, level, words);
+  });
+}
+
+/** An action, with its remarks below it and what it leads to.  What an action that is not its table's last one leads to
+ *  is set in, so that one sees where the list goes on. */
+function printAction(lines: string[], node: TraceNode, isLast: boolean, level: number, words: TraceWords): void {
+  lines.push(`${pad(4 * (level + 1))}${words.actions(node.actions)}`);
+  for (const child of node.children) {
+    if (child.kind === "note") lines.push(`${pad(4 * (level + 1))}${remark(child, words)}`);
+    else if (isLast) printStage(lines, child, level, level, words);
+    else printStage(lines, child, level + 1, level + 2, words);
+  }
+}
+
+/** A bridge, a table or the action set at `level`, its content at `inner`. */
+function printStage(lines: string[], node: TraceNode, level: number, inner: number, words: TraceWords): void {
+  const indent = pad(4 * level);
+  switch (node.kind) {
+    case "bridge": {
+      const title = `bridge("${words.bridgeName(node.step.bridge)}")`;
+      lines.push("", `${indent}${title}`, `${indent}${"-".repeat(title.length)}`);
+      break;
+    }
+    case "rule":
+      lines.push(`${indent}${tableNumber(node.step.table)} ${ruleText(node, words)}`);
+      if (node.children.length === 0) lines.push(`${pad(4 * (inner + 1))}drop`);
+      break;
+    case "miss":
+      lines.push(`${indent}${tableNumber(node.step.table)} ${remarks[node.step.code] ?? "No match."}`);
+      lines.push(`${pad(4 * (inner + 1))}${node.step.code === traceNote.missController ? "CONTROLLER:65535" : "drop"}`);
+      return;
+    case "action_set":
+      lines.push(`${indent}--. Executing action set:`);
+      break;
+    case "note":
+      lines.push(`${pad(4 * (level + 1))}${remark(node, words)}`);
+      return;
+    case "action":
+      throw new Error("an action stands in its table's list");
+  }
+  printNodes(lines, node.children, inner, words);
+}
+
+function tableNumber(table: number): string {
+  return `${String(table).padStart(2)}.`;
+}
+
+function ruleText(node: TraceNode, words: TraceWords): string {
+  const match = words.match(node.match);
+  const cookie = node.step.cookie === 0n ? "" : `, cookie 0x${node.step.cookie.toString(16)}`;
+  const priority = `priority ${node.step.priority >>> 0}`;
+  return `${match === "" ? "" : `${match}, `}${priority}${cookie}`;
+}
+
+function remark(node: TraceNode, words: TraceWords): string {
+  const { step } = node;
+  if (step.code === traceNote.subfieldNow) {
+    const value = (step.cookie << 64n) | step.d;
+    const [field, offset, bits] = [Number(step.a), Number(step.b), Number(step.c)];
+    return ` -> ${words.subfield(field, offset, bits)} is now ${words.value(field, bits, value)}`;
+  }
+  if (step.code === traceNote.actionSet) {
+    const text = words.actions(node.actions);
+    return node.actions.length === 0 ? " -> action set is empty" : ` -> action set is: ${text}`;
+  }
+  const numbers: Readonly<Record<string, bigint>> = { a: step.a, b: step.b, c: step.c, d: step.d };
+  return (remarks[step.code] ?? ` -> remark ${step.code}`).replace(/%([pm]?)([abcd])/g, (_all, form, name) => {
+    const value = numbers[name as string] ?? 0n;
+    if (form === "p") return words.portName(step.bridge, Number(value));
+    return form === "m" ? formatMac(value) : String(value);
+  });
+}
+
+function formatMac(value: bigint): string {
+  return value.toString(16).padStart(12, "0").replace(/(..)(?!$)/g, "$1:");
+}
