@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import type { Clock, Timer } from "../clock/index.js";
 import type { Logger, LogSource } from "../log/index.js";
 import { normalFlow, type Ofproto, type PacketInEvent, type PortChange, type RemovedFlow } from "../ofproto/index.js";
+import { inPortMatch } from "../openflow/index.js";
 import {
   Controller,
   type ControllerHost,
@@ -426,7 +427,7 @@ export class Connmgr {
       maxLen: 0xffff,
       cookie: 0n,
       totalLen: packet.length,
-      match: new Uint8Array(16),
+      match: inPortMatch(0xfffffffe),
       userdata: new Uint8Array(0),
       packet,
     });

@@ -2,6 +2,7 @@ import { error, flowCommand, flowModOffsets, flowModSize, writeFlowMod } from ".
 import { decodeFlowMod, type ErrorName, lastFlowModBuffer, OpenFlowError } from "../openflow/index.js";
 import type { FlowMod } from "../openflow/message.js";
 import { CommandBatch, type FlowDatapath, pad8 } from "./abi-batch.js";
+import { wholeMatch } from "./abi-match.js";
 import type { RequestFailure } from "./requester.js";
 
 /** Flow_mods on their way to the datapath: as many as came together go down as one batch, in which each stands alone. */
@@ -58,6 +59,7 @@ export function appendFlowMod(batch: CommandBatch, bridge: number, bytes: Uint8A
 
 /** Appends a flow_mod. */
 export function addFlowMod(batch: CommandBatch, bridge: number, mod: FlowMod): void {
+  const match = wholeMatch(mod.match);
   batch.add(
     flowModSize,
     (view, at) =>
@@ -78,10 +80,10 @@ export function addFlowMod(batch: CommandBatch, bridge: number, mod: FlowMod): v
         newCookie: mod.newCookie,
         idleTimeoutS: mod.idleTimeout,
         hardTimeoutS: mod.hardTimeout,
-        matchSize: pad8(mod.match.length),
+        matchSize: pad8(match.length),
         actionsSize: pad8(mod.actions.length),
       }),
-    mod.match,
+    match,
     mod.actions,
   );
 }

@@ -14,6 +14,7 @@ import {
   writeFlowQuery,
 } from "../datapath/generated/records.js";
 import { DatapathError, type FlowDatapath, pad8 } from "./abi-batch.js";
+import { everything, wholeMatch } from "./abi-match.js";
 
 /** Rules as the datapath tells them: walks over dumps without holding more than one reply in memory. */
 
@@ -44,13 +45,14 @@ export const everyFlow: FlowFilter = {
   outGroup: anyPort,
   cookie: 0n,
   cookieMask: 0n,
-  match: new Uint8Array(16),
+  match: everything,
 };
 
 const replySize = 64 * 1024;
 
 function encodeQuery(kind: number, bridge: number, filter: FlowFilter): Uint8Array {
-  const bytes = new Uint8Array(flowQuerySize + pad8(filter.match.length));
+  const match = wholeMatch(filter.match);
+  const bytes = new Uint8Array(flowQuerySize + pad8(match.length));
   const record: FlowQuery = {
     type: kind,
     flags: 0,
@@ -65,10 +67,10 @@ function encodeQuery(kind: number, bridge: number, filter: FlowFilter): Uint8Arr
     cookie: filter.cookie,
     cookieMask: filter.cookieMask,
     priority: filter.strictPriority ?? 0,
-    matchSize: filter.match.length,
+    matchSize: match.length,
   };
   writeFlowQuery(new DataView(bytes.buffer), 0, record);
-  bytes.set(filter.match, flowQuerySize);
+  bytes.set(match, flowQuerySize);
   return bytes;
 }
 

@@ -4,6 +4,7 @@ import { ofpp } from "../openflow/index.js";
 import { KeyMatch, planOf } from "../openflow/key-match.js";
 import type { FlowMod } from "../openflow/message.js";
 import { controllerAction, outputAction } from "./abi-actions.js";
+import { everything } from "./abi-match.js";
 import { internalTable } from "./flow-mods.js";
 
 /** Rules that the switch makes for itself. */
@@ -15,9 +16,8 @@ export interface SystemFlow {
   readonly actions: Uint8Array;
 }
 
+/** No actions: drop. */
 const nothing = new Uint8Array(0);
-/** A match without words: two empty bitmaps. */
-const anything = new Uint8Array(16);
 
 function exactly(field: string, value: number): Uint8Array {
   const match = new KeyMatch();
@@ -40,7 +40,7 @@ export const internalFlows: readonly SystemFlow[] = [
 
 /** Every packet switched as a switch without controllers does. */
 export function normalFlow(priority: number): SystemFlow {
-  return { table: 0, priority, match: anything, actions: outputAction(ofpp.NORMAL) };
+  return { table: 0, priority, match: everything, actions: outputAction(ofpp.NORMAL) };
 }
 
 /** The flow_mod that adds (0) or strictly deletes (4) the rule. */

@@ -2,6 +2,7 @@ import { command, error, packetOutSize, writePacketOut } from "../datapath/gener
 import { OpenFlowError } from "../openflow/index.js";
 import type { PacketOut } from "../openflow/message.js";
 import { CommandBatch, pad8 } from "./abi-batch.js";
+import { wholeMatch } from "./abi-match.js";
 import { flowModError } from "./flow-mods.js";
 import type { Ofproto } from "./ofproto.js";
 
@@ -14,6 +15,7 @@ export function sendPacketOut(ofproto: Ofproto, message: Omit<PacketOut, "type">
   if (message.bufferId !== noBuffer) {
     throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${message.bufferId.toString(16)} does not exist`);
   }
+  const match = wholeMatch(message.match);
   const batch = new CommandBatch(packetOutSize + 256 + message.packet.length + message.actions.length);
   batch.add(
     packetOutSize,
@@ -24,12 +26,12 @@ export function sendPacketOut(ofproto: Ofproto, message: Omit<PacketOut, "type">
         size: 0,
         bridge: ofproto.bridge,
         inPort: message.inPort,
-        matchSize: pad8(message.match.length),
+        matchSize: pad8(match.length),
         actionsSize: pad8(message.actions.length),
         packetSize: message.packet.length,
         table: 0,
       }),
-    message.match,
+    match,
     message.actions,
     message.packet,
   );

@@ -154,5 +154,8 @@ function remark(node: TraceNode, words: TraceWords): string {
 }
 
 function formatMac(value: bigint): string {
-  return value.toString(16).padStart(12, "0").replace(/(..)(?!$)/g, "$1:");
+  return value
+    .toString(16)
+    .padStart(12, "0")
+    .replace(/(..)(?!$)/g, "$1:");
 }

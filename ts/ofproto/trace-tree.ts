@@ -1,5 +1,11 @@
 import {
-  dumpReplyOffsets, dumpReplySize, readTraceStep, recordOffsets, traceKind, type TraceStep, traceStepSize,
+  dumpReplyOffsets,
+  dumpReplySize,
+  readTraceStep,
+  recordOffsets,
+  type TraceStep,
+  traceKind,
+  traceStepSize,
 } from "../datapath/generated/records.js";
 import { pad8 } from "./abi-batch.js";
 
@@ -27,8 +33,12 @@ export interface Trace {
 }
 
 const kinds: Readonly<Record<number, TraceNode["kind"]>> = {
-  [traceKind.bridge]: "bridge", [traceKind.rule]: "rule", [traceKind.miss]: "miss", [traceKind.action]: "action",
-  [traceKind.note]: "note", [traceKind.actionSet]: "action_set",
+  [traceKind.bridge]: "bridge",
+  [traceKind.rule]: "rule",
+  [traceKind.miss]: "miss",
+  [traceKind.action]: "action",
+  [traceKind.note]: "note",
+  [traceKind.actionSet]: "action_set",
 };
 
 /** Reads the datapath's reply to a trace. */
