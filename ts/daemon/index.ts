@@ -2,8 +2,8 @@
 export { systemErrorText } from "./errno.js";
 export { getopt, type LongOption, type OptionEvent } from "./getopt.js";
 export { startIdleSwitch } from "./idle-switch.js";
-export { startLiveSwitch } from "./live-switch.js";
 export { JsonStream } from "./json-stream.js";
+export { startLiveSwitch } from "./live-switch.js";
 export { below, directories } from "./paths.js";
 export { loadProcessCalls, type ProcessCalls, packageRoot } from "./process-calls.js";
 export { openSocketPath } from "./socket-path.js";

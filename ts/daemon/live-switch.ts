@@ -13,11 +13,28 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   const { idl, clock, log, dummy, disableSystem, directories, wake } = surroundings;
   // One core is left to the control plane; the datapath's threads sleep when ports are silent.
   const datapath = new Datapath({ workers: Math.max(1, Math.min(workersMax, availableParallelism() - 1)) });
-  const bridges = new Bridges({ idl, datapath, policy: { dummy, system: !disableSystem }, runDirectory: directories.run, clock, log, random: Math.random, wake });
-  datapath.on("packetIn", (event) => { bridges.ofprotos.packetIn(event); });
-  datapath.on("flowsRemoved", () => { bridges.ofprotos.drainRemoved(); });
-  datapath.on("linkChanged", (event) => { bridges.deviceChanged(event.dpPort, event.ifindex); });
-  datapath.on("portChanged", (event) => { bridges.deviceChanged(event.dpPort, event.ifindex); });
+  const bridges = new Bridges({
+    idl,
+    datapath,
+    policy: { dummy, system: !disableSystem },
+    runDirectory: directories.run,
+    clock,
+    log,
+    random: Math.random,
+    wake,
+  });
+  datapath.on("packetIn", (event) => {
+    bridges.ofprotos.packetIn(event);
+  });
+  datapath.on("flowsRemoved", () => {
+    bridges.ofprotos.drainRemoved();
+  });
+  datapath.on("linkChanged", (event) => {
+    bridges.deviceChanged(event.dpPort, event.ifindex);
+  });
+  datapath.on("portChanged", (event) => {
+    bridges.deviceChanged(event.dpPort, event.ifindex);
+  });
   datapath.on("stateLost", () => {
     bridges.ofprotos.drainRemoved();
     bridges.deviceChanged(0, 0);
@@ -37,10 +54,16 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   });
   datapath.ref();
   return {
-    commands: [...deviceCommands(bridges.netdevs, datapath, () => { bridges.deviceChanged(0, 0); }), ...testCommands()],
+    commands: [
+      ...deviceCommands(bridges.netdevs, datapath, () => {
+        bridges.deviceChanged(0, 0);
+      }),
+      ...testCommands(),
+    ],
     run: () => bridges.run(),
     runDevices: () => {},
-    memoryUsage: () => (datapath.closed ? {} : { ports: bridges.netdevs.all().length, rules: Number(memory(datapath).nRules) }),
+    memoryUsage: () =>
+      datapath.closed ? {} : { ports: bridges.netdevs.all().length, rules: Number(memory(datapath).nRules) },
     counters: () => ({}),
     close: async () => {
       bridges.close();
@@ -61,7 +84,8 @@ function testCommands(): readonly UnixctlCommand[] {
       maxArgs: 1,
       handler: ([text = ""]) => {
         const ms = Number(text);
-        if (!Number.isInteger(ms) || ms < 0 || ms > spinMsMax) throw new UnixctlError(`${text}: not a number of milliseconds up to ${spinMsMax}`);
+        if (!Number.isInteger(ms) || ms < 0 || ms > spinMsMax)
+          throw new UnixctlError(`${text}: not a number of milliseconds up to ${spinMsMax}`);
         const end = performance.now() + ms;
         while (performance.now() < end);
         return "";

@@ -8,6 +8,7 @@ import { CoverageCounters, coverageCommands } from "./coverage.js";
 import { type Database, openDatabase } from "./database.js";
 import { announceReady, type Respawn, type Role, roleOf, signalName, spawnRole, waitForChild } from "./detach.js";
 import { errnoText, systemErrorText } from "./errno.js";
+import { knownCounters } from "./known-counters.js";
 import { MainLoop } from "./main-loop.js";
 import { MemoryMonitor, memoryCommands } from "./memory.js";
 import { monitor } from "./monitor.js";
@@ -176,6 +177,7 @@ class Daemon {
     private readonly calls: ProcessCalls,
   ) {
     this.coverage = new CoverageCounters(clock);
+    this.coverage.declare(...knownCounters);
     this.memory = new MemoryMonitor(clock, vlog.source("memory"));
     this.loop = new MainLoop({
       stages: [
