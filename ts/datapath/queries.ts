@@ -91,25 +91,30 @@ export function ask(target: QueryTarget, asked: Uint8Array, size = 4096): Uint8A
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
+/** The records behind a dump_reply. */
+function* replyRecords(reply: Uint8Array<ArrayBuffer>): Generator<Uint8Array<ArrayBuffer>, void> {
+  const view = viewOf(reply);
+  let at = dumpReplySize;
+  for (let left = readDumpReply(view, 0).nRecords; left > 0; left--) {
+    const size = view.getUint32(at + recordOffsets.size, true);
+    yield reply.subarray(at, at + size);
+    at += size;
+  }
+}
+
 /** Records of a dump, each as bytes of its own.  `asked` is a query that has its cursor where dump_query has it. */
 export function* dumpRecords(
   target: QueryTarget,
   asked: Uint8Array<ArrayBuffer>,
   size = 64 * 1024,
 ): Generator<Uint8Array<ArrayBuffer>, void> {
-  const askedView = viewOf(asked);
   for (;;) {
     const reply = ask(target, asked, size);
     if (reply === undefined) return;
-    const { cursor, nRecords } = readDumpReply(viewOf(reply), 0);
-    let at = dumpReplySize;
-    for (let index = 0; index < nRecords; index++) {
-      const recordSize = viewOf(reply).getUint32(at + recordOffsets.size, true);
-      yield reply.subarray(at, at + recordSize);
-      at += recordSize;
-    }
+    yield* replyRecords(reply);
+    const { cursor } = readDumpReply(viewOf(reply), 0);
     if (cursor === 0n) return;
-    askedView.setBigUint64(dumpQueryOffsets.cursor, cursor, true);
+    viewOf(asked).setBigUint64(dumpQueryOffsets.cursor, cursor, true);
   }
 }
 
@@ -243,8 +248,8 @@ export type TraceRequest = Omit<TraceQuery, "type" | "flags" | "size" | "matchSi
   readonly actions?: Uint8Array;
 };
 
-/** Translates a packet and returns the steps: trace_step records, one after another.  Undefined: no such bridge. */
-export function trace(target: QueryTarget, request: TraceRequest): Uint8Array | undefined {
+/** Translates a packet and returns the steps, each a trace_step record.  Undefined: no such bridge. */
+export function trace(target: QueryTarget, request: TraceRequest): Uint8Array[] | undefined {
   const { match, packet = new Uint8Array(0), actions = new Uint8Array(0), ...rest } = request;
   const sizes = { matchSize: match.length, packetSize: packet.length, actionsSize: actions.length };
   const asked = queryRecord(
@@ -254,5 +259,6 @@ export function trace(target: QueryTarget, request: TraceRequest): Uint8Array | 
     packet,
     actions,
   );
-  return ask(target, asked, 64 * 1024);
+  const reply = ask(target, asked, 64 * 1024);
+  return reply === undefined ? undefined : [...replyRecords(reply)];
 }
