@@ -8,6 +8,16 @@ export const anyPort = 0xffffffff;
 /** The match of every packet. */
 export const matchAll = new Uint8Array(16);
 
+/** The match of packets that came in on an OpenFlow port: the key's first word, in network order. */
+export function matchInPort(port: number): Uint8Array {
+  const bytes = new Uint8Array(32);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 1, true);
+  view.setUint32(16, port);
+  view.setUint32(24, 0xffffffff);
+  return bytes;
+}
+
 function action(code: number, size: number, write: (view: DataView) => void): Uint8Array {
   const bytes = new Uint8Array(size);
   const view = new DataView(bytes.buffer);
@@ -30,7 +40,7 @@ export function addFlow(
   batch: BatchBuilder,
   priority: number,
   actions: Uint8Array,
-  more: { cookie?: bigint; idle?: number; flags?: number } = {},
+  more: { cookie?: bigint; idle?: number; flags?: number; inPort?: number } = {},
 ): BatchBuilder {
   return batch.flowMod(
     {
@@ -48,7 +58,7 @@ export function addFlow(
       idleTimeoutS: more.idle ?? 0,
       hardTimeoutS: 0,
     },
-    matchAll,
+    more.inPort === undefined ? matchAll : matchInPort(more.inPort),
     actions,
   );
 }
