@@ -20,7 +20,7 @@ struct subtable_list {
 
 struct rule_table {
     _Atomic(struct subtable_list *) list;
-    struct prefix_trie tries[SUBTABLE_PREFIXES];
+    struct prefix_set prefixes[SUBTABLE_PREFIXES];
 
     /* The writer's. */
     struct limbo *limbo;
@@ -51,6 +51,9 @@ rule_table_create(struct limbo *limbo, uint32_t prefix_fields)
         return NULL;
     }
     atomic_init(&table->counters->refs, 1);
+    for (uint32_t i = 0; i < SUBTABLE_PREFIXES; i++) {
+        prefix_set_init(&table->prefixes[i], subtable_prefix_bits(i));
+    }
     return table;
 }
 
@@ -68,7 +71,7 @@ rule_table_destroy(struct rule_table *table)
         }
     }
     for (uint32_t i = 0; i < SUBTABLE_PREFIXES; i++) {
-        prefix_trie_clear(&table->tries[i]);
+        prefix_set_clear(&table->prefixes[i]);
     }
     free(atomic_load_explicit(&table->list, memory_order_relaxed));
     table_counters_unref(table->counters);
@@ -81,14 +84,11 @@ rule_table_lookup(const struct rule_table *table, uint64_t version, const struct
                   struct flow_key *read_mask)
 {
     const struct subtable_list *list = atomic_load_explicit(&table->list, memory_order_acquire);
-    struct prefix_lookup prefixes;
     const struct rule *best = NULL;
 
     if (list == NULL) {
         return NULL;
     }
-    prefixes.tries = table->tries;
-    prefixes.done = 0;
     for (uint32_t i = 0; i < list->n; i++) {
         if (best != NULL && list->places[i].max_priority <= best->priority) {
             break;
@@ -96,7 +96,7 @@ rule_table_lookup(const struct rule_table *table, uint64_t version, const struct
         if (i + 1 < list->n) {
             __builtin_prefetch(list->places[i + 1].subtable);
         }
-        const struct rule *rule = subtable_lookup(list->places[i].subtable, version, key, read_mask, &prefixes);
+        const struct rule *rule = subtable_lookup(list->places[i].subtable, version, key, read_mask, table->prefixes);
         if (rule != NULL && (best == NULL || rule->priority > best->priority)) {
             best = rule;
         }
@@ -294,8 +294,8 @@ rule_table_new_rule(struct rule_table *table, const struct match *match)
 }
 
 static void
-tries_change(struct rule_table *table, const struct subtable *subtable, const struct rule *rule,
-             void (*change)(struct prefix_trie *, struct limbo *, const uint32_t *, uint32_t))
+prefixes_change(struct rule_table *table, const struct subtable *subtable, const struct rule *rule,
+             void (*change)(struct prefix_set *, struct limbo *, const uint32_t *, uint32_t))
 {
     const uint8_t *indexes = rule_mask_indexes(rule->mask);
     struct flow_key key;
@@ -309,9 +309,9 @@ tries_change(struct rule_table *table, const struct subtable *subtable, const st
     }
     for (uint32_t i = 0; i < SUBTABLE_PREFIXES; i++) {
         if (subtable->prefix_lengths[i] != 0) {
-            uint32_t value[PREFIX_TRIE_VALUE_WORDS];
+            uint32_t value[PREFIX_VALUE_WORDS];
             subtable_prefix_value(i, key.bytes, value);
-            change(&table->tries[i], table->limbo, value, subtable->prefix_lengths[i]);
+            change(&table->prefixes[i], table->limbo, value, subtable->prefix_lengths[i]);
         }
     }
 }
@@ -326,7 +326,7 @@ rule_subtable(const struct rule_table *table, const struct rule *rule)
     return find_subtable(table, &buffer.match);
 }
 
-/* The tries are changed before the rule can be found, and the list after, so that no lookup that may see the rule misses
+/* The prefixes are changed before the rule can be found, and the list after, so that no lookup that may see the rule misses
  * it: it is not visible before its version is current, which is later. */
 int
 rule_table_insert(struct rule_table *table, struct rule *rule)
@@ -349,9 +349,9 @@ rule_table_insert(struct rule_table *table, struct rule *rule)
     if (subtable_insert(subtable, table->limbo, rule) != 0) {
         return ENOMEM;
     }
-    tries_change(table, subtable, rule, prefix_trie_insert);
+    prefixes_change(table, subtable, rule, prefix_set_insert);
     if ((!subtable->listed || rule->priority > max_before) && update_list(table, subtable) != 0) {
-        tries_change(table, subtable, rule, prefix_trie_remove);
+        prefixes_change(table, subtable, rule, prefix_set_remove);
         subtable_remove(subtable, table->limbo, rule);
         return ENOMEM;
     }
@@ -371,7 +371,7 @@ rule_table_remove(struct rule_table *table, struct rule *rule)
     struct subtable *subtable = rule_subtable(table, rule);
 
     subtable_remove(subtable, table->limbo, rule);
-    tries_change(table, subtable, rule, prefix_trie_remove);
+    prefixes_change(table, subtable, rule, prefix_set_remove);
     table->n_rules--;
     if (subtable->n_rules == 0) {
         drop_subtable(table, subtable);
@@ -565,6 +565,9 @@ rule_table_measure(const struct rule_table *table, struct rule_table_size *size)
 {
     *size = (struct rule_table_size) { .n_rules = table->n_rules, .n_subtables = table->n_subtables };
     size->n_bytes = sizeof *table + table->n_buckets * sizeof *table->buckets;
+    for (uint32_t i = 0; i < SUBTABLE_PREFIXES; i++) {
+        size->n_bytes += prefix_set_size(&table->prefixes[i]);
+    }
     for (uint32_t i = 0; i < table->n_buckets; i++) {
         for (const struct subtable *subtable = table->buckets[i]; subtable != NULL; subtable = subtable->next) {
             size->n_bytes += subtable_size(subtable);

@@ -5,8 +5,8 @@
  *
  * Un-wildcarding.  A lookup adds to 'read_mask' every bit of the key that its result depends on, and as few others as
  * it can: each subtable is searched in stages (metadata, L2, L3, L4) and only the stages up to the first that proves a
- * miss count as read; tries of the address prefixes in use tell that no rule of a subtable's prefix length can match
- * from the first differing bit on; and a trie of port numbers does the same for a miss that is due to the ports alone.
+ * miss count as read; the sets of address prefixes in use tell that no rule of a subtable's prefix length can match
+ * from the first differing bit on; and a set of port numbers does the same for a miss that is due to the ports alone.
  * A bit read without need makes a megaflow narrower and is harmless; a bit missing would be a bug.  The result is the
  * mask that Open vSwitch arrives at.
  *

@@ -152,6 +152,7 @@ init_prefixes(struct subtable *subtable, uint32_t prefix_fields)
     subtable->ports_mask = get_be32(key.bytes + PORTS_OFFSET);
     if (subtable->ports_mask != 0) {
         subtable->ports_length = 32 - (uint32_t) __builtin_ctz(subtable->ports_mask);
+        prefix_set_init(&subtable->ports, 32);
     }
 }
 
@@ -215,7 +216,7 @@ subtable_destroy(void *subtable_)
     for (uint32_t i = 0; i < subtable->n_indexes; i++) {
         slot_table_clear(&subtable->indexes[i]);
     }
-    prefix_trie_clear(&subtable->ports);
+    prefix_set_clear(&subtable->ports);
     free(subtable->priorities);
     rule_mask_unref(subtable->mask);
     free(subtable);
@@ -427,7 +428,7 @@ subtable_insert(struct subtable *subtable, struct limbo *limbo, struct rule *rul
     }
     if (subtable->ports_mask != 0) {
         uint32_t ports = rule_ports(subtable, rule);
-        prefix_trie_insert(&subtable->ports, limbo, &ports, subtable->ports_length);
+        prefix_set_insert(&subtable->ports, limbo, &ports, subtable->ports_length);
     }
     if (link_rule(subtable, limbo, rule) != 0) {
         for (uint32_t i = 0; i < subtable->n_indexes; i++) {
@@ -452,14 +453,14 @@ subtable_remove(struct subtable *subtable, struct limbo *limbo, struct rule *rul
     }
     if (subtable->ports_mask != 0) {
         uint32_t ports = rule_ports(subtable, rule);
-        prefix_trie_remove(&subtable->ports, limbo, &ports, subtable->ports_length);
+        prefix_set_remove(&subtable->ports, limbo, &ports, subtable->ports_length);
     }
     priority_subtract(subtable, rule->priority);
     subtable->n_rules--;
 }
 
 void
-subtable_prefix_value(uint32_t prefix, const uint8_t *key_bytes, uint32_t value[PREFIX_TRIE_VALUE_WORDS])
+subtable_prefix_value(uint32_t prefix, const uint8_t *key_bytes, uint32_t value[PREFIX_VALUE_WORDS])
 {
     const uint8_t *bytes = key_bytes + prefix_fields_at[prefix].offset;
 
@@ -468,24 +469,10 @@ subtable_prefix_value(uint32_t prefix, const uint8_t *key_bytes, uint32_t value[
     }
 }
 
-/* What the trie of one field says about the packet. */
-static const struct prefix_trie_result *
-prefix_result(struct prefix_lookup *prefixes, uint32_t prefix, const struct flow_key *key)
+uint32_t
+subtable_prefix_bits(uint32_t prefix)
 {
-    struct prefix_trie_result *result = &prefixes->results[prefix];
-
-    if (!(prefixes->done >> prefix & 1)) {
-        prefixes->done |= (uint8_t) (1 << prefix);
-        if (be16(key->eth_type) == prefix_fields_at[prefix].eth_type) {
-            uint32_t value[PREFIX_TRIE_VALUE_WORDS];
-            subtable_prefix_value(prefix, key->bytes, value);
-            prefix_trie_lookup(&prefixes->tries[prefix], value, prefix_fields_at[prefix].n_bits, result);
-        } else {
-            /* The bytes mean something else in this packet: nothing can be concluded. */
-            *result = (struct prefix_trie_result) { .lengths = { UINT64_MAX, UINT64_MAX } };
-        }
-    }
-    return result;
+    return prefix_fields_at[prefix].n_bits;
 }
 
 /* Whether the first 'n_bits' bits of a field have been read already. */
@@ -514,25 +501,28 @@ prefix_read(struct flow_key *read_mask, uint32_t offset, uint32_t n_bits)
     }
 }
 
-/* True if a trie proves that no rule here can match, by bits that cost no more than searching on would. */
+/* True if the prefixes in use prove that no rule here can match, by bits that cost no more than those of the search. */
 static bool
-prefixes_exclude(const struct subtable *subtable, struct prefix_lookup *prefixes, const struct flow_key *key,
+prefixes_exclude(const struct subtable *subtable, const struct prefix_set prefixes[], const struct flow_key *key,
                  struct flow_key *read_mask)
 {
     for (uint32_t i = 0; i < SUBTABLE_PREFIXES; i++) {
-        uint32_t length = subtable->prefix_lengths[i];
-        if (length == 0) {
+        uint32_t length = subtable->prefix_lengths[i], n_bits;
+        uint32_t value[PREFIX_VALUE_WORDS];
+
+        /* In packets of other types the bytes mean something else: nothing can be concluded. */
+        if (length == 0 || be16(key->eth_type) != prefix_fields_at[i].eth_type) {
             continue;
         }
-        const struct prefix_trie_result *result = prefix_result(prefixes, i, key);
-        if (prefix_trie_has_length(result, length)) {
+        subtable_prefix_value(i, key->bytes, value);
+        if (!prefix_set_excludes(&prefixes[i], value, length, &n_bits)) {
             continue;
         }
-        if (result->n_bits <= length) {
-            prefix_read(read_mask, prefix_fields_at[i].offset, result->n_bits);
+        if (n_bits <= length) {
+            prefix_read(read_mask, prefix_fields_at[i].offset, n_bits);
             return true;
         }
-        if (prefix_is_read(read_mask, prefix_fields_at[i].offset, result->n_bits)) {
+        if (prefix_is_read(read_mask, prefix_fields_at[i].offset, n_bits)) {
             return true;
         }
     }
@@ -553,13 +543,11 @@ static bool
 ports_exclude(const struct subtable *subtable, const struct flow_key *key, struct flow_key *read_mask)
 {
     uint32_t ports = get_be32(key->bytes + PORTS_OFFSET) & subtable->ports_mask;
-    struct prefix_trie_result result;
+    uint32_t n_bits;
 
-    prefix_trie_lookup(&subtable->ports, &ports, 32, &result);
-    if (prefix_trie_has_length(&result, subtable->ports_length)) {
+    if (!prefix_set_excludes(&subtable->ports, &ports, subtable->ports_length, &n_bits)) {
         return false;
     }
-    uint32_t n_bits = result.n_bits < 32 ? result.n_bits : 32;
     uint32_t bits = n_bits != 0 ? UINT32_MAX << (32 - n_bits) : 0;
     uint32_t read = get_be32(read_mask->bytes + PORTS_OFFSET) | (bits & subtable->ports_mask);
     put_be32(read_mask->bytes + PORTS_OFFSET, read);
@@ -608,35 +596,52 @@ hash_key(const struct subtable *subtable, const struct flow_key *key, uint64_t h
     return hash;
 }
 
+/* Marks what a miss depends on, found after 'done' words in the order of stages.  When the stage of prefixes was
+ * reached, they may explain the miss by fewer bits than that stage has. */
+static const struct rule *
+missed(const struct subtable *subtable, const struct flow_key *key, struct flow_key *read_mask,
+       const struct prefix_set prefixes[], uint32_t done)
+{
+    uint32_t stage = subtable->prefix_stage;
+
+    if (stage <= subtable->n_indexes) {
+        uint32_t before = stage > 0 ? subtable->stage_ends[stage - 1] : 0;
+        if (done > before && prefixes_exclude(subtable, prefixes, key, read_mask)) {
+            done = before;
+        }
+    }
+    words_read(subtable, done, read_mask);
+    return NULL;
+}
+
 const struct rule *
 subtable_lookup(const struct subtable *subtable, uint64_t version, const struct flow_key *key,
-                struct flow_key *read_mask, struct prefix_lookup *prefixes)
+                struct flow_key *read_mask, const struct prefix_set prefixes[])
 {
     uint64_t hash = 0;
     uint32_t done = 0;
 
-    if (read_mask == NULL) {
-        hash = hash_key(subtable, key, 0, 0, subtable->n_words);
-        return find_visible(subtable, version, key, hash_finish(hash));
-    }
-    for (uint32_t stage = 0; stage <= subtable->n_indexes; stage++) {
-        if (stage == subtable->prefix_stage && prefixes_exclude(subtable, prefixes, key, read_mask)) {
-            words_read(subtable, done, read_mask);
-            return NULL;
-        }
-        if (stage == subtable->n_indexes) {
-            break;
-        }
+    for (uint32_t stage = 0; read_mask != NULL && stage < subtable->n_indexes; stage++) {
         hash = hash_key(subtable, key, hash, done, subtable->stage_ends[stage]);
         done = subtable->stage_ends[stage];
         if (!index_has(&subtable->indexes[stage], hash_finish(hash))) {
-            words_read(subtable, done, read_mask);
-            return NULL;
+            return missed(subtable, key, read_mask, prefixes, done);
         }
     }
     hash = hash_key(subtable, key, hash, done, subtable->n_words);
     const struct rule *rule = find_visible(subtable, version, key, hash_finish(hash));
-    if (rule == NULL && subtable->ports_mask != 0 && ports_exclude(subtable, key, read_mask)) {
+    if (read_mask == NULL) {
+        return rule;
+    }
+    if (rule == NULL) {
+        /* Prefixes first, as they may leave the ports unread. */
+        uint32_t stage = subtable->prefix_stage;
+        bool excluded = stage <= subtable->n_indexes && prefixes_exclude(subtable, prefixes, key, read_mask);
+        if (excluded) {
+            done = stage > 0 ? subtable->stage_ends[stage - 1] : 0;
+        } else if (subtable->ports_mask == 0 || !ports_exclude(subtable, key, read_mask)) {
+            done = subtable->n_words;
+        }
         words_read(subtable, done, read_mask);
         return NULL;
     }
@@ -650,6 +655,7 @@ subtable_size(const struct subtable *subtable)
     uint64_t size = sizeof *subtable + subtable->n_words * sizeof subtable->words[0];
 
     size += slot_table_size(&subtable->rules) + subtable->priorities_capacity * sizeof *subtable->priorities;
+    size += prefix_set_size(&subtable->ports);
     for (uint32_t i = 0; i < subtable->n_indexes; i++) {
         size += slot_table_size(&subtable->indexes[i]);
     }

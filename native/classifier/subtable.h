@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "classifier/epoch.h"
-#include "classifier/prefix_trie.h"
+#include "classifier/prefix_set.h"
 #include "classifier/rule.h"
 #include "classifier/slot_table.h"
 
@@ -44,7 +44,7 @@ struct subtable {
     /* For readers; changed by the writer. */
     struct slot_table rules;
     struct slot_table indexes[SUBTABLE_STAGES - 1];
-    struct prefix_trie ports;
+    struct prefix_set ports;
 
     /* The writer's. */
     struct rule_mask *mask;                     /* Counted. */
@@ -79,19 +79,14 @@ bool subtable_has_priority(const struct subtable *subtable, uint32_t priority);
 /* The first rule, visible or not, with these values; others follow by 'next'. */
 struct rule *subtable_find(const struct subtable *subtable, const uint64_t *values);
 
-/* What lookups of one packet share: the tries' answers, asked for when first needed. */
-struct prefix_lookup {
-    const struct prefix_trie *tries;                    /* SUBTABLE_PREFIXES of them. */
-    struct prefix_trie_result results[SUBTABLE_PREFIXES];
-    uint8_t done;                                       /* Bit for each that was looked up. */
-};
-
-/* The visible rule that 'key' matches, or null.  Or's into 'read_mask', unless it is null, what was read. */
+/* The visible rule that 'key' matches, or null.  Or's into 'read_mask', unless it is null, what was read.  'prefixes' are
+ * those of the whole table, SUBTABLE_PREFIXES of them. */
 const struct rule *subtable_lookup(const struct subtable *subtable, uint64_t version, const struct flow_key *key,
-                                   struct flow_key *read_mask, struct prefix_lookup *prefixes);
+                                   struct flow_key *read_mask, const struct prefix_set prefixes[]);
 
-/* The bits of a prefix field in a match's values, as tries want them. */
-void subtable_prefix_value(uint32_t prefix, const uint8_t *key_bytes, uint32_t value[PREFIX_TRIE_VALUE_WORDS]);
+/* The value of a prefix field in a key, and the number of its bits. */
+void subtable_prefix_value(uint32_t prefix, const uint8_t *key_bytes, uint32_t value[PREFIX_VALUE_WORDS]);
+uint32_t subtable_prefix_bits(uint32_t prefix);
 
 /* Memory of the subtable's indexes in bytes. */
 uint64_t subtable_size(const struct subtable *subtable);

@@ -247,7 +247,7 @@ test_wide_megaflows(void)
     CHECK(rule_table_lookup(fixture.table, VERSION, &key, &read) == NULL);
     CHECK(read.eth_type == UINT16_MAX);
     CHECK(read.ip_dst == prefix_mask(4)); /* 20.0.0.1 differs from 10.0.0.0/15 in the fourth bit. */
-    printf("ok - a prefix trie tells a miss by the first bits that differ\n");
+    printf("ok - the prefixes in use tell a miss by the first bits that differ\n");
 
     struct flow_key arp = { .eth_type = be16(0x0806) };
     read = (struct flow_key) { .in_port = 0 };
@@ -262,7 +262,7 @@ test_wide_megaflows(void)
     read = (struct flow_key) { .in_port = 0 };
     CHECK(rule_table_lookup(fixture.table, VERSION, &key, &read) == NULL);
     CHECK(read.tp_dst == be16(0x8000) && read.tp_src == 0 && read.ip_proto == 0xff);
-    printf("ok - a trie of ports tells a miss by the first bits that differ\n");
+    printf("ok - the ports in use tell a miss by the first bits that differ\n");
     close_fixture(&fixture);
 }
 
