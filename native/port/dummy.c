@@ -23,6 +23,7 @@ struct dummy_port {
     atomic_flag file_lock;         /* 'tx_file' and 'rx_file' may be one file. */
     struct pcap_file tx_file;
     struct pcap_file rx_file;
+    _Atomic uint32_t admin_up;     /* Only told: as with OVS's, frames pass a dummy port that is down. */
     _Atomic uint32_t ip4addr;      /* Network byte order; 0: none. */
     struct frame_queue replies;    /* ARP replies, from the transmitting to the receiving thread. */
 };
@@ -87,7 +88,7 @@ dummy_set(struct port *port, const char *config, size_t size)
     uint64_t mtu, up, ifindex;
 
     if (!port_config_number(config, size, "mtu", 68, 65535, atomic_load(&port->mtu), &mtu)
-        || !port_config_number(config, size, "up", 0, 1, atomic_load(&port->up), &up)
+        || !port_config_number(config, size, "up", 0, 1, atomic_load(&dummy->admin_up), &up)
         || !port_config_number(config, size, "ifindex", 0, INT32_MAX, port->ifindex, &ifindex)
         || (mac != NULL && parse_mac(mac, port->mac) != 0)
         || (address != NULL && inet_pton(AF_INET, address, &ip) != 1)) {
@@ -97,7 +98,7 @@ dummy_set(struct port *port, const char *config, size_t size)
     atomic_store(&dummy->ip4addr, ip.s_addr);
     port->ifindex = (uint32_t) ifindex;
     int error = open_files(dummy, config, size);
-    if (error == 0 && atomic_exchange(&port->up, (uint32_t) up) != up) {
+    if (error == 0 && atomic_exchange(&dummy->admin_up, (uint32_t) up) != up) {
         port->host->changed(port->host->aux, port->dp_port, 0);
     }
     return error;
@@ -128,6 +129,7 @@ dummy_open(struct port *port, const struct port_options *options)
     }
     port->n_rxq = (uint32_t) n_rxq;
     atomic_init(&port->mtu, 1500);
+    atomic_init(&dummy->admin_up, 1);
     atomic_flag_clear(&dummy->file_lock);
     port->mac[0] = 0xaa;
     port->mac[1] = 0x55;
@@ -232,6 +234,15 @@ dummy_wait_fd(struct port *port, uint32_t queue)
     return has ? PORT_WAIT_BUSY : PORT_WAIT_NEVER;
 }
 
+static void
+dummy_stats(struct port *port, struct sluice_port_info *info)
+{
+    const struct dummy_port *dummy = (const struct dummy_port *) port;
+
+    info->up = atomic_load_explicit(&dummy->admin_up, memory_order_relaxed);
+    info->carrier = info->up;
+}
+
 const struct port_class port_class_dummy = {
     .number = SLUICE_PORT_CLASS_DUMMY,
     .name = "dummy",
@@ -243,4 +254,5 @@ const struct port_class port_class_dummy = {
     .rx = dummy_rx,
     .tx = dummy_tx,
     .wait_fd = dummy_wait_fd,
+    .stats = dummy_stats,
 };

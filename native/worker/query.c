@@ -225,12 +225,26 @@ answer_megaflow_dump(struct sluice_datapath *datapath, const struct sluice_recor
     return 0;
 }
 
+/* Rules in all bridges. */
+static uint32_t
+count_rules(struct sluice_datapath *datapath)
+{
+    const struct sluice_dump_query ask = { .type = SLUICE_QUERY_MEMORY, .size = sizeof ask };
+    struct sluice_memory_info info = { 0 };
+    size_t used;
+
+    pipeline_query(datapath->pipeline, (const struct sluice_record *) &ask, (uint8_t *) &info, sizeof info, &used);
+    return (uint32_t) info.n_rules;
+}
+
 static int
 answer_datapath_stats(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
                       size_t reply_size, size_t *used)
 {
     struct flow_cache_stats stats = { 0 };
-    struct sluice_datapath_stats info = { .flow_limit = datapath->flow_limit };
+    struct sluice_datapath_stats info = {
+        .flow_limit = datapath->flow_limit, .n_rules = count_rules(datapath),
+    };
 
     (void) query;
     for (uint32_t i = 0; i < datapath->n_workers; i++) {

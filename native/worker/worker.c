@@ -374,12 +374,12 @@ others_wait(const struct queue_list *list)
     return 0;
 }
 
-/* Sleeps until a descriptor is readable or someone wakes us.  Whoever gives us work looks at 'is_sleeping' after
- * giving it, and we look for work after setting it, so one of the two sees the other. */
+/* Sleeps until a descriptor is readable or someone wakes us.  Whoever gives us work exchanges 'is_sleeping' after giving
+ * it, and we look for work after exchanging it, so one of the two sees what the other did before. */
 static void
 sleep_until_work(struct worker *worker, const struct queue_list *list)
 {
-    atomic_store(&worker->is_sleeping, 1);
+    atomic_exchange(&worker->is_sleeping, 1);
     if (!others_wait(list) && !atomic_load(&worker->is_stopping)
         && atomic_load(&worker->queues) == list) {
         /* Events name queues; they are looked at while online, so that none of them is freed meanwhile. */
@@ -523,7 +523,7 @@ worker_wake(struct worker *worker)
 {
     uint64_t one = 1;
 
-    if (atomic_load(&worker->is_sleeping) && write(worker->wake_fd, &one, sizeof one) < 0) {
+    if (atomic_exchange(&worker->is_sleeping, 0) && write(worker->wake_fd, &one, sizeof one) < 0) {
         /* The counter is full: it is readable anyway. */
         return;
     }

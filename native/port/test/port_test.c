@@ -187,6 +187,14 @@ test_dummy(void)
     port_stats(ports[0], &info);
     assert(info.tx_packets == 1 && info.tx_bytes == 1518 && info.tx_dropped == 1 && info.mtu == 1500);
     puts("ok - a VLAN tag does not count for the MTU");
+    assert(port_set(ports[0], "up=0", 5) == 0);
+    batch.n = 1;
+    batch.packets[0] = packet_alloc(pool, 60);
+    make_frame(batch.packets[0]->data, 60);
+    port_tx(ports[0], 0, pool, &batch);
+    port_stats(ports[0], &info);
+    assert(info.up == 0 && info.carrier == 0 && info.tx_packets == 2);
+    puts("ok - a dummy port that is down says so, and frames pass it as they do in Open vSwitch");
     port_close(ports[0]);
     port_close(ports[1]);
 }
