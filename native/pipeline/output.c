@@ -147,11 +147,11 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
      * of the megaflow. */
     struct flow_key mask;
     memset(&mask, 0, sizeof mask);
-    for (uint32_t i = SLUICE_KEY_PIPELINE_WORD; i < SLUICE_KEY_WORDS; i++) {
-        mask.words[i] = ctx->flow.words[i] ? UINT64_MAX : 0;
+    mask.in_port = UINT32_MAX;
+    mask.metadata = ctx->flow.metadata ? UINT64_MAX : 0;
+    for (uint32_t i = 0; i < sizeof mask.regs / sizeof mask.regs[0]; i++) {
+        mask.regs[i] = ctx->flow.regs[i] ? UINT32_MAX : 0;
     }
-    mask.actset_output = 0;
-    mask.conj_id = 0;
     for (uint32_t i = SLUICE_KEY_TUNNEL_WORD; i < SLUICE_KEY_L2_WORD; i++) {
         mask.words[i] = ctx->flow.words[i] ? ctx->wild->words[i] : 0;
     }

@@ -61,7 +61,9 @@ maybe("kill -9 loses no transaction that was acknowledged", async () => {
       const under = await startSluice({ dummy: true, directory, args: ["--overwrite-pidfile"] });
       if (round > 0) assert.ok(Number(under.ok("ovs-vsctl", "get", "open", ".", "external-ids:n").trim().replaceAll('"', "")) >= acknowledged, "the last acknowledged value is there");
       const end = Date.now() + 1500;
-      setTimeout(() => process.kill(under.pid, "SIGKILL"), 1000).unref();
+      setTimeout(() => {
+        if (under.alive()) process.kill(under.pid, "SIGKILL");
+      }, 1000).unref();
       while (Date.now() < end) {
         const next = acknowledged + 1;
         const child = spawn("ovs-vsctl", ["--no-wait", "-t", "2", "set", "open", ".", `external-ids:n=${next}`], { env: under.env, stdio: "ignore" });

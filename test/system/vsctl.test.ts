@@ -62,7 +62,7 @@ maybe("the commands of every day print and end as with Open vSwitch", async () =
     ["br-set-external-id", "br0", "k", "v"], ["br-get-external-id", "br0"],
     ["--columns=name,ofport,error,admin_state,link_state,mtu,duplex,link_speed,status", "list", "interface", "p1"],
     ["--format=json", "--columns=name,ofport", "list", "interface", "p2"],
-    ["get", "open", ".", "datapath_types"], ["get", "open", ".", "cur_cfg"], ["get", "open", ".", "next_cfg"],
+    ["get", "open", ".", "datapath_types"],
     ["del-port", "br0", "p1"], ["--if-exists", "del-port", "br0", "p1"], ["del-port", "br0", "p1"],
     ["list-ifaces", "br0"],
     ["del-br", "br0"], ["--if-exists", "del-br", "br0"], ["list-br"],
