@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Changes of one transaction after which what they replaced in the indexes is freed, as far as readers let it go. */
+#define RECLAIM_PERIOD 1024
+
 int
 removal_queue_reserve(struct removal_queue *queue, uint64_t n)
 {
@@ -58,6 +61,9 @@ note_change(struct flow_store *store, struct rule *rule, bool added, bool report
     store->list->changes[store->list->n++] = (struct change) { rule, added, report };
     store->changed[rule->table / 64] |= UINT64_C(1) << rule->table % 64;
     store->n_reports += report;
+    if (store->list->n % RECLAIM_PERIOD == 0) {
+        limbo_reclaim(&store->limbo);
+    }
 }
 
 static void
@@ -196,18 +202,33 @@ flow_store_begin(struct flow_store *store, uint64_t version)
     memset(store->changed, 0, sizeof store->changed);
 }
 
-/* No reader runs at a version any more that sees the removed rules of the list. */
+/* No reader runs at a version any more that sees the removed rules of the list.  A table whose rules all go is emptied at
+ * once. */
 static void
 unlink_removed(void *list_)
 {
     struct change_list *list = list_;
     struct flow_store *store = list->store;
+    uint32_t n_removed[256] = { 0 };
+    bool emptied[256] = { false };
 
     for (uint32_t i = 0; i < list->n; i++) {
         if (!list->changes[i].added) {
-            struct rule *rule = list->changes[i].rule;
+            n_removed[list->changes[i].rule->table]++;
+        }
+    }
+    for (uint32_t table = 0; table < store->n_tables; table++) {
+        emptied[table] = n_removed[table] != 0
+                         && rule_table_remove_all(store->tables[table].rules, n_removed[table]);
+        store->n_unlinking -= n_removed[table];
+    }
+    for (uint32_t i = 0; i < list->n; i++) {
+        struct rule *rule = list->changes[i].rule;
+        if (list->changes[i].added) {
+            continue;
+        }
+        if (!emptied[rule->table]) {
             rule_table_remove(store->tables[rule->table].rules, rule);
-            store->n_unlinking--;
         }
     }
     free(list);

@@ -531,6 +531,17 @@ prefix_set_remove(struct prefix_set *set, struct limbo *limbo, const uint32_t *v
 }
 
 void
+prefix_set_empty(struct prefix_set *set, struct limbo *limbo)
+{
+    struct prefix_directory *directory = atomic_load_explicit(&set->directory, memory_order_relaxed);
+
+    for (uint32_t i = 0; directory != NULL && i < directory->n; i++) {
+        limbo_put(limbo, free, directory->places[i].page);
+    }
+    publish(set, limbo, NULL);
+}
+
+void
 prefix_set_clear(struct prefix_set *set)
 {
     struct prefix_directory *directory = atomic_load_explicit(&set->directory, memory_order_relaxed);

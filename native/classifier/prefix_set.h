@@ -38,6 +38,9 @@ void prefix_set_insert(struct prefix_set *set, struct limbo *limbo, const uint32
 /* Takes away what one prefix_set_insert() added. */
 void prefix_set_remove(struct prefix_set *set, struct limbo *limbo, const uint32_t *value, uint32_t length);
 
+/* Takes away all. */
+void prefix_set_empty(struct prefix_set *set, struct limbo *limbo);
+
 /* True if no prefix of 'length' bits in the set has the value.  Then '*n_bits' gets the number of the value's first bits
  * for which this holds whatever the others are.  Any reader. */
 bool prefix_set_excludes(const struct prefix_set *set, const uint32_t *value, uint32_t length, uint32_t *n_bits);

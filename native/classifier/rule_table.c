@@ -382,6 +382,33 @@ rule_table_remove(struct rule_table *table, struct rule *rule)
     limbo_put(table->limbo, unref_rule, rule);
 }
 
+bool
+rule_table_remove_all(struct rule_table *table, uint64_t n_rules)
+{
+    struct subtable_list *list = atomic_load_explicit(&table->list, memory_order_relaxed);
+
+    if (table->n_rules != n_rules) {
+        return false;
+    }
+    atomic_store_explicit(&table->list, NULL, memory_order_release);
+    if (list != NULL) {
+        limbo_put(table->limbo, free, list);
+    }
+    for (uint32_t i = 0; i < table->n_buckets; i++) {
+        for (struct subtable *subtable = table->buckets[i], *next; subtable != NULL; subtable = next) {
+            next = subtable->next;
+            limbo_put(table->limbo, subtable_destroy, subtable);
+        }
+        table->buckets[i] = NULL;
+    }
+    for (uint32_t i = 0; i < SUBTABLE_PREFIXES; i++) {
+        prefix_set_empty(&table->prefixes[i], table->limbo);
+    }
+    table->n_subtables = 0;
+    table->n_rules = 0;
+    return true;
+}
+
 /* The values of a match, as rules have them. */
 static void
 match_values(const struct match *match, uint64_t values[SLUICE_KEY_WORDS])

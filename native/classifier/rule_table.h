@@ -62,6 +62,9 @@ int rule_table_insert(struct rule_table *table, struct rule *rule);
 /* Takes the rule out: readers that have it may go on.  The reference of the table is given up through the limbo. */
 void rule_table_remove(struct rule_table *table, struct rule *rule);
 
+/* Takes all rules out, as rule_table_remove(), if there are 'n_rules' of them.  True if so. */
+bool rule_table_remove_all(struct rule_table *table, uint64_t n_rules);
+
 /* The rule with exactly this match and priority that is visible at 'version', or null. */
 struct rule *rule_table_find(const struct rule_table *table, uint64_t version, const struct match *match,
                              uint32_t priority);
