@@ -82,15 +82,22 @@ append_set(struct xlate_ctx *ctx, const struct flow_key *mask, uint32_t first, u
     }
 }
 
+static bool
+group_changed(const struct xlate_ctx *ctx, const struct group *group)
+{
+    for (uint32_t i = 0; i < group->n; i++) {
+        const struct member *m = &group->members[i];
+        if (memcmp(ctx->flow.bytes + m->offset, ctx->base.bytes + m->offset, m->size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 commit_group(struct xlate_ctx *ctx, const struct group *group)
 {
-    bool changed = false;
-    for (uint32_t i = 0; i < group->n; i++) {
-        const struct member *m = &group->members[i];
-        changed |= memcmp(ctx->flow.bytes + m->offset, ctx->base.bytes + m->offset, m->size) != 0;
-    }
-    if (!changed) {
+    if (!group_changed(ctx, group)) {
         return;
     }
 
@@ -123,9 +130,12 @@ commit_l4(struct xlate_ctx *ctx)
 {
     const struct flow_key *flow = &ctx->flow;
     bool is_ipv6 = flow->eth_type == be16(ETH_TYPE_IPV6);
-    if (!key_is_ip(flow) || flow->ip_frag & FRAG_LATER) {
+    if (!key_is_ip(flow) || flow->ip_frag & FRAG_LATER
+        || !(group_changed(ctx, &port_group) || group_changed(ctx, &nd_group)
+             || group_changed(ctx, &nd_extension_group))) {
         return;
     }
+    WILD_ALL(ctx, ip_proto);
     switch (flow->ip_proto) {
     case 6:
     case 17:

@@ -44,9 +44,8 @@ field_get(const struct flow_key *key, uint16_t field)
     return (field_value_load(key->bytes + span->offset, span->size) >> span->shift) & field_ones(span->n_bits);
 }
 
-/* Bits that a write to 'field' may change, and those that it sets to 1 besides. */
-static field_value
-writable_bits(uint16_t field)
+field_value
+field_writable_bits(uint16_t field)
 {
     switch (field) {
     case SLUICE_FIELD_NW_TOS:
@@ -69,7 +68,7 @@ field_set(struct flow_key *key, uint16_t field, field_value value, field_value m
     const struct field_span *span = &field_spans[field];
     uint8_t *bytes = key->bytes + span->offset;
 
-    mask &= writable_bits(field);
+    mask &= field_writable_bits(field);
     field_value word = field_value_load(bytes, span->size);
     word = (word & ~(mask << span->shift)) | ((value & mask) << span->shift);
     field_value_store(bytes, span->size, word);
@@ -92,7 +91,7 @@ field_unwildcard(struct flow_key *wild, uint16_t field, field_value mask)
     assert(field_is_plain(field));
     const struct field_span *span = &field_spans[field];
     uint8_t *bytes = wild->bytes + span->offset;
-    field_value word = field_value_load(bytes, span->size) | (mask & writable_bits(field)) << span->shift;
+    field_value word = field_value_load(bytes, span->size) | mask << span->shift;
     field_value_store(bytes, span->size, word);
 
     if (is_vlan_field(field)) {

@@ -35,6 +35,9 @@ void field_value_store(uint8_t *bytes, uint32_t size, field_value value);
 
 field_value field_get(const struct flow_key *key, uint16_t field);
 
+/* The bits of a field that a write to it may change. */
+field_value field_writable_bits(uint16_t field);
+
 /* Sets the bits of 'mask' to those of 'value' and leaves the others.  Fields of a VLAN tag add the tag if they must;
  * a 16-bit port number becomes a 32-bit one. */
 void field_set(struct flow_key *key, uint16_t field, field_value value, field_value mask);
@@ -58,6 +61,13 @@ static inline void
 subfield_unwildcard(struct flow_key *wild, struct subfield sf)
 {
     field_unwildcard(wild, sf.field, field_ones(sf.n_bits) << sf.ofs);
+}
+
+/* As subfield_unwildcard(), for writing. */
+static inline void
+subfield_unwildcard_write(struct flow_key *wild, struct subfield sf)
+{
+    field_unwildcard(wild, sf.field, field_ones(sf.n_bits) << sf.ofs & field_writable_bits(sf.field));
 }
 
 /* Whether the packet of 'key' has the field.  What the answer depends on is added to 'wild'. */

@@ -24,7 +24,7 @@ set_field(struct xlate_ctx *ctx, const struct sluice_action_set_field *a)
     const uint8_t *bytes = (const uint8_t *) (a + 1);
     field_value value = field_value_load(bytes, a->value_size);
     field_value mask = field_value_load(bytes + ((a->value_size + 7u) & ~7u), a->value_size);
-    mask &= field_ones(field_spans[a->field].n_bits);
+    mask &= field_writable_bits(a->field);
     field_unwildcard(ctx->wild, a->field, mask);
     field_set(&ctx->flow, a->field, value, mask);
 }
@@ -35,7 +35,7 @@ move(struct xlate_ctx *ctx, const struct sluice_action_move *a)
     const struct subfield src = { a->src_field, a->src_ofs, a->n_bits };
     const struct subfield dst = { a->dst_field, a->dst_ofs, a->n_bits };
     subfield_unwildcard(ctx->wild, src);
-    subfield_unwildcard(ctx->wild, dst);
+    subfield_unwildcard_write(ctx->wild, dst);
     subfield_set(&ctx->flow, dst, subfield_get(&ctx->flow, src));
     trace_subfield(ctx, dst);
 }
@@ -65,7 +65,7 @@ stack_pop(struct xlate_ctx *ctx, const struct sluice_action_stack_pop *a)
     }
     uint8_t n = ctx->stack[ctx->stack_size - 1];
     ctx->stack_size -= n + 1u;
-    subfield_unwildcard(ctx->wild, sf);
+    subfield_unwildcard_write(ctx->wild, sf);
     subfield_set(&ctx->flow, sf, field_value_load(ctx->stack + ctx->stack_size, n));
     trace_subfield(ctx, sf);
 }
