@@ -214,6 +214,12 @@ output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const struct t
 
     const uint16_t old[4] = { ctx->flow.vlan0_tpid, ctx->flow.vlan0_tci, ctx->flow.vlan1_tpid, ctx->flow.vlan1_tci };
     put_tags(&ctx->flow, &out, bundle->flags);
+    if (ctx->flow.vlan0_tpid != old[0] || ctx->flow.vlan0_tci != old[1] || ctx->flow.vlan1_tpid != old[2]
+        || ctx->flow.vlan1_tci != old[3]) {
+        /* Whether the new tag happens to be the one that the packet came with depends on all of that. */
+        WILD_ALL(ctx, vlan0_tpid);
+        WILD_ALL(ctx, vlan0_tci);
+    }
     output_real(ctx, port->ofp_port, 0);
     ctx->flow.vlan0_tpid = old[0];
     ctx->flow.vlan0_tci = old[1];
@@ -375,6 +381,11 @@ normal_output(struct xlate_ctx *ctx)
     tags = received;
     if (vlan_count(&ctx->flow)) {
         WILD(ctx, vlan1_tci, be16(VLAN_VID_MASK | VLAN_CFI));
+        if (!received.v[0].vid) {
+            /* A tag for the priority alone may stay, go or be made anew. */
+            WILD_ALL(ctx, vlan0_tpid);
+            WILD_ALL(ctx, vlan0_tci);
+        }
     }
     if (in) {
         if (!check_input_vlan(ctx, in, &received)) {

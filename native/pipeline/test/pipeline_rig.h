@@ -38,7 +38,7 @@ rig_text(const void *actions, uint32_t size, char *text, size_t room)
     const uint8_t *bytes = actions;
     size_t at = 0;
     text[0] = '\0';
-#define ADD(...) at += (size_t) snprintf(text + at, room - at, __VA_ARGS__)
+#define ADD(...) at += at < room ? (size_t) snprintf(text + at, room - at, __VA_ARGS__) : 0
     for (uint32_t i = 0; i < size;) {
         const struct sluice_dp_action_pop_vlan *a = (const void *) (bytes + i);
         if (i) {
