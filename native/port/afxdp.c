@@ -7,9 +7,9 @@
  * unfinished too: its peer's stack believes that the device adds the L4 checksum, and there is no word in AF_XDP to say
  * so.  Such a frame is known by its checksum field, which holds exactly the pseudo-header's sum; it is marked as
  * partial, and whoever sends it on completes it.  (A frame whose right checksum happens to be that number is
- * completed to the same number.)  Super-frames do not come: while a veth has a native XDP program, the kernel
- * takes segmentation offload from its peer.  In generic mode it does not, and frames over XDP_FRAME_SIZE are dropped by
- * the kernel; native is the mode for veths. */
+ * completed to the same number.)  Super-frames: while a veth has a native XDP program, the kernel takes segmentation
+ * offload from its peer, so there are none.  In generic mode it does not; from Linux 6.6 on such a frame comes in
+ * pieces and is cut to the MTU again when it is sent on, older kernels drop it. */
 #include <errno.h>
 #include <string.h>
 
@@ -121,9 +121,10 @@ afxdp_close(struct port *port)
     close_sockets(afxdp);
 }
 
-/* Marks a checksum that is only the pseudo-header's sum as partial. */
+/* Marks a checksum that is only the pseudo-header's sum as partial, and TCP that is longer than the device's MTU as the
+ * super-frame that it must have been for its sender. */
 static void
-find_partial(struct packet *packet)
+find_offloads(struct packet *packet, uint32_t mtu)
 {
     struct flow_key key;
 
@@ -140,6 +141,42 @@ find_partial(struct packet *packet)
         packet->csum_start = (uint16_t) start;
         packet->csum_offset = (uint16_t) offset;
     }
+    uint32_t header_size = start - packet->l3_ofs + (tcp ? (packet->data[start + 12] >> 4) * 4u : 0);
+    if (tcp && packet->size - packet->l3_ofs > mtu && mtu > header_size + 8) {
+        packet->gso_type = packet->l3_type == PACKET_L3_IPV4 ? PACKET_GSO_TCPV4 : PACKET_GSO_TCPV6;
+        packet->gso_size = (uint16_t) (mtu - header_size);
+    }
+}
+
+/* Copies the packet whose first descriptor is 'i' of 'n'; '*next' gets the descriptor behind it.  Null when there was no
+ * buffer; '*next' stays 'i' when the packet is not whole yet. */
+static struct packet *
+take_packet(struct afxdp_port *afxdp, uint32_t queue, struct packet_pool *pool, uint32_t i, uint32_t n, uint32_t *next)
+{
+    struct xdp_socket *socket = &afxdp->sockets[queue];
+    uint32_t total = 0, size, at = 0;
+    uint32_t last = i;
+    _Bool more = 1;
+
+    for (; last < n && more; last++) {
+        xdp_socket_rx_frame(socket, last, &size, &more);
+        total += size;
+    }
+    if (more) {
+        return NULL;
+    }
+    *next = last;
+    struct packet *packet = packet_alloc(pool, total);
+    if (packet == NULL) {
+        port_count_drop(&afxdp->port.rx[queue], SLUICE_PORT_DROP_RX_NO_BUFFER, 1);
+        return NULL;
+    }
+    for (; i < last; i++) {
+        const uint8_t *frame = xdp_socket_rx_frame(socket, i, &size, &more);
+        memcpy(packet->data + at, frame, size);
+        at += size;
+    }
+    return packet;
 }
 
 static void
@@ -147,24 +184,26 @@ afxdp_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct pac
 {
     struct afxdp_port *afxdp = (struct afxdp_port *) port;
     struct xdp_socket *socket = &afxdp->sockets[queue];
-    uint32_t n = xdp_socket_rx_peek(socket, PACKET_BATCH_MAX);
+    uint32_t mtu = atomic_load_explicit(&port->mtu, memory_order_relaxed);
+    uint32_t n = xdp_socket_rx_peek(socket);
+    uint32_t i = 0;
 
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t size;
-        const uint8_t *frame = xdp_socket_rx_frame(socket, i, &size);
-        struct packet *packet = packet_alloc(pool, size);
-        if (packet == NULL) {
-            port_count_drop(&port->rx[queue], SLUICE_PORT_DROP_RX_NO_BUFFER, 1);
-            continue;
+    while (i < n && batch->n < PACKET_BATCH_MAX) {
+        uint32_t next = i;
+        struct packet *packet = take_packet(afxdp, queue, pool, i, n, &next);
+        if (next == i) {
+            break;
         }
-        memcpy(packet->data, frame, size);
-        if (afxdp->peer_may_leave_checksums) {
-            find_partial(packet);
+        i = next;
+        if (packet != NULL) {
+            if (afxdp->peer_may_leave_checksums) {
+                find_offloads(packet, mtu);
+            }
+            batch->packets[batch->n++] = packet;
         }
-        batch->packets[batch->n++] = packet;
     }
-    if (n != 0) {
-        xdp_socket_rx_done(socket, n);
+    if (i != 0) {
+        xdp_socket_rx_done(socket, i);
     }
 }
 

@@ -16,6 +16,11 @@
 #define RING_MASK (XDP_RING_SIZE - 1)
 #define HELPER_REDIRECT_MAP 51
 
+/* Linux 5.18's and 6.6's, which older headers lack: packets in several frames. */
+#define PROGRAM_HAS_FRAGS (1u << 5)
+#define BIND_USE_SG (1u << 4)
+#define DESCRIPTOR_CONTINUES (1u << 0)
+
 static int
 bpf(enum bpf_cmd command, union bpf_attr *attributes)
 {
@@ -39,7 +44,7 @@ create_map(uint32_t n_queues)
 
 /* return bpf_redirect_map(map, ctx->rx_queue_index, XDP_PASS); */
 static int
-load_program(int map_fd)
+load_program(int map_fd, uint32_t flags)
 {
     const struct bpf_insn code[] = {
         { .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1,
@@ -57,6 +62,7 @@ load_program(int map_fd)
     attributes.insns = (uint64_t) (uintptr_t) code;
     attributes.insn_cnt = sizeof code / sizeof code[0];
     attributes.license = (uint64_t) (uintptr_t) "Dual BSD/GPL";
+    attributes.prog_flags = flags;
     memcpy(attributes.prog_name, "sluice", 7);
     return bpf(BPF_PROG_LOAD, &attributes);
 }
@@ -80,7 +86,10 @@ xdp_program_attach(struct xdp_program *program, uint32_t ifindex, enum xdp_mode 
     *program = (struct xdp_program) { -1, -1, -1 };
     program->map_fd = create_map(n_queues);
     if (program->map_fd >= 0) {
-        program->program_fd = load_program(program->map_fd);
+        program->program_fd = load_program(program->map_fd, mode == XDP_MODE_GENERIC ? PROGRAM_HAS_FRAGS : 0);
+    }
+    if (program->map_fd >= 0 && program->program_fd < 0 && mode == XDP_MODE_GENERIC && errno == EINVAL) {
+        program->program_fd = load_program(program->map_fd, 0);
     }
     if (program->program_fd >= 0) {
         program->link_fd = create_link(program->program_fd, ifindex, mode);
@@ -179,16 +188,22 @@ static int
 bind_socket(const struct xdp_socket *socket, const struct xdp_program *program, uint32_t ifindex, uint32_t queue,
             enum xdp_mode mode)
 {
-    const struct sockaddr_xdp address = {
+    struct sockaddr_xdp address = {
         .sxdp_family = AF_XDP,
-        .sxdp_flags = (uint16_t) (XDP_USE_NEED_WAKEUP | (mode == XDP_MODE_NATIVE_ZEROCOPY ? XDP_ZEROCOPY : XDP_COPY)),
+        .sxdp_flags = (uint16_t) (XDP_USE_NEED_WAKEUP | (mode == XDP_MODE_NATIVE_ZEROCOPY ? XDP_ZEROCOPY : XDP_COPY)
+                                  | (mode == XDP_MODE_GENERIC ? BIND_USE_SG : 0)),
         .sxdp_ifindex = ifindex,
         .sxdp_queue_id = queue,
     };
     union bpf_attr attributes;
 
-    if (bind(socket->fd, (const struct sockaddr *) &address, sizeof address) != 0) {
-        return errno;
+    int error = bind(socket->fd, (const struct sockaddr *) &address, sizeof address) == 0 ? 0 : errno;
+    if (error == EINVAL && address.sxdp_flags & BIND_USE_SG) {
+        address.sxdp_flags &= (uint16_t) ~BIND_USE_SG;
+        error = bind(socket->fd, (const struct sockaddr *) &address, sizeof address) == 0 ? 0 : errno;
+    }
+    if (error != 0) {
+        return error;
     }
     memset(&attributes, 0, sizeof attributes);
     attributes.map_fd = (uint32_t) program->map_fd;
@@ -241,21 +256,20 @@ xdp_socket_close(struct xdp_socket *socket)
 }
 
 uint32_t
-xdp_socket_rx_peek(struct xdp_socket *socket, uint32_t max)
+xdp_socket_rx_peek(const struct xdp_socket *socket)
 {
-    uint32_t consumer = atomic_load_explicit(socket->rx.consumer, memory_order_relaxed);
-    uint32_t n = atomic_load_explicit(socket->rx.producer, memory_order_acquire) - consumer;
-
-    return n < max ? n : max;
+    return atomic_load_explicit(socket->rx.producer, memory_order_acquire)
+           - atomic_load_explicit(socket->rx.consumer, memory_order_relaxed);
 }
 
 const uint8_t *
-xdp_socket_rx_frame(const struct xdp_socket *socket, uint32_t i, uint32_t *size)
+xdp_socket_rx_frame(const struct xdp_socket *socket, uint32_t i, uint32_t *size, _Bool *more)
 {
     uint32_t consumer = atomic_load_explicit(socket->rx.consumer, memory_order_relaxed);
     const struct xdp_desc *entry = (const struct xdp_desc *) socket->rx.entries + ((consumer + i) & RING_MASK);
 
     *size = entry->len;
+    *more = (entry->options & DESCRIPTOR_CONTINUES) != 0;
     return socket->umem + entry->addr;
 }
 

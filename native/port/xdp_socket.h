@@ -47,7 +47,10 @@ struct xdp_program {
     int link_fd;               /* Closing it takes the program off the device. */
 };
 
-/* Loads the program and attaches it in 'mode' to 'ifindex', for 'n_queues' queues.  EBUSY: the device has an XDP program;
+/* In generic mode a packet may be longer than a frame and lie in several (Linux 6.6); in native mode it never does: a
+ * program that took such packets would not keep the kernel from handing super-frames to a veth's peer.
+ *
+ * Loads the program and attaches it in 'mode' to 'ifindex', for 'n_queues' queues.  EBUSY: the device has an XDP program;
  * EPERM; EOPNOTSUPP: the driver has no native XDP. */
 int xdp_program_attach(struct xdp_program *program, uint32_t ifindex, enum xdp_mode mode, uint32_t n_queues);
 void xdp_program_detach(struct xdp_program *program);
@@ -60,10 +63,13 @@ int xdp_socket_open(struct xdp_socket *socket, const struct xdp_program *program
 /* Closes a socket; one that is zeroed with fd -1 is fine. */
 void xdp_socket_close(struct xdp_socket *socket);
 
-/* The frame of the next received descriptor 'i' of '*n' that are there (at most 'max'); xdp_socket_rx_done() then gives
- * all 'n' frames back to the kernel. */
-uint32_t xdp_socket_rx_peek(struct xdp_socket *socket, uint32_t max);
-const uint8_t *xdp_socket_rx_frame(const struct xdp_socket *socket, uint32_t i, uint32_t *size);
+/* How many received descriptors are there. */
+uint32_t xdp_socket_rx_peek(const struct xdp_socket *socket);
+
+/* The bytes of descriptor 'i' of those.  '*more' says that the packet goes on in the next one. */
+const uint8_t *xdp_socket_rx_frame(const struct xdp_socket *socket, uint32_t i, uint32_t *size, _Bool *more);
+
+/* Gives the frames of the first 'n' descriptors back to the kernel. */
 void xdp_socket_rx_done(struct xdp_socket *socket, uint32_t n);
 
 /* A frame to write up to XDP_FRAME_SIZE bytes into, or null: all are on their way. */

@@ -1,5 +1,6 @@
 /** Ports on network devices: TCP between two namespaces through the datapath, nothing set by ethtool. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { release } from "node:os";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { portClass } from "../../ts/datapath/generated/records.js";
@@ -101,6 +102,20 @@ deviceTest("TCP passes between packet ports", async () => {
 deviceTest("TCP passes between afxdp ports", async () => {
   await tcpOver([portClass.afxdp, portClass.afxdp]);
 });
+
+/** Whether the kernel hands over packets in several frames, as 6.6 and newer do. */
+function takesSuperFrames(): boolean {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return major > 6 || (major === 6 && minor >= 6);
+}
+
+if (canMakeDevices && takesSuperFrames()) {
+  test("TCP passes between afxdp ports in generic mode, super-frames and all", async () => {
+    await tcpOver([portClass.afxdp, portClass.afxdp], { "xdp-mode": "generic" });
+  });
+} else {
+  test.skip("TCP passes between afxdp ports in generic mode, super-frames and all");
+}
 
 deviceTest("TCP passes between a packet and an afxdp port", async () => {
   await tcpOver([portClass.packet, portClass.afxdp]);
