@@ -4,7 +4,7 @@ import { checkAtom, parseDatum } from "./datum.js";
 import type { Datum, SymbolTable } from "./datum.js";
 import { OvsdbError, syntaxError } from "./error.js";
 import type { Json, JsonObject } from "./json.js";
-import { isArray } from "./json.js";
+import { isArray, isObject } from "./json.js";
 import { mutate, parseMutations } from "./mutation.js";
 import { ObjectParser } from "./parser.js";
 import type { Column, TableSchema } from "./schema.js";
@@ -135,14 +135,16 @@ function select(state: State, parser: ObjectParser): JsonObject {
   const table = parseTable(state, parser);
   const where = parser.required("where", "array");
   const columnsJson = parser.optional("columns", "array");
+  const sortJson = parser.optional("sort", "array");
   parser.finish();
   const condition = parseCondition(where, table.schema, state.resolve);
   const columns = parseColumnSet(columnsJson, table.schema);
+  const sort = sortJson === undefined ? columns : parseColumnSet(sortJson, table.schema);
   const distinct = new Map<string, Row>();
   for (const row of matchingRows(table, condition)) {
     distinct.set(rowKey(row, columns), row);
   }
-  const rows = [...distinct.values()].sort((a, b) => compareRows(a, b, columns));
+  const rows = [...distinct.values()].sort((a, b) => compareRows(a, b, sort));
   return { rows: rows.map((row) => rowJson(row, columns)) };
 }
 
@@ -212,8 +214,10 @@ function wait(state: State, parser: ObjectParser): JsonObject {
   const compared = columnsJson === undefined ? columns.filter((column) => !column.name.startsWith("_")) : columns;
   const expected = new Set<string>();
   for (const json of rowsJson) {
-    const parsed = new ObjectParser(json, "row").object;
-    const row = withFields(defaultRow(table.schema, zeroUuid), parseRow(parsed, table.schema, state.resolve));
+    if (!isObject(json)) {
+      throw syntaxError(json, "row must be JSON object");
+    }
+    const row = withFields(defaultRow(table.schema, zeroUuid), parseRow(json, table.schema, state.resolve));
     expected.add(rowKey(row, compared));
   }
   const actual = new Set(matchingRows(table, condition).map((row) => rowKey(row, compared)));

@@ -54,9 +54,30 @@ export function printSorted(json: Json): string {
   return print(json, true);
 }
 
+/** A real number as C prints it with %.15g, or with the 17 digits that it takes to tell it from its neighbours. */
+function printReal(value: number): string {
+  let digits = value.toPrecision(15);
+  let precision = 15;
+  if (Number(digits) !== value) {
+    digits = value.toPrecision(17);
+    precision = 17;
+  }
+  const [mantissa = "", exponent] = Number(digits).toExponential(precision - 1).split("e");
+  const power = Number(exponent);
+  if (power >= -4 && power < precision) {
+    const plain = value.toFixed(Math.min(Math.max(precision - 1 - power, 0), 100));
+    return plain.includes(".") ? plain.replace(/\.?0+$/, "") : plain;
+  }
+  const sign = power < 0 ? "-" : "+";
+  return `${mantissa.replace(/\.?0+$/, "")}e${sign}${String(Math.abs(power)).padStart(2, "0")}`;
+}
+
 function print(json: Json, sorted: boolean): string {
   if (typeof json === "bigint") {
     return json.toString();
+  }
+  if (typeof json === "number" && !Number.isSafeInteger(json)) {
+    return isInteger(json) ? BigInt(json).toString() : printReal(json);
   }
   if (isArray(json)) {
     return `[${json.map((element) => print(element, sorted)).join(",")}]`;

@@ -43,8 +43,7 @@ function hasType(json: Json, type: keyof MemberTypes): boolean {
 /** One object being taken apart.  Every method throws the error that Open vSwitch gives. */
 export class ObjectParser {
   private readonly used = new Set<string>();
-  /** The object itself. */
-  readonly object: JsonObject;
+  private readonly object: JsonObject;
 
   constructor(
     private readonly json: Json,

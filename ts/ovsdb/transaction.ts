@@ -146,6 +146,9 @@ export class Transaction {
   private addReferences(row: Row, table: Table, delta: 1 | -1): void {
     for (const column of table.schema.strong) {
       for (const [tableName, uuid] of references(field(row, column), column, false)) {
+        if (uuid === row.uuid) {
+          continue; // A row cannot keep itself alive.
+        }
         const target = this.table(tableName) as Table;
         if (delta > 0 && !target.rows.has(uuid) && !this.touches(target, uuid)) {
           throw new OvsdbError(
@@ -307,24 +310,26 @@ export class Transaction {
 
   private checkIndexes(): void {
     for (const [table, effects] of this.touched) {
-      table.schema.indexes.forEach((columns, i) => {
-        const index = table.indexes[i] as Map<string, Uuid>;
-        const seen = new Map<string, Row>();
-        for (const { after } of effects.values()) {
-          if (after === undefined) {
-            continue;
+      const seen = table.schema.indexes.map(() => new Map<string, Row>());
+      for (const { after } of effects.values()) {
+        table.schema.indexes.forEach((columns, i) => {
+          if (after !== undefined) {
+            this.checkKey(table, columns, i, after, seen[i] as Map<string, Row>);
           }
-          const key = rowKey(after, columns);
-          const stored = index.get(key);
-          const other =
-            seen.get(key) ?? (stored !== undefined && !effects.has(stored) ? table.rows.get(stored) : undefined);
-          if (other !== undefined) {
-            throw this.duplicateKey(table, columns, other, after);
-          }
-          seen.set(key, after);
-        }
-      });
+        });
+      }
     }
+  }
+
+  private checkKey(table: Table, columns: readonly Column[], i: number, row: Row, seen: Map<string, Row>): void {
+    const key = rowKey(row, columns);
+    const stored = table.indexes[i]?.get(key);
+    const untouched = stored !== undefined && !this.touches(table, stored) ? table.rows.get(stored) : undefined;
+    const other = seen.get(key) ?? untouched;
+    if (other !== undefined) {
+      throw this.duplicateKey(table, columns, other, row);
+    }
+    seen.set(key, row);
   }
 
   private duplicateKey(table: Table, columns: readonly Column[], first: Row, second: Row): OvsdbError {
