@@ -62,7 +62,11 @@ function tableTypes(name: string, table: TableSpec): string {
   for (const [columnName, column] of Object.entries(table.columns)) {
     lines.push(`  /** ${column.about} */`, member(columnName, "", columnType(column, false)));
   }
-  lines.push("}", "", `/** Values for a ${name} row to be written; what is left out keeps its value, or its default. */`);
+  lines.push(
+    "}",
+    "",
+    `/** Values for a ${name} row to be written; what is left out keeps its value, or its default. */`,
+  );
   lines.push(`export interface ${type}Input {`);
   for (const [columnName, column] of Object.entries(table.columns)) {
     lines.push(member(columnName, "?", columnType(column, true)));
@@ -108,7 +112,9 @@ function typeText(column: ColumnSpec): string {
   if (max === 1) {
     return min === 1 ? atomText(key) : `optional ${atomText(key)}`;
   }
-  const bounds = [min === 1 ? "at least one" : "", max === "unlimited" ? "" : `at most ${max}`].filter((part) => part !== "");
+  const bounds = [min === 1 ? "at least one" : "", max === "unlimited" ? "" : `at most ${max}`].filter(
+    (part) => part !== "",
+  );
   return `set of ${atomText(key)}${bounds.length === 0 ? "" : ` (${bounds.join(", ")})`}`;
 }
 
@@ -121,7 +127,9 @@ function tablePage(name: string, table: TableSpec): string[] {
   const lines = [`## ${name}`, "", table.about, facts.filter((fact) => fact !== "").join(" "), ""];
   lines.push("| Column | Type | Meaning |", "|---|---|---|");
   for (const [columnName, column] of Object.entries(table.columns)) {
-    const flags = [column.ephemeral ? "Not stored." : "", column.immutable ? "Fixed once inserted." : ""].filter(Boolean);
+    const flags = [column.ephemeral ? "Not stored." : "", column.immutable ? "Fixed once inserted." : ""].filter(
+      Boolean,
+    );
     lines.push(`| \`${columnName}\` | ${typeText(column)} | ${[column.about, ...flags].join(" ")} |`);
   }
   lines.push("");

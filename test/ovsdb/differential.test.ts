@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
-import * as assert from "uvu/assert";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 import type { Json } from "../../ts/ovsdb/index.js";
 import { Server, Store } from "../../ts/ovsdb/index.js";
 import { isArray, isObject, printSorted } from "../../ts/ovsdb/json.js";
@@ -107,7 +107,11 @@ test("random transactions get the results that ovsdb-server gives, and leave the
     const ours = withoutClash(comparable(await pair.ours.transact("All", ...operations)));
     assert.is(ours, theirs, `seed ${seed}, transaction ${i}: ${printSorted(operations)}`);
     failed += theirs.includes('"error"') ? 1 : 0;
-    assert.is(await contents(pair.ours, source), await contents(pair.real, source), `seed ${seed}, contents after ${i}: ${printSorted(operations)}`);
+    assert.is(
+      await contents(pair.ours, source),
+      await contents(pair.real, source),
+      `seed ${seed}, contents after ${i}: ${printSorted(operations)}`,
+    );
   }
   console.log(`${total} random transactions compared, of which ${failed} failed alike (seed ${seed})`);
   await pair.close();

@@ -1,12 +1,12 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import * as assert from "uvu/assert";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 import type { Json, JsonObject } from "../../ts/ovsdb/index.js";
 import { LogFileError, Store, vswitchSchema } from "../../ts/ovsdb/index.js";
+import { printSorted } from "../../ts/ovsdb/json.js";
 import { parseLog } from "../../ts/ovsdb/log-file.js";
 import { snapshotRecord } from "../../ts/ovsdb/log-record.js";
-import { printSorted } from "../../ts/ovsdb/json.js";
 import { allTypesSchema, connectTo, missingOracle, startReal, temporaryDirectory, tool } from "./oracle.js";
 import { randomSource, TransactionSource } from "./random-transaction.js";
 
@@ -39,7 +39,10 @@ test(
   "a file cut off at any byte after the schema loads, with every transaction that is whole in it",
   inDirectory((directory) => {
     const file = path.join(directory, "a.db");
-    const small = { name: "S", tables: { T: { columns: { i: { type: "integer" }, s: { type: { key: "string", min: 0, max: "unlimited" } } } } } };
+    const small = {
+      name: "S",
+      tables: { T: { columns: { i: { type: "integer" }, s: { type: { key: "string", min: 0, max: "unlimited" } } } } },
+    };
     const store = Store.open(file, small);
     const states = [contents(store)];
     const ends = [fs.statSync(file).size];
@@ -94,7 +97,12 @@ test(
   inDirectory((directory) => {
     const file = path.join(directory, "conf.db");
     const store = Store.open(file, vswitchSchema);
-    const insert = (table: string, row: JsonObject, name: string): Json => ({ op: "insert", table, row, "uuid-name": name });
+    const insert = (table: string, row: JsonObject, name: string): Json => ({
+      op: "insert",
+      table,
+      row,
+      "uuid-name": name,
+    });
     store.transact([
       "Open_vSwitch",
       insert("Interface", { name: "p", mtu: 1500, ofport: 3, statistics: ["map", [["rx", 9007199254740993n]]] }, "i"),
@@ -144,7 +152,11 @@ test(
   inDirectory((directory) => {
     let now = 0;
     const clock = { now: () => now, wall: () => now, after: () => () => undefined };
-    const store = Store.open(path.join(directory, "a.db"), { name: "S", tables: { T: { columns: { s: { type: "string" } } } } }, { clock });
+    const store = Store.open(
+      path.join(directory, "a.db"),
+      { name: "S", tables: { T: { columns: { s: { type: "string" } } } } },
+      { clock },
+    );
     const row = { s: "x".repeat(200_000) };
     store.transact(["S", { op: "insert", table: "T", row }]);
     const write = (n: number): void => {
@@ -165,7 +177,12 @@ test(
   "a file with an older schema is converted, and a copy is kept",
   inDirectory((directory) => {
     const file = path.join(directory, "a.db");
-    const old = { name: "S", version: "1.0.0", cksum: "7 7", tables: { T: { columns: { a: { type: "string" }, gone: { type: "integer" } } } } };
+    const old = {
+      name: "S",
+      version: "1.0.0",
+      cksum: "7 7",
+      tables: { T: { columns: { a: { type: "string" }, gone: { type: "integer" } } } },
+    };
     const store = Store.open(file, old);
     store.transact(["S", { op: "insert", table: "T", row: { a: "x", gone: 1 } }]);
     store.close();
@@ -203,14 +220,23 @@ test(
     };
     const store = Store.open(file, schema, { lockFile });
     assert.equal([...held], [path.join(directory, ".conf.db.~lock~")]);
-    assert.is(code(() => Store.open(file, schema, { lockFile })), "locked");
+    assert.is(
+      code(() => Store.open(file, schema, { lockFile })),
+      "locked",
+    );
     store.close();
     assert.is(held.size, 0);
     fs.writeFileSync(file, "hello\n");
-    assert.is(code(() => Store.open(file, schema, { lockFile })), "not-a-database");
+    assert.is(
+      code(() => Store.open(file, schema, { lockFile })),
+      "not-a-database",
+    );
     assert.is(held.size, 0);
     fs.writeFileSync(file, `OVSDB CLUSTER 3 ${"0".repeat(40)}\n{}\n`);
-    assert.is(code(() => Store.open(file, schema)), "clustered");
+    assert.is(
+      code(() => Store.open(file, schema)),
+      "clustered",
+    );
     assert.is(fs.readFileSync(file, "utf8").length, 60, "a file that is refused is left alone");
   }),
 );
@@ -236,12 +262,28 @@ test(
     const source = new TransactionSource(randomSource(5), schema);
     const select = (table: string): Json => ({ op: "select", table, where: [], columns: source.columns(table) });
     const theirs = await client.transact("All", select("T"), select("C"));
-    await client.transact("All", { op: "insert", table: "L", row: { v: 77 } }, { op: "update", table: "T", where: [], row: { m: ["map", [["k", "v"]]] } });
-    await client.transact("All", { op: "mutate", table: "T", where: [], mutations: [["m", "insert", ["map", [["k2", "v2"]]]], ["m", "delete", "k"]] });
+    await client.transact(
+      "All",
+      { op: "insert", table: "L", row: { v: 77 } },
+      { op: "update", table: "T", where: [], row: { m: ["map", [["k", "v"]]] } },
+    );
+    await client.transact("All", {
+      op: "mutate",
+      table: "T",
+      where: [],
+      mutations: [
+        ["m", "insert", ["map", [["k2", "v2"]]]],
+        ["m", "delete", "k"],
+      ],
+    });
     client.channel.close();
     await real.stop();
     const again = Store.open(file, schema);
-    const rows = again.transact(["All", select("T"), { op: "select", table: "L", where: [["v", "==", 77]], columns: ["v"] }]);
+    const rows = again.transact([
+      "All",
+      select("T"),
+      { op: "select", table: "L", where: [["v", "==", 77]], columns: ["v"] },
+    ]);
     assert.match(printSorted(rows.kind === "done" ? rows.results : []), /"m":\["map",\[\["k2","v2"\]\]\]/);
     assert.is(ours.includes("20000000"), printSorted(theirs).includes("20000000"));
     const end = contents(again);

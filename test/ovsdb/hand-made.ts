@@ -13,8 +13,20 @@ const full = {
     is3: ["set", [1, 2, 3]],
     ri: 5,
     fix: "f",
-    m: ["map", [["a", "b"], ["c", "d"]]],
-    m2: ["map", [[1, 1.5], [2, 2.5]]],
+    m: [
+      "map",
+      [
+        ["a", "b"],
+        ["c", "d"],
+      ],
+    ],
+    m2: [
+      "map",
+      [
+        [1, 1.5],
+        [2, 2.5],
+      ],
+    ],
     ss: ["set", ["p", "q"]],
   },
 } as const;
@@ -37,9 +49,28 @@ const rows: readonly Json[] = [
   { is3: 1, es: ["set", ["red", "a b"]] },
   { is3: 1, ei: 2 },
   { is3: 1, is: ["set", [1, 1]] },
-  { is3: 1, m: ["map", [["a", "b"], ["a", "c"]]] },
+  {
+    is3: 1,
+    m: [
+      "map",
+      [
+        ["a", "b"],
+        ["a", "c"],
+      ],
+    ],
+  },
   { is3: ["set", []] },
-  { is3: 1, m2: ["map", [[1, 1], [2, 1], [3, 2]]] },
+  {
+    is3: 1,
+    m2: [
+      "map",
+      [
+        [1, 1],
+        [2, 1],
+        [3, 2],
+      ],
+    ],
+  },
   { is3: 1, m: ["set", []] },
   { is3: 1, m: ["map", [["a"]]] },
   { is3: 1, m: [] },
@@ -102,8 +133,28 @@ const mutations: readonly Json[] = [
   ["is3", "delete", ["set", [1, 2, 3, 4, 5, 6]]],
   ["is3", "insert", ["set", [4, 5, 6, 7]]],
   ["is3", "insert", 2],
-  ["m", "insert", ["map", [["a", "x"], ["z", "y"]]]],
-  ["m", "delete", ["map", [["a", "x"], ["c", "d"]]]],
+  [
+    "m",
+    "insert",
+    [
+      "map",
+      [
+        ["a", "x"],
+        ["z", "y"],
+      ],
+    ],
+  ],
+  [
+    "m",
+    "delete",
+    [
+      "map",
+      [
+        ["a", "x"],
+        ["c", "d"],
+      ],
+    ],
+  ],
   ["m", "delete", ["set", ["a", "q"]]],
   ["m", "delete", "a"],
   ["m", "delete", 5],
@@ -158,7 +209,17 @@ const conditions: readonly Json[] = [
   ["m", "includes", ["map", [["a", "x"]]]],
   ["m", "excludes", ["map", [["a", "x"]]]],
   ["m", "excludes", ["map", [["a", "b"]]]],
-  ["m", "==", ["map", [["c", "d"], ["a", "b"]]]],
+  [
+    "m",
+    "==",
+    [
+      "map",
+      [
+        ["c", "d"],
+        ["a", "b"],
+      ],
+    ],
+  ],
   ["_uuid", "==", ["uuid", uuid]],
   ["_uuid", "==", ["named-uuid", "nobody"]],
   1,
@@ -184,7 +245,10 @@ const transactions: readonly (readonly Json[])[] = [
   [{ op: "insert", table: "T", row: { is3: 1 }, "uuid-name": "a b" }],
   [{ op: "insert", table: "T", row: { is3: 1 }, foo: 1 }],
   [{ op: "insert", table: "C", uuid: "zz", row: {} }],
-  [{ op: "insert", table: "C", "uuid-name": "a", row: {} }, { op: "insert", table: "C", "uuid-name": "a", row: {} }],
+  [
+    { op: "insert", table: "C", "uuid-name": "a", row: {} },
+    { op: "insert", table: "C", "uuid-name": "a", row: {} },
+  ],
   [full, full],
   [full, { op: "delete", table: "T", where: itself }, full],
   [{ op: "abort" }],
@@ -205,9 +269,21 @@ const transactions: readonly (readonly Json[])[] = [
   [{ op: "wait", table: "T", where: [], until: "==", rows: [{ i: "a" }], timeout: 0 }],
   [{ op: "wait", table: "T", where: [], until: "==", rows: [5], timeout: 0 }],
   [{ op: "wait", table: "T", where: [], columns: ["i", "i"], until: "==", rows: [], timeout: 0 }],
-  [full, { op: "wait", table: "T", where: itself, columns: ["i", "ri"], until: "==", rows: [{ i: 5, ri: 5 }], timeout: 0 }, { op: "abort" }],
-  [full, { op: "wait", table: "T", where: itself, columns: ["i", "ri"], until: "==", rows: [{ i: 5 }], timeout: 0 }, { op: "abort" }],
-  [full, { op: "wait", table: "T", where: itself, columns: ["i"], until: "!=", rows: [{ i: 6 }], timeout: 0 }, { op: "abort" }],
+  [
+    full,
+    { op: "wait", table: "T", where: itself, columns: ["i", "ri"], until: "==", rows: [{ i: 5, ri: 5 }], timeout: 0 },
+    { op: "abort" },
+  ],
+  [
+    full,
+    { op: "wait", table: "T", where: itself, columns: ["i", "ri"], until: "==", rows: [{ i: 5 }], timeout: 0 },
+    { op: "abort" },
+  ],
+  [
+    full,
+    { op: "wait", table: "T", where: itself, columns: ["i"], until: "!=", rows: [{ i: 6 }], timeout: 0 },
+    { op: "abort" },
+  ],
   [{ op: "select", table: "T", where: [], columns: ["zz"] }],
   [{ op: "select", table: "T", where: [], columns: [5] }],
   [{ op: "select", table: "T", where: [], columns: 5 }],
@@ -228,19 +304,48 @@ const transactions: readonly (readonly Json[])[] = [
   [{ op: "insert", table: "I", row: { a: 2, bs: ["set", ["p", "q r"]] } }],
   [{ op: "insert", table: "I", row: { a: 2, bs: ["set", ["p", "q r"]] } }],
   [{ op: "update", table: "I", where: [], row: { a: 7 } }],
-  [{ op: "update", table: "I", where: [["a", "==", 1]], row: { bs: "x" } }, { op: "insert", table: "I", row: { a: 1 } }],
-  [{ op: "delete", table: "I", where: [["a", "==", 2]] }, { op: "insert", table: "I", row: { a: 2 } }],
+  [
+    { op: "update", table: "I", where: [["a", "==", 1]], row: { bs: "x" } },
+    { op: "insert", table: "I", row: { a: 1 } },
+  ],
+  [
+    { op: "delete", table: "I", where: [["a", "==", 2]] },
+    { op: "insert", table: "I", row: { a: 2 } },
+  ],
   [{ op: "mutate", table: "I", where: [], mutations: [["a", "*=", -1]] }],
   // Row counts.
-  [{ op: "insert", table: "L", row: {} }, { op: "insert", table: "L", row: {} }, { op: "insert", table: "L", row: {} }],
-  [{ op: "insert", table: "L", row: { v: 1 } }, { op: "insert", table: "L", row: { v: 2 } }],
-  [{ op: "delete", table: "L", where: [["v", "==", 1]] }, { op: "insert", table: "L", row: { v: 3 } }],
+  [
+    { op: "insert", table: "L", row: {} },
+    { op: "insert", table: "L", row: {} },
+    { op: "insert", table: "L", row: {} },
+  ],
+  [
+    { op: "insert", table: "L", row: { v: 1 } },
+    { op: "insert", table: "L", row: { v: 2 } },
+  ],
+  [
+    { op: "delete", table: "L", where: [["v", "==", 1]] },
+    { op: "insert", table: "L", row: { v: 3 } },
+  ],
   // References and garbage.
   [{ op: "insert", table: "C", row: { name: "alone" } }],
   [
     { op: "insert", table: "C", "uuid-name": "a", row: { name: "n1" } },
     { op: "insert", table: "C", "uuid-name": "b", row: { name: "n1" } },
-    { op: "insert", table: "T", row: { is3: 1, child: ["set", [["named-uuid", "a"], ["named-uuid", "b"]]] } },
+    {
+      op: "insert",
+      table: "T",
+      row: {
+        is3: 1,
+        child: [
+          "set",
+          [
+            ["named-uuid", "a"],
+            ["named-uuid", "b"],
+          ],
+        ],
+      },
+    },
   ],
   [
     { op: "insert", table: "T", row: { is3: 1, s: "holder", child: ["named-uuid", "a"], wk: ["named-uuid", "a"] } },
@@ -258,11 +363,32 @@ const transactions: readonly (readonly Json[])[] = [
   // Not its column `wk`: ovsdb-server 3.1 leaves a dead weak reference there, because the same transaction changed the row.
   [{ op: "select", table: "T", where: [["s", "==", "holder"]], columns: ["child"] }],
   [{ op: "update", table: "T", where: [["s", "==", "holder"]], row: { wk: ["set", []] } }],
-  [{ op: "insert", table: "C", uuid: "20000000-0000-4000-8000-00000000f00a", row: { name: "self", kid: ["uuid", "20000000-0000-4000-8000-00000000f00a"] } }],
+  [
+    {
+      op: "insert",
+      table: "C",
+      uuid: "20000000-0000-4000-8000-00000000f00a",
+      row: { name: "self", kid: ["uuid", "20000000-0000-4000-8000-00000000f00a"] },
+    },
+  ],
   [{ op: "select", table: "C", where: [], columns: ["name"] }],
   [{ op: "insert", table: "W", row: {} }],
   [{ op: "insert", table: "W", row: { need: ["uuid", uuid] } }],
-  [{ op: "insert", table: "W", row: { need: ["set", [["uuid", uuid], ["uuid", "00000000-0000-0000-0000-000000000000"]]] } }],
+  [
+    {
+      op: "insert",
+      table: "W",
+      row: {
+        need: [
+          "set",
+          [
+            ["uuid", uuid],
+            ["uuid", "00000000-0000-0000-0000-000000000000"],
+          ],
+        ],
+      },
+    },
+  ],
   [
     { op: "insert", table: "C", "uuid-name": "x", row: { name: "cycle", kid: ["named-uuid", "y"] } },
     { op: "insert", table: "C", "uuid-name": "y", row: { name: "cycle2", kid: ["named-uuid", "x"] } },
@@ -274,7 +400,16 @@ const where = (condition: Json): Json => ({ op: "select", table: "T", where: [co
 
 /** Each an array of operations. */
 export const handMade: readonly (readonly Json[])[] = [
-  ...rows.map((row) => [{ op: "insert", table: "T", row }, { op: "select", table: "T", where: [["is3", "==", 1]], columns: ["i", "r", "is3", "u", "b", "es", "wk", "mw", "ls"] }, { op: "abort" }]),
+  ...rows.map((row) => [
+    { op: "insert", table: "T", row },
+    {
+      op: "select",
+      table: "T",
+      where: [["is3", "==", 1]],
+      columns: ["i", "r", "is3", "u", "b", "es", "wk", "mw", "ls"],
+    },
+    { op: "abort" },
+  ]),
   ...mutations.map((mutation) => [
     full,
     { op: "mutate", table: "T", where: itself, mutations: [mutation] },

@@ -1,5 +1,5 @@
-import * as assert from "uvu/assert";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 import type { Idl, IdlChange, VswitchTables } from "../../ts/ovsdb/index.js";
 import { openIdl, Server, Store, vswitchSchema } from "../../ts/ovsdb/index.js";
 
@@ -11,7 +11,11 @@ function embedded(): { readonly server: Server; readonly store: Store } {
 }
 
 async function opened(server: Server, lock?: string): Promise<Idl<VswitchTables>> {
-  const idl = openIdl<VswitchTables>({ schema: vswitchSchema, remote: server, ...(lock === undefined ? {} : { lock }) });
+  const idl = openIdl<VswitchTables>({
+    schema: vswitchSchema,
+    remote: server,
+    ...(lock === undefined ? {} : { lock }),
+  });
   await idl.ready();
   return idl;
 }
@@ -74,14 +78,23 @@ test("own changes are not outside changes, and those of others are", async () =>
     txn.insert("Bridge", { name: "b", ports: [txn.insert("Port", { name: "p", interfaces: [iface] })] }),
   ]);
   await txn.commit();
-  assert.equal(changes.map((change) => change.outside), [false]);
+  assert.equal(
+    changes.map((change) => change.outside),
+    [false],
+  );
   const own = idl.transaction();
   own.set("Interface", idl.table("Interface").first()?.uuid as string, { ofport: 3, statistics: new Map([["rx", 1]]) });
   await own.commit();
-  assert.equal(changes.map((change) => change.outside), [false, false]);
+  assert.equal(
+    changes.map((change) => change.outside),
+    [false, false],
+  );
   store.transact(["Open_vSwitch", { op: "update", table: "Port", where: [], row: { trunks: ["set", [1, 2]] } }]);
   await settle();
-  assert.equal(changes.map((change) => change.outside), [false, false, true]);
+  assert.equal(
+    changes.map((change) => change.outside),
+    [false, false, true],
+  );
   assert.equal([...(changes[2]?.rows[0]?.columns ?? [])], ["trunks"]);
   const removal = idl.transaction();
   removal.set("Open_vSwitch", root, { bridges: [] });

@@ -1,5 +1,5 @@
-import * as assert from "uvu/assert";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 import { Server, Store } from "../../ts/ovsdb/index.js";
 import type { JsonObject } from "../../ts/ovsdb/json.js";
 import { printSorted } from "../../ts/ovsdb/json.js";
@@ -39,7 +39,11 @@ function countReferences(database: Database, target: Table): Map<string, number>
 function checkConsistency(database: Database): void {
   for (const table of database.tables.values()) {
     const counts = countReferences(database, table);
-    assert.equal(new Map([...table.strongRefs].sort()), new Map([...counts].sort()), `references to ${table.schema.name}`);
+    assert.equal(
+      new Map([...table.strongRefs].sort()),
+      new Map([...counts].sort()),
+      `references to ${table.schema.name}`,
+    );
     for (const uuid of counts.keys()) {
       assert.ok(table.rows.has(uuid), "a strong reference leads to a row");
     }
@@ -69,7 +73,12 @@ test("10,000 random transactions keep the database consistent, and its file, its
   const server = new Server();
   server.add(store);
   const client = new PlainClient(server.connect());
-  const columns = Object.fromEntries([...store.tables.values()].map((table) => [table.schema.name, { columns: source.columns(table.schema.name).filter((name) => name !== "_uuid") }]));
+  const columns = Object.fromEntries(
+    [...store.tables.values()].map((table) => [
+      table.schema.name,
+      { columns: source.columns(table.schema.name).filter((name) => name !== "_uuid") },
+    ]),
+  );
   await client.request("monitor_cond", ["All", "two", columns]);
   await client.request("monitor", ["All", "one", columns]);
   const replicas = { update: new Replica(parseSchema(schema)), update2: new Replica(parseSchema(schema)) };
@@ -94,13 +103,18 @@ test("10,000 random transactions keep the database consistent, and its file, its
     }
   }
   await new Promise((resolve) => setTimeout(resolve, 20));
-  for (const { method, params } of client.notifications as unknown as { method: "update" | "update2"; params: [string, JsonObject] }[]) {
+  for (const { method, params } of client.notifications as unknown as {
+    method: "update" | "update2";
+    params: [string, JsonObject];
+  }[]) {
     replicas[method].apply(params[1], method);
   }
   const replayed = makeDatabase(parseSchema(schema));
   const replay = new Replay(replayed);
   for (const record of records) {
-    replay.apply(JSON.parse(JSON.stringify(record, (_, v: unknown) => (typeof v === "bigint" ? Number(v) : v))) as JsonObject);
+    replay.apply(
+      JSON.parse(JSON.stringify(record, (_, v: unknown) => (typeof v === "bigint" ? Number(v) : v))) as JsonObject,
+    );
   }
   replay.finish(countingUuids());
   assert.is(contents(replayed), contents(store), "the records of the file make the same contents");

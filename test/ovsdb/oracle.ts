@@ -91,8 +91,18 @@ export interface RealServer {
 }
 
 /** Starts the real ovsdb-server on a file, which is made from `schema` when it is missing. */
-export async function startReal(directory: string, schema: JsonObject, file = path.join(directory, "real.db")): Promise<RealServer> {
-  const env = { ...process.env, OVS_RUNDIR: directory, OVS_LOGDIR: directory, OVS_DBDIR: directory, OVS_SYSCONFDIR: directory };
+export async function startReal(
+  directory: string,
+  schema: JsonObject,
+  file = path.join(directory, "real.db"),
+): Promise<RealServer> {
+  const env = {
+    ...process.env,
+    OVS_RUNDIR: directory,
+    OVS_LOGDIR: directory,
+    OVS_DBDIR: directory,
+    OVS_SYSCONFDIR: directory,
+  };
   if (!fs.existsSync(file)) {
     const schemaFile = path.join(directory, "schema.json");
     fs.writeFileSync(schemaFile, JSON.stringify(schema));
@@ -102,10 +112,14 @@ export async function startReal(directory: string, schema: JsonObject, file = pa
     }
   }
   const socket = path.join(directory, "real.sock");
-  const child = spawn("ovsdb-server", [`--remote=punix:${socket}`, `--unixctl=${path.join(directory, "real.ctl")}`, "-vconsole:off", file], {
-    env,
-    stdio: "ignore",
-  });
+  const child = spawn(
+    "ovsdb-server",
+    [`--remote=punix:${socket}`, `--unixctl=${path.join(directory, "real.ctl")}`, "-vconsole:off", file],
+    {
+      env,
+      stdio: "ignore",
+    },
+  );
   await eventually(() => fs.existsSync(socket));
   return {
     socket,
@@ -122,7 +136,10 @@ export async function startReal(directory: string, schema: JsonObject, file = pa
 }
 
 /** Runs a tool of Open vSwitch.  Returns what it printed. */
-export function tool(command: string, ...args: readonly string[]): { readonly status: number | null; readonly out: string } {
+export function tool(
+  command: string,
+  ...args: readonly string[]
+): { readonly status: number | null; readonly out: string } {
   const run = spawnSync(command, args, { encoding: "utf8", timeout: 20000 });
   return { status: run.status, out: run.stdout + run.stderr };
 }

@@ -18,7 +18,14 @@ interface BaseJson {
   readonly refTable?: string;
 }
 
-type TypeJson = string | { readonly key: string | BaseJson; readonly value?: string | BaseJson; readonly min?: number; readonly max?: number | string };
+type TypeJson =
+  | string
+  | {
+      readonly key: string | BaseJson;
+      readonly value?: string | BaseJson;
+      readonly min?: number;
+      readonly max?: number | string;
+    };
 
 export class TransactionSource {
   private count = 0;
@@ -42,7 +49,10 @@ export class TransactionSource {
     return this.random() < p;
   }
 
-  private tables(): Record<string, { readonly columns: Record<string, { readonly type: TypeJson; readonly mutable?: boolean }> }> {
+  private tables(): Record<
+    string,
+    { readonly columns: Record<string, { readonly type: TypeJson; readonly mutable?: boolean }> }
+  > {
     return this.schema["tables"] as never;
   }
 
@@ -65,7 +75,7 @@ export class TransactionSource {
       case "boolean":
         return this.chance(0.5);
       case "string":
-        return this.pick(["", "a", "bb", "ccc", "dddd", "a b", "é", "red", "x\"y", "[]"]);
+        return this.pick(["", "a", "bb", "ccc", "dddd", "a b", "é", "red", 'x"y', "[]"]);
       default:
         return this.reference(spec.refTable);
     }
@@ -76,7 +86,10 @@ export class TransactionSource {
     if (known.length === 0 || this.chance(0.05)) {
       return ["uuid", "30000000-0000-4000-8000-000000000001"];
     }
-    return ["uuid", this.chance(0.7) ? (known[known.length - 1 - this.below(Math.min(5, known.length))] as string) : this.pick(known)];
+    return [
+      "uuid",
+      this.chance(0.7) ? (known[known.length - 1 - this.below(Math.min(5, known.length))] as string) : this.pick(known),
+    ];
   }
 
   value(type: TypeJson): Json {
@@ -95,7 +108,11 @@ export class TransactionSource {
         elements.push(type.value === undefined ? key : [key, this.atom(type.value)]);
       }
     }
-    return type.value === undefined ? (elements.length === 1 && this.chance(0.5) ? (elements[0] as Json) : ["set", elements]) : ["map", elements];
+    return type.value === undefined
+      ? elements.length === 1 && this.chance(0.5)
+        ? (elements[0] as Json)
+        : ["set", elements]
+      : ["map", elements];
   }
 
   private row(table: string, some: number): JsonObject {
@@ -130,11 +147,34 @@ export class TransactionSource {
 
   private operation(): JsonObject {
     const table = this.pick(["T", "T", "T", "C", "C", "W", "I", "I", "L"]);
-    switch (this.pick(["insert", "insert", "insert", "update", "mutate", "mutate", "delete", "select", "wait", "insert-child"])) {
+    switch (
+      this.pick([
+        "insert",
+        "insert",
+        "insert",
+        "update",
+        "mutate",
+        "mutate",
+        "delete",
+        "select",
+        "wait",
+        "insert-child",
+      ])
+    ) {
       case "insert":
-        return { op: "insert", table, uuid: this.newUuid(table), row: this.row(table, this.below(table === "T" ? 2 : 4)) };
+        return {
+          op: "insert",
+          table,
+          uuid: this.newUuid(table),
+          row: this.row(table, this.below(table === "T" ? 2 : 4)),
+        };
       case "insert-child":
-        return { op: "insert", table: "C", uuid: this.newUuid("C"), row: { name: `n${this.below(40)}`, n: this.below(9) } };
+        return {
+          op: "insert",
+          table: "C",
+          uuid: this.newUuid("C"),
+          row: { name: `n${this.below(40)}`, n: this.below(9) },
+        };
       case "update":
         return { op: "update", table, where: this.where(table), row: this.updateRow(table) };
       case "mutate":
@@ -142,7 +182,15 @@ export class TransactionSource {
       case "delete":
         return { op: "delete", table, where: this.where(table) };
       case "wait":
-        return { op: "wait", table, timeout: 0, where: this.where(table), columns: this.columns(table), until: this.pick(["==", "!="]), rows: [] };
+        return {
+          op: "wait",
+          table,
+          timeout: 0,
+          where: this.where(table),
+          columns: this.columns(table),
+          until: this.pick(["==", "!="]),
+          rows: [],
+        };
       default:
         return { op: "select", table, where: this.where(table), columns: this.columns(table) };
     }

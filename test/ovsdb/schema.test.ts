@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
-import * as assert from "uvu/assert";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 import { generate } from "../../tools/generate-ovsdb.js";
 import type { JsonObject } from "../../ts/ovsdb/index.js";
 import { OvsdbError, parseSchema, printSchema, vswitchSchema } from "../../ts/ovsdb/index.js";
@@ -33,9 +33,21 @@ for (const [claim, schema] of [
   ["a table without columns", { name: "x", tables: { T: { columns: {} } } }],
   ["a column whose name begins with _", { name: "x", tables: { T: { columns: { _a: { type: "string" } } } } }],
   ["a type that does not exist", { name: "x", tables: { T: { columns: { a: { type: "text" } } } } }],
-  ["min above max", { name: "x", tables: { T: { columns: { a: { type: { key: { type: "integer", minInteger: 5, maxInteger: 4 } } } } } } }],
-  ["a reference to nowhere", { name: "x", tables: { T: { columns: { a: { type: { key: { type: "uuid", refTable: "U" } } } } } } }],
-  ["an index on an unknown column", { name: "x", tables: { T: { columns: { a: { type: "string" } }, indexes: [["b"]] } } }],
+  [
+    "min above max",
+    {
+      name: "x",
+      tables: { T: { columns: { a: { type: { key: { type: "integer", minInteger: 5, maxInteger: 4 } } } } } },
+    },
+  ],
+  [
+    "a reference to nowhere",
+    { name: "x", tables: { T: { columns: { a: { type: { key: { type: "uuid", refTable: "U" } } } } } } },
+  ],
+  [
+    "an index on an unknown column",
+    { name: "x", tables: { T: { columns: { a: { type: "string" } }, indexes: [["b"]] } } },
+  ],
   ["a version that is not one", { name: "x", version: "1.2", tables: {} }],
   ["an unknown member", { name: "x", tables: {}, colour: "red" }],
 ] as const) {

@@ -1,12 +1,20 @@
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
-import * as assert from "uvu/assert";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 import type { Json, JsonObject, Remote } from "../../ts/ovsdb/index.js";
-import { listen, serveRemote, Server, Store } from "../../ts/ovsdb/index.js";
+import { listen, Server, Store, serveRemote } from "../../ts/ovsdb/index.js";
 import { printSorted } from "../../ts/ovsdb/json.js";
-import { allTypesSchema, connectTo, eventually, missingOracle, PlainClient, startReal, temporaryDirectory } from "./oracle.js";
+import {
+  allTypesSchema,
+  connectTo,
+  eventually,
+  missingOracle,
+  PlainClient,
+  startReal,
+  temporaryDirectory,
+} from "./oracle.js";
 import { randomSource } from "./random-transaction.js";
 
 const schema = allTypesSchema();
@@ -42,7 +50,15 @@ test(
   "a wait really waits: until it holds, until its time is up, or until it is cancelled",
   served(async ({ socket }) => {
     const [waiter, writer] = [await connectTo(socket), await connectTo(socket)];
-    const wait = (a: number, timeout?: number): Json => ({ op: "wait", table: "I", where: [["a", "==", a]], columns: ["a"], until: "==", rows: [{ a }], ...(timeout === undefined ? {} : { timeout }) });
+    const wait = (a: number, timeout?: number): Json => ({
+      op: "wait",
+      table: "I",
+      where: [["a", "==", a]],
+      columns: ["a"],
+      until: "==",
+      rows: [{ a }],
+      ...(timeout === undefined ? {} : { timeout }),
+    });
     let done = false;
     const waiting = waiter.transact("All", wait(1), insert({ a: 2 })).then((results) => {
       done = true;
@@ -51,7 +67,7 @@ test(
     await new Promise((resolve) => setTimeout(resolve, 30));
     assert.not(done);
     await writer.transact("All", insert({ a: 1 }));
-    assert.equal((await waiting as readonly Json[])[0], {});
+    assert.equal(((await waiting) as readonly Json[])[0], {});
     const started = performance.now();
     const late = (await waiter.transact("All", wait(9, 60))) as readonly JsonObject[];
     assert.is(late[0]?.["error"], "timed out");
@@ -97,7 +113,17 @@ test(
   served(async ({ socket, server }) => {
     const good = await connectTo(socket);
     const random = randomSource(11);
-    const bad = ["x", "[]", "{}", '{"method":5}', '{"id":1,"result":1,"error":null}', '{"method":"echo","id":1}', "\u0000\u0001", '{"a":', `{"a":${"[".repeat(1500)}`];
+    const bad = [
+      "x",
+      "[]",
+      "{}",
+      '{"method":5}',
+      '{"id":1,"result":1,"error":null}',
+      '{"method":"echo","id":1}',
+      "\u0000\u0001",
+      '{"a":',
+      `{"a":${"[".repeat(1500)}`,
+    ];
     for (const text of bad) {
       const socketBad = net.connect({ path: socket });
       socketBad.on("error", () => undefined);
@@ -107,8 +133,28 @@ test(
     }
     const flood = await connectTo(socket);
     const before = process.memoryUsage().heapUsed;
-    const methods = ["frob", "transact", "monitor", "get_schema", "lock", "monitor_cancel", "convert", "monitor_cond_change", "unlock", "set_db_change_aware"];
-    const params: readonly Json[] = [[], ["All"], ["All", 5], ["All", 1, 1], [{}], ["zz"], ["All", { op: "x" }], [null, null, null]];
+    const methods = [
+      "frob",
+      "transact",
+      "monitor",
+      "get_schema",
+      "lock",
+      "monitor_cancel",
+      "convert",
+      "monitor_cond_change",
+      "unlock",
+      "set_db_change_aware",
+    ];
+    const params: readonly Json[] = [
+      [],
+      ["All"],
+      ["All", 5],
+      ["All", 1, 1],
+      [{}],
+      ["zz"],
+      ["All", { op: "x" }],
+      [null, null, null],
+    ];
     const total = Number(process.env["SLUICE_BAD_MESSAGES"] ?? 100_000);
     for (let i = 0; i < total; i++) {
       const method = methods[Math.floor(random() * methods.length)] as string;
@@ -197,7 +243,12 @@ test(
     }
     const real = await startReal(directory, schema);
     const [ours, theirs] = [await connectTo(socket), await connectTo(real.socket)];
-    const row = { op: "insert", table: "T", uuid: "20000000-0000-4000-8000-000000000001", row: { is3: 1, ss: ["set", ["a", "b"]], m: ["map", [["k", "v"]]] } };
+    const row = {
+      op: "insert",
+      table: "T",
+      uuid: "20000000-0000-4000-8000-000000000001",
+      row: { is3: 1, ss: ["set", ["a", "b"]], m: ["map", [["k", "v"]]] },
+    };
     const all = { T: [{ columns: ["ss", "m", "i", "os"] }] };
     const requests: readonly (readonly [string, readonly Json[]])[] = [
       ["echo", [1, { a: "b" }]],
@@ -224,15 +275,45 @@ test(
       ["monitor_cond", ["All", "v2", all]],
       ["monitor_cond_since", ["All", "v3", all, "00000000-0000-0000-0000-000000000000"]],
       ["monitor_cond", ["All", "cond", { T: [{ columns: ["i"], where: [["i", ">", 5]] }] }]],
-      ["monitor", ["All", "quiet", { T: [{ columns: ["i"], select: { initial: false, modify: false } }, { columns: ["os"], select: { insert: false } }] }]],
+      [
+        "monitor",
+        [
+          "All",
+          "quiet",
+          {
+            T: [
+              { columns: ["i"], select: { initial: false, modify: false } },
+              { columns: ["os"], select: { insert: false } },
+            ],
+          },
+        ],
+      ],
       ["monitor_cond", ["All", "x", { zz: {} }]],
       ["monitor_cond", ["All", "x", { T: { columns: ["zz"] } }]],
       ["monitor_cond", ["All", "x", { T: { columns: ["i"], select: { foo: true } } }]],
       ["monitor_cond", ["All", "x", { T: [{ columns: ["i"] }, { columns: ["i"] }] }]],
       ["transact", ["All", row]],
       ["transact", ["All", { op: "update", table: "T", where: [], row: { i: 6, os: "x" } }]],
-      ["transact", ["All", { op: "mutate", table: "T", where: [], mutations: [["ss", "insert", "c"], ["ss", "delete", "a"], ["m", "insert", ["map", [["k2", "v2"]]]]] }]],
-      ["transact", ["All", { op: "update", table: "T", where: [], row: { m: ["map", [["k", "w"]]], os: ["set", []] } }]],
+      [
+        "transact",
+        [
+          "All",
+          {
+            op: "mutate",
+            table: "T",
+            where: [],
+            mutations: [
+              ["ss", "insert", "c"],
+              ["ss", "delete", "a"],
+              ["m", "insert", ["map", [["k2", "v2"]]]],
+            ],
+          },
+        ],
+      ],
+      [
+        "transact",
+        ["All", { op: "update", table: "T", where: [], row: { m: ["map", [["k", "w"]]], os: ["set", []] } }],
+      ],
       ["monitor_cond_change", ["cond", "cond2", { T: [{ where: [false] }] }]],
       ["monitor_cond_change", ["cond2", "cond2", { T: [{ where: [["i", "==", 6]] }] }]],
       ["monitor_cond_change", ["cond2", "cond2", { T: { where: false } }]],
@@ -249,8 +330,10 @@ test(
     }
     // Which of several monitors is told first is not defined.
     const byMonitor = (client: PlainClient): string[] => {
-      const told = client.notifications.map((message) => (message["params"] as readonly Json[]));
-      return ["v1", "v2", "v3", "cond", "cond2", "quiet"].flatMap((id) => told.filter((params) => params[0] === id).map(printSorted));
+      const told = client.notifications.map((message) => message["params"] as readonly Json[]);
+      return ["v1", "v2", "v3", "cond", "cond2", "quiet"].flatMap((id) =>
+        told.filter((params) => params[0] === id).map(printSorted),
+      );
     };
     assert.is(byMonitor(ours).join("\n"), byMonitor(theirs).join("\n"));
     assert.is(ours.notifications.length, theirs.notifications.length);

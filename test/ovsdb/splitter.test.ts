@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
-import * as assert from "uvu/assert";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 import type { Json } from "../../ts/ovsdb/json.js";
 import { parseJson, printJson } from "../../ts/ovsdb/json.js";
 import { Splitter, StreamError } from "../../ts/ovsdb/splitter.js";
@@ -9,23 +9,39 @@ const bytes = (text: string): Uint8Array => Buffer.from(text, "utf8");
 
 test("messages come out however the stream is cut", () => {
   fc.assert(
-    fc.property(fc.array(fc.dictionary(fc.string(), fc.jsonValue())), fc.array(fc.integer({ min: 1, max: 7 })), (messages, cuts) => {
-      const stream = bytes(messages.map((message) => JSON.stringify(message)).join(" \n"));
-      const splitter = new Splitter();
-      const found: Json[] = [];
-      for (let at = 0, i = 0; at < stream.length; i++) {
-        const n = cuts[i % Math.max(cuts.length, 1)] ?? 5;
-        found.push(...splitter.push(stream.subarray(at, at + n)));
-        at += n;
-      }
-      assert.is(printJson(found), printJson(messages.map((message) => parseJson(JSON.stringify(message)))));
-      assert.is(splitter.pendingBytes, 0);
-    }),
+    fc.property(
+      fc.array(fc.dictionary(fc.string(), fc.jsonValue())),
+      fc.array(fc.integer({ min: 1, max: 7 })),
+      (messages, cuts) => {
+        const stream = bytes(messages.map((message) => JSON.stringify(message)).join(" \n"));
+        const splitter = new Splitter();
+        const found: Json[] = [];
+        for (let at = 0, i = 0; at < stream.length; i++) {
+          const n = cuts[i % Math.max(cuts.length, 1)] ?? 5;
+          found.push(...splitter.push(stream.subarray(at, at + n)));
+          at += n;
+        }
+        assert.is(printJson(found), printJson(messages.map((message) => parseJson(JSON.stringify(message)))));
+        assert.is(splitter.pendingBytes, 0);
+      },
+    ),
     { numRuns: 300 },
   );
 });
 
-for (const garbage of ["x", "[]", "5", '"a"', "}", "{}]", '{"a":}', '{"a":1}}', "\u0000", '{"a":"\u0001"}', "{'a':1}"]) {
+for (const garbage of [
+  "x",
+  "[]",
+  "5",
+  '"a"',
+  "}",
+  "{}]",
+  '{"a":}',
+  '{"a":1}}',
+  "\u0000",
+  '{"a":"\u0001"}',
+  "{'a':1}",
+]) {
   test(`${JSON.stringify(garbage)} breaks the stream`, () => {
     assert.throws(
       () => new Splitter().push(bytes(garbage)),

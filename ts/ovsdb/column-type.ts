@@ -186,7 +186,13 @@ export function typeInEnglish(type: ColumnType): string {
     return type.key.type;
   }
   const most = type.max === Infinity;
-  const count = most ? (type.min > 0 ? ` ${type.min} or more` : "") : type.min > 0 ? ` ${type.min} to ${type.max}` : ` up to ${type.max}`;
+  const count = most
+    ? type.min > 0
+      ? ` ${type.min} or more`
+      : ""
+    : type.min > 0
+      ? ` ${type.min} to ${type.max}`
+      : ` up to ${type.max}`;
   return type.value === undefined
     ? `set of${count} ${type.key.type}s`
     : `map of${count} (${type.key.type}, ${type.value.type}) pairs`;

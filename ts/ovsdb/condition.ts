@@ -30,10 +30,7 @@ function argumentType(json: Json, column: Column, relation: Relation): ColumnTyp
     case "<=":
     case ">=":
     case ">":
-      if (
-        !(isScalar(type) || isOptionalScalar(type)) ||
-        (type.key.type !== "integer" && type.key.type !== "real")
-      ) {
+      if (!(isScalar(type) || isOptionalScalar(type)) || (type.key.type !== "integer" && type.key.type !== "real")) {
         throw syntaxError(
           json,
           `Type mismatch: "${relation}" operator may not be applied to column ${column.name} of type ${typeInEnglish(type)}.`,

@@ -38,7 +38,9 @@ export function defaultDatum(type: ColumnType): Datum {
 }
 
 export function equalDatums(a: Datum, b: Datum): boolean {
-  return a === b || (equalAtoms(a.keys, b.keys) && (a.values === b.values || equalAtoms(a.values ?? none, b.values ?? none)));
+  return (
+    a === b || (equalAtoms(a.keys, b.keys) && (a.values === b.values || equalAtoms(a.values ?? none, b.values ?? none)))
+  );
 }
 
 function equalAtoms(a: readonly Atom[], b: readonly Atom[]): boolean {
@@ -125,7 +127,13 @@ function unconstrainedAtom(json: Json, type: AtomicName, symbols: SymbolTable | 
   throw syntaxError(json, `expected ${type}`);
 }
 
-function outOfRange(text: string, min: string | undefined, max: string | undefined, less: boolean, unit: string): OvsdbError {
+function outOfRange(
+  text: string,
+  min: string | undefined,
+  max: string | undefined,
+  less: boolean,
+  unit: string,
+): OvsdbError {
   if (min !== undefined && max !== undefined) {
     return new OvsdbError("constraint violation", `${text} is not in the valid range ${min} to ${max} (inclusive)`);
   }
@@ -151,7 +159,13 @@ export function checkAtom(atom: Atom, base: BaseType): void {
     const length = [...(atom as string)].length;
     const less = base.minLength !== undefined && length < base.minLength;
     if (less || (base.maxLength !== undefined && length > base.maxLength)) {
-      throw outOfRange(`"${atom}" length ${length}`, less ? String(base.minLength) : undefined, less ? undefined : String(base.maxLength), less, "length");
+      throw outOfRange(
+        `"${atom}" length ${length}`,
+        less ? String(base.minLength) : undefined,
+        less ? undefined : String(base.maxLength),
+        less,
+        "length",
+      );
     }
   }
 }
@@ -300,8 +314,7 @@ export function union(a: Datum, b: Datum): Datum {
   let i = 0;
   let j = 0;
   while (i < a.keys.length || j < b.keys.length) {
-    const order =
-      i >= a.keys.length ? 1 : j >= b.keys.length ? -1 : compareAtoms(a.keys[i] as Atom, b.keys[j] as Atom);
+    const order = i >= a.keys.length ? 1 : j >= b.keys.length ? -1 : compareAtoms(a.keys[i] as Atom, b.keys[j] as Atom);
     if (order <= 0) {
       keys.push(a.keys[i] as Atom);
       values?.push(a.values?.[i] as Atom);

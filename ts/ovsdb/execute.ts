@@ -1,7 +1,7 @@
 /** The operations of a `transact` request (RFC 7047 section 5.2), carried out on a database in memory. */
 import { compareRows, matchingRows, parseCondition } from "./condition.js";
-import { checkAtom, parseDatum } from "./datum.js";
 import type { Datum, SymbolTable } from "./datum.js";
+import { checkAtom, parseDatum } from "./datum.js";
 import { OvsdbError, syntaxError } from "./error.js";
 import type { Json, JsonObject } from "./json.js";
 import { isArray, isObject } from "./json.js";
@@ -98,7 +98,8 @@ function insertedUuid(state: State, table: Table, given: string | undefined, nam
     }
     uuid = given.toLowerCase();
     if (table.rows.has(uuid) || state.transaction.touches(table, uuid)) {
-      const text = "This UUID would duplicate a UUID already present within the table or deleted within the same transaction.";
+      const text =
+        "This UUID would duplicate a UUID already present within the table or deleted within the same transaction.";
       throw syntaxError(given, text, "duplicate uuid");
     }
   }
@@ -236,7 +237,6 @@ function wait(state: State, parser: ObjectParser): JsonObject {
     elapsed > 0 && timeoutMs > 0 ? `"wait" timed out after ${Math.trunc(elapsed)} ms` : '"where" clause test failed',
   );
 }
-
 
 function commit(state: State, parser: ObjectParser): JsonObject {
   const durable = parser.required("durable", "boolean");

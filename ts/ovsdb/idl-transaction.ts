@@ -139,7 +139,9 @@ export class ClientTransaction implements IdlTransaction<Tables>, PendingWrites 
     this.verifications.push({
       table: replicaTable,
       uuid,
-      columns: columns.filter((name) => this.host.serverHas(table, name)).map((name) => this.columnOf(replicaTable, name)),
+      columns: columns
+        .filter((name) => this.host.serverHas(table, name))
+        .map((name) => this.columnOf(replicaTable, name)),
     });
   }
 
@@ -320,7 +322,9 @@ export class ClientTransaction implements IdlTransaction<Tables>, PendingWrites 
     }
     const failure = results.find((result) => isObject(result) && "error" in result && result["error"] !== null);
     if (failure !== undefined) {
-      return dryRun && isObject(failure) && failure["error"] === "aborted" ? { status: "success", uuids: new Map(), increments: [] } : errorOutcome(failure);
+      return dryRun && isObject(failure) && failure["error"] === "aborted"
+        ? { status: "success", uuids: new Map(), increments: [] }
+        : errorOutcome(failure);
     }
     const uuids = new Map<Uuid, Uuid>();
     const counters = new Map<RowWrites, number[]>();
@@ -375,7 +379,10 @@ export class ClientTransaction implements IdlTransaction<Tables>, PendingWrites 
     for (const name of change.outside) {
       const column = writes.table.schema.columns.get(name) as Column;
       const written = writes.columns.get(column);
-      if (writes.mutated.has(name) || (written !== undefined && this.matches(writes.table, change.uuid, column, written))) {
+      if (
+        writes.mutated.has(name) ||
+        (written !== undefined && this.matches(writes.table, change.uuid, column, written))
+      ) {
         outside.delete(name);
       }
     }
@@ -452,7 +459,9 @@ function rowName(uuid: Uuid): string {
 function incremented(selected: Json | undefined, columns: readonly Column[]): number[] {
   const rows = isObject(selected) ? selected["rows"] : undefined;
   const row = isArray(rows) && isObject(rows[0]) ? rows[0] : {};
-  return columns.map((column, i) => Number(row[column.name]) - columns.slice(i + 1).filter((other) => other === column).length);
+  return columns.map(
+    (column, i) => Number(row[column.name]) - columns.slice(i + 1).filter((other) => other === column).length,
+  );
 }
 
 function errorOutcome(error: Json): Outcome {
@@ -468,4 +477,3 @@ function errorOutcome(error: Json): Outcome {
   }
   return { status: "error", error: tag, details: isObject(error) ? String(error["details"] ?? "") : "" };
 }
-

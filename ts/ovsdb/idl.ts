@@ -359,7 +359,9 @@ class IdlClient implements Idl<DatabaseTables>, TransactionHost {
     }
     if (params[0] === serverMonitorId) {
       // Something about the server changed; whether it still is the one to use is asked anew.
-      void this.checkServer(connection).then((usable) => usable || this.connection !== connection || this.drop("not the leader"));
+      void this.checkServer(connection).then(
+        (usable) => usable || this.connection !== connection || this.drop("not the leader"),
+      );
       return;
     }
     if (params[0] !== monitorId || !connection.live) {
@@ -375,7 +377,9 @@ class IdlClient implements Idl<DatabaseTables>, TransactionHost {
     let rows = changes;
     if (reason === "update") {
       for (const writes of this.pending) {
-        rows = rows.map((change) => (change.outside.size > 0 || change.kind !== "modify" ? writes.claim(change) : change));
+        rows = rows.map((change) =>
+          change.outside.size > 0 || change.kind !== "modify" ? writes.claim(change) : change,
+        );
       }
     }
     const outside = reason === "snapshot" || rows.some((change) => change.outside.size > 0 || this.isForeign(change));
@@ -423,12 +427,19 @@ class IdlClient implements Idl<DatabaseTables>, TransactionHost {
     const where = [["name", "==", this.ourSchema.name]];
     const first = !connection.live && connection.replies.size === 0;
     const columns = ["model", "connected", "leader"];
-    const reply = await this.call(connection, "transact", ["_Server", { op: "select", table: "Database", where, columns }]);
+    const reply = await this.call(connection, "transact", [
+      "_Server",
+      { op: "select", table: "Database", where, columns },
+    ]);
     if (reply === "closed" || "error" in reply || !isArray(reply.result)) {
       return reply !== "closed"; // A server from before _Server serves only standalone databases.
     }
     if (first) {
-      void this.call(connection, "monitor_cond", ["_Server", serverMonitorId, { Database: { columns: ["leader", "connected"], select: { initial: false } } }]);
+      void this.call(connection, "monitor_cond", [
+        "_Server",
+        serverMonitorId,
+        { Database: { columns: ["leader", "connected"], select: { initial: false } } },
+      ]);
     }
     const result = reply.result[0];
     const rows = isObject(result) ? result["rows"] : undefined;
@@ -436,7 +447,10 @@ class IdlClient implements Idl<DatabaseTables>, TransactionHost {
     if (!isObject(row)) {
       return false;
     }
-    return row["model"] === "standalone" || (row["connected"] === true && (row["leader"] === true || this.remotes.length < 2));
+    return (
+      row["model"] === "standalone" ||
+      (row["connected"] === true && (row["leader"] === true || this.remotes.length < 2))
+    );
   }
 
   private learnSchema(json: JsonObject): void {
@@ -498,7 +512,8 @@ class IdlClient implements Idl<DatabaseTables>, TransactionHost {
   }
 
   private contents(connection: Connection, method: string, result: Json): void {
-    const [found, id, updates] = method === "monitor_cond_since" && isArray(result) ? result : [false, zeroUuid, result];
+    const [found, id, updates] =
+      method === "monitor_cond_since" && isArray(result) ? result : [false, zeroUuid, result];
     if (!isObject(updates)) {
       throw new Error(`the reply to ${method} is not understood`);
     }
@@ -506,7 +521,8 @@ class IdlClient implements Idl<DatabaseTables>, TransactionHost {
     connection.live = true;
     this.freeTries = Math.max(this.remotes.length - 1, 0);
     this.options.log?.("info", `${connection.channel.peer}: connected`);
-    const changes = found === true ? this.replica.apply(updates, connection.form) : this.replica.replace(updates, connection.form);
+    const changes =
+      found === true ? this.replica.apply(updates, connection.form) : this.replica.replace(updates, connection.form);
     this.changed("snapshot", changes);
     this.checkReady();
   }

@@ -22,7 +22,9 @@ export function isArray(json: Json | undefined): json is readonly Json[] {
 
 /** Whether Open vSwitch takes this number for an integer: whole, and within 64 bits. */
 export function isInteger(json: Json | undefined): json is number | bigint {
-  return typeof json === "bigint" || (typeof json === "number" && Number.isInteger(json) && Math.abs(json) < int64Limit);
+  return (
+    typeof json === "bigint" || (typeof json === "number" && Number.isInteger(json) && Math.abs(json) < int64Limit)
+  );
 }
 
 /** A whole number in its one form: a number when a double holds it exactly, else a bigint. */
@@ -62,7 +64,9 @@ function printReal(value: number): string {
     digits = value.toPrecision(17);
     precision = 17;
   }
-  const [mantissa = "", exponent] = Number(digits).toExponential(precision - 1).split("e");
+  const [mantissa = "", exponent] = Number(digits)
+    .toExponential(precision - 1)
+    .split("e");
   const power = Number(exponent);
   if (power >= -4 && power < precision) {
     const plain = value.toFixed(Math.min(Math.max(precision - 1 - power, 0), 100));

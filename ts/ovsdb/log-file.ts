@@ -147,7 +147,10 @@ export class LogFile {
       if (contents.records.length === 0) {
         throw contents.damage === "clustered"
           ? new LogFileError("clustered", `${target} is a clustered database, which only ovsdb-server can serve.`)
-          : new LogFileError("not-a-database", `${target} does not begin with a schema: ${contents.damage ?? "it is empty"}.`);
+          : new LogFileError(
+              "not-a-database",
+              `${target} does not begin with a schema: ${contents.damage ?? "it is empty"}.`,
+            );
       }
       const fd = fs.openSync(target, "r+");
       if (contents.goodBytes < bytes.length) {

@@ -4,7 +4,7 @@ import { clauseHolds, parseCondition } from "./condition.js";
 import { datumJson, difference, equalDatums } from "./datum.js";
 import { OvsdbError, syntaxError } from "./error.js";
 import type { Json, JsonObject } from "./json.js";
-import { isArray, isObject } from "./json.js";
+import { isArray } from "./json.js";
 import { ObjectParser } from "./parser.js";
 import type { Column, TableSchema } from "./schema.js";
 import { parseColumnSet } from "./schema.js";
@@ -176,7 +176,8 @@ export class Monitor {
     old: Row | undefined,
     now: Row | undefined,
   ): void {
-    const kind: Kind | undefined = old === undefined ? (now === undefined ? undefined : "insert") : now === undefined ? "delete" : "modify";
+    const kind: Kind | undefined =
+      old === undefined ? (now === undefined ? undefined : "insert") : now === undefined ? "delete" : "modify";
     if (kind !== undefined && monitored.select.has(kind)) {
       const update = this.rowUpdate(monitored, kind, old, now);
       if (update !== undefined) {
@@ -199,10 +200,13 @@ export class Monitor {
     }
   }
 
-  private rowUpdate(monitored: MonitoredTable, kind: Kind, old: Row | undefined, now: Row | undefined): JsonObject | undefined {
-    return this.version === 1
-      ? wholeRowUpdate(monitored, kind, old, now)
-      : differenceUpdate(monitored, kind, old, now);
+  private rowUpdate(
+    monitored: MonitoredTable,
+    kind: Kind,
+    old: Row | undefined,
+    now: Row | undefined,
+  ): JsonObject | undefined {
+    return this.version === 1 ? wholeRowUpdate(monitored, kind, old, now) : differenceUpdate(monitored, kind, old, now);
   }
 
   /** Changes conditions and the id.
@@ -255,6 +259,11 @@ export class Monitor {
   }
 }
 
+/** Whether any monitored column changed.  One whose modifications are not selected counts too, as with ovsdb-server. */
+function changesMonitored({ columns }: MonitoredTable, before: Row, after: Row): boolean {
+  return columns.some(({ column }) => !equalDatums(field(before, column), field(after, column)));
+}
+
 /** RFC 7047 `<row-update>`: `old` and `new` rows. */
 function wholeRowUpdate(
   monitored: MonitoredTable,
@@ -264,7 +273,9 @@ function wholeRowUpdate(
 ): JsonObject | undefined {
   const old: Record<string, Json> = {};
   const now: Record<string, Json> = {};
-  let changed = kind !== "modify";
+  if (kind === "modify" && !changesMonitored(monitored, before as Row, after as Row)) {
+    return undefined;
+  }
   for (const { column, select } of monitored.columns) {
     if (!select.has(kind)) {
       continue;
@@ -273,14 +284,10 @@ function wholeRowUpdate(
     const is = after && field(after, column);
     if (was !== undefined && (is === undefined || !equalDatums(was, is))) {
       old[column.name] = datumJson(was, column.type);
-      changed = true;
     }
     if (is !== undefined) {
       now[column.name] = datumJson(is, column.type);
     }
-  }
-  if (!changed) {
-    return undefined;
   }
   return {
     ...(kind === "modify" || kind === "delete" ? { old } : {}),
@@ -298,6 +305,9 @@ function differenceUpdate(
   if (kind === "delete") {
     return { delete: null };
   }
+  if (kind === "modify" && !changesMonitored(monitored, before as Row, after as Row)) {
+    return undefined;
+  }
   const row: Record<string, Json> = {};
   for (const { column, select } of monitored.columns) {
     if (!select.has(kind)) {
@@ -309,9 +319,5 @@ function differenceUpdate(
       row[column.name] = datumJson(kind === "modify" ? difference(was, is, column.type) : is, column.type);
     }
   }
-  return kind === "modify" && !isNonEmpty(row) ? undefined : { [kind]: row };
-}
-
-function isNonEmpty(json: Json): boolean {
-  return isObject(json) && Object.keys(json).length > 0;
+  return { [kind]: row };
 }

@@ -24,7 +24,12 @@ function mismatch(json: Json, column: Column, mutator: Mutator): OvsdbError {
   );
 }
 
-function parseArgument(json: readonly Json[], column: Column, mutator: Mutator, symbols: SymbolTable | undefined): Datum {
+function parseArgument(
+  json: readonly Json[],
+  column: Column,
+  mutator: Mutator,
+  symbols: SymbolTable | undefined,
+): Datum {
   const type = column.type;
   const arg = json[2] as Json;
   if (mutator !== "insert" && mutator !== "delete") {

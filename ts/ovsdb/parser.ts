@@ -1,7 +1,8 @@
 /** Takes JSON objects apart, and says what is missing, of the wrong type, or too much. */
+
+import { OvsdbError, syntaxError } from "./error.js";
 import type { Json, JsonObject } from "./json.js";
 import { isArray, isInteger, isObject } from "./json.js";
-import { OvsdbError, syntaxError } from "./error.js";
 
 /** Types that a member may have; `id` is a string that is an RFC 7047 `<id>`. */
 export interface MemberTypes {

@@ -63,7 +63,8 @@ export function disconnected(state: ReconnectState, now: number, timing: Reconne
   if (state.name === "VOID" || state.name === "BACKOFF") {
     return state;
   }
-  const lasted = state.name !== "CONNECTING" && state.lastActivity - state.since >= state.backoffMs && state.backoffMs > 0;
+  const lasted =
+    state.name !== "CONNECTING" && state.lastActivity - state.since >= state.backoffMs && state.backoffMs > 0;
   const fresh = state.backoffMs === 0 || lasted;
   const backoffMs = fresh ? timing.backoffMsMin : Math.min(state.backoffMs * 2, timing.backoffMsMax);
   return { name: "BACKOFF", since: now, backoffMs, until: now + backoffMs };

@@ -116,7 +116,9 @@ export class ReplicaTable implements IdlTable<TypedRow> {
   delete(uuid: Uuid): RowChange | undefined {
     const entry = this.entries.get(uuid);
     this.entries.delete(uuid);
-    return entry && this.change(uuid, "delete", entry.row, undefined, new Set(this.columns.map((column) => column.name)));
+    return (
+      entry && this.change(uuid, "delete", entry.row, undefined, new Set(this.columns.map((column) => column.name)))
+    );
   }
 
   private change(

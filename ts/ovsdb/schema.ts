@@ -176,7 +176,9 @@ function tableJson(table: TableSchema, showRoot: boolean): JsonObject {
   const columns = table.columnList.filter((column) => !column.name.startsWith("_"));
   return {
     columns: Object.fromEntries(columns.map((column) => [column.name, columnJson(column)])),
-    ...(table.indexes.length === 0 ? {} : { indexes: table.indexes.map((index) => index.map((column) => column.name)) }),
+    ...(table.indexes.length === 0
+      ? {}
+      : { indexes: table.indexes.map((index) => index.map((column) => column.name)) }),
     ...(showRoot && table.isRoot ? { isRoot: true } : {}),
     ...(table.maxRows === Infinity ? {} : { maxRows: table.maxRows }),
   };

@@ -99,7 +99,10 @@ export class Server implements Host<Session> {
       session.databaseChanged(store);
     }
     const row = { schema: printSorted(store.schemaJson) };
-    this.serverStore.transact(["_Server", { op: "update", table: "Database", where: [["name", "==", store.name]], row }]);
+    this.serverStore.transact([
+      "_Server",
+      { op: "update", table: "Database", where: [["name", "==", store.name]], row },
+    ]);
   }
 
   private changed(store: Store, effects: Effects): void {

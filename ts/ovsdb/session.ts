@@ -1,13 +1,13 @@
 /** One client of a server: its requests, monitors and locks. */
 import type { Channel } from "./channel.js";
 import { OvsdbError, syntaxError } from "./error.js";
+import type { Host } from "./host.js";
 import type { Json, JsonObject } from "./json.js";
 import { isArray, isObject, printJson } from "./json.js";
-import { isId } from "./parser.js";
 import type { LockWaiter } from "./lock.js";
 import type { MonitorVersion } from "./monitor.js";
 import { Monitor } from "./monitor.js";
-import type { Host } from "./host.js";
+import { isId } from "./parser.js";
 import { parseSchema } from "./schema.js";
 import type { Store } from "./store.js";
 import { checkName } from "./store.js";
@@ -31,7 +31,11 @@ interface Waiting {
 class ReplyLater {}
 const later = new ReplyLater();
 
-const monitorVersions: Readonly<Record<string, MonitorVersion>> = { monitor: 1, monitor_cond: 2, monitor_cond_since: 3 };
+const monitorVersions: Readonly<Record<string, MonitorVersion>> = {
+  monitor: 1,
+  monitor_cond: 2,
+  monitor_cond_since: 3,
+};
 
 export class Session implements LockWaiter {
   private readonly monitors = new Map<string, { readonly monitor: Monitor; readonly store: Store }>();

@@ -3,9 +3,9 @@ import * as fs from "node:fs";
 import type { Clock } from "./clock.js";
 import { systemClock } from "./clock.js";
 import { datumJson, parseDatum } from "./datum.js";
+import { OvsdbError } from "./error.js";
 import type { ExecuteContext, Execution } from "./execute.js";
 import { executeTransaction } from "./execute.js";
-import { OvsdbError } from "./error.js";
 import type { Json, JsonObject } from "./json.js";
 import { printSorted } from "./json.js";
 import type { LockFile } from "./log-file.js";
@@ -74,7 +74,10 @@ export class Store {
     try {
       if (contents.damage !== undefined) {
         const lost = contents.totalBytes - contents.goodBytes;
-        options.log?.("warn", `${path}: ${contents.damage}; cut off the last ${lost} bytes, which no client was told of`);
+        options.log?.(
+          "warn",
+          `${path}: ${contents.damage}; cut off the last ${lost} bytes, which no client was told of`,
+        );
       }
       const database = replayed(contents.records, options.uuids ?? randomUuid);
       const store = new Store(database, log, options);
@@ -98,7 +101,10 @@ export class Store {
     if (olderVersion(found.version, wanted.version)) {
       const backup = `${path}.backup${found.version}-${found.cksum.split(" ")[0]}`;
       fs.copyFileSync(path, backup);
-      this.options.log?.("info", `${path}: converting schema ${found.version} to ${wanted.version}; backup in ${backup}`);
+      this.options.log?.(
+        "info",
+        `${path}: converting schema ${found.version} to ${wanted.version}; backup in ${backup}`,
+      );
       this.convert(wanted);
     }
   }

@@ -17,7 +17,9 @@ export const defaultPort = 6640;
 function parsePort(text: string, target: string, min: number): number {
   const port = text === "" ? defaultPort : Number(text);
   if (!/^[0-9]*$/.test(text) || port < min || port > 65535) {
-    throw new TargetError(`"${target}" has a port that is not a number from ${min} to 65535; write for example tcp:127.0.0.1:${defaultPort}.`);
+    throw new TargetError(
+      `"${target}" has a port that is not a number from ${min} to 65535; write for example tcp:127.0.0.1:${defaultPort}.`,
+    );
   }
   return port;
 }
@@ -57,7 +59,11 @@ export function parseTarget(target: string): Target {
       const at = rest.indexOf(":");
       const port = at < 0 ? rest : rest.slice(0, at);
       const address = at < 0 ? "" : rest.slice(at + 1);
-      return { kind, host: splitHost(address.startsWith("[") ? address : `[${address}]`)[0], port: parsePort(port, target, 0) };
+      return {
+        kind,
+        host: splitHost(address.startsWith("[") ? address : `[${address}]`)[0],
+        port: parsePort(port, target, 0),
+      };
     }
     default:
       throw new TargetError(`"${target}" is not a connection method; use unix:, tcp:, ssl:, punix:, ptcp: or pssl:.`);

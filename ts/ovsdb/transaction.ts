@@ -132,7 +132,11 @@ export class Transaction {
   private dropUnchanged(): void {
     for (const [table, effects] of this.touched) {
       for (const [uuid, { before, after }] of effects) {
-        if (before !== undefined && after !== undefined && before.fields.every((datum, i) => equalDatums(datum, after.fields[i] as Datum))) {
+        if (
+          before !== undefined &&
+          after !== undefined &&
+          before.fields.every((datum, i) => equalDatums(datum, after.fields[i] as Datum))
+        ) {
           table.rows.set(uuid, before);
           effects.delete(uuid);
         }
@@ -297,7 +301,11 @@ export class Transaction {
   private tooFewWeakReferences(table: Table, row: Row, column: Column, dead: number, zero: boolean): OvsdbError {
     const inserted = this.touched.get(table)?.get(row.uuid)?.before === undefined && this.touches(table, row.uuid);
     const modified = !inserted && this.touches(table, row.uuid);
-    const origin = inserted ? " (inserted within this transaction)" : modified ? " (modified within this transaction)" : "";
+    const origin = inserted
+      ? " (inserted within this transaction)"
+      : modified
+        ? " (modified within this transaction)"
+        : "";
     const where = `column "${column.name}" in "${table.schema.name}" row ${row.uuid}${origin}`;
     // The misspelling is what clients have always been told.
     return new OvsdbError(
@@ -333,7 +341,8 @@ export class Transaction {
   }
 
   private duplicateKey(table: Table, columns: readonly Column[], first: Row, second: Row): OvsdbError {
-    const values = (row: Row): string => columns.map((column) => datumText(field(row, column), column.type)).join(" and ");
+    const values = (row: Row): string =>
+      columns.map((column) => datumText(field(row, column), column.type)).join(" and ");
     const origin = (row: Row): string => {
       const effect = this.touched.get(table)?.get(row.uuid);
       if (effect === undefined) {
@@ -382,7 +391,9 @@ export class Transaction {
     if (before === undefined) {
       return;
     }
-    table.schema.indexes.forEach((columns, i) => table.indexes[i]?.delete(rowKey(before, columns)));
+    for (const [i, columns] of table.schema.indexes.entries()) {
+      table.indexes[i]?.delete(rowKey(before, columns));
+    }
     for (const column of table.schema.weak) {
       for (const [tableName, uuid] of references(field(before, column), column, true)) {
         const target = this.table(tableName) as Table;
@@ -399,7 +410,9 @@ export class Transaction {
     if (after === undefined) {
       return;
     }
-    table.schema.indexes.forEach((columns, i) => table.indexes[i]?.set(rowKey(after, columns), after.uuid));
+    for (const [i, columns] of table.schema.indexes.entries()) {
+      table.indexes[i]?.set(rowKey(after, columns), after.uuid);
+    }
     for (const column of table.schema.weak) {
       for (const [tableName, uuid] of references(field(after, column), column, true)) {
         const target = this.table(tableName) as Table;

@@ -48,7 +48,9 @@ export interface Remote {
 
 function tlsOptions(keys: TlsKeys | undefined, target: string): tls.SecureContextOptions {
   if (keys === undefined) {
-    throw new Error(`${target} needs a private key, a certificate and a CA certificate; set them (ovs-vsctl set-ssl) first.`);
+    throw new Error(
+      `${target} needs a private key, a certificate and a CA certificate; set them (ovs-vsctl set-ssl) first.`,
+    );
   }
   return { key: Buffer.from(keys.key), cert: Buffer.from(keys.cert), ca: Buffer.from(keys.ca) };
 }
@@ -66,7 +68,10 @@ export function connectStream(target: Target, keys: TlsKeys | undefined, onConne
     case "ssl": {
       const context = tlsOptions(keys, `ssl:${target.host}`);
       // Certificates of switches and controllers carry ids, not host names.
-      return tls.connect({ host: target.host, port: target.port, ...context, checkServerIdentity: () => undefined }, onConnected);
+      return tls.connect(
+        { host: target.host, port: target.port, ...context, checkServerIdentity: () => undefined },
+        onConnected,
+      );
     }
     default:
       throw new Error(`Cannot connect to a ${target.kind}: method, which waits for connections.`);
@@ -170,7 +175,10 @@ class ActiveRemote implements Remote {
     try {
       const stream = connectStream(parseTarget(this.target), this.options.tls, () => this.connected(stream));
       this.stream = stream;
-      stream.once("error", (error) => this.stream === stream && this.session === undefined && this.failed(error.message));
+      stream.once(
+        "error",
+        (error) => this.stream === stream && this.session === undefined && this.failed(error.message),
+      );
     } catch (error) {
       this.failed((error as Error).message);
     }

@@ -57,5 +57,8 @@ export function valueDatum(value: unknown, type: ColumnType): Datum {
   if (isAtom(value)) {
     return { keys: [writeAtom(value, type.key)], values: undefined };
   }
-  return sortedDatum([...new Set([...(value as Iterable<unknown>)].map((element) => writeAtom(element, type.key)))], undefined);
+  return sortedDatum(
+    [...new Set([...(value as Iterable<unknown>)].map((element) => writeAtom(element, type.key)))],
+    undefined,
+  );
 }

@@ -3,7 +3,6 @@
  *  Controller and tools address these tables and columns by name, so the names, types and constraints are those of
  *  version 8.3.1 of the schema that ships with Open vSwitch 3.1; a test compares them with an installed copy. */
 import type { DatabaseSpec } from "./column.js";
-import { bridgeTables } from "./vswitch-bridge.js";
 import {
   boolean,
   column,
@@ -18,6 +17,7 @@ import {
   string,
   strings,
 } from "./column.js";
+import { bridgeTables } from "./vswitch-bridge.js";
 
 const timeouts = [
   "tcp_syn_sent",
