@@ -18,7 +18,7 @@ fuzzers: $(FUZZERS:%.c=$(OUT)/%)
 
 $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -c $< -o $@
+	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(LIBRARY): $(OBJECTS) native/sources.json
 	@rm -f $@
