@@ -12,11 +12,14 @@ export interface NetdevType {
   readonly host: boolean;
   /** Only with --enable-dummy. */
   readonly dummy: boolean;
+  /** Only for a program that embeds the switch: its frames are that program's. */
+  readonly embedded?: boolean;
   /** Keys of Interface.options that it understands. */
   readonly options: readonly string[];
   readonly doc: string;
 }
 
+/** What the test devices understand. */
 const dummyOptions = ["pcap", "rxq_pcap", "tx_pcap", "n_rxq", "n_txq", "numa_id", "ifindex", "ip4addr", "ip6addr"] as const;
 
 export const netdevTypes: readonly NetdevType[] = [
@@ -28,6 +31,8 @@ export const netdevTypes: readonly NetdevType[] = [
   { name: "dummy", portClass: portClass.dummy, shownAs: "dummy", host: false, dummy: true, options: dummyOptions, doc: "A test device: frames come from netdev-dummy/receive." },
   { name: "dummy-internal", portClass: portClass.dummy, shownAs: "dummy-internal", host: false, dummy: true, options: dummyOptions, doc: "The test device as the local port of a dummy bridge." },
   { name: "dummy-pmd", portClass: portClass.dummy, shownAs: "dummy-pmd", host: false, dummy: true, options: dummyOptions, doc: "The test device, received by a polling worker." },
+  { name: "memory", portClass: portClass.memory, shownAs: "memory", host: false, dummy: false, embedded: true, options: ["n_rxq", "mtu"], doc: "Frames come from the program and go to it." },
+  { name: "pcap", portClass: portClass.pcap, shownAs: "pcap", host: false, dummy: false, embedded: true, options: ["rx_pcap", "tx_pcap"], doc: "Frames come from one pcap file and go to another." },
 ];
 
 /** How `--enable-dummy` and `--disable-system` change what is there. */
@@ -35,12 +40,15 @@ export interface NetdevPolicy {
   /** `none`: no dummies; `plain`: dummies beside the rest; `system`: they replace system devices; `override`: they replace every type. */
   readonly dummy: "none" | "plain" | "system" | "override";
   readonly system: boolean;
+  /** Whether a program embeds the switch. */
+  readonly embedded?: boolean;
 }
 
 /** Types that may be used, sorted, as in Open_vSwitch.iface_types. */
 export function availableTypes(policy: NetdevPolicy): readonly NetdevType[] {
   return netdevTypes
     .filter((type) => !type.dummy || policy.dummy !== "none")
+    .filter((type) => type.embedded !== true || policy.embedded === true)
     .filter((type) => policy.system || type.name !== "system" || policy.dummy === "system" || policy.dummy === "override")
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
