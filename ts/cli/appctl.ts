@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { below, directories, getopt, JsonStream, openSocketPath, systemErrorText } from "../daemon/index.js";
+import { Failure } from "./failure.js";
 
 const help = `sluice appctl, for querying and controlling the running switch
 usage: sluice appctl [-t TARGET] [--format=text|json] COMMAND [ARG...]
@@ -25,16 +26,6 @@ const options = [
   { name: "timeout", short: "T", argument: "required" },
   { name: "help", short: "h", argument: "none" },
 ] as const;
-
-class Failure extends Error {
-  constructor(
-    message: string,
-    readonly status: number,
-  ) {
-    super(message);
-    this.name = "Failure";
-  }
-}
 
 /** Finds the control socket: a path is one; another word names a pidfile in the run directory. */
 function socketOf(target: string): string {
