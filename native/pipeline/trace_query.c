@@ -83,6 +83,10 @@ trim_mask(const struct flow_key *key, struct flow_key *mask)
     if (key_is_ip(key) && key->ip_frag & FRAG_LATER) {
         mask->tp_src = mask->tp_dst = 0;
     }
+    if (key_is_ip(key) && (key->ip_proto == 1 || key->ip_proto == 58)) {
+        mask->tp_src &= be16(0xff);
+        mask->tp_dst &= be16(0xff);
+    }
 }
 
 /* The steps that end a trace. */
