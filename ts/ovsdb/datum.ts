@@ -298,12 +298,6 @@ export function hasKey(datum: Datum, key: Atom): boolean {
   return search(datum.keys, key) >= 0;
 }
 
-/** The value of a key in a map. */
-export function valueOf(datum: Datum, key: Atom): Atom | undefined {
-  const at = search(datum.keys, key);
-  return at < 0 ? undefined : datum.values?.[at];
-}
-
 /** Elements of both; where both have a key, `a` decides its value. */
 export function union(a: Datum, b: Datum): Datum {
   if (b.keys.every((key) => hasKey(a, key))) {
