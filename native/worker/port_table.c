@@ -6,6 +6,9 @@
 
 #include "worker/state.h"
 
+/* Threads that close ports at once. */
+#define CLOSE_THREADS_MAX 32u
+
 static void
 host_frame(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size)
 {
@@ -58,14 +61,51 @@ port_table_init(struct sluice_datapath *datapath)
     return table->ports == NULL ? ENOMEM : 0;
 }
 
+/* Ports being closed by several threads: each takes the next one. */
+struct closing {
+    pthread_mutex_t lock;
+    struct dp_port *next;
+};
+
+static void *
+close_some(void *aux)
+{
+    struct closing *closing = aux;
+
+    for (;;) {
+        pthread_mutex_lock(&closing->lock);
+        struct dp_port *entry = closing->next;
+        closing->next = entry == NULL ? NULL : entry->next_closing;
+        pthread_mutex_unlock(&closing->lock);
+        if (entry == NULL) {
+            return NULL;
+        }
+        port_close(entry->port);
+        free(entry);
+    }
+}
+
+/* Closes what was unlinked.  The kernel makes each close of a socket or tap wait for milliseconds, but lets them wait
+ * together; so many ports are closed by several threads, for as long as that takes. */
 static void
 close_unlinked(struct port_table *table)
 {
-    while (table->closing != NULL) {
-        struct dp_port *entry = table->closing;
-        table->closing = entry->next_closing;
-        port_close(entry->port);
-        free(entry);
+    struct closing closing = { .lock = PTHREAD_MUTEX_INITIALIZER, .next = table->closing };
+    pthread_t threads[CLOSE_THREADS_MAX];
+    uint32_t n_threads = 0;
+    uint32_t n_slow = 0;
+
+    for (const struct dp_port *entry = table->closing; entry != NULL; entry = entry->next_closing) {
+        n_slow += entry->queues[0].fd >= 0;
+    }
+    table->closing = NULL;
+    while (n_threads < CLOSE_THREADS_MAX && n_threads + 1 < n_slow
+           && pthread_create(&threads[n_threads], NULL, close_some, &closing) == 0) {
+        n_threads++;
+    }
+    close_some(&closing);
+    for (uint32_t i = 0; i < n_threads; i++) {
+        pthread_join(threads[i], NULL);
     }
 }
 
@@ -80,8 +120,8 @@ port_table_uninit(struct sluice_datapath *datapath)
     for (uint32_t i = 0; i < DATAPATH_PORTS_MAX; i++) {
         struct dp_port *entry = atomic_load_explicit(&table->ports[i], memory_order_relaxed);
         if (entry != NULL) {
-            port_close(entry->port);
-            free(entry);
+            entry->next_closing = table->closing;
+            table->closing = entry;
         }
     }
     close_unlinked(table);
