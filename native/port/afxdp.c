@@ -148,8 +148,8 @@ find_offloads(struct packet *packet, uint32_t mtu)
     }
 }
 
-/* Copies the packet whose first descriptor is 'i' of 'n'; '*next' gets the descriptor behind it.  Null when there was no
- * buffer; '*next' stays 'i' when the packet is not whole yet. */
+/* Copies the packet whose first descriptor is 'i' of 'n'; '*next' gets the descriptor behind it.  Null when there was
+ * no buffer; '*next' stays 'i' when the packet is not whole yet. */
 static struct packet *
 take_packet(struct afxdp_port *afxdp, uint32_t queue, struct packet_pool *pool, uint32_t i, uint32_t n, uint32_t *next)
 {

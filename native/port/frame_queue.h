@@ -36,7 +36,8 @@ int frame_queue_put(struct frame_queue *queue, const uint8_t *data, uint32_t siz
 /* Whether there are frames.  Any thread. */
 _Bool frame_queue_has(const struct frame_queue *queue);
 
-/* Moves up to a batch of frames into packets of 'pool'; counts those without a buffer in 'counters'.  The consumer's. */
+/* Moves up to a batch of frames into packets of 'pool'; counts those without a buffer in 'counters'.
+ * The consumer's. */
 void frame_queue_take(struct frame_queue *queue, struct packet_pool *pool, struct packet_batch *batch,
                       struct port_queue *counters);
 

@@ -43,7 +43,7 @@ struct port_counters {
 struct port_host {
     void (*frame)(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size);  /* A memory port transmitted. */
     void (*changed)(void *aux, uint32_t dp_port, int error);  /* Carrier changed (0), or the device failed (errno). */
-    void (*readable)(void *aux, uint32_t dp_port);            /* A frame was injected: whoever polls the port may sleep. */
+    void (*readable)(void *aux, uint32_t dp_port);            /* A frame was injected: who polls the port may sleep. */
     void *aux;
     struct port_counters *counters;
 };

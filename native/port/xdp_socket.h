@@ -50,8 +50,8 @@ struct xdp_program {
 /* In generic mode a packet may be longer than a frame and lie in several (Linux 6.6); in native mode it never does: a
  * program that took such packets would not keep the kernel from handing super-frames to a veth's peer.
  *
- * Loads the program and attaches it in 'mode' to 'ifindex', for 'n_queues' queues.  EBUSY: the device has an XDP program;
- * EPERM; EOPNOTSUPP: the driver has no native XDP. */
+ * Loads the program and attaches it in 'mode' to 'ifindex', for 'n_queues' queues.  EBUSY: the device has an XDP
+ * program; EPERM; EOPNOTSUPP: the driver has no native XDP. */
 int xdp_program_attach(struct xdp_program *program, uint32_t ifindex, enum xdp_mode mode, uint32_t n_queues);
 void xdp_program_detach(struct xdp_program *program);
 

@@ -91,7 +91,8 @@ publish(struct ring *ring, uint64_t filler, size_t size, const struct sluice_rec
 }
 
 _Bool
-ring_put(struct ring *ring, uint32_t source, struct sluice_record *header, const struct ring_part *parts, size_t n_parts)
+ring_put(struct ring *ring, uint32_t source, struct sluice_record *header, const struct ring_part *parts,
+         size_t n_parts)
 {
     uint64_t room = ring->mask + 1;
     uint32_t bucket = source % RING_N_BUCKETS;

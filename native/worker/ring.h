@@ -5,8 +5,8 @@
  * consumer never waits for a producer.
  *
  * Fairness.  Packets for controllers and frames may flood; they are limited so that one ingress port cannot take the
- * whole ring: above half full, a port gets at most its share of what is left (see ring_put).  Events that tell of state (link,
- * port, removed flows) are never refused for fairness, and the last RING_RESERVED_SIZE bytes are kept for them. */
+ * whole ring: above half full, a port gets at most an equal share of it.  Events that tell of state (link, port, removed
+ * flows) are never refused for fairness, and the last RING_RESERVED_SIZE bytes are kept for them. */
 #ifndef WORKER_RING_H
 #define WORKER_RING_H 1
 
@@ -44,6 +44,7 @@ int ring_init(struct ring *ring, void *memory, size_t size, void (*wake)(void *a
 /* Puts one event.  The first part begins with a struct sluice_record, whose 'size' is filled in here.  'source' is the
  * ingress port for fairness, or 0 for events of state.  True if it was put; otherwise it was counted as dropped.
  * Wakes the consumer if it sleeps.  Any thread. */
-_Bool ring_put(struct ring *ring, uint32_t source, struct sluice_record *header, const struct ring_part *parts, size_t n_parts);
+_Bool ring_put(struct ring *ring, uint32_t source, struct sluice_record *header, const struct ring_part *parts,
+               size_t n_parts);
 
 #endif

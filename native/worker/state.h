@@ -1,7 +1,7 @@
 /* What a datapath is made of: shared by the files of this room and by nobody else.
  *
- * Locks and threads.  'control' excludes the control thread's submit and query and the maintenance thread; whoever holds it is
- * the epoch's reader 'control_reader' while it holds it.  Workers never take it.  What workers read is published with
+ * Locks and threads.  'control' excludes the control thread's submit and query and the maintenance thread; whoever holds it
+ * is the epoch's reader 'control_reader' meanwhile.  Workers never take it.  What workers read is published with
  * atomic stores and freed after a grace period of 'epoch'. */
 #ifndef WORKER_STATE_H
 #define WORKER_STATE_H 1

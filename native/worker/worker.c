@@ -85,7 +85,7 @@ cycles(void)
 #endif
 }
 
-/* Puts the translation in worker->xlate into the cache.  Null if it is not cached; then its credits are still its own. */
+/* Puts the translation in worker->xlate into the cache.  Null if it is not cached; then it keeps its credits. */
 static struct megaflow *
 cache_translation(struct worker *worker, const struct flow_key *key, uint64_t now_ms)
 {
@@ -129,7 +129,7 @@ tcp_flags_of(const struct flow_key *key)
     return key->ip_proto == 6 ? be16(key->tcp_flags) : 0;
 }
 
-/* Translates a packet that no megaflow covers.  The megaflow, if it is cached now.  Otherwise the packet was executed. */
+/* Translates a packet that no megaflow covers.  The megaflow, if it is cached now; else the packet was executed. */
 static struct megaflow *
 translate(struct worker *worker, const struct action_sink *sink, struct packet *packet, const struct flow_key *key,
           uint64_t now_ms)
@@ -374,8 +374,8 @@ others_wait(const struct queue_list *list)
     return 0;
 }
 
-/* Sleeps until a descriptor is readable or someone wakes us.  Whoever gives us work exchanges 'is_sleeping' after giving
- * it, and we look for work after exchanging it, so one of the two sees what the other did before. */
+/* Sleeps until a descriptor is readable or someone wakes us.  Whoever gives us work exchanges 'is_sleeping' after
+ * giving it, and we look for work after exchanging it, so one of the two sees what the other did before. */
 static void
 sleep_until_work(struct worker *worker, const struct queue_list *list)
 {

@@ -1,7 +1,7 @@
 /* A worker: polls receive queues, looks packets up, translates misses, executes actions and transmits.
  *
- * With threads each worker has one of its own; without, the control thread runs worker 0.  One more worker without queues
- * serves the control thread's packet-outs. */
+ * With threads each worker has one of its own; without, the control thread runs worker 0.  One more worker without
+ * queues serves the control thread's packet-outs. */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H 1
 
@@ -95,8 +95,8 @@ void worker_wake(struct worker *worker);
 uint64_t worker_run(struct worker *worker, uint32_t max_bursts, uint32_t *n_bursts);
 
 /* Executes datapath actions on a frame, on behalf of the control thread. */
-void worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, size_t frame_size, const void *actions,
-                    size_t actions_size);
+void worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, size_t frame_size,
+                    const void *actions, size_t actions_size);
 
 /* output.c: the sink of actions_execute(), and sending what it collected. */
 struct action_sink worker_sink(struct worker *worker);

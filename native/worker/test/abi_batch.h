@@ -113,7 +113,8 @@ batch_flow(struct abi_batch *batch, uint32_t bridge, uint32_t priority, uint32_t
 static inline void
 batch_inject(struct abi_batch *batch, uint32_t port, const void *frame, uint32_t size)
 {
-    struct sluice_port_inject *inject = batch_add(batch, SLUICE_COMMAND_PORT_INJECT, sizeof *inject, frame, size, NULL, 0);
+    struct sluice_port_inject *inject = batch_add(batch, SLUICE_COMMAND_PORT_INJECT, sizeof *inject, frame, size, NULL,
+                                                  0);
 
     inject->dp_port = port;
     inject->frame_size = size;

@@ -196,7 +196,10 @@ controller_packets_are_events(void)
 {
     struct sluice_match match = { { 0, 0 } };
     struct sluice_action_controller action = {
-        .opcode = SLUICE_ACTION_CONTROLLER, .size = sizeof action, .max_len = 30, .reason = SLUICE_PACKET_IN_REASON_ACTION,
+        .opcode = SLUICE_ACTION_CONTROLLER,
+        .size = sizeof action,
+        .max_len = 30,
+        .reason = SLUICE_PACKET_IN_REASON_ACTION,
     };
 
     batch_begin(&batch, 0);
