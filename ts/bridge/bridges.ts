@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../clock/index.js";
 import { Connmgr, type ControllerOptions, versionsOf } from "../connmgr/index.js";
-import type { Logger, LogSource } from "../log/index.js";
+import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type NetdevPolicy, Netdevs } from "../netdev/index.js";
 import { type FlowDatapath, Ofprotos } from "../ofproto/index.js";
 import type { ControllerRow, Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
@@ -19,6 +19,7 @@ export interface BridgesOptions {
   readonly runDirectory: string;
   readonly clock: Clock;
   readonly log: LogSource;
+  readonly coverage: Coverage;
   readonly random: () => number;
   /** Asks for another `run`. */
   readonly wake: () => void;
@@ -154,6 +155,7 @@ export class Bridges {
   }
 
   #reconfigure(): void {
+    this.#options.coverage.count("bridge_reconfigure");
     const { bridges, warnings } = collectWanted(this.#idl);
     for (const warning of warnings) this.#log.warn(warning);
     const known = this.datapathTypes;

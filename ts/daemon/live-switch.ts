@@ -2,7 +2,8 @@
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { Bridges } from "../bridge/index.js";
-import { BatchBuilder, Datapath, memory } from "../datapath/index.js";
+import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
+import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
 import { deviceCommands } from "../netdev/index.js";
 import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 
@@ -10,7 +11,7 @@ import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 const workersMax = 8;
 
 export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise<RunningSwitch> {
-  const { idl, clock, log, dummy, disableSystem, directories, wake } = surroundings;
+  const { idl, clock, log, coverage, dummy, disableSystem, directories, wake } = surroundings;
   // One core is left to the control plane; the datapath's threads sleep when ports are silent.
   const datapath = new Datapath({ workers: Math.max(1, Math.min(workersMax, availableParallelism() - 1)) });
   const bridges = new Bridges({
@@ -64,12 +65,48 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     runDevices: () => {},
     memoryUsage: () =>
       datapath.closed ? {} : { ports: bridges.netdevs.all().length, rules: Number(memory(datapath).nRules) },
-    counters: () => ({}),
+    counters: () => (datapath.closed ? {} : nativeCounters(datapath)),
     close: async () => {
       bridges.close();
       datapath.dispose();
     },
   };
+}
+
+/** Names of drop reasons that Open vSwitch counts too, as it calls them. */
+const ovsNames: Readonly<Record<string, string>> = {
+  noOutput: "drop_action_of_pipeline",
+  tableMiss: "drop_action_of_pipeline",
+  recursionTooDeep: "drop_action_recursion_too_deep",
+  tooManyResubmits: "drop_action_too_many_resubmit",
+  stackTooBig: "drop_action_stack_too_deep",
+};
+
+const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** Sets that `counter_info.id` counts in, and where each begins. */
+const counterSets = [
+  { base: 0x20000, prefix: "port_drop_", names: portDrop },
+  { base: 0x10000, prefix: "", names: coverageNames },
+  { base: 0, prefix: "drop_", names: dropReason },
+] as const;
+
+function coverageName(prefix: string, name: string): string {
+  return (prefix === "drop_" ? ovsNames[name] : undefined) ?? `${prefix}${snake(name)}`;
+}
+
+/** What native code counted; a port's drops are added up over all ports.  Counters that never moved are there as 0. */
+function nativeCounters(datapath: Datapath): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const { prefix, names } of counterSets) for (const name of Object.keys(names)) out[coverageName(prefix, name)] = 0;
+  for (const { id, value } of counters(datapath)) {
+    const set = counterSets.find(({ base }) => id >= base);
+    const found = Object.entries(set?.names ?? {}).find(([, number]) => number === id - (set?.base ?? 0));
+    if (set === undefined || found === undefined) continue;
+    const name = coverageName(set.prefix, found[0]);
+    out[name] = (out[name] ?? 0) + Number(value);
+  }
+  return out;
 }
 
 /** What only tests may do, and only when the daemon was started for them. */
