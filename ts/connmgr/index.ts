@@ -1,4 +1,6 @@
 /** Connections to OpenFlow controllers. */
+
+export { connmgrCommands } from "./appctl.js";
 export { Connmgr, type ConnmgrOptions } from "./connmgr.js";
 export type { ControllerOptions, ControllerStatus } from "./controller.js";
 export { type FailMode, failOpenPriority } from "./fail-mode.js";

@@ -1,5 +1,8 @@
 /** One OpenFlow switch over the datapath: ports, tables, flow_mods, dumps. */
 export { type CommandResult, DatapathError, type FlowDatapath } from "./abi-batch.js";
+export { datapathCommands, datapathViews } from "./appctl-datapath.js";
+export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
+export { flowCommands, portNames } from "./appctl-flows.js";
 export { type Bundle, trunkBundle } from "./bundle.js";
 export {
   addFlowMod,
@@ -19,6 +22,7 @@ export {
   type FlowRecord,
   type FlowTotals,
 } from "./flow-records.js";
+export type { FlowWords, PortNames } from "./flow-words.js";
 export { normalFlow, type SystemFlow } from "./internal-flows.js";
 export {
   Ofproto,
@@ -56,3 +60,5 @@ export type {
 } from "./requester.js";
 export { handleRequest } from "./requests.js";
 export { tableInfos } from "./table-stats.js";
+export { formatTrace, type TraceWords } from "./trace-text.js";
+export { readTrace, type Trace, type TraceNode } from "./trace-tree.js";

@@ -326,7 +326,7 @@ export class Ofproto {
 
   submitFlowMods(queue: FlowModQueue): FlowModOutcome {
     const outcome = queue.submit(this.datapath);
-    this.owner.drainRemoved();
+    if (outcome.removes) this.owner.drainRemoved();
     return outcome;
   }
 

@@ -7,6 +7,8 @@ import type { Trace, TraceNode } from "./trace-tree.js";
 export interface TraceWords {
   /** A flow or match without priority: `tcp,in_port=1`; empty for everything. */
   match(match: Uint8Array): string;
+  /** A packet's key in full. */
+  flow(key: Uint8Array): string;
   actions(actions: Uint8Array): string;
   datapathActions(actions: Uint8Array): string;
   bridgeName(bridge: number): string;
@@ -65,7 +67,7 @@ export function formatTrace(trace: Trace, flow: Uint8Array, words: TraceWords): 
   const lines = [`Flow: ${words.match(flow)}`];
   printNodes(lines, trace.roots, 0, words);
   lines.push("");
-  lines.push(`Final flow: ${trace.finalFlow === undefined ? "unchanged" : words.match(trace.finalFlow)}`);
+  lines.push(`Final flow: ${trace.finalFlow === undefined ? "unchanged" : words.flow(trace.finalFlow)}`);
   lines.push(`Megaflow: ${words.match(trace.megaflow)}`);
   const actions = words.datapathActions(trace.datapathActions);
   lines.push(`Datapath actions: ${actions === "" ? "drop" : actions}`);

@@ -1,12 +1,4 @@
-import {
-  dumpReplyOffsets,
-  dumpReplySize,
-  readTraceStep,
-  recordOffsets,
-  type TraceStep,
-  traceKind,
-  traceStepSize,
-} from "../datapath/generated/records.js";
+import { readTraceStep, type TraceStep, traceKind, traceStepSize } from "../datapath/generated/records.js";
 import { pad8 } from "./abi-batch.js";
 
 /** What a translation did, as a tree: bridges hold tables, tables hold actions, actions hold remarks and the tables and
@@ -41,25 +33,20 @@ const kinds: Readonly<Record<number, TraceNode["kind"]>> = {
   [traceKind.actionSet]: "action_set",
 };
 
-/** Reads the datapath's reply to a trace. */
-export function readTrace(reply: Uint8Array): Trace {
-  const view = new DataView(reply.buffer, reply.byteOffset, reply.length);
-  const count = view.getUint32(dumpReplyOffsets.nRecords, true);
+/** Reads the steps of a trace, each a trace_step record. */
+export function readTrace(steps: readonly Uint8Array[]): Trace {
   const roots: TraceNode[] = [];
   /** The open node of each depth. */
   const open: TraceNode[] = [];
   let finalFlow: Uint8Array | undefined;
-  let megaflow = new Uint8Array(0);
-  let datapathActions = new Uint8Array(0);
+  let megaflow: Uint8Array = new Uint8Array(0);
+  let datapathActions: Uint8Array = new Uint8Array(0);
   let failure: number | undefined;
-  let at = dumpReplySize;
-  for (let index = 0; index < count; index++) {
-    const step = readTraceStep(view, at);
-    const matchAt = at + traceStepSize;
-    const actionsAt = matchAt + pad8(step.matchSize);
-    const match = reply.slice(matchAt, matchAt + step.matchSize);
-    const actions = reply.slice(actionsAt, actionsAt + step.actionsSize);
-    at += view.getUint32(at + recordOffsets.size, true);
+  for (const record of steps) {
+    const step = readTraceStep(new DataView(record.buffer, record.byteOffset, record.length), 0);
+    const actionsAt = traceStepSize + pad8(step.matchSize);
+    const match = record.slice(traceStepSize, traceStepSize + step.matchSize);
+    const actions = record.slice(actionsAt, actionsAt + step.actionsSize);
     const kind = kinds[step.kind];
     if (kind !== undefined) {
       const node: TraceNode = { kind, step, match, actions, children: [] };

@@ -1,0 +1,277 @@
+import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
+import { type Megaflow, megaflows, parsePacket, trace } from "../datapath/index.js";
+import { ByteWriter, inPortMatch, KeyMatch, matchInPort } from "../openflow/index.js";
+import { type DatapathView, datapathViews, findBridge, findDatapath } from "./appctl-datapath.js";
+import { flowOfKey } from "./flow-key.js";
+import { dumpFlows, everyFlow } from "./flow-records.js";
+import type { FlowWords, PortNames } from "./flow-words.js";
+import type { Ofproto } from "./ofproto.js";
+import type { Ofprotos } from "./ofprotos.js";
+import { formatTrace } from "./trace-text.js";
+import { readTrace } from "./trace-tree.js";
+
+/** The commands that print flows: bridge/dump-flows, dpif/dump-flows, dpctl/dump-flows, ofproto/trace. */
+
+/** OpenFlow port names of a bridge. */
+export function portNames(ofproto: Ofproto): PortNames {
+  return {
+    numberOf: (name) => ofproto.findPort(name)?.number,
+    nameOf: (port) => ofproto.port(port)?.name,
+  };
+}
+
+/** Names of datapath ports of some bridges. */
+function datapathPortNames(ofprotos: readonly Ofproto[]): PortNames {
+  const ports = ofprotos.flatMap((ofproto) => ofproto.ports()).filter((port) => port.spec.dpPort !== 0);
+  const byNumber = new Map(ports.map((port) => [port.spec.dpPort, port.name]));
+  const byName = new Map(ports.map((port) => [port.name, port.spec.dpPort]));
+  return { numberOf: (name) => byName.get(name), nameOf: (port) => byNumber.get(port) };
+}
+
+function dumpBridge(ofproto: Ofproto, words: FlowWords, withOffload: boolean): string {
+  const lines: string[] = [];
+  for (const flow of dumpFlows(ofproto.datapath, ofproto.bridge, { ...everyFlow, includeHidden: true })) {
+    const seconds = Math.floor(Number(flow.nowMs - flow.createdMs) / 1000);
+    const table = flow.table === 0 ? "" : `table_id=${flow.table}, `;
+    const offload = withOffload ? "n_offload_packets=0, n_offload_bytes=0, " : "";
+    const match = words.match(flow.matchBytes, flow.priority, undefined);
+    const actions = words.actions(flow.actionsBytes, undefined);
+    lines.push(
+      `${table}duration=${seconds}s, n_packets=${flow.nPackets}, n_bytes=${flow.nBytes}, ${offload}${match},actions=${actions}\n`,
+    );
+  }
+  return lines.join("");
+}
+
+const hex = (value: bigint): string => value.toString(16).padStart(16, "0");
+
+/** TCP flags as a megaflow's statistics tell them. */
+function tcpFlags(flags: number): string {
+  const letters = "FSRP.UECN";
+  return [...letters].filter((_letter, bit) => ((flags >>> bit) & 1) === 1).join("");
+}
+
+function formatMegaflow(
+  flow: Megaflow,
+  now: number,
+  words: FlowWords,
+  names: PortNames | undefined,
+  more: boolean,
+): string {
+  const used = flow.nPackets === 0n ? "never" : `${(Math.max(0, now - Number(flow.usedMs)) / 1000).toFixed(3)}s`;
+  const flags = flow.tcpFlags === 0 ? "" : `, flags:${tcpFlags(flow.tcpFlags)}`;
+  const id = more
+    ? `ufid:${hex(flow.id).slice(0, 8)}-${hex(flow.id).slice(8, 12)}-${hex(flow.id).slice(12)}-0000-000000000000, `
+    : "";
+  const match = words.datapathMatch(flow.match, names, more);
+  const end = more ? ", dp:ovs, actions:" : ", actions:";
+  return (
+    `${id}${match}, packets:${flow.nPackets}, bytes:${flow.nBytes}, used:${used}${flags}` +
+    `${end}${words.datapathActions(flow.actions, names)}\n`
+  );
+}
+
+interface DumpFlags {
+  readonly more: boolean;
+  readonly names: boolean;
+  readonly rest: readonly string[];
+}
+
+/** Splits `-m` and `--names` off.  Names are the default with neither. */
+function dumpFlags(args: readonly string[]): DumpFlags {
+  const more = args.includes("-m") || args.includes("--more");
+  return { more, names: args.includes("--names"), rest: args.filter((arg) => !arg.startsWith("-")) };
+}
+
+function dumpMegaflows(all: Ofprotos, ofprotos: readonly Ofproto[], words: FlowWords, flags: DumpFlags): string {
+  const names = datapathPortNames(ofprotos);
+  const ours = new Set(ofprotos.flatMap((one) => one.ports()).map((port) => port.spec.dpPort));
+  const now = nowOf(all);
+  const lines: string[] = [];
+  for (const flow of megaflows(all.datapath)) {
+    if (!ours.has(matchInPort(flow.match))) continue;
+    lines.push(formatMegaflow(flow, now, words, flags.names ? names : undefined, flags.more));
+  }
+  return lines.join("");
+}
+
+/** The datapath's clock, as the newest time that anything there carries. */
+function nowOf(all: Ofprotos): number {
+  const datapath: object = all.datapath;
+  if ("now" in datapath && typeof datapath.now === "function") return Number(datapath.now.call(datapath));
+  return all.clock.monotonic();
+}
+
+// ofproto/trace.
+
+interface TraceArguments {
+  readonly ofproto: Ofproto;
+  /** ABI match with the packet's key; in_port is an OpenFlow port. */
+  readonly key: Uint8Array;
+  readonly packet: Uint8Array;
+  readonly actions: Uint8Array;
+  readonly generate: boolean;
+  readonly names: boolean;
+}
+
+function isDatapathFlow(text: string): boolean {
+  return /\(/.test(text) && /^[a-z_0-9]+\(/.test(text);
+}
+
+function isHex(text: string): boolean {
+  return text.length % 2 === 0 && /^[0-9a-fA-F]+$/.test(text);
+}
+
+function traceArguments(
+  all: Ofprotos,
+  args: readonly string[],
+  words: FlowWords,
+  withActions: boolean,
+): TraceArguments {
+  const options = { names: false, generate: false };
+  const rest: string[] = [];
+  for (const arg of args) {
+    if (arg === "--names") options.names = true;
+    else if (arg === "-generate" || arg === "--generate") options.generate = true;
+    else if (arg !== "--no-names" && arg !== "-consistent" && arg !== "--consistent") rest.push(arg);
+  }
+  const actionsText = withActions ? rest.pop() : undefined;
+  let packet = new Uint8Array(0);
+  const last = rest[rest.length - 1] ?? "";
+  if (rest.length > 1 && isHex(last) && !last.includes("=")) {
+    packet = Uint8Array.from(Buffer.from(last, "hex"));
+    rest.pop();
+  }
+  const { ofproto, key } = traceFlow(all, rest, words);
+  const actions = actionsText === undefined ? new Uint8Array(0) : words.parseActions(actionsText, portNames(ofproto));
+  return { ofproto, key, packet, actions, ...options };
+}
+
+/** `[dp] odp_flow` or `bridge br_flow`. */
+function traceFlow(all: Ofprotos, rest: readonly string[], words: FlowWords): { ofproto: Ofproto; key: Uint8Array } {
+  const [first = "", second] = rest;
+  const flow = second ?? first;
+  if (isDatapathFlow(flow)) {
+    if (second !== undefined && !datapathViews(all).some((view) => matches(view, first))) {
+      throw new UnixctlError("Cannot find the datapath");
+    }
+    const view = findDatapath(all, second === undefined ? undefined : first);
+    return onOpenFlowPort(view, words.parseDatapathMatch(flow, datapathPortNames(view.ofprotos)));
+  }
+  if (second === undefined) throw new UnixctlError(`syntax error at ${first} (or the bridge name was omitted)`);
+  const ofproto = findBridge(all, first, `${first}: unknown bridge`);
+  try {
+    return { ofproto, key: words.parseMatch(flow, portNames(ofproto)) };
+  } catch (error) {
+    throw new UnixctlError(
+      `Bad openflow flow syntax: ${flow}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+function matches(view: DatapathView, name: string): boolean {
+  return view.name === name || view.name.endsWith(`@${name}`);
+}
+
+/** A flow on a datapath port, as the bridge sees it that has the port. */
+function onOpenFlowPort(view: DatapathView, match: Uint8Array): { ofproto: Ofproto; key: Uint8Array } {
+  const dpPort = matchInPort(match);
+  for (const ofproto of view.ofprotos) {
+    const port = ofproto.ports().find((one) => one.spec.dpPort === dpPort);
+    if (port === undefined) continue;
+    const key = new KeyMatch();
+    key.read(match);
+    const on = new KeyMatch();
+    on.read(inPortMatch(port.number));
+    const { value, mask } = key;
+    on.mask.forEach((byte, index) => {
+      if (byte === 0) return;
+      mask[index] = byte;
+      value[index] = on.value[index] ?? 0;
+    });
+    const out = new ByteWriter();
+    key.write(out);
+    return { ofproto, key: out.finish() };
+  }
+  throw new UnixctlError(`no OpenFlow port for datapath port ${dpPort}`);
+}
+
+function runTrace(all: Ofprotos, args: readonly string[], words: FlowWords, withActions: boolean): string {
+  const { ofproto, key, packet, actions, generate, names } = traceArguments(all, args, words, withActions);
+  const inPort = matchInPort(key);
+  const reply = trace(all.datapath, {
+    bridge: ofproto.bridge,
+    inPort,
+    traceFlags: generate ? 1 : 0,
+    match: key,
+    packet,
+    actions,
+  });
+  if (reply === undefined) throw new UnixctlError(`${ofproto.name}: unknown bridge`);
+  const flow = packet.length === 0 ? key : parsePacket(all.datapath, packet, inPort);
+  const ports = names ? portNames(ofproto) : undefined;
+  const print = (match: Uint8Array): string => words.match(match, undefined, ports);
+  return formatTrace(readTrace(reply), flowOfKey(flow), {
+    match: print,
+    flow: (match) => print(flowOfKey(match)),
+    actions: (list) => words.actions(list, ports),
+    datapathActions: (list) => words.datapathActions(list, names ? datapathPortNames(all.all()) : undefined),
+    bridgeName: (bridge) => all.byId(bridge)?.name ?? String(bridge),
+    portName: (bridge, port) => all.byId(bridge)?.port(port)?.name ?? String(port),
+    subfield: words.subfield,
+    value: words.value,
+  });
+}
+
+export function flowCommands(all: Ofprotos, words: FlowWords): readonly UnixctlCommand[] {
+  const traceUsage = "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]";
+  return [
+    {
+      name: "bridge/dump-flows",
+      usage: "[--offload-stats] bridge",
+      minArgs: 1,
+      maxArgs: 2,
+      handler: (args) =>
+        dumpBridge(
+          findBridge(all, args[args.length - 1] ?? "", "Unknown bridge"),
+          words,
+          args.includes("--offload-stats"),
+        ),
+    },
+    {
+      name: "dpif/dump-flows",
+      usage: "[-m] [--names | --no-names] bridge",
+      minArgs: 1,
+      maxArgs: Number.POSITIVE_INFINITY,
+      handler: (args) => {
+        const flags = dumpFlags(args);
+        return dumpMegaflows(all, [findBridge(all, flags.rest[0] ?? "")], words, flags);
+      },
+    },
+    {
+      name: "dpctl/dump-flows",
+      usage: "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]",
+      minArgs: 0,
+      maxArgs: 6,
+      handler: (args) => {
+        const flags = dumpFlags(args);
+        const name = flags.rest.find((arg) => !arg.includes("="));
+        return dumpMegaflows(all, findDatapath(all, name).ofprotos, words, flags);
+      },
+    },
+    {
+      name: "ofproto/trace",
+      usage: traceUsage,
+      minArgs: 1,
+      maxArgs: Number.POSITIVE_INFINITY,
+      handler: (args) => runTrace(all, args, words, false),
+    },
+    {
+      name: "ofproto/trace-packet-out",
+      usage: `[-consistent] ${traceUsage} actions`,
+      minArgs: 2,
+      maxArgs: Number.POSITIVE_INFINITY,
+      handler: (args) => runTrace(all, args, words, true),
+    },
+  ];
+}
