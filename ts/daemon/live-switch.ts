@@ -2,9 +2,11 @@
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { Bridges } from "../bridge/index.js";
+import { connmgrCommands } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
 import { deviceCommands } from "../netdev/index.js";
+import { datapathCommands, fdbCommands } from "../ofproto/index.js";
 import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 
 /** Workers beyond this share the same memory bandwidth without forwarding more on the hosts that we know. */
@@ -59,6 +61,12 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       ...deviceCommands(bridges.netdevs, datapath, () => {
         bridges.deviceChanged(0, 0);
       }),
+      ...datapathCommands(bridges.ofprotos),
+      ...fdbCommands(bridges.ofprotos),
+      ...connmgrCommands(
+        (name) => bridges.connmgr(name),
+        () => bridges.names().flatMap((name) => bridges.connmgr(name) ?? []),
+      ),
       ...testCommands(),
     ],
     run: () => bridges.run(),
@@ -98,7 +106,8 @@ function coverageName(prefix: string, name: string): string {
 /** What native code counted; a port's drops are added up over all ports.  Counters that never moved are there as 0. */
 function nativeCounters(datapath: Datapath): Record<string, number> {
   const out: Record<string, number> = {};
-  for (const { prefix, names } of counterSets) for (const name of Object.keys(names)) out[coverageName(prefix, name)] = 0;
+  for (const { prefix, names } of counterSets)
+    for (const name of Object.keys(names)) out[coverageName(prefix, name)] = 0;
   for (const { id, value } of counters(datapath)) {
     const set = counterSets.find(({ base }) => id >= base);
     const found = Object.entries(set?.names ?? {}).find(([, number]) => number === id - (set?.base ?? 0));
