@@ -40,7 +40,7 @@ struct mac_table {
 
     pthread_mutex_t lock;
     struct limbo limbo;
-    void (*changed)(void *aux, uint16_t vlan, uint64_t mac);
+    mac_changed_func *changed;
     void *aux;
     bool retired;
     uint32_t n;
@@ -90,7 +90,7 @@ buckets_create(uint32_t n)
 }
 
 struct mac_table *
-mac_table_create(struct epoch *epoch, void (*changed)(void *aux, uint16_t vlan, uint64_t mac), void *aux)
+mac_table_create(struct epoch *epoch, mac_changed_func *changed, void *aux)
 {
     struct mac_table *table = calloc(1, sizeof *table);
     struct buckets *buckets = buckets_create(BUCKETS_MIN);
@@ -135,10 +135,10 @@ mac_table_unref(struct mac_table *table)
 }
 
 static void
-tell(struct mac_table *table, uint64_t id)
+tell(struct mac_table *table, uint64_t id, enum mac_change change)
 {
     if (!table->retired && table->changed) {
-        table->changed(table->aux, (uint16_t) (id >> 48), id & UINT64_C(0xffffffffffff));
+        table->changed(table->aux, (uint16_t) (id >> 48), id & UINT64_C(0xffffffffffff), change);
     }
 }
 
@@ -206,9 +206,9 @@ count_bundle(struct mac_table *table, uint32_t bundle, int delta)
     }
 }
 
-/* Takes an entry out of its bucket and of the order of age; the caller tells. */
+/* Takes an entry out of its bucket and of the order of age, and tells. */
 static void
-remove_entry(struct mac_table *table, struct mac_entry *entry)
+remove_entry(struct mac_table *table, struct mac_entry *entry, enum mac_change change)
 {
     struct buckets *buckets = atomic_load_explicit(&table->buckets, memory_order_relaxed);
     _Atomic(struct mac_entry *) *link = &buckets->heads[hash_id(entry->id) & buckets->mask];
@@ -223,7 +223,7 @@ remove_entry(struct mac_table *table, struct mac_entry *entry)
     count_bundle(table, atomic_load_explicit(&entry->bundle, memory_order_relaxed), -1);
     uint64_t id = entry->id;
     limbo_put(&table->limbo, free, entry);
-    tell(table, id);
+    tell(table, id, change);
 }
 
 /* Doubles the buckets.  Entries are copied, since readers may be walking along the old ones. */
@@ -291,7 +291,7 @@ evict(struct mac_table *table)
     while (entry && atomic_load_explicit(&entry->bundle, memory_order_relaxed) != bundle) {
         entry = entry->newer;
     }
-    remove_entry(table, entry ? entry : table->oldest);
+    remove_entry(table, entry ? entry : table->oldest, MAC_EVICTED);
 }
 
 void
@@ -346,7 +346,7 @@ add(struct mac_table *table, uint64_t id, uint32_t bundle, uint64_t locked_until
     table->n++;
     count_bundle(table, bundle, 1);
     link_bucket(atomic_load_explicit(&table->buckets, memory_order_relaxed), entry);
-    tell(table, id);
+    tell(table, id, MAC_LEARNED);
 }
 
 static bool
@@ -374,7 +374,7 @@ learn(struct mac_table *table, uint64_t id, uint32_t bundle, bool gratuitous, bo
     count_bundle(table, old, -1);
     count_bundle(table, bundle, 1);
     atomic_store_explicit(&entry->bundle, bundle, memory_order_release);
-    tell(table, id);
+    tell(table, id, MAC_MOVED);
     return true;
 }
 
@@ -415,7 +415,7 @@ mac_table_expire(struct mac_table *table, uint64_t now_ms)
     pthread_mutex_lock(&table->lock);
     uint64_t age_ms = (uint64_t) table->aging_s * 1000;
     while (table->oldest && used_ms(table->oldest) + age_ms <= now_ms) {
-        remove_entry(table, table->oldest);
+        remove_entry(table, table->oldest, MAC_EXPIRED);
     }
     uint64_t due = table->oldest ? used_ms(table->oldest) + age_ms : UINT64_MAX;
     limbo_reclaim(&table->limbo);
@@ -430,7 +430,7 @@ mac_table_flush(struct mac_table *table, uint32_t bundle)
     for (struct mac_entry *entry = table->newest; entry;) {
         struct mac_entry *older = entry->older;
         if (bundle == UINT32_MAX || atomic_load_explicit(&entry->bundle, memory_order_relaxed) == bundle) {
-            remove_entry(table, entry);
+            remove_entry(table, entry, MAC_FLUSHED);
         }
         entry = older;
     }

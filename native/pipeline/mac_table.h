@@ -27,9 +27,19 @@ struct mac_entry_info {
     uint64_t used_ms;   /* When a packet from it was last seen. */
 };
 
+/* What became of an address. */
+enum mac_change {
+    MAC_LEARNED,
+    MAC_MOVED,
+    MAC_EXPIRED,
+    MAC_EVICTED,
+    MAC_FLUSHED,
+};
+
+typedef void mac_changed_func(void *aux, uint16_t vlan, uint64_t mac, enum mac_change change);
+
 /* An empty table with one reference, or null without memory.  'epoch' must outlive it.  'changed' is called with 'aux', VLAN and address. */
-struct mac_table *mac_table_create(struct epoch *epoch, void (*changed)(void *aux, uint16_t vlan, uint64_t mac),
-                                   void *aux);
+struct mac_table *mac_table_create(struct epoch *epoch, mac_changed_func *changed, void *aux);
 
 /* Takes a reference, or gives one up; the last frees the table, at once: no reader may be looking up in it.  Null is fine
  * for unref.  Any thread. */

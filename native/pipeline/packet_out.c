@@ -99,6 +99,7 @@ packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *comman
     struct xlate_out out;
     xlate_out_init(&out);
     epoch_online(pipeline->reader);
+    pipeline_cover(pipeline, SLUICE_COVERAGE_OFPROTO_PACKET_OUT);
     xlate(pipeline, &in, &out);
     xlate_credit(pipeline, out.credits, out.n_credits, 1, command->packet_size, in.now_ms);
     if (hooks->execute) {

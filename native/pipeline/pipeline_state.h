@@ -27,6 +27,7 @@ enum cell_kind {
 };
 
 #define PIPELINE_DROP_REASONS 64u
+#define PIPELINE_COVERAGE 32u
 
 /* A bridge's place, and what the open transaction did to it. */
 struct bridge_slot {
@@ -65,6 +66,7 @@ struct pipeline {
     _Atomic uint32_t cells[PIPELINE_CELLS];
     _Atomic uint32_t address_cells[PIPELINE_CELLS];
     _Atomic uint64_t drops[PIPELINE_DROP_REASONS];
+    _Atomic uint64_t coverage[PIPELINE_COVERAGE]; /* By enum sluice_coverage; element 0 is for what nobody counts. */
 
     /* Under the control lock. */
     struct limbo limbo;
@@ -97,6 +99,13 @@ static inline void
 pipeline_changed(struct pipeline *pipeline)
 {
     atomic_fetch_add_explicit(&pipeline->change, 1, memory_order_release);
+}
+
+/* Counts an event.  Any thread. */
+static inline void
+pipeline_cover(struct pipeline *pipeline, uint32_t counter)
+{
+    atomic_fetch_add_explicit(&pipeline->coverage[counter], 1, memory_order_relaxed);
 }
 
 /* The state of bridge 'id' as the open transaction has it, or as it is in force; null if there is none. */

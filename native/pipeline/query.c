@@ -128,26 +128,41 @@ removed_flows(struct pipeline *pipeline, uint8_t *reply, size_t room, size_t *us
     return 0;
 }
 
+/* Ids of counters from this on are of coverage, those below of drop reasons. */
+#define COVERAGE_BASE 0x10000u
+
+/* The counter at 'position' of a dump: drop reasons, then coverage. */
+static struct sluice_counter_info
+counter_at(const struct pipeline *pipeline, uint64_t position)
+{
+    struct sluice_counter_info info = { .type = SLUICE_QUERY_COUNTERS, .size = sizeof info };
+    if (position < PIPELINE_DROP_REASONS) {
+        info.id = (uint32_t) position;
+        info.value = atomic_load_explicit(&pipeline->drops[position], memory_order_relaxed);
+    } else {
+        position -= PIPELINE_DROP_REASONS;
+        info.id = COVERAGE_BASE + (uint32_t) position;
+        info.value = position ? atomic_load_explicit(&pipeline->coverage[position], memory_order_relaxed) : 0;
+    }
+    return info;
+}
+
 static int
-counters(struct pipeline *pipeline, const struct sluice_dump_query *query, uint8_t *reply, size_t room, size_t *used)
+counters(const struct pipeline *pipeline, const struct sluice_dump_query *query, uint8_t *reply, size_t room,
+         size_t *used)
 {
     struct sluice_dump_reply head = { 0, 0, 0 };
     size_t at = sizeof head;
     if (room < at) {
         return ENOSPC;
     }
-    for (uint64_t id = query->cursor; id < PIPELINE_DROP_REASONS; id++) {
-        const struct sluice_counter_info info = {
-            .type = query->type,
-            .size = sizeof info,
-            .id = (uint32_t) id,
-            .value = atomic_load_explicit(&pipeline->drops[id], memory_order_relaxed),
-        };
+    for (uint64_t i = query->cursor; i < PIPELINE_DROP_REASONS + PIPELINE_COVERAGE; i++) {
+        const struct sluice_counter_info info = counter_at(pipeline, i);
         if (!info.value) {
             continue;
         }
         if (room - at < sizeof info) {
-            head.cursor = id;
+            head.cursor = i;
             break;
         }
         memcpy(reply + at, &info, sizeof info);

@@ -27,9 +27,17 @@ grow(void *arrayp, uint32_t n, uint32_t *capacity, size_t size)
 }
 
 static void
-address_changed(void *bridge_, uint16_t vlan, uint64_t mac)
+address_changed(void *bridge_, uint16_t vlan, uint64_t mac, enum mac_change change)
 {
+    static const uint32_t counters[] = {
+        [MAC_LEARNED] = SLUICE_COVERAGE_MAC_LEARNING_LEARNED,
+        [MAC_MOVED] = SLUICE_COVERAGE_MAC_LEARNING_MOVED,
+        [MAC_EXPIRED] = SLUICE_COVERAGE_MAC_LEARNING_EXPIRED,
+        [MAC_EVICTED] = SLUICE_COVERAGE_MAC_LEARNING_EVICTED,
+        [MAC_FLUSHED] = 0,
+    };
     struct bridge *bridge = bridge_;
+    pipeline_cover(bridge->pipeline, counters[change]);
     /* Readers read the cell before they look the address up. */
     uint32_t cell = pipeline_cell(CELL_ADDRESS, bridge->id, mac | (uint64_t) vlan << 48);
     atomic_fetch_add_explicit(&bridge->pipeline->address_cells[cell], 1, memory_order_relaxed);

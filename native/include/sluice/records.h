@@ -262,6 +262,16 @@ enum sluice_port_drop {
     SLUICE_PORT_DROP_TX_UNSUPPORTED = 11, /* To be sent with an offload that cannot be completed. */
 };
 
+/* Events that are counted, by the names that coverage/show prints. */
+enum sluice_coverage {
+    SLUICE_COVERAGE_XLATE_ACTIONS = 1, /* Translations. */
+    SLUICE_COVERAGE_OFPROTO_PACKET_OUT = 2, /* Packet-outs. */
+    SLUICE_COVERAGE_MAC_LEARNING_LEARNED = 3, /* Addresses learned. */
+    SLUICE_COVERAGE_MAC_LEARNING_MOVED = 4, /* Addresses that moved to another port. */
+    SLUICE_COVERAGE_MAC_LEARNING_EXPIRED = 5, /* Addresses that aged out. */
+    SLUICE_COVERAGE_MAC_LEARNING_EVICTED = 6, /* Addresses dropped to make room. */
+};
+
 /* Why a packet was dropped. Each has a counter. */
 enum sluice_drop_reason {
     SLUICE_DROP_REASON_NO_OUTPUT = 1, /* Translation ended without an output. */

@@ -188,8 +188,9 @@ test_stale(struct rig *rig)
 }
 
 static void
-changed(void *aux, uint16_t vlan, uint64_t mac)
+changed(void *aux, uint16_t vlan, uint64_t mac, enum mac_change change)
 {
+    (void) change;
     (void) vlan;
     (void) mac;
     ++*(uint32_t *) aux;

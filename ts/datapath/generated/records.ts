@@ -408,6 +408,22 @@ export const portDrop = {
   txUnsupported: 11,
 } as const;
 
+/** Events that are counted, by the names that coverage/show prints. */
+export const coverage = {
+  /** Translations. */
+  xlateActions: 1,
+  /** Packet-outs. */
+  ofprotoPacketOut: 2,
+  /** Addresses learned. */
+  macLearningLearned: 3,
+  /** Addresses that moved to another port. */
+  macLearningMoved: 4,
+  /** Addresses that aged out. */
+  macLearningExpired: 5,
+  /** Addresses dropped to make room. */
+  macLearningEvicted: 6,
+} as const;
+
 /** Why a packet was dropped. Each has a counter. */
 export const dropReason = {
   /** Translation ended without an output. */

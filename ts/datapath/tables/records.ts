@@ -213,6 +213,14 @@ export const constantSets: readonly ConstantSet[] = [
     ]),
   },
   {
+    prefix: "coverage", doc: "Events that are counted, by the names that coverage/show prints.",
+    rows: enumerate(1, [
+      ["xlate_actions", "Translations."], ["ofproto_packet_out", "Packet-outs."],
+      ["mac_learning_learned", "Addresses learned."], ["mac_learning_moved", "Addresses that moved to another port."],
+      ["mac_learning_expired", "Addresses that aged out."], ["mac_learning_evicted", "Addresses dropped to make room."],
+    ]),
+  },
+  {
     prefix: "drop_reason", doc: "Why a packet was dropped. Each has a counter.",
     rows: enumerate(1, [
       ["no_output", "Translation ended without an output."], ["no_ofport", "No bridge has the port that it arrived on."],
