@@ -23,6 +23,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     runDirectory: directories.run,
     clock,
     log,
+    coverage,
     random: Math.random,
     wake,
   });
