@@ -1,0 +1,138 @@
+/** How fast do rules come over a socket, what does each cost in memory, and how fast are they read back? */
+import { messageType } from "./openflow-client.js";
+import type { Case, Metric } from "./question.js";
+import { deleteRules, sourceRules } from "./rules.js";
+import type { Daemon } from "./side.js";
+
+const rate: Metric = { name: "rate", unit: "k/s", better: "more", scale: 1e3 };
+
+async function install(daemon: Daemon, rules: Uint8Array): Promise<number> {
+  const started = performance.now();
+  await daemon.client.pipeline(rules);
+  await daemon.client.barrier();
+  return (performance.now() - started) / 1000;
+}
+
+function flowModCase(id: string, count: number, quick: boolean): Case {
+  const text = `${id} rules`;
+  return {
+    id: `flow-mods-${id}`,
+    text: `Flow-mods over a unix socket, pipelined, ${text}`,
+    metrics: [rate],
+    quick,
+    missing: (side) => side.daemonMissing(),
+    measure: async (side) => {
+      const daemon = await side.startDaemon();
+      try {
+        const rules = sourceRules(count);
+        // The first time compiles code and grows tables in both daemons; what users meet is the steady state.
+        await install(daemon, rules);
+        await install(daemon, deleteRules());
+        return { rate: count / (await install(daemon, rules)) };
+      } finally {
+        await daemon.stop();
+      }
+    },
+  };
+}
+
+/** How long a fresh daemon is left alone before its memory is read. */
+const settleMs = 1500;
+
+function memoryCase(id: string, count: number, quick: boolean): Case {
+  return {
+    id: `memory-${id}`,
+    text: `Memory of a rule, ${id} rules`,
+    metrics: [
+      { name: "bytesPerRule", unit: "B", better: "less" },
+      { name: "deletedPerSecond", unit: "k/s deleted", better: "more", scale: 1e3 },
+    ],
+    quick,
+    missing: (side) => side.daemonMissing(),
+    measure: async (side) => {
+      const daemon = await side.startDaemon();
+      try {
+        const rules = sourceRules(count);
+        await new Promise((resolve) => setTimeout(resolve, settleMs));
+        const before = daemon.resident();
+        await install(daemon, rules);
+        await new Promise((resolve) => setTimeout(resolve, settleMs));
+        const after = daemon.resident();
+        const deleted = await install(daemon, deleteRules());
+        return { bytesPerRule: (after - before) / count, deletedPerSecond: count / deleted };
+      } finally {
+        await daemon.stop();
+      }
+    },
+  };
+}
+
+function dumpCase(id: string, count: number, quick: boolean): Case {
+  return {
+    id: `dump-${id}`,
+    text: `Dump of ${id} rules`,
+    metrics: [
+      { name: "rate", unit: "k rules/s", better: "more", scale: 1e3 },
+      { name: "grownMiB", unit: "MiB more resident", better: "less" },
+    ],
+    quick,
+    missing: (side) => side.daemonMissing(),
+    measure: async (side) => {
+      const daemon = await side.startDaemon();
+      try {
+        await install(daemon, sourceRules(count));
+        const first = await daemon.client.dumpFlows();
+        if (first.flows !== count) throw new Error(`a dump of ${count} rules told of ${first.flows}`);
+        const before = daemon.resident();
+        const started = performance.now();
+        const rounds = 5;
+        for (let round = 0; round < rounds; round++) await daemon.client.dumpFlows();
+        const seconds = (performance.now() - started) / 1000;
+        const grownMiB = Math.max(0, daemon.resident() - before) / 2 ** 20;
+        return { rate: (rounds * count) / seconds, grownMiB };
+      } finally {
+        await daemon.stop();
+      }
+    },
+  };
+}
+
+/** Latency of a barrier on a connection that has nothing else to do. */
+const barriers: Case = {
+  id: "barriers",
+  text: "Barrier round trip",
+  metrics: [
+    { name: "p50", unit: "us, p50", better: "less" },
+    { name: "p99", unit: "us, p99", better: "less" },
+  ],
+  quick: true,
+  missing: (side) => side.daemonMissing(),
+  measure: async (side, options) => {
+    const daemon = await side.startDaemon();
+    try {
+      const count = options.quick ? 5000 : 20_000;
+      for (let index = 0; index < 2000; index++) await daemon.client.barrier();
+      const times = new Float64Array(count);
+      for (let index = 0; index < count; index++) {
+        const started = performance.now();
+        await daemon.client.barrier();
+        times[index] = 1000 * (performance.now() - started);
+      }
+      times.sort();
+      if (daemon.client.count(messageType.error) !== 0) throw new Error("a barrier was answered with an error");
+      return { p50: times[Math.floor(0.5 * count)]!, p99: times[Math.floor(0.99 * count)]! };
+    } finally {
+      await daemon.stop();
+    }
+  },
+};
+
+export const flowMods: readonly Case[] = [
+  flowModCase("10k", 10_000, true),
+  flowModCase("100k", 100_000, true),
+  flowModCase("1M", 1_000_000, false),
+  memoryCase("100k", 100_000, true),
+  memoryCase("1M", 1_000_000, false),
+  dumpCase("100k", 100_000, true),
+  barriers,
+];

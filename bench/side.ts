@@ -1,0 +1,49 @@
+/** What a question asks of a switch, so that it can ask Sluice and Open vSwitch the same. */
+import type { Source } from "./frames.js";
+import type { OpenFlowClient } from "./openflow-client.js";
+
+/** Rates of one stretch of forwarding. */
+export interface Forwarding {
+  readonly packetsPerSecond: number;
+  /** Packets of them that no cache knew. */
+  readonly missesPerSecond: number;
+  /** Cycles of the time-stamp counter for each packet, spent in turns that received packets. */
+  readonly cyclesPerPacket: number;
+  readonly megaflows: number;
+}
+
+/** A switch with one polling thread between a port 1 that makes packets without end and a port 2 that swallows them. */
+export interface Forwarder {
+  /** Connected to its bridge. */
+  readonly client: OpenFlowClient;
+  /** Starts the packets, waits until the rate has settled and measures for `seconds`. */
+  forward(source: Source, warmSeconds: number, seconds: number): Promise<Forwarding>;
+  /** Starts the packets and leaves them running. */
+  start(source: Source): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ForwarderOptions {
+  /** Every packet that is not the only one of its kind is translated: the megaflow cache takes next to nothing. */
+  readonly uncached?: boolean;
+}
+
+/** A daemon as users start it, with a bridge br0 of its own and an idle port 1. */
+export interface Daemon {
+  readonly client: OpenFlowClient;
+  /** Resident memory in bytes. */
+  resident(): number;
+  /** Environment in which the ovs-* tools talk to this daemon. */
+  readonly env: NodeJS.ProcessEnv;
+  stop(): Promise<void>;
+}
+
+/** A switch that can be measured. */
+export interface Side {
+  readonly name: "sluice" | "ovs";
+  /** Undefined: can be measured; otherwise why not. */
+  forwarderMissing(): string | undefined;
+  daemonMissing(): string | undefined;
+  startForwarder(options?: ForwarderOptions): Promise<Forwarder>;
+  startDaemon(): Promise<Daemon>;
+}

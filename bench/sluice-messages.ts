@@ -1,0 +1,14 @@
+/** What the harness and the process under measurement say to each other. */
+import type { Source } from "./frames.js";
+
+export type SubjectRequest = { readonly do: "source"; readonly source: Source } | { readonly do: "stats" };
+
+/** Counters since the start; every request is answered by them. */
+export interface SubjectReply {
+  readonly atMs: number;
+  readonly packets: number;
+  readonly misses: number;
+  readonly busyCycles: number;
+  readonly megaflows: number;
+  readonly masks: number;
+}

@@ -1,0 +1,67 @@
+/** A process with one bridge on a datapath with one worker and null ports, told what to do by its parent: what the
+ *  daemon runs, without a database and with ports that no daemon offers. */
+import { systemClock } from "../ts/clock/index.js";
+import { Connmgr } from "../ts/connmgr/index.js";
+import { portClass } from "../ts/datapath/generated/records.js";
+import { BatchBuilder, Datapath, datapathStats, workerStats } from "../ts/datapath/index.js";
+import { silentLogger } from "../ts/log/index.js";
+import { noFeatures, Ofprotos } from "../ts/ofproto/index.js";
+import type { SubjectReply, SubjectRequest } from "./sluice-messages.js";
+
+const sourcePort = 1;
+const sinkPort = 2;
+
+/** The bridge with its sockets in `runDirectory`; answers requests for as long as the parent lives. */
+function serve(runDirectory: string, flowLimit: number): void {
+  const clock = systemClock();
+  const log = (): typeof silentLogger => silentLogger;
+  const datapath = new Datapath({ workers: 1, flowLimit });
+  const ofprotos = new Ofprotos({ datapath, clock, log });
+  const ofproto = ofprotos.create({ name: "br0", datapathId: 0x0000aa55aa550001n });
+  const connmgr = new Connmgr({ ofproto, runDirectory, clock, log });
+  datapath.on("packetIn", (event) => {
+    ofprotos.packetIn(event);
+  });
+  datapath.on("flowsRemoved", () => {
+    ofprotos.drainRemoved();
+  });
+  datapath.ref();
+
+  const openPort = (number: number, config: Record<string, string | number>): void => {
+    new BatchBuilder().portOpen(number, portClass.null, `null${number}`, config).commit(datapath);
+    const hwAddr = Uint8Array.of(0x02, 0, 0, 0, 0, number);
+    const device = { hwAddr, mtu: 1500, up: true, carrier: true, features: noFeatures };
+    ofproto.addPort({ name: `null${number}`, dpPort: number, requestedNumber: number, shownAs: "null", ...device });
+  };
+  const stats = (): SubjectReply => {
+    const total = { packets: 0, misses: 0, busyCycles: 0 };
+    for (const worker of workerStats(datapath)) {
+      total.packets += Number(worker.nPackets);
+      total.misses += Number(worker.nMiss);
+      total.busyCycles += Number(worker.busyCycles);
+    }
+    const { nFlows, nMasks } = datapathStats(datapath);
+    return { ...total, atMs: performance.now(), megaflows: Number(nFlows), masks: nMasks };
+  };
+
+  process.on("message", (request: SubjectRequest) => {
+    if (request.do === "source") {
+      const { flows, masks = 1, order = "sequential" } = request.source;
+      openPort(sourcePort, { flows, masks, order });
+    }
+    process.send?.(stats());
+  });
+  process.on("disconnect", () => {
+    connmgr.close();
+    datapath.dispose();
+    clock.dispose();
+    process.exit(0);
+  });
+
+  connmgr.setFailMode("secure");
+  connmgr.openManagement();
+  openPort(sinkPort, {});
+  process.send?.(stats());
+}
+
+serve(process.argv[2] ?? ".", Number(process.argv[3] ?? 0));

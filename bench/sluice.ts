@@ -1,0 +1,108 @@
+/** Sluice as a side of the bench. */
+import { type ChildProcess, fork, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Source } from "./frames.js";
+import { OpenFlowClient } from "./openflow-client.js";
+import { directoryEnv, makeDummyBridge, readPid, residentOf, runDirectory, sleep, until, waitGone } from "./process.js";
+import type { Daemon, Forwarder, ForwarderOptions, Forwarding, Side } from "./side.js";
+import type { SubjectReply, SubjectRequest } from "./sluice-messages.js";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, "..", "..");
+
+class SluiceForwarder implements Forwarder {
+  readonly client: OpenFlowClient;
+  readonly #child: ChildProcess;
+  readonly #directory: string;
+
+  constructor(child: ChildProcess, client: OpenFlowClient, directory: string) {
+    this.#child = child;
+    this.client = client;
+    this.#directory = directory;
+  }
+
+  async start(source: Source): Promise<void> {
+    await this.#ask({ do: "source", source });
+  }
+
+  async forward(source: Source, warmSeconds: number, seconds: number): Promise<Forwarding> {
+    await this.start(source);
+    await sleep(1000 * warmSeconds);
+    const before = await this.#ask({ do: "stats" });
+    await sleep(1000 * seconds);
+    const after = await this.#ask({ do: "stats" });
+    const elapsed = (after.atMs - before.atMs) / 1000;
+    const packets = after.packets - before.packets;
+    return {
+      packetsPerSecond: packets / elapsed,
+      missesPerSecond: (after.misses - before.misses) / elapsed,
+      cyclesPerPacket: (after.busyCycles - before.busyCycles) / packets,
+      megaflows: after.megaflows,
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.client.close();
+    if (this.#child.connected) this.#child.disconnect();
+    if (this.#child.exitCode === null) await once(this.#child, "exit");
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async #ask(request: SubjectRequest): Promise<SubjectReply> {
+    this.#child.send(request);
+    return nextReply(this.#child);
+  }
+}
+
+async function nextReply(child: ChildProcess): Promise<SubjectReply> {
+  const died = once(child, "exit").then(([code]) => {
+    throw new Error(`the process under measurement exited ${String(code)}`);
+  });
+  const [reply] = (await Promise.race([once(child, "message"), died])) as [SubjectReply];
+  return reply;
+}
+
+async function startForwarder(options: ForwarderOptions = {}): Promise<Forwarder> {
+  const directory = runDirectory("sluice");
+  const flowLimit = options.uncached === true ? "1" : "0";
+  const child = fork(join(here, "sluice-subject.js"), [directory, flowLimit]);
+  await nextReply(child);
+  return new SluiceForwarder(child, await OpenFlowClient.open(join(directory, "br0.mgmt")), directory);
+}
+
+async function startDaemon(): Promise<Daemon> {
+  const directory = runDirectory("sluice");
+  const env = directoryEnv(directory);
+  const args = ["vswitchd", "--pidfile", "--log-file", "-vconsole:off", "--enable-dummy", "--disable-system"];
+  const child = spawn(process.execPath, [join(root, "bin", "sluice"), ...args], { env, stdio: "ignore" });
+  await until("sluice vswitchd serves its database", 20, () => {
+    if (child.exitCode !== null) throw new Error(`sluice vswitchd exited ${child.exitCode}`);
+    return existsSync(join(directory, "db.sock")) && existsSync(join(directory, "ovs-vswitchd.pid"));
+  });
+  await makeDummyBridge(join(directory, "db.sock"));
+  await until("the bridge is there", 20, () => existsSync(join(directory, "br0.mgmt")));
+  const client = await OpenFlowClient.open(join(directory, "br0.mgmt"));
+  const pid = readPid(directory, "ovs-vswitchd");
+  return {
+    client,
+    env,
+    resident: () => residentOf(pid),
+    stop: async () => {
+      client.close();
+      child.kill("SIGTERM");
+      await waitGone(pid);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+export const sluice: Side = {
+  name: "sluice",
+  forwarderMissing: () => undefined,
+  daemonMissing: () => undefined,
+  startForwarder,
+  startDaemon,
+};
