@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { decodeMessage, encodeMessage, type FlowMod, FlowSyntaxError, formatActions, formatMatch, OpenFlowError, parseFlow } from "../../ts/openflow/index.js";
+import { decodeMessage, encodeMessage, type FlowMod, FlowSyntaxError, formatActions, formatMatch, type Message, OpenFlowError, parseFlow } from "../../ts/openflow/index.js";
 import { readCorpus } from "./flow-corpus.js";
 
 const flagNames = ["send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"];
@@ -21,13 +21,20 @@ function formatAdd(flow: FlowMod, version: number): string {
   return `${parts.join(" ")} actions=${formatActions(flow.actions)}`;
 }
 
+/** Whether the fixed match of OpenFlow 1.0 says the match. */
+function saidBy10(match: Uint8Array): boolean {
+  const request = { type: "flow_stats_request", standard: true, tableId: 0, outPort: 0, outGroup: 0, cookie: 0n, cookieMask: 0n, match } as const;
+  const back = decodeMessage(encodeMessage(1, 1, request));
+  return back.type === "flow_stats_request" && formatMatch(back.match) === formatMatch(match);
+}
+
 /** What we print for the flow after a trip over the wire of that version. */
 function printed(input: string, version: 1 | 4 | 6): string {
   try {
     const flow = parseFlow(input);
-    const needsNxm = version === 1 && flow.match.length > 0;
-    const bytes = encodeMessage(version, 1, { ...flow, standard: !needsNxm, tableId: flow.tableId === 255 ? 0 : flow.tableId });
-    const back = decodeMessage(bytes);
+    const send = (standard: boolean): Message =>
+      decodeMessage(encodeMessage(version, 1, { ...flow, standard, tableId: flow.tableId === 255 ? 0 : flow.tableId }));
+    const back = send(version > 1 || saidBy10(flow.match));
     if (back.type !== "flow_mod") return `a ${back.type}`;
     return formatAdd(back, version);
   } catch (error) {

@@ -44,6 +44,7 @@ const inconsistent = (name: string, needs: string): OpenFlowError =>
 
 const flow = new KeyMatch();
 const offsets = {
+  resubmitCt: at_("resubmit", "with_ct"),
   metadataPort: at_("output", "port"), enqueuePort: at_("enqueue", "port"), truncPort: at_("output_trunc", "port"),
   vlanHas: at_("set_vlan_vid", "flow_has_vlan"), pcpHas: at_("set_vlan_pcp", "flow_has_vlan"), vlanPush: at_("set_vlan_vid", "push"),
   pcpPush: at_("set_vlan_pcp", "push"), vid: at_("set_vlan_vid", "vid"), pcp: at_("set_vlan_pcp", "pcp"), proto: at_("set_l4_src_port", "ip_proto"), l4Port: at_("set_l4_src_port", "port"),
@@ -91,6 +92,7 @@ const noPrereq = new Set<string>(["none", "ethernet"]);
 function check(out: ByteWriter, matchAt: number, matchSize: number, from: number, to: number, context: CheckContext, state: State, inSet: boolean): void {
   const { view } = out;
   let order = 0;
+  let previous = "";
   for (let start = from; start < to; ) {
     const opcode = view.getUint16(start, true);
     const size = view.getUint16(start + 2, true);
@@ -102,9 +104,11 @@ function check(out: ByteWriter, matchAt: number, matchSize: number, from: number
     }
     const placed = place[opcode] ?? 1;
     if (placed < order || (placed === order && placed > 1)) {
-      throw new OpenFlowError("OFPBAC_UNSUPPORTED_ORDER", `${name} stands after what must come later`, { action: name });
+      throw new OpenFlowError("OFPBAC_UNSUPPORTED_ORDER", placed === order ? `duplicate ${name} instruction not allowed, for OpenFlow 1.1+ compatibility`
+        : `invalid instruction ordering: ${placed === 1 ? "apply_actions" : name} must appear before ${previous}, for OpenFlow 1.1+ compatibility`, { action: name });
     }
     order = placed;
+    previous = name;
     if (inSet && inActionSet[opcode] !== true && !(opcode === code["controller"] && view.getUint8(start + offsets.controllerForm) === 0)) {
       throw new OpenFlowError("OFPBAC_BAD_TYPE", `action ${name} cannot be in the action set`, { action: name });
     }
@@ -118,6 +122,11 @@ function check(out: ByteWriter, matchAt: number, matchSize: number, from: number
       }
       case code["group"]:
         if (view.getUint32(start + offsets.group, true) > 0xffffff00) throw new OpenFlowError("OFPBAC_BAD_OUT_GROUP", "the group's number is out of range");
+        break;
+      case code["resubmit"]:
+        if (view.getUint8(start + offsets.resubmitCt) === 0) break;
+        expand(out, matchAt, matchSize, state);
+        if (!flow.meets("ct")) throw inconsistent(name, "a tracked packet");
         break;
       case code["goto_table"]: {
         const table = view.getUint32(start + offsets.gotoTable, true);

@@ -69,6 +69,7 @@ const setFieldLegacy: Rewrite = (record, version, out) => {
     case "eth_src": case "eth_dst": simple(out, `set_${plan.name}`, {}); break;
     case "ip_src": simple(out, "set_ipv4_src", {}); break;
     case "ip_dst": simple(out, "set_ipv4_dst", {}); break;
+    case "nw_tos": simple(out, "set_ip_dscp", { tos: small() & 0xfc }); return true;
     case "ip_dscp": simple(out, "set_ip_dscp", { tos: small() << 2 }); return true;
     case "tcp_src": case "udp_src": case "sctp_src": simple(out, "set_l4_src_port", { port: small() }); return true;
     case "tcp_dst": case "udp_dst": case "sctp_dst": simple(out, "set_l4_dst_port", { port: small() }); return true;

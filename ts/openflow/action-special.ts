@@ -1,6 +1,6 @@
 import { actionLayout, memberOffset, opcodeOf } from "./abi.js";
 import { beginAction, beginForm, controllerAt, controllerOpcode, endAction, endForm, type RecordAt } from "./action-record.js";
-import type { ByteWriter } from "./bytes.js";
+import { type ByteWriter, equalBytes } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { type FieldPlan, plans } from "./key-match.js";
 import { fieldHeader, readFieldHeader, readOxmHeader, writeFieldHeader } from "./oxm.js";
@@ -82,8 +82,18 @@ export function putSetField(out: ByteWriter, plan: FieldPlan, source: Uint8Array
   out.put(source, valueAt, valueAt + plan.bytes);
   out.align(8, begin);
   if (maskAt >= 0) out.put(source, maskAt, maskAt + plan.bytes);
-  else out.put(bitMask(plan.bytes, 0, plan.bits));
+  else out.put(fullMask(plan));
   endAction(out, begin);
+}
+
+/** Every bit of the field, as bytes of its value. */
+export function fullMask(plan: FieldPlan): Uint8Array {
+  return plan.name === "nw_tos" ? Uint8Array.of(0xfc) : bitMask(plan.bytes, 0, plan.bits);
+}
+
+/** Whether a mask names every bit of the field. */
+export function isFullMask(plan: FieldPlan, mask: Uint8Array): boolean {
+  return equalBytes(mask, fullMask(plan));
 }
 
 /** `bytes` bytes with `nBits` ones from bit `ofs` up. */
@@ -178,7 +188,7 @@ const setField: SpecialCodec = {
   },
   encode({ codec, record, version, out }) {
     const { plan, value, mask, form, nBits } = readSetField(record);
-    const exact = nBitsOf(mask) === plan.bits;
+    const exact = isFullMask(plan, mask);
     if (version < 6 && (form === 1 || !exact || nBits !== plan.bits)) return false;
     const header = fieldHeader(plan.id, version);
     if (header === undefined) return false;
@@ -190,12 +200,6 @@ const setField: SpecialCodec = {
     return true;
   },
 };
-
-export function nBitsOf(mask: Uint8Array): number {
-  let count = 0;
-  for (const byte of mask) for (let rest = byte; rest !== 0; rest &= rest - 1) count += 1;
-  return count;
-}
 
 const regLoad: SpecialCodec = {
   decode(context) {
@@ -241,7 +245,7 @@ const regLoad2: SpecialCodec = {
   encode({ codec, record, out }) {
     const { plan, value, mask } = readSetField(record);
     const begin = beginForm(out, codec.form);
-    const exact = nBitsOf(mask) === plan.bits;
+    const exact = isFullMask(plan, mask);
     out.zeros(6);
     writeFieldHeader(out, plan, 1, !exact);
     out.put(value);
@@ -315,6 +319,8 @@ function nested(headerSize: number): SpecialCodec {
     },
     encode({ codec, record, version, out, encodeActions }) {
       const size = record.view.getUint32(record.start + at.clone.actions_size, true);
+      // An empty write_actions has no effect, and is not written.
+      if (size === 0 && codec.form.space === "instruction") return true;
       const begin = beginForm(out, codec.form);
       out.zeros(headerSize - (codec.form.space === "nicira" ? 10 : 4));
       encodeActions(record.bytes, record.start + 8, record.start + 8 + size, version, out);

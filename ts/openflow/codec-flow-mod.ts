@@ -151,6 +151,7 @@ function splitCommand(raw: number, context: FlowModContext): void {
 
 function read10(reader: ByteReader, out: ByteWriter, context: FlowModContext): void {
   if (reader.left < 64) throw new OpenFlowError("OFPBRC_BAD_LEN", "the flow_mod is cut short");
+  const exact = (reader.view.getUint32(reader.position) & 0x3fffff) === 0;
   const match = readMatch(reader, 1);
   match.write(out);
   head.cookie = 0n;
@@ -160,7 +161,9 @@ function read10(reader: ByteReader, out: ByteWriter, context: FlowModContext): v
   const raw = reader.u16();
   head.idle = reader.u16();
   head.hard = reader.u16();
-  head.priority = reader.u16();
+  const priority = reader.u16();
+  // A match of OpenFlow 1.0 without wildcards has the highest priority, whatever the message says.
+  head.priority = exact ? 0xffff : priority;
   head.buffer = reader.u32();
   head.outPort = readPort(reader, 1);
   head.flags = decodeFlags(reader.u16(), 1);

@@ -23,7 +23,7 @@ export interface FieldPlan {
 
 export const plans: readonly FieldPlan[] = fields.map((row, id) => {
   const span = fieldSpan(row);
-  const same = span.size === row.bytes && span.shift === 0 && span.bits === 8 * row.bytes;
+  const same = span.size === row.bytes && span.shift === 0 && span.bits === 8 * row.bytes && row.name !== "nw_tos";
   return {
     id, name: row.name, bytes: row.bytes, bits: row.bits, offset: span.offset, size: span.size, shift: span.shift, same,
     maskable: row.mask === "any", writable: row.writable, prereq: row.prereq,
@@ -182,8 +182,15 @@ export class KeyMatch {
       case "nd": return this.meets("icmpv6") && this.#icmp(135, 136);
       case "nd_solicit": return this.meets("icmpv6") && this.#icmp(135, 135);
       case "nd_advert": return this.meets("icmpv6") && this.#icmp(136, 136);
-      case "ct": return ((this.mask[ctState + 3] as number) & 0x20) !== 0 || this.meets("ip");
+      case "ct": return this.#tracked();
     }
+  }
+
+  /** Whether the connection-tracking state says that the packet was tracked and is valid. */
+  #tracked(): boolean {
+    const value = this.value[ctState + 3] as number;
+    const mask = this.mask[ctState + 3] as number;
+    return (value & 0x07) !== 0 || ((value & 0x20) !== 0 && (mask & 0x10) !== 0 && (value & 0x10) === 0);
   }
 
   #laterFragment(): boolean {
@@ -245,6 +252,8 @@ export class KeyMatch {
 
 /** All significant bits of a field of at most 32 bits, unshifted. */
 export function spanMask(plan: FieldPlan): number {
+  // The type of service leaves out the two bits of ECN.
+  if (plan.name === "nw_tos") return 0xfc;
   const bits = Math.min(plan.bits, 8 * plan.size - plan.shift);
   return bits >= 32 ? 0xffffffff : 2 ** bits - 1;
 }

@@ -1,6 +1,6 @@
 import { actionLayout, eachAction, type Layout, opcodeOf } from "./abi.js";
 import { beginAction, controllerAt, endAction, type RecordAt } from "./action-record.js";
-import { bitMask, bitsOf, placeBits, putSetField, readSetField } from "./action-special.js";
+import { bitMask, bitsOf, isFullMask, placeBits, putSetField, readSetField } from "./action-special.js";
 import { ByteWriter } from "./bytes.js";
 import { FlowSyntaxError } from "./error.js";
 import { type FieldPlan, plans } from "./key-match.js";
@@ -161,6 +161,8 @@ const needPort = (text: string, context: Context): number => {
   return port;
 };
 
+const hashFields = ["eth_src", "symmetric_l4", "symmetric_l3l4", "symmetric_l3l4+udp", "nw_src", "nw_dst", "symmetric_l3"];
+const algorithms = ["modulo_n", "hash_threshold", "hrw", "iter_hash"];
 const reasons = ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
 
 function putController(out: ByteWriter, values: { maxLen: number; id?: number; reason?: number; pause?: boolean; meter?: number; userdata?: Uint8Array; form: number }): void {
@@ -267,7 +269,7 @@ const parsers: Readonly<Record<string, Parser>> = {
     needWritable(sub, `load:${argument}`);
     const value = parseNumber(text.trim());
     if (value === undefined) throw new FlowSyntaxError(`load:${argument}: cannot parse integer value`);
-    loadValue(out, sub, value, 1, text);
+    loadValue(out, sub, value, 1, argument);
   },
   move: (argument, { out }) => {
     const [from, to] = arrow(argument, "move").map(parseSubfield) as [Subfield, Subfield];
@@ -320,7 +322,38 @@ const parsers: Readonly<Record<string, Parser>> = {
   },
   clone: (argument, context) => nested("clone", argument, context),
   write_actions: (argument, context) => nested("write_actions", argument, context),
-  apply_actions: (argument, context) => parseInto(argument, context),
+  apply_actions: () => {
+    throw new FlowSyntaxError("apply_actions is the default instruction");
+  },
+  multipath: (argument, { out }) => {
+    const [fields = "", basis = "", algorithm = "", links = "", arg = "", destination] = argument.split(",").map((part) => part.trim());
+    if (destination === undefined) throw new FlowSyntaxError(`${argument}: not enough arguments to multipath action`);
+    const hash = hashFields.indexOf(fields);
+    if (hash < 0) throw new FlowSyntaxError(`${argument}: unknown fields \`${fields}'`);
+    const kind = algorithms.indexOf(algorithm);
+    if (kind < 0) throw new FlowSyntaxError(`${argument}: unknown algorithm \`${algorithm}'`);
+    const count = needNumber(links, 17, "n_links");
+    if (count < 1n || count > 65536n) throw new FlowSyntaxError(`${argument}: n_links ${count} is not in valid range 1 to 65536`);
+    const sub = parseSubfield(destination);
+    if (sub.nBits < 16 && count > 1n << BigInt(sub.nBits)) {
+      throw new FlowSyntaxError(`${argument}: ${sub.nBits}-bit destination field has ${2 ** sub.nBits} possible values, less than specified n_links ${count}`);
+    }
+    put(out, "multipath", {
+      fields: hash, basis: needNumber(basis, 16, "basis"), algorithm: kind, max_link: count - 1n, arg: needNumber(arg, 32, "arg"),
+      field: sub.plan.id, ofs: sub.ofs, n_bits: sub.nBits,
+    });
+  },
+  sample: (argument, context) => {
+    const values: Record<string, bigint | number> = { probability: 0, direction: 0, collector_set_id: 0, obs_domain_id: 0, obs_point_id: 0, sampling_port: 0xffffffff };
+    for (const { key, value } of keyValues(argument)) {
+      if (key === "ingress" || key === "egress") values["direction"] = key === "ingress" ? 1 : 2;
+      else if (key === "sampling_port") values[key] = needPort(value ?? "", context);
+      else if (key in values) values[key] = needNumber(value ?? "", key === "probability" ? 16 : 32, key);
+      else throw new FlowSyntaxError(`invalid key "${key}" in "sample" argument`);
+    }
+    if (values["probability"] === 0 || values["probability"] === 0n) throw new FlowSyntaxError(`invalid probability value "${argument}"`);
+    put(context.out, "sample", values);
+  },
   write_metadata: (argument, { out }) => {
     const [value = "", mask] = argument.split("/");
     put(out, "write_metadata", { metadata: needNumber(value, 64, "metadata"), mask: mask === undefined ? 0xffffffffffffffffn : needNumber(mask, 64, "metadata mask") });
@@ -447,7 +480,7 @@ function formatSetField(record: RecordAt, ports?: PortNames): string {
   const { plan, value, mask, form, ofs, nBits } = readSetField(record);
   const row = fields[plan.id] as FieldRow;
   if (form === 1) return `load:${hex(bitsOf(value, ofs, nBits))}->${formatSubfield(plan.id, ofs, nBits)}`;
-  const exact = toBig(mask) === (1n << BigInt(plan.bits)) - 1n;
+  const exact = isFullMask(plan, mask);
   return `set_field:${formatValue(row, value, exact ? undefined : mask, ports)}->${row.name === "in_port_oxm" ? "in_port" : row.name}`;
 }
 
@@ -509,8 +542,8 @@ export function formatAction(record: RecordAt, ports?: PortNames): string {
     case of("conjunction"): return `conjunction(${view.number("id")},${view.number("clause") + 1}/${view.number("n_clauses")})`;
     case of("check_pkt_larger"): return `check_pkt_larger(${view.number("pkt_len")})->${sub(view)}`;
     case of("multipath"): {
-      const hash = ["eth_src", "symmetric_l4", "symmetric_l3l4", "symmetric_l3l4+udp", "nw_src", "nw_dst", "symmetric_l3"][view.number("fields")] ?? "<unknown>";
-      const algorithm = ["modulo_n", "hash_threshold", "hrw", "iter_hash"][view.number("algorithm")] ?? "<unknown>";
+      const hash = hashFields[view.number("fields")] ?? "<unknown>";
+      const algorithm = algorithms[view.number("algorithm")] ?? "<unknown>";
       return `multipath(${hash},${view.number("basis")},${algorithm},${view.number("max_link") + 1},${view.number("arg")},${sub(view)})`;
     }
     case of("sample"): {

@@ -62,6 +62,7 @@ export function parseFlow(text: string, command = 0, options: FlowTextOptions = 
       case "importance": flow.importance = Number(needNumber(need(), 16, "importance")); continue;
       case "cookie": readCookie(flow, need(), command); continue;
       case "out_port": {
+        if (!deletes) throw new FlowSyntaxError("unknown keyword out_port");
         const port = parsePort(need(), ports);
         if (port === undefined) throw new FlowSyntaxError(`${value} is not a valid OpenFlow port`);
         flow.outPort = port;
@@ -103,6 +104,7 @@ function checked(match: Uint8Array, actions: Uint8Array, table: number): Uint8Ar
     checkActions(out, 0, from, from, out.position, { version: 1, nTables: 255, table, executedOnly: false });
   } catch (error) {
     if (!(error instanceof OpenFlowError)) throw error;
+    if (error.code === "OFPBAC_UNSUPPORTED_ORDER") throw new FlowSyntaxError(error.message, error.details);
     throw new FlowSyntaxError(`actions are invalid with specified match (${error.code})`, { error: error.code });
   }
   return out.bytes.slice(from, out.position);

@@ -32,10 +32,8 @@ const innerTci = keyMember("vlan1_tci").offset;
 
 /** Applies the keyword to the match; false when it is none. */
 export function applyProtocol(match: KeyMatch, name: string): boolean {
-  if (name === "eth") {
-    match.setNumber(packetType, 0);
-    return true;
-  }
+  // An Ethernet packet is what a match is about unless it says otherwise.
+  if (name === "eth") return true;
   const row = protocolByName.get(name);
   if (row === undefined) return false;
   match.setNumber(ethType, row[1]);
@@ -54,6 +52,9 @@ export function applyField(match: KeyMatch, row: FieldRow, text: string, ports?:
       match.setNumber(inPortOxm, row.bytes === 2 && port >= 0xff00 ? port + 0xffff0000 : port);
       return;
     }
+    case "packet_type":
+      if (number() !== 0) break;
+      return;
     case "dl_vlan": {
       const vid = number();
       if (vid === 0xffff) match.setU16(at.vlanTci, 0, 0xffff);
@@ -184,8 +185,7 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
     if (keyword !== undefined) {
       parts.push(keyword[0]);
       skipProto = keyword[2] !== 0;
-    } else if (type === 0x894f) parts.push("nsh");
-    else skipType = false;
+    } else skipType = false;
   } else skipType = match.isWild(ethType);
   for (const one of registers) put(one.name, one);
   for (const one of tunnel) put(one.name, one);

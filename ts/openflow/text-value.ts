@@ -206,7 +206,7 @@ export function parseValue(row: FieldRow, text: string, ports?: PortNames): Pars
       if (/^[+-]/.test(text)) {
         const names = row.format === "tcp_flags" ? tcpFlags : row.format === "ct_state" ? ctStates : tunFlags;
         const { value, mask } = parseFlags(names, text, row.name);
-        return pair(value, mask);
+        return mask === 2 ** names.length - 1 && row.format === "tun_flags" ? exactNumber(value) : pair(value, mask);
       }
       break;
     default:
@@ -252,7 +252,7 @@ function parseOne(row: FieldRow, text: string): Uint8Array {
 export function formatValue(row: FieldRow, value: Uint8Array, mask: Uint8Array | undefined, ports?: PortNames): string {
   const number = toBig(value);
   const bits = mask === undefined ? undefined : toBig(mask);
-  const exact = bits === undefined || bits === (1n << BigInt(row.bits)) - 1n || bits === (1n << BigInt(8 * row.bytes)) - 1n;
+  const exact = bits === undefined || (row.name === "nw_tos" && bits === 0xfcn) || bits === (1n << BigInt(row.bits)) - 1n || bits === (1n << BigInt(8 * row.bytes)) - 1n;
   if (!exact && bits === 0n) return "ANY";
   switch (row.format) {
     case "eth": return exact || mask === undefined ? formatEth(value) : `${formatEth(value)}/${formatEth(mask)}`;
@@ -265,7 +265,9 @@ export function formatValue(row: FieldRow, value: Uint8Array, mask: Uint8Array |
     case "ofp_port": return formatPort(Number(number), ports);
     case "ofp_port_1.0": return formatPort(number < BigInt(portMax) ? Number(number) : (Number(number) + reservedOffset) >>> 0, ports);
     case "dec": return exact ? String(number) : `${hex(number)}/${hex(bits ?? 0n)}`;
-    case "hex": case "bytes": return exact ? hexField(row, number) : `${hexField(row, number)}/${hexField(row, bits ?? 0n)}`;
+    case "hex": case "bytes":
+      if (!exact && row.name === "ipv6_label") return `0x${number.toString(16).padStart(5, "0")}/0x${(bits ?? 0n).toString(16).padStart(5, "0")}`;
+      return exact ? hexField(row, number) : `${hexField(row, number)}/${hexField(row, bits ?? 0n)}`;
     case "packet_type": return `(${number >> 16n},${hex(number & 0xffffn)})`;
     case "frag": {
       const found = Object.entries(fragments).find(([, [want, wantMask]]) => BigInt(want) === number && BigInt(wantMask) === (bits ?? 3n));
@@ -278,6 +280,6 @@ export function formatValue(row: FieldRow, value: Uint8Array, mask: Uint8Array |
 }
 
 function hexField(row: FieldRow, value: bigint): string {
-  return row.name === "vlan_tci" || row.name === "eth_type" ? `0x${value.toString(16).padStart(4, "0")}` : hex(value) === "0" && row.format === "hex" ? "0" : hex(value);
+  return row.name === "eth_type" ? `0x${value.toString(16).padStart(4, "0")}` : hex(value) === "0" && row.format === "hex" ? "0" : hex(value);
 }
 
