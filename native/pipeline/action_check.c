@@ -133,7 +133,8 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
                          ((const struct sluice_action_controller *) action)->userdata_size)
                    ? 0 : SLUICE_ERROR_BAD_ACTION;
     case SLUICE_ACTION_NOTE:
-        return tail_fits(size, sizeof(struct sluice_action_note), ((const struct sluice_action_note *) action)->note_size)
+        return tail_fits(size, sizeof(struct sluice_action_note),
+                         ((const struct sluice_action_note *) action)->note_size)
                    ? 0 : SLUICE_ERROR_BAD_ACTION;
     case SLUICE_ACTION_DEC_TTL:
         return tail_fits(size, sizeof(struct sluice_action_dec_ttl),

@@ -4,8 +4,8 @@
 #include "packet/bytes.h"
 #include "pipeline/xlate_ctx.h"
 
-/* Places of actions in the order of execution.  Of each but SLOT_SET only the last written counts; those of SLOT_SET are
- * executed in the order of writing. */
+/* Places of actions in the order of execution.  Of each but SLOT_SET only the last written counts; those of SLOT_SET
+ * are executed in the order of writing. */
 enum slot {
     SLOT_POP_VLAN,
     SLOT_PUSH_VLAN,

@@ -38,11 +38,12 @@ enum mac_change {
 
 typedef void mac_changed_func(void *aux, uint16_t vlan, uint64_t mac, enum mac_change change);
 
-/* An empty table with one reference, or null without memory.  'epoch' must outlive it.  'changed' is called with 'aux', VLAN and address. */
+/* An empty table with one reference, or null without memory.  'epoch' must outlive it.  'changed' is called with
+ * 'aux', VLAN and address. */
 struct mac_table *mac_table_create(struct epoch *epoch, mac_changed_func *changed, void *aux);
 
-/* Takes a reference, or gives one up; the last frees the table, at once: no reader may be looking up in it.  Null is fine
- * for unref.  Any thread. */
+/* Takes a reference, or gives one up; the last frees the table, at once: no reader may be looking up in it.  Null is
+ * fine for unref.  Any thread. */
 void mac_table_ref(struct mac_table *table);
 void mac_table_unref(struct mac_table *table);
 

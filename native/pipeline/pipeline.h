@@ -22,8 +22,8 @@ struct pipeline;
 /* What the pipeline asks of its owner.  Called by the thread that called the pipeline, inside that call. */
 struct pipeline_hooks {
     void *aux;
-    /* Executes datapath actions on a frame (a packet-out).  'key' is the frame's key with 'in_port' the datapath port or
-     * 0.  Nothing is kept. */
+    /* Executes datapath actions on a frame (a packet-out).  'key' is the frame's key with 'in_port' the datapath
+     * port or 0.  Nothing is kept. */
     void (*execute)(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
                     const void *actions, size_t actions_size);
     /* Rules that asked to be reported were removed: a query of removed_flows will tell which. */
@@ -52,9 +52,10 @@ void pipeline_begin(struct pipeline *pipeline, bool independent);
 /* True if 'type' (enum sluice_command) is one of the pipeline's. */
 bool pipeline_has_command(uint16_t type);
 
-/* Applies one command inside a transaction.  'record' is 8-byte aligned and has record->size bytes, which must stay as
- * they are until the transaction ends; everything else about it is checked here.  '*result' is written whole.  Nothing is visible before the commit, but
- * in an independent transaction a packet-out first commits what came before it. */
+/* Applies one command inside a transaction.  'record' is 8-byte aligned and has record->size bytes, which must stay
+ * as they are until the transaction ends; everything else about it is checked here.  '*result' is written whole. 
+ * Nothing is visible before the commit, but in an independent transaction a packet-out first commits what came
+ * before it. */
 void pipeline_command(struct pipeline *pipeline, const struct sluice_record *record, struct sluice_result *result);
 
 /* Publishes the transaction and then runs its packet-outs.  0, or ENOMEM: then everything was undone. */
@@ -66,8 +67,9 @@ void pipeline_rollback(struct pipeline *pipeline);
 /* True if 'type' (enum sluice_query) is one of the pipeline's. */
 bool pipeline_has_query(uint16_t type);
 
-/* Answers one query outside a transaction.  As sluice_datapath_query().  Statistics are those credited so far: the caller
- * has pushed its megaflows' before a dump.  A memory query fills what is the pipeline's and leaves the rest zero. */
+/* Answers one query outside a transaction.  As sluice_datapath_query().  Statistics are those credited so far: the
+ * caller has pushed its megaflows' before a dump.  A memory query fills what is the pipeline's and leaves the rest
+ * zero. */
 int pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
                    size_t *used);
 

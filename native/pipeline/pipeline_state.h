@@ -87,7 +87,8 @@ pipeline_cell(enum cell_kind kind, uint32_t bridge, uint64_t a)
     return (uint32_t) (hash >> 40) & (PIPELINE_CELLS - 1);
 }
 
-/* Makes what depends on the configuration cell stale, once pipeline_changed() is called.  After 'version' is in force. */
+/* Makes what depends on the configuration cell stale, once pipeline_changed() is called.  After 'version' is in
+ * force. */
 static inline void
 pipeline_set_cell(struct pipeline *pipeline, uint32_t cell, uint64_t version)
 {

@@ -1,5 +1,6 @@
-/* Steps of a translation, for ofproto/trace: records that tell what happened, in order, with the depth of each in the
- * tree of steps: a bridge holds tables, a table its rule's actions, an action its remarks and the tables it leads to. */
+/* Steps of a translation, for ofproto/trace: records that tell what happened, in order, with the depth of each in
+ * the tree of steps: a bridge holds tables, a table its rule's actions, an action its remarks and the tables it
+ * leads to. */
 #ifndef SLUICE_PIPELINE_TRACE_H
 #define SLUICE_PIPELINE_TRACE_H 1
 

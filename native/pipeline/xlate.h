@@ -69,7 +69,7 @@ struct xlate_credit {
  * copies, and the references of the credits (see xlate_out_steal_credits). */
 struct xlate_out {
     struct flow_key mask;       /* What was read.  'in_port' stands for the datapath port and is always all ones. */
-    uint64_t *actions;          /* Datapath actions, struct sluice_dp_action_*; never empty: a lone drop if nothing else. */
+    uint64_t *actions;          /* Datapath actions, struct sluice_dp_action_*; a lone drop if nothing else. */
     uint32_t actions_size;      /* In bytes, a multiple of 8. */
     uint32_t actions_capacity;
     struct xlate_credit *credits;
@@ -120,7 +120,8 @@ void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits,
 /* Gives up the references that 'credits' own.  The array itself stays the caller's.  Any thread. */
 void xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits);
 
-/* Makes the references of the credits the caller's, who has copied the array: 'out' forgets them without giving them up. */
+/* Makes the references of the credits the caller's, who has copied the array: 'out' forgets them without giving them
+ * up. */
 static inline void
 xlate_out_steal_credits(struct xlate_out *out)
 {

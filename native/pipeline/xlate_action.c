@@ -103,7 +103,7 @@ set_ipv4(struct xlate_ctx *ctx, uint32_t *member, uint32_t *wild, const uint8_t 
 }
 
 static void
-set_ip_byte(struct xlate_ctx *ctx, uint8_t *member, uint8_t *wild, uint8_t value, uint8_t mask)
+set_ip_byte(struct xlate_ctx *ctx, uint8_t *member, uint8_t *wild, uint32_t value, uint8_t mask)
 {
     if (key_is_ip(&ctx->flow)) {
         *wild |= mask;
@@ -278,16 +278,13 @@ set_legacy(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
         set_ipv4(ctx, &flow->ip_dst, &wild->ip_dst, ((const struct sluice_action_set_ipv4_dst *) action)->address);
         break;
     case SLUICE_ACTION_SET_IP_DSCP:
-        set_ip_byte(ctx, &flow->ip_tos, &wild->ip_tos, (uint8_t) ((const struct sluice_action_set_ip_dscp *) action)->tos,
-                    0xfc);
+        set_ip_byte(ctx, &flow->ip_tos, &wild->ip_tos, ((const struct sluice_action_set_ip_dscp *) action)->tos, 0xfc);
         break;
     case SLUICE_ACTION_SET_IP_ECN:
-        set_ip_byte(ctx, &flow->ip_tos, &wild->ip_tos, (uint8_t) ((const struct sluice_action_set_ip_ecn *) action)->ecn,
-                    0x03);
+        set_ip_byte(ctx, &flow->ip_tos, &wild->ip_tos, ((const struct sluice_action_set_ip_ecn *) action)->ecn, 0x03);
         break;
     case SLUICE_ACTION_SET_IP_TTL:
-        set_ip_byte(ctx, &flow->ip_ttl, &wild->ip_ttl, (uint8_t) ((const struct sluice_action_set_ip_ttl *) action)->ttl,
-                    0xff);
+        set_ip_byte(ctx, &flow->ip_ttl, &wild->ip_ttl, ((const struct sluice_action_set_ip_ttl *) action)->ttl, 0xff);
         break;
     case SLUICE_ACTION_SET_L4_SRC_PORT:
         set_l4_port(ctx, &flow->tp_src, &wild->tp_src, ((const struct sluice_action_set_l4_src_port *) action)->port);
@@ -316,22 +313,11 @@ write_metadata(struct xlate_ctx *ctx, const struct sluice_action_write_metadata 
     ctx->flow.metadata = (ctx->flow.metadata & ~be64(a->mask)) | be64(a->metadata & a->mask);
 }
 
-/* Executes one action.  Returns false if the list ends here. */
-static bool
-execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
+/* Executes an action that changes the packet or what goes with it. */
+static void
+modify(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
 {
     switch (opcode) {
-    case SLUICE_ACTION_OUTPUT: {
-        const struct sluice_action_output *a = action;
-        output_port(ctx, port_normalize(a->port), a->max_len);
-        break;
-    }
-    case SLUICE_ACTION_OUTPUT_REG:
-        output_reg(ctx, action);
-        break;
-    case SLUICE_ACTION_CONTROLLER:
-        output_controller(ctx, action);
-        break;
     case SLUICE_ACTION_SET_FIELD:
         set_field(ctx, action);
         break;
@@ -344,31 +330,8 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
     case SLUICE_ACTION_STRIP_VLAN:
         vlan_pop(&ctx->flow, ctx->wild);
         break;
-    case SLUICE_ACTION_DEC_TTL:
-        return dec_ttl(ctx, action);
-    case SLUICE_ACTION_RESUBMIT:
-        resubmit(ctx, action);
-        break;
-    case SLUICE_ACTION_GOTO_TABLE:
-        xlate_table(ctx, be32(ctx->flow.in_port), (uint8_t) ((const struct sluice_action_goto_table *) action)->table,
-                    true);
-        break;
     case SLUICE_ACTION_WRITE_METADATA:
         write_metadata(ctx, action);
-        break;
-    case SLUICE_ACTION_CLEAR_ACTIONS:
-        action_set_clear(ctx);
-        break;
-    case SLUICE_ACTION_WRITE_ACTIONS: {
-        const struct sluice_action_write_actions *a = action;
-        action_set_write(ctx, a + 1, a->actions_size);
-        break;
-    }
-    case SLUICE_ACTION_EXIT:
-        ctx->exit = true;
-        break;
-    case SLUICE_ACTION_CLONE:
-        clone(ctx, action);
         break;
     case SLUICE_ACTION_STACK_PUSH:
         stack_push(ctx, action);
@@ -388,11 +351,56 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
         ctx->flow.skb_priority = ctx->queue;
         trace_note(ctx, SLUICE_TRACE_NOTE_QUEUE, be32(ctx->queue), 0, 0);
         break;
+    default:
+        set_legacy(ctx, action, opcode);
+        break;
+    }
+}
+
+/* Executes one action.  Returns false if the list ends here. */
+static bool
+execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
+{
+    switch (opcode) {
+    case SLUICE_ACTION_OUTPUT: {
+        const struct sluice_action_output *a = action;
+        output_port(ctx, port_normalize(a->port), a->max_len);
+        break;
+    }
+    case SLUICE_ACTION_OUTPUT_REG:
+        output_reg(ctx, action);
+        break;
+    case SLUICE_ACTION_CONTROLLER:
+        output_controller(ctx, action);
+        break;
+    case SLUICE_ACTION_DEC_TTL:
+        return dec_ttl(ctx, action);
+    case SLUICE_ACTION_RESUBMIT:
+        resubmit(ctx, action);
+        break;
+    case SLUICE_ACTION_GOTO_TABLE:
+        xlate_table(ctx, be32(ctx->flow.in_port), (uint8_t) ((const struct sluice_action_goto_table *) action)->table,
+                    true);
+        break;
+    case SLUICE_ACTION_CLEAR_ACTIONS:
+        action_set_clear(ctx);
+        break;
+    case SLUICE_ACTION_WRITE_ACTIONS: {
+        const struct sluice_action_write_actions *a = action;
+        action_set_write(ctx, a + 1, a->actions_size);
+        break;
+    }
+    case SLUICE_ACTION_EXIT:
+        ctx->exit = true;
+        break;
+    case SLUICE_ACTION_CLONE:
+        clone(ctx, action);
+        break;
     case SLUICE_ACTION_ENQUEUE:
         enqueue(ctx, action);
         break;
     default:
-        set_legacy(ctx, action, opcode);
+        modify(ctx, action, opcode);
         break;
     }
     return true;

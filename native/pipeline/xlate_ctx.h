@@ -66,8 +66,8 @@ struct xlate_credit *xlate_add_credit(struct xlate_ctx *ctx);
 /* Fails the translation: the packet is dropped for 'reason'.  The first one stands. */
 void xlate_fail(struct xlate_ctx *ctx, uint32_t reason);
 
-/* Searches 'table' as if the packet came in on 'in_port', and executes what it says.  'may_miss': a miss is treated as the
- * table is configured; otherwise nothing happens. */
+/* Searches 'table' as if the packet came in on 'in_port', and executes what it says.  'may_miss': a miss is treated
+ * as the table is configured; otherwise nothing happens. */
 void xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_miss);
 
 /* Whether 'port' lets packets in. */

@@ -1,5 +1,5 @@
-/* Any bytes as commands and queries for a pipeline with two bridges, then packets through whatever they made.  The input
- * is a sequence of records with random contents; what rules and actions it manages to install must never lead
+/* Any bytes as commands and queries for a pipeline with two bridges, then packets through whatever they made.  The
+ * input is a sequence of records with random contents; what rules and actions it manages to install must never lead
  * translation astray. */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* For unit tests of the pipeline: a pipeline with a clock that stands still, commands in a line, and datapath actions as
- * text, about as OVS prints them. */
+/* For unit tests of the pipeline: a pipeline with a clock that stands still, commands in a line, and datapath
+ * actions as text, about as OVS prints them. */
 #ifndef PIPELINE_TEST_PIPELINE_RIG_H
 #define PIPELINE_TEST_PIPELINE_RIG_H 1
 
@@ -32,6 +32,41 @@ struct actions {
     uint32_t size;
 };
 
+/* The text of a 'set' action, cut to 'room'; returns its bytes. */
+static inline size_t
+rig_set_text(const struct sluice_dp_action_set *set, char *text, size_t room)
+{
+    static const struct {
+        uint16_t field;
+        const char *name;
+    } names[] = {
+        { SLUICE_FIELD_SKB_PRIORITY, "skb_priority" }, { SLUICE_FIELD_PKT_MARK, "skb_mark" },
+        { SLUICE_FIELD_ETH_SRC, "eth_src" }, { SLUICE_FIELD_ETH_DST, "eth_dst" }, { SLUICE_FIELD_IP_SRC, "ip_src" },
+        { SLUICE_FIELD_IP_DST, "ip_dst" }, { SLUICE_FIELD_IPV6_SRC, "ipv6_src" }, { SLUICE_FIELD_IPV6_DST, "ipv6_dst" },
+        { SLUICE_FIELD_IPV6_LABEL, "label" }, { SLUICE_FIELD_NW_PROTO, "proto" }, { SLUICE_FIELD_NW_TOS, "tos" },
+        { SLUICE_FIELD_NW_TTL, "ttl" }, { SLUICE_FIELD_ARP_SHA, "sha" }, { SLUICE_FIELD_ARP_THA, "tha" },
+        { SLUICE_FIELD_TCP_SRC, "src" }, { SLUICE_FIELD_TCP_DST, "dst" }, { SLUICE_FIELD_ND_TARGET, "target" },
+    };
+    struct flow_key value;
+    struct flow_key mask;
+    size_t at = 0;
+    const char *comma = "";
+    match_expand((const struct match *) (set + 1), &value, &mask);
+    at += (size_t) snprintf(text, room, "set(");
+    for (size_t n = 0; n < sizeof names / sizeof names[0] && at < room; n++) {
+        field_value m = field_get(&mask, names[n].field);
+        if (m) {
+            at += (size_t) snprintf(text + at, room - at, "%s%s=%llx", comma, names[n].name,
+                                    (unsigned long long) field_get(&value, names[n].field));
+            comma = ",";
+        }
+        if (m && m != field_ones(field_spans[names[n].field].n_bits) && at < room) {
+            at += (size_t) snprintf(text + at, room - at, "/%llx", (unsigned long long) m);
+        }
+    }
+    return at + (at < room ? (size_t) snprintf(text + at, room - at, ")") : 0);
+}
+
 static inline void
 rig_text(const void *actions, uint32_t size, char *text, size_t room)
 {
@@ -59,39 +94,9 @@ rig_text(const void *actions, uint32_t size, char *text, size_t room)
                 c->table, c->in_port);
             break;
         }
-        case SLUICE_DP_ACTION_SET: {
-            struct flow_key value;
-            struct flow_key mask;
-            match_expand((const struct match *) ((const struct sluice_dp_action_set *) a + 1), &value, &mask);
-            ADD("set(");
-            const char *comma = "";
-            for (uint32_t f = 0; f < SLUICE_N_FIELDS; f++) {
-                static const struct { uint16_t field; const char *name; } names[] = {
-                    { SLUICE_FIELD_SKB_PRIORITY, "skb_priority" }, { SLUICE_FIELD_PKT_MARK, "skb_mark" },
-                    { SLUICE_FIELD_ETH_SRC, "eth_src" }, { SLUICE_FIELD_ETH_DST, "eth_dst" },
-                    { SLUICE_FIELD_IP_SRC, "ip_src" }, { SLUICE_FIELD_IP_DST, "ip_dst" },
-                    { SLUICE_FIELD_IPV6_SRC, "ipv6_src" }, { SLUICE_FIELD_IPV6_DST, "ipv6_dst" },
-                    { SLUICE_FIELD_IPV6_LABEL, "label" }, { SLUICE_FIELD_NW_TOS, "tos" },
-                    { SLUICE_FIELD_NW_TTL, "ttl" }, { SLUICE_FIELD_NW_PROTO, "proto" },
-                    { SLUICE_FIELD_ARP_SHA, "sha" }, { SLUICE_FIELD_ARP_THA, "tha" },
-                    { SLUICE_FIELD_TCP_SRC, "src" }, { SLUICE_FIELD_TCP_DST, "dst" },
-                    { SLUICE_FIELD_ND_TARGET, "target" },
-                };
-                for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
-                    field_value m = names[n].field == f ? field_get(&mask, (uint16_t) f) : 0;
-                    if (m) {
-                        field_value v = field_get(&value, (uint16_t) f);
-                        ADD("%s%s=%llx", comma, names[n].name, (unsigned long long) v);
-                        comma = ",";
-                        if (m != field_ones(field_spans[f].n_bits)) {
-                            ADD("/%llx", (unsigned long long) m);
-                        }
-                    }
-                }
-            }
-            ADD(")");
+        case SLUICE_DP_ACTION_SET:
+            at += rig_set_text((const struct sluice_dp_action_set *) a, text + at, at < room ? room - at : 0);
             break;
-        }
         case SLUICE_DP_ACTION_PUSH_VLAN: {
             const struct sluice_dp_action_push_vlan *p = (const void *) a;
             CHECK(p->tci & VLAN_CFI);

@@ -37,7 +37,8 @@ random_value(uint64_t *seed)
 static void
 random_packet(uint64_t *seed, struct flow_key *key)
 {
-    static const uint16_t types[] = { ETH_TYPE_IPV4, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_ARP, 0x1234, ETH_TYPE_VLAN };
+    static const uint16_t types[] = { ETH_TYPE_IPV4, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_ARP, 0x1234,
+                                      ETH_TYPE_VLAN };
     static const uint8_t protocols[] = { 6, 17, 1, 58, 132, 2 };
     memset(key, 0, sizeof *key);
     key->in_port = be32((uint32_t) (1 + random_next(seed) % 5));
@@ -191,8 +192,8 @@ random_config(struct rig *rig, uint64_t *seed)
     }
 }
 
-/* A copy of 'key' with other bits where 'mask' is clear.  Members of the packet only, and such that it stays a key that a
- * parser could have made as far as the mask leaves it free. */
+/* A copy of 'key' with other bits where 'mask' is clear.  Members of the packet only, and such that it stays a key
+ * that a parser could have made as far as the mask leaves it free. */
 static void
 vary(uint64_t *seed, const struct flow_key *key, const struct flow_key *mask, struct flow_key *variant)
 {
@@ -235,8 +236,8 @@ print_steps(struct rig *rig, const struct flow_key *key)
     for (size_t at = 0; at < sink.used;) {
         const struct sluice_trace_step *step = (const void *) (sink.bytes + at);
         const uint16_t *action = (const void *) ((const uint8_t *) (step + 1) + step->match_size);
-        fprintf(stderr, "%*skind %u bridge %u table %u code %u priority %u opcode %u\n", 2 * step->depth, "", step->kind,
-                step->bridge, step->table, step->code, step->priority, step->actions_size ? *action : 0);
+        fprintf(stderr, "%*skind %u bridge %u table %u code %u priority %u opcode %u\n", 2 * step->depth, "",
+                step->kind, step->bridge, step->table, step->code, step->priority, step->actions_size ? *action : 0);
         at += step->size;
     }
 }
@@ -296,7 +297,8 @@ main(int argc, char *argv[])
                     for (uint32_t w = 0; w < SLUICE_KEY_WORDS; w++) {
                         if (key.words[w] != variant.words[w]) {
                             fprintf(stderr, "word %u: %016llx %016llx mask %016llx\n", w,
-                                    (unsigned long long) be64(key.words[w]), (unsigned long long) be64(variant.words[w]),
+                                    (unsigned long long) be64(key.words[w]),
+                                    (unsigned long long) be64(variant.words[w]),
                                     (unsigned long long) be64(mask.words[w]));
                         }
                     }

@@ -53,8 +53,8 @@ test_set(struct rig *rig)
     add_set_field(&a, SLUICE_FIELD_ETH_DST, 7, field_ones(48));
     add_output(&a, 2);
     rig_only(rig, 1, &a);
-    CHECK(!strcmp(rig_xlate(rig, &key, &mask), "set(ip_src=1020000/ffff0000),2,set(ttl=3f),3,set(tos=4/fc),set(dst=9),4,"
-                                               "set(eth_dst=7),2"));
+    CHECK(!strcmp(rig_xlate(rig, &key, &mask), "set(ip_src=1020000/ffff0000),2,set(ttl=3f),3,"
+                                               "set(tos=4/fc),set(dst=9),4,set(eth_dst=7),2"));
     CHECK(mask.ip_src == be32(0xffff0000) && mask.ip_dst == 0 && mask.ip_tos == 0xfc && mask.ip_ttl == 0xff);
     CHECK(mask.tp_dst == 0xffff && mask.tp_src == 0 && mask.ip_proto == 0xff && mask.ip_frag == 3);
     CHECK(!memcmp(mask.eth_src, (uint8_t[6]) { 0 }, 6) && mask.eth_dst[0] == 0xff);
