@@ -14,5 +14,8 @@ export { applyField, applyProtocol, formatKeyMatch, formatMatch, keyValues, pars
 export { formatEth, formatIpv4, formatIpv6, formatPort, formatValue, parseEth, parseIpv4, parseIpv6, parsePort, parseValue, type PortNames } from "./text-value.js";
 export { KeyMatch, planOf } from "./key-match.js";
 export type * from "./message.js";
+export { formatDatapathActions } from "./odp-action.js";
+export { formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
+export { flowText } from "./flow-text.js";
 export { type ErrorName, type ErrorRow, errorByWire, errorRow, errors } from "./tables/errors.js";
 export { ofpp, type PortRow, portMax, reservedPorts } from "./tables/ports.js";
