@@ -106,9 +106,9 @@ export class Vconn {
     return undefined;
   }
 
-  /** Whether `recv` has something. */
+  /** Whether `recv` wants to be called: a message waits, or the stream is held until nothing waits. */
   get readable(): boolean {
-    return !this.#over && this.#version !== undefined && this.#framer.ready;
+    return !this.#over && this.#version !== undefined && (this.#paused || this.#framer.ready);
   }
 
   /** Queues a whole message.  It leaves with the next `flush`, or by itself after the present turn. */
