@@ -213,6 +213,9 @@ function checkAgainstFlow(out: ByteWriter, start: number, opcode: number, name: 
       subfield(name, plans[view.getUint16(start + offsets.dstField, true)], view.getUint16(start + offsets.dstOfs, true), bits, true);
       return;
     }
+    case code["fin_timeout"]:
+      if ((!isIp() || flow.ipProto !== 6) && strict) throw inconsistent(name, "tcp");
+      return;
     case code["push_mpls"]: {
       const type = view.getUint16(start + offsets.mplsType, true);
       if (type !== 0x8847 && type !== 0x8848) throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${type} is not the Ethernet type of MPLS`);

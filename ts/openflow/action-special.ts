@@ -3,7 +3,7 @@ import { beginAction, beginForm, controllerAt, controllerOpcode, endAction, endF
 import { type ByteWriter, equalBytes } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { type FieldPlan, plans } from "./key-match.js";
-import { fieldHeader, readFieldHeader, readOxmHeader, writeFieldHeader } from "./oxm.js";
+import { checkMasked, fieldHeader, readFieldHeader, readOxmHeader, writeFieldHeader } from "./oxm.js";
 import type { ActionRow, WireForm } from "./tables/actions.js";
 
 /** Wire forms with a shape of their own.  A form whose name is not here is known only so far as to be refused. */
@@ -156,16 +156,20 @@ export function placeBits(value: bigint, ofs: number, bytes: number): Uint8Array
 
 function decodeOxmValue(context: SpecialDecode, from: number, masked: boolean): void {
   const { bytes, end, out } = context;
+  if (from + 4 + (bytes[from + 3] ?? 0) > end) throw new OpenFlowError("OFPBAC_BAD_SET_LEN", "the value of set_field runs beyond its end");
   const entry = readOxmHeader(bytes, from, end);
+  if (entry.hasMask) checkMasked(bytes, entry.valueAt, entry.size >> 1);
   const { plan } = entry;
-  if (plan === undefined) throw new OpenFlowError("OFPBAC_BAD_SET_TYPE", "set_field names no known field");
+  if (plan === undefined) throw new OpenFlowError("OFPBAC_BAD_SET_LEN", "set_field names no known field");
   if (entry.size !== plan.bytes * (entry.hasMask ? 2 : 1)) throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `set_field of ${plan.name} has the wrong length`);
   if (entry.hasMask && !masked) throw new OpenFlowError("OFPBAC_BAD_SET_TYPE", `set_field of ${plan.name} has a mask, which this version does not allow`);
   if (!plan.writable) throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `${plan.name} is read-only`);
   if (entry.hasMask && !plan.maskable) throw new OpenFlowError("OFPBMC_BAD_MASK", `${plan.name} cannot be masked`);
   const maskAt = entry.hasMask ? entry.valueAt + plan.bytes : -1;
   checkSetValue(plan, bytes, entry.valueAt);
-  needZero(context, entry.next, end);
+  for (let pad = entry.next; pad < end; pad++) {
+    if (bytes[pad] !== 0) throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", "padding of set_field is not zero");
+  }
   putSetField(out, plan, bytes, entry.valueAt, maskAt);
 }
 
@@ -208,7 +212,7 @@ const regLoad: SpecialCodec = {
     const both = view.getUint16(start + 10);
     const ofs = both >> 6;
     const nBits = (both & 63) + 1;
-    const { plan, next } = readFieldHeader(bytes, start + 12, end);
+    const { plan, next } = readFieldHeader(bytes, start + 12, end, "OFPBAC_BAD_SET_TYPE");
     if (next !== start + 16) throw badLength(context);
     checkDestination(plan, ofs, nBits);
     const value = view.getBigUint64(start + 16);

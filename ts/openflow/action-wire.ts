@@ -12,7 +12,7 @@ import { portMax, reservedOffset } from "./tables/ports.js";
 
 /** Actions between the wire and the ABI, as the rows of `tables/actions.ts` say. */
 
-type StepKind = "u8" | "u16" | "u32" | "u64" | "u32as64" | "bytes" | "port10" | "port" | "ofs_nbits" | "nxm" | "zero" | "pad";
+type StepKind = "u8" | "u16" | "u32" | "u64" | "u32as64" | "bytes" | "port10" | "port" | "ofs_nbits" | "nxm" | "zero" | "none" | "pad";
 
 interface Step {
   readonly kind: StepKind;
@@ -42,7 +42,7 @@ const fixedSizes: Partial<Record<string, number>> = { u8: 1, u16: 2, u32: 4, u64
 
 function compileStep(layout: Layout, text: string): Step {
   const [names = "", kind = ""] = text.split(":");
-  if (names === "zero" || names === "pad") return { kind: names, size: Number(kind), to: 0, toSize: 0, second: 0 };
+  if (names === "zero" || names === "none" || names === "pad") return { kind: names, size: Number(kind), to: 0, toSize: 0, second: 0 };
   const [first = "", second] = names.split(",");
   const member = layout.members.find((one) => one.name === first);
   if (member === undefined) throw new Error(`${layout.name} has no member ${first}`);
@@ -136,9 +136,9 @@ function decodeSteps(codec: Codec, bytes: Uint8Array, view: DataView, start: num
         at = next - step.size;
         break;
       }
-      case "zero":
+      case "zero": case "none":
         for (let index = 0; index < step.size; index++) {
-          if (bytes[at + index] !== 0) throw new OpenFlowError("NXBRC_MUST_BE_ZERO", `reserved bytes of action ${codec.row.name} are not zero`);
+          if (bytes[at + index] !== 0) throw new OpenFlowError(step.kind === "none" ? "OFPBAC_BAD_ARGUMENT" : "NXBRC_MUST_BE_ZERO", `reserved bytes of action ${codec.row.name} are not zero`);
         }
         break;
       case "pad": break;
@@ -254,7 +254,7 @@ function encodeSteps(codec: Codec, record: RecordAt, version: number, out: ByteW
         writeFieldHeader(out, plan, codec.form.space === "standard" ? version : 1);
         break;
       }
-      case "zero": case "pad": out.zeros(step.size); break;
+      case "zero": case "none": case "pad": out.zeros(step.size); break;
     }
   }
   endForm(out, begin);

@@ -52,6 +52,7 @@ export function isFlowMod(bytes: Uint8Array): boolean {
 function decodeFlags(raw: number, version: number): number {
   const known = version === 1 ? 7 : version === 2 ? 3 : version === 3 ? 7 : 0x1f;
   if ((raw & ~known) !== 0) throw new OpenFlowError("OFPFMFC_BAD_FLAGS", `flow_mod flags ${raw} are not all known`, { flags: raw });
+  if (version === 1 && (raw & 4) !== 0 && (head.idle !== 0 || head.hard !== 0)) throw new OpenFlowError("OFPFMFC_BAD_EMERG_TIMEOUT", "emergency flows have no timeouts");
   if (version === 1 && (raw & 4) !== 0) throw new OpenFlowError("OFPFMFC_TABLE_FULL", "emergency flows are not supported");
   return raw;
 }
@@ -87,6 +88,7 @@ export function decodeFlowMod(bytes: Uint8Array, out: ByteWriter, context: FlowM
   const reader = new ByteReader(bytes);
   const version = bytes[0] as number;
   const nicira = bytes[1] !== 14;
+  if (bytes.length % 8 !== 0) throw new OpenFlowError("OFPBRC_BAD_LEN", "the flow_mod does not fill a multiple of 8 bytes");
   reader.skip(nicira ? 16 : 8);
   const begin = out.position;
   out.zeros(flowModSize);

@@ -20,6 +20,7 @@ export function readMatch(reader: ByteReader, version: number, options: OxmOptio
   const start = reader.position;
   const type = reader.u16();
   const length = reader.u16();
+  if (type === 0 && length !== 88) throw new OpenFlowError("OFPBMC_BAD_LEN", `the match has length ${length}`);
   if (type === 0) throw new OpenFlowError("OFPBMC_BAD_TYPE", "the standard match of OpenFlow 1.1 is not spoken");
   if (type !== 1) throw new OpenFlowError("OFPBMC_BAD_TYPE", `match type ${type} is unknown`);
   const padded = (length + 7) & ~7;

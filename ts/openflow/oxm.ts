@@ -1,8 +1,9 @@
 import type { ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { at, type FieldPlan, type KeyMatch, planOf, plans } from "./key-match.js";
+import type { ErrorName } from "./tables/errors.js";
 import { fields, type OxmClass, type OxmHeader } from "./tables/fields.js";
-import { ofpp, portMax, reservedOffset } from "./tables/ports.js";
+import { portMax, reservedOffset } from "./tables/ports.js";
 
 /** OXM and NXM: matches and field references as type-length-value entries. */
 
@@ -97,7 +98,7 @@ export function readOxmHeader(bytes: Uint8Array, position: number, end: number):
 
 /** The field that a bare header (in move, load, stack, ...) names, and the position after it.  `length` in the header
  *  is the field's own. */
-export function readFieldHeader(bytes: Uint8Array, position: number, end: number): { plan: FieldPlan; next: number } {
+export function readFieldHeader(bytes: Uint8Array, position: number, end: number, unknown: ErrorName = "OFPBMC_BAD_FIELD"): { plan: FieldPlan; next: number } {
   if (end - position < 4) throw new OpenFlowError("OFPBAC_BAD_LEN", "a field header runs beyond the end of its action");
   const oxmClass = ((bytes[position] as number) << 8) | (bytes[position + 1] as number);
   const third = bytes[position + 2] as number;
@@ -110,8 +111,7 @@ export function readFieldHeader(bytes: Uint8Array, position: number, end: number
     const vendor = new DataView(bytes.buffer, bytes.byteOffset).getUint32(position + 4);
     plan = experimenter.get(vendor)?.get(third >> 1);
   }
-  if (plan === undefined) throw new OpenFlowError("OFPBMC_BAD_FIELD", "a field header names no known field", { oxmClass, field: third >> 1 });
-  if ((third & 1) !== 0) throw new OpenFlowError("NXBRC_NXM_INVALID", `the header of ${plan.name} has its mask bit set where only a field may be named`);
+  if (plan === undefined || (third & 1) !== 0 || (bytes[position + 3] as number) !== plan.bytes + (oxmClass === 0xffff ? 4 : 0)) throw new OpenFlowError(unknown, "a field header names no known field", { oxmClass, field: third >> 1 });
   return { plan, next };
 }
 
@@ -138,7 +138,7 @@ export function portTo10(port: number): number {
 
 /** Whether a 32-bit number read from the wire is a port or a reserved port. */
 export function isPort(port: number): boolean {
-  return port < portMax || port >= ofpp.UNSET;
+  return port < portMax || port >= 0xffffff00;
 }
 
 const inPort = planOf("in_port");
@@ -151,6 +151,7 @@ const isTunMetadata = (plan: FieldPlan): boolean => plan.name.startsWith("tun_me
 function checkValue(plan: FieldPlan, bytes: Uint8Array, valueAt: number): boolean {
   if (plan.bits === 8 * plan.bytes || plan.bytes > 4) {
     if (plan === inPortOxm || plan === actsetOutput) return isPort(new DataView(bytes.buffer, bytes.byteOffset).getUint32(valueAt));
+    if (plan.name === "arp_op") return bytes[valueAt] === 0;
     return plan.name !== "nw_tos" || ((bytes[valueAt] as number) & 3) === 0;
   }
   let value = 0;
@@ -177,7 +178,10 @@ export function decodeOxm(match: KeyMatch, bytes: Uint8Array, start: number, end
   for (let position = start; position < end; ) {
     const entry = readOxmHeader(bytes, position, end);
     position = entry.next;
-    const { plan, hasMask, valueAt } = entry;
+    const { hasMask, valueAt } = entry;
+    if (hasMask) checkMasked(bytes, valueAt, entry.size >> 1);
+    // A field is its class, number and length together.
+    const plan = entry.plan !== undefined && entry.size === entry.plan.bytes * (hasMask ? 2 : 1) ? entry.plan : undefined;
     if (plan === undefined) {
       if (entry.isCookie && options.cookie !== undefined) {
         const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -189,18 +193,12 @@ export function decodeOxm(match: KeyMatch, bytes: Uint8Array, start: number, end
       throw new OpenFlowError("OFPBMC_BAD_FIELD", "the match names no known field", { position: valueAt });
     }
     if (isTunMetadata(plan)) throw new OpenFlowError("NXFMFC_INVALID_TLV_FIELD", `${plan.name} has no entry in the TLV map`);
-    if (entry.size !== plan.bytes * (hasMask ? 2 : 1)) {
-      throw new OpenFlowError("OFPBMC_BAD_LEN", `${plan.name} has ${entry.size} bytes where ${plan.bytes} belong`);
-    }
     let maskAt = hasMask ? valueAt + plan.bytes : -1;
     if (maskAt >= 0) {
       let ones = true;
       for (let index = 0; index < plan.bytes; index++) {
         const mask = bytes[maskAt + index] as number;
         if (mask !== 0xff) ones = false;
-        if (((bytes[valueAt + index] as number) & ~mask) !== 0) {
-          throw new OpenFlowError("OFPBMC_BAD_WILDCARDS", `${plan.name} has value bits outside its mask`);
-        }
       }
       if (ones) maskAt = -1;
       else if (!plan.maskable && !fullMask(plan, bytes, maskAt)) {
@@ -214,6 +212,15 @@ export function decodeOxm(match: KeyMatch, bytes: Uint8Array, start: number, end
     if (!checkValue(plan, bytes, valueAt)) throw new OpenFlowError("OFPBMC_BAD_VALUE", `${plan.name} has a value out of range`);
     if (plan === inPort) match.setNumber(inPort32, portFrom10(((bytes[valueAt] as number) << 8) | (bytes[valueAt + 1] as number)));
     else match.setWire(plan, bytes, valueAt, maskAt);
+  }
+}
+
+/** Refuses value bits that the mask leaves open. */
+export function checkMasked(bytes: Uint8Array, valueAt: number, width: number): void {
+  for (let index = 0; index < width; index++) {
+    if (((bytes[valueAt + index] as number) & ~(bytes[valueAt + width + index] as number)) !== 0) {
+      throw new OpenFlowError("OFPBMC_BAD_WILDCARDS", "a field has value bits outside its mask", { position: valueAt });
+    }
   }
 }
 

@@ -166,7 +166,8 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
     const row = rowOf(one);
     const value = match.wireBytes(one);
     const mask = match.isExact(one) ? undefined : match.wireBytes(one, match.mask);
-    const text = hexInMatch.has(row.name) && mask === undefined ? hex(match.number(one)) : formatValue(row, value, mask, ports);
+    const label = row.name === "ipv6_label" && mask === undefined;
+    const text = label ? `0x${match.number(one).toString(16).padStart(5, "0")}` : hexInMatch.has(row.name) && mask === undefined ? hex(match.number(one)) : formatValue(row, value, mask, ports);
     parts.push(`${name}=${text}`);
   };
   const field = (name: string): FieldPlan => named.get(name) as FieldPlan;

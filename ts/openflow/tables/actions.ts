@@ -5,7 +5,7 @@ import type { ErrorName } from "./errors.js";
  *
  *  A wire form's `layout` names, in order, the ABI members that follow the action's header, each with a kind:
  *  `u8` to `u64` and `bytes4`, `bytes6` are numbers and bytes as they stand; `port10` is a 16-bit port; `ofs_nbits` is
- *  a bit offset and a width packed into 16 bits; `nxm` is a field's header; `zero:n` must be zero and `pad:n` is ignored.
+ *  a bit offset and a width packed into 16 bits; `nxm` is a field's header; `zero:n` and `none:n` must be zero (the latter is answered as a bad argument) and `pad:n` is ignored.
  *  A form with a `codec` has a shape of its own, in `action-special.ts`.  `set` gives members that the form implies,
  *  and that an action must have to be written in it.  Where several forms fit, the first is written. */
 export interface WireForm {
@@ -70,7 +70,7 @@ export const actions: readonly ActionRow[] = [
   row("output", "Outputs the packet to a port.", [
     of("1.0", 0, "port:port10 max_len:u16", { codec: "output" }), of("1.1+", 0, "port:u32 max_len:u16 pad:6", { codec: "output" })]),
   row("output_reg", "Outputs the packet to the port whose number a subfield holds.", [
-    nx(15, "ofs,n_bits:ofs_nbits field:nxm max_len:u16 zero:6"), nx(32, "ofs,n_bits:ofs_nbits max_len:u16 field:nxm")]),
+    nx(15, "ofs,n_bits:ofs_nbits field:nxm max_len:u16 none:6"), nx(32, "ofs,n_bits:ofs_nbits max_len:u16 field:nxm")]),
   row("output_trunc", "Outputs at most the first bytes of the packet to a port.", [nx(39, "port:port10 max_len:u32")]),
   row("controller", "Sends the packet to controllers.", [
     nx(20, "max_len:u16 controller_id:u16 reason:u8 zero:1", { codec: "controller" }), nx(37, "zero:6", { codec: "controller2" })]),
@@ -106,8 +106,8 @@ export const actions: readonly ActionRow[] = [
   row("fin_timeout", "Shortens the flow's timeouts when its TCP connection ends.", [nx(19, "idle_timeout:u16 hard_timeout:u16 zero:2")]),
   row("resubmit", "Searches a table again.", [
     nx(1, "in_port:port10 pad:4", { set: { form: 0, table: 255, with_ct: 0 } }),
-    nx(14, "in_port:port10 table:u8 zero:3", { set: { form: 1, with_ct: 0 } }),
-    nx(44, "in_port:port10 table:u8 zero:3", { set: { form: 1, with_ct: 1 } })]),
+    nx(14, "in_port:port10 table:u8 none:3", { set: { form: 1, with_ct: 0 } }),
+    nx(44, "in_port:port10 table:u8 none:3", { set: { form: 1, with_ct: 1 } })]),
   row("learn", "Makes a flow from the packet.", [nx(16, "", { codec: "learn" }), nx(45, "", { codec: "learn" })]),
   row("conjunction", "Makes the flow one clause of a conjunctive match.", [nx(34, "", { codec: "conjunction" })]),
   row("multipath", "Chooses a link by a hash, and stores its number.", [
