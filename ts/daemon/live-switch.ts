@@ -6,7 +6,7 @@ import { connmgrCommands } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
 import { deviceCommands } from "../netdev/index.js";
-import { datapathCommands, fdbCommands } from "../ofproto/index.js";
+import { datapathCommands, fdbCommands, flowCommands } from "../ofproto/index.js";
 import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 
 /** Workers beyond this share the same memory bandwidth without forwarding more on the hosts that we know. */
@@ -64,6 +64,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       }),
       ...datapathCommands(bridges.ofprotos),
       ...fdbCommands(bridges.ofprotos),
+      ...flowCommands(bridges.ofprotos),
       ...connmgrCommands(
         (name) => bridges.connmgr(name),
         () => bridges.names().flatMap((name) => bridges.connmgr(name) ?? []),

@@ -1,6 +1,6 @@
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { type Megaflow, megaflows, parsePacket, trace } from "../datapath/index.js";
-import { ByteWriter, inPortMatch, KeyMatch, matchInPort } from "../openflow/index.js";
+import { ByteWriter, flowText, inPortMatch, KeyMatch, matchInPort } from "../openflow/index.js";
 import { type DatapathView, datapathViews, findBridge, findDatapath } from "./appctl-datapath.js";
 import { flowOfKey } from "./flow-key.js";
 import { dumpFlows, everyFlow } from "./flow-records.js";
@@ -67,7 +67,7 @@ function formatMegaflow(
   const end = more ? ", dp:ovs, actions:" : ", actions:";
   return (
     `${id}${match}, packets:${flow.nPackets}, bytes:${flow.nBytes}, used:${used}${flags}` +
-    `${end}${words.datapathActions(flow.actions, names)}\n`
+    `${end}${words.datapathActions(flow.actions, names, flow.match)}\n`
   );
 }
 
@@ -215,7 +215,8 @@ function runTrace(all: Ofprotos, args: readonly string[], words: FlowWords, with
     match: print,
     flow: (match) => print(flowOfKey(match)),
     actions: (list) => words.actions(list, ports),
-    datapathActions: (list) => words.datapathActions(list, names ? datapathPortNames(all.all()) : undefined),
+    datapathActions: (list, megaflow) =>
+      words.datapathActions(list, names ? datapathPortNames(all.all()) : undefined, megaflow),
     bridgeName: (bridge) => all.byId(bridge)?.name ?? String(bridge),
     portName: (bridge, port) => all.byId(bridge)?.port(port)?.name ?? String(port),
     subfield: words.subfield,
@@ -223,7 +224,7 @@ function runTrace(all: Ofprotos, args: readonly string[], words: FlowWords, with
   });
 }
 
-export function flowCommands(all: Ofprotos, words: FlowWords): readonly UnixctlCommand[] {
+export function flowCommands(all: Ofprotos, words: FlowWords = flowText): readonly UnixctlCommand[] {
   const traceUsage = "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]";
   return [
     {
@@ -255,8 +256,12 @@ export function flowCommands(all: Ofprotos, words: FlowWords): readonly UnixctlC
       maxArgs: 6,
       handler: (args) => {
         const flags = dumpFlags(args);
-        const name = flags.rest.find((arg) => !arg.includes("="));
-        return dumpMegaflows(all, findDatapath(all, name).ofprotos, words, flags);
+        const view = findDatapath(
+          all,
+          flags.rest.find((arg) => !arg.includes("=")),
+        );
+        const text = dumpMegaflows(all, view.ofprotos, words, flags);
+        return view.type === "system" || text === "" ? text : `flow-dump from the main thread:\n${text}`;
       },
     },
     {

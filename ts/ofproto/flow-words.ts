@@ -1,5 +1,5 @@
-/** Flows as text, as the commands of this room need them: ovs-ofctl's form and the datapath's.  `ts/openflow` has what
- *  stands behind it; it is injected, so that what prints a trace or a dump can be tested by itself. */
+/** Flows as text, as the commands of this room need them: ovs-ofctl's form and the datapath's.  `flowText` of ts/openflow
+ *  is one; it is injected, so that what prints a trace or a dump can be tested by itself. */
 
 /** Names of a bridge's ports; without, ports are numbers. */
 export interface PortNames {
@@ -17,8 +17,8 @@ export interface FlowWords {
   parseActions(text: string, names: PortNames): Uint8Array;
   /** `recirc_id(0),in_port(1),eth_type(0x0800)`; `names` are of datapath ports. */
   datapathMatch(match: Uint8Array, names: PortNames | undefined, verbose: boolean): string;
-  /** `push_vlan(vid=5,pcp=0),2`; `drop` for none. */
-  datapathActions(actions: Uint8Array, names: PortNames | undefined): string;
+  /** `push_vlan(vid=5,pcp=0),2`; `drop` for none.  `flow`: the match that they belong to. */
+  datapathActions(actions: Uint8Array, names: PortNames | undefined, flow: Uint8Array): string;
   parseDatapathMatch(text: string, names: PortNames): Uint8Array;
   /** `NXM_NX_REG0[0..15]`. */
   subfield(field: number, offset: number, bits: number): string;

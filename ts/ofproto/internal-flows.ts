@@ -1,4 +1,4 @@
-import { flowFlag } from "../datapath/generated/records.js";
+import { flowFlag, packetInReason } from "../datapath/generated/records.js";
 import { ByteWriter } from "../openflow/bytes.js";
 import { ofpp } from "../openflow/index.js";
 import { KeyMatch, planOf } from "../openflow/key-match.js";
@@ -27,12 +27,12 @@ function exactly(field: string, value: number): Uint8Array {
   return out.finish();
 }
 
-/** NO_MATCH, as the reason of a table miss. */
-const noMatchReason = 0;
+/** IMPLICIT_MISS: a table miss that no rule asked for. */
+const implicitMiss = packetInReason.implicitMiss;
 
 /** Table 254: where packets go that no table matched or that recirculate. */
 export const internalFlows: readonly SystemFlow[] = [
-  { table: internalTable, priority: 0, match: exactly("reg0", 1), actions: controllerAction(noMatchReason) },
+  { table: internalTable, priority: 0, match: exactly("reg0", 1), actions: controllerAction(implicitMiss) },
   { table: internalTable, priority: 0, match: exactly("reg0", 2), actions: nothing },
   { table: internalTable, priority: 0, match: exactly("reg0", 3), actions: nothing },
   { table: internalTable, priority: 2, match: exactly("recirc_id", 0), actions: nothing },

@@ -10,7 +10,7 @@ export interface TraceWords {
   /** A packet's key in full. */
   flow(key: Uint8Array): string;
   actions(actions: Uint8Array): string;
-  datapathActions(actions: Uint8Array): string;
+  datapathActions(actions: Uint8Array, megaflow: Uint8Array): string;
   bridgeName(bridge: number): string;
   portName(bridge: number, port: number): string;
   /** `NXM_NX_REG0[0..15]`. */
@@ -69,7 +69,7 @@ export function formatTrace(trace: Trace, flow: Uint8Array, words: TraceWords): 
   lines.push("");
   lines.push(`Final flow: ${trace.finalFlow === undefined ? "unchanged" : words.flow(trace.finalFlow)}`);
   lines.push(`Megaflow: ${words.match(trace.megaflow)}`);
-  const actions = words.datapathActions(trace.datapathActions);
+  const actions = words.datapathActions(trace.datapathActions, trace.megaflow);
   lines.push(`Datapath actions: ${actions === "" ? "drop" : actions}`);
   if (trace.failure !== undefined) {
     lines.push(`Translation failed (${failures[trace.failure] ?? "unknown"}), packet is dropped.`);

@@ -52,7 +52,8 @@ export function readTrace(steps: readonly Uint8Array[]): Trace {
       const node: TraceNode = { kind, step, match, actions, children: [] };
       const depth = Math.min(step.depth, open.length);
       open.length = depth;
-      (open[depth - 1]?.children ?? roots).push(node);
+      const siblings = open[depth - 1]?.children ?? roots;
+      (kind === "action_set" ? actionSetList(siblings) : siblings).push(node);
       open.push(node);
     } else if (step.kind === traceKind.finalFlow) finalFlow = step.a === 1n ? undefined : match;
     else if (step.kind === traceKind.megaflow) megaflow = match;
@@ -60,4 +61,10 @@ export function readTrace(steps: readonly Uint8Array[]): Trace {
     else if (step.kind === traceKind.error) failure = step.code;
   }
   return { roots, finalFlow, megaflow, datapathActions, failure };
+}
+
+/** The action set runs when all else has run, and is told at the end of the list of the bridge's first table. */
+function actionSetList(siblings: TraceNode[]): TraceNode[] {
+  const bridge = siblings.findLast((node) => node.kind === "bridge");
+  return bridge?.children.find((node) => node.kind === "rule" || node.kind === "miss")?.children ?? siblings;
 }
