@@ -199,7 +199,8 @@ function networkLayer(random: Random, protocol: Protocol): { type: number; bytes
   }
   if (isIp4(protocol)) {
     const addresses = [...ip4(random.pick(ipv4)), ...ip4(random.pick(ipv4))];
-    const fragment = random.pick([0, 0, 0, 0, 0x2000, 0x2010, 0x0010]);
+    // Of a later fragment Open vSwitch rewrites payload bytes where ports, types and checksums would be; Sluice does not.
+    const fragment = protocol === "ip" ? random.pick([0, 0, 0x2000, 0x2010, 0x0010]) : random.pick([0, 0, 0, 0x2000]);
     const body = transport(random, protocol, addresses);
     const header = withChecksum([0x45, random.pick([0, 32, 184, 3]), ...u16(20 + body.length), 0, 1, ...u16(fragment), random.pick([1, 2, 64, 64]), protocolNumber[protocol] ?? 200, 0, 0, ...addresses], 10, []);
     return { type: 0x0800, bytes: [...header, ...body] };

@@ -40,8 +40,6 @@ const unsentMax = 100;
 const unsentSizeMax = 256 * 1024;
 /** Packet-ins that may wait in the connection; more are dropped. */
 const packetInsUnsentMax = 100;
-/** What is kept of a request for the error that may end its reply. */
-const requestKeptSize = 64;
 const defaultMissSendLen = 128;
 
 /** What all connections of a bridge share. */
@@ -395,7 +393,7 @@ export class Ofconn implements Requester {
       for (const reply of replies as (MessageBody | Uint8Array)[]) this.#sendReply(message.xid, reply);
       return;
     }
-    this.#dump = { iterator: replies[Symbol.iterator](), xid: message.xid, request: bytes.slice(0, requestKeptSize) };
+    this.#dump = { iterator: replies[Symbol.iterator](), xid: message.xid, request: bytes.slice() };
   }
 
   /** Sends what the peer has room for.  Returns whether the reply is complete. */

@@ -65,12 +65,16 @@ export function writeError(out: ByteWriter, body: ErrorMessage, version: number)
   out.put(body.data);
 }
 
-/** The error message that answers `request` because of `error`: with the first 64 bytes of the request, at least. */
+/** A message has at most 65535 bytes; an error's header takes 12, and a vendor error's 20. */
+const errorDataMax = 0xffff - 20;
+
+/** The error message that answers `request` because of `error`: with the whole request, as
+ *  Open vSwitch sends it, as far as one message holds it. */
 export function errorReply(error: OpenFlowError, version: number, request: Uint8Array): ErrorMessage {
   const { vendor, type, code } = error.wire(version);
   return {
     type: "error", error: error.code, vendor, errorType: type, errorCode: code,
-    data: request.subarray(0, Math.min(request.length, error.code === "OFPHFC_INCOMPATIBLE" ? 0 : 64)),
+    data: error.code === "OFPHFC_INCOMPATIBLE" ? request.subarray(0, 0) : request.subarray(0, errorDataMax),
   };
 }
 

@@ -8,7 +8,7 @@ import type { ErrorName } from "./tables/errors.js";
 /** Wire version: 1 is OpenFlow 1.0, 4 is 1.3, 6 is 1.5. */
 export type Version = 1 | 2 | 3 | 4 | 5 | 6;
 
-/** A `match` record of the ABI; an empty array matches everything. */
+/** A `match` record of the ABI; two empty bitmaps match everything. */
 export type AbiMatch = Uint8Array;
 /** A sequence of action records of the ABI. */
 export type AbiActions = Uint8Array;
