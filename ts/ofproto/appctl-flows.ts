@@ -1,32 +1,14 @@
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { type Megaflow, megaflows, parsePacket, trace } from "../datapath/index.js";
+import { type Megaflow, megaflows } from "../datapath/index.js";
 import { ByteWriter, flowText, inPortMatch, KeyMatch, matchInPort } from "../openflow/index.js";
 import { type DatapathView, datapathViews, findBridge, findDatapath } from "./appctl-datapath.js";
-import { flowOfKey } from "./flow-key.js";
 import { dumpFlows, everyFlow } from "./flow-records.js";
+import { datapathPortNames, portNames, traceFlow } from "./flow-table.js";
 import type { FlowWords, PortNames } from "./flow-words.js";
 import type { Ofproto } from "./ofproto.js";
 import type { Ofprotos } from "./ofprotos.js";
-import { formatTrace } from "./trace-text.js";
-import { readTrace } from "./trace-tree.js";
 
 /** The commands that print flows: bridge/dump-flows, dpif/dump-flows, dpctl/dump-flows, ofproto/trace. */
-
-/** OpenFlow port names of a bridge. */
-export function portNames(ofproto: Ofproto): PortNames {
-  return {
-    numberOf: (name) => ofproto.findPort(name)?.number,
-    nameOf: (port) => ofproto.port(port)?.name,
-  };
-}
-
-/** Names of datapath ports of some bridges. */
-function datapathPortNames(ofprotos: readonly Ofproto[]): PortNames {
-  const ports = ofprotos.flatMap((ofproto) => ofproto.ports()).filter((port) => port.spec.dpPort !== 0);
-  const byNumber = new Map(ports.map((port) => [port.spec.dpPort, port.name]));
-  const byName = new Map(ports.map((port) => [port.name, port.spec.dpPort]));
-  return { numberOf: (name) => byName.get(name), nameOf: (port) => byNumber.get(port) };
-}
 
 function dumpBridge(ofproto: Ofproto, words: FlowWords, withOffload: boolean): string {
   const lines: string[] = [];
@@ -142,13 +124,13 @@ function traceArguments(
     packet = Uint8Array.from(Buffer.from(last, "hex"));
     rest.pop();
   }
-  const { ofproto, key } = traceFlow(all, rest, words);
+  const { ofproto, key } = flowToTrace(all, rest, words);
   const actions = actionsText === undefined ? new Uint8Array(0) : words.parseActions(actionsText, portNames(ofproto));
   return { ofproto, key, packet, actions, ...options };
 }
 
 /** `[dp] odp_flow` or `bridge br_flow`. */
-function traceFlow(all: Ofprotos, rest: readonly string[], words: FlowWords): { ofproto: Ofproto; key: Uint8Array } {
+function flowToTrace(all: Ofprotos, rest: readonly string[], words: FlowWords): { ofproto: Ofproto; key: Uint8Array } {
   const [first = "", second] = rest;
   const flow = second ?? first;
   if (isDatapathFlow(flow)) {
@@ -197,31 +179,8 @@ function onOpenFlowPort(view: DatapathView, match: Uint8Array): { ofproto: Ofpro
 }
 
 function runTrace(all: Ofprotos, args: readonly string[], words: FlowWords, withActions: boolean): string {
-  const { ofproto, key, packet, actions, generate, names } = traceArguments(all, args, words, withActions);
-  const inPort = matchInPort(key);
-  const reply = trace(all.datapath, {
-    bridge: ofproto.bridge,
-    inPort,
-    traceFlags: generate ? 1 : 0,
-    match: key,
-    packet,
-    actions,
-  });
-  if (reply === undefined) throw new UnixctlError(`${ofproto.name}: unknown bridge`);
-  const flow = packet.length === 0 ? key : parsePacket(all.datapath, packet, inPort);
-  const ports = names ? portNames(ofproto) : undefined;
-  const print = (match: Uint8Array): string => words.match(match, undefined, ports);
-  return formatTrace(readTrace(reply), flowOfKey(flow), {
-    match: print,
-    flow: (match) => print(flowOfKey(match)),
-    actions: (list) => words.actions(list, ports),
-    datapathActions: (list, megaflow) =>
-      words.datapathActions(list, names ? datapathPortNames(all.all()) : undefined, megaflow),
-    bridgeName: (bridge) => all.byId(bridge)?.name ?? String(bridge),
-    portName: (bridge, port) => all.byId(bridge)?.port(port)?.name ?? String(port),
-    subfield: words.subfield,
-    value: words.value,
-  });
+  const { ofproto, key, ...input } = traceArguments(all, args, words, withActions);
+  return traceFlow(ofproto, key, input).text;
 }
 
 export function flowCommands(all: Ofprotos, words: FlowWords = flowText): readonly UnixctlCommand[] {

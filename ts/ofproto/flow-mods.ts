@@ -57,6 +57,14 @@ export function appendFlowMod(batch: CommandBatch, bridge: number, bytes: Uint8A
   });
 }
 
+/** Refuses a flow_mod on what belongs to the switch, or on a packet that is not there. */
+export function checkFlowMod(mod: FlowMod): void {
+  if (mod.tableId === internalTable) throw new OpenFlowError("OFPBRC_EPERM", "table 254 belongs to the switch");
+  if (mod.bufferId !== noBuffer) {
+    throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${mod.bufferId.toString(16)} does not exist`);
+  }
+}
+
 /** Appends a flow_mod. */
 export function addFlowMod(batch: CommandBatch, bridge: number, mod: FlowMod): void {
   const match = wholeMatch(mod.match);

@@ -90,6 +90,19 @@ export function* dumpFlows(datapath: FlowDatapath, bridge: number, filter: FlowF
   }
 }
 
+/** Every rule that the filter lets through, each a flow_info record of its own that the caller may keep. */
+export function* flowInfos(datapath: FlowDatapath, bridge: number, filter: FlowFilter): Generator<Uint8Array> {
+  for (const reply of flowDumpReplies(datapath, bridge, filter)) {
+    const view = new DataView(reply.bytes.buffer, reply.bytes.byteOffset, reply.bytes.length);
+    let at = dumpReplySize;
+    for (let index = 0; index < reply.count; index++) {
+      const size = view.getUint32(at + recordOffsets.size, true);
+      yield reply.bytes.slice(at, at + size);
+      at += size;
+    }
+  }
+}
+
 /** Replies of a dump, one after the other, in one buffer that is used again. */
 export function* dumpReplies(
   datapath: FlowDatapath,

@@ -2,7 +2,7 @@
 export { type CommandResult, DatapathError, type FlowDatapath } from "./abi-batch.js";
 export { datapathCommands, datapathViews } from "./appctl-datapath.js";
 export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
-export { flowCommands, portNames } from "./appctl-flows.js";
+export { flowCommands } from "./appctl-flows.js";
 export { type Bundle, trunkBundle } from "./bundle.js";
 export {
   addFlowMod,
@@ -22,6 +22,7 @@ export {
   type FlowRecord,
   type FlowTotals,
 } from "./flow-records.js";
+export { type FlowInput, FlowTable, portNames, type TraceInput, type TraceResult } from "./flow-table.js";
 export type { FlowWords, PortNames } from "./flow-words.js";
 export { normalFlow, type SystemFlow } from "./internal-flows.js";
 export {
