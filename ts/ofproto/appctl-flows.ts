@@ -59,10 +59,14 @@ interface DumpFlags {
   readonly rest: readonly string[];
 }
 
-/** Splits `-m` and `--names` off.  Names are the default with neither. */
+/** Splits options off.  `-m` prints ports by name unless told not to. */
 function dumpFlags(args: readonly string[]): DumpFlags {
   const more = args.includes("-m") || args.includes("--more");
-  return { more, names: args.includes("--names"), rest: args.filter((arg) => !arg.startsWith("-")) };
+  return {
+    more,
+    names: args.includes("--names") || (more && !args.includes("--no-names")),
+    rest: args.filter((arg) => !arg.startsWith("-")),
+  };
 }
 
 function dumpMegaflows(all: Ofprotos, ofprotos: readonly Ofproto[], words: FlowWords, flags: DumpFlags): string {
