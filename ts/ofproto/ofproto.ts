@@ -25,13 +25,12 @@ import {
   writeOfportSet,
   writeTableSet,
 } from "../datapath/generated/records.js";
-import type { Logger } from "../log/index.js";
+import type { Logger, LogSource } from "../log/index.js";
 import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
 import { type Bundle, bundleRecord, encodeMembers } from "./bundle.js";
 import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue } from "./flow-mods.js";
 import { anyPort, type FlowRecord } from "./flow-records.js";
 import { internalFlows, type SystemFlow, systemFlowMod } from "./internal-flows.js";
-import type { Ofprotos } from "./ofprotos.js";
 import {
   configOf,
   describePort,
@@ -49,6 +48,16 @@ import { PortNumbers } from "./port-number.js";
 import type { OfprotoListener, PacketInEvent, Requester } from "./requester.js";
 
 /** One OpenFlow switch: its ports, its settings, and the way to its tables, which live in the datapath. */
+
+/** What a switch needs of the set that it belongs to; `Ofprotos` is one. */
+export interface OfprotoOwner {
+  readonly datapath: FlowDatapath;
+  readonly clock: Clock;
+  readonly log: LogSource;
+  byId(bridge: number): Ofproto | undefined;
+  all(): readonly Ofproto[];
+  drainRemoved(): void;
+}
 
 export interface OfprotoOptions {
   readonly name: string;
@@ -128,7 +137,7 @@ export class Ofproto {
   readonly datapathType: string;
   /** Strings of OFPMP_DESC; the owner may replace them. */
   description: SwitchDescription;
-  readonly owner: Ofprotos;
+  readonly owner: OfprotoOwner;
   readonly #log: Logger;
   readonly #listeners = new Set<OfprotoListener>();
   readonly #numbers = new PortNumbers();
@@ -142,7 +151,7 @@ export class Ofproto {
   #destroyed = false;
 
   /** Use `Ofprotos.create`. */
-  constructor(owner: Ofprotos, bridge: number, options: OfprotoOptions) {
+  constructor(owner: OfprotoOwner, bridge: number, options: OfprotoOptions) {
     this.owner = owner;
     this.bridge = bridge;
     this.name = options.name;
