@@ -19,3 +19,6 @@ export { formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
 export { flowText } from "./flow-text.js";
 export { type ErrorName, type ErrorRow, errorByWire, errorRow, errors } from "./tables/errors.js";
 export { ofpp, type PortRow, portMax, reservedPorts } from "./tables/ports.js";
+export {
+  type Action, actionsFromObjects, actionsToObjects, type FieldValue, type Flow, flowModOfFlow, type Match, matchFromObject, matchToObject, type MatchValue, type SubfieldRef,
+} from "./typed.js";
