@@ -1,7 +1,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { datapathLayouts } from "../../ts/openflow/abi.js";
-import { formatDatapathActions, formatDatapathMatch, formatMatch, parseDatapathMatch } from "../../ts/openflow/index.js";
+import {
+  formatDatapathActions,
+  formatDatapathMatch,
+  formatMatch,
+  parseDatapathMatch,
+} from "../../ts/openflow/index.js";
 
 const flows = [
   "recirc_id(0),in_port(1),packet_type(ns=0,id=0),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x8100),vlan(vid=5,pcp=3),encap(eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=6,tos=0x20,ttl=64,frag=no),tcp(src=1,dst=2),tcp_flags(syn))",
@@ -24,9 +29,15 @@ test("a datapath flow prints as the OpenFlow flow that it is", () => {
 });
 
 test("ports go by name where names are given", () => {
-  const names = { numberOf: (name: string) => (name === "p1" ? 7 : undefined), nameOf: (port: number) => (port === 7 ? "p1" : undefined) };
+  const names = {
+    numberOf: (name: string) => (name === "p1" ? 7 : undefined),
+    nameOf: (port: number) => (port === 7 ? "p1" : undefined),
+  };
   const match = parseDatapathMatch("in_port(p1),eth_type(0x1234)", names);
-  assert.is(formatDatapathMatch(match, names, false), "recirc_id(0),in_port(p1),packet_type(ns=0,id=0),eth_type(0x1234)");
+  assert.is(
+    formatDatapathMatch(match, names, false),
+    "recirc_id(0),in_port(p1),packet_type(ns=0,id=0),eth_type(0x1234)",
+  );
 });
 
 test("datapath actions print in the datapath's words", () => {

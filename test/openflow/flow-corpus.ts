@@ -14,6 +14,13 @@ export function readCorpus(): CorpusFlow[] {
   const text = readFileSync(join(root, "test", "openflow", "flows.md"), "utf8");
   return [...text.matchAll(/^```\n([\s\S]*?)\n```$/gm)].map(([, block]) => {
     const [input = "", v10 = "", v13 = "", v15 = ""] = (block ?? "").split("\n");
-    return { input, expected: [{ version: 1, text: v10 }, { version: 4, text: v13 }, { version: 6, text: v15 }] };
+    return {
+      input,
+      expected: [
+        { version: 1, text: v10 },
+        { version: 4, text: v13 },
+        { version: 6, text: v15 },
+      ],
+    };
   });
 }

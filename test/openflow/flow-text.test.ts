@@ -1,6 +1,16 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { decodeMessage, encodeMessage, type FlowMod, FlowSyntaxError, formatActions, formatMatch, type Message, OpenFlowError, parseFlow } from "../../ts/openflow/index.js";
+import {
+  decodeMessage,
+  encodeMessage,
+  type FlowMod,
+  FlowSyntaxError,
+  formatActions,
+  formatMatch,
+  type Message,
+  OpenFlowError,
+  parseFlow,
+} from "../../ts/openflow/index.js";
 import { readCorpus } from "./flow-corpus.js";
 
 const flagNames = ["send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"];
@@ -23,7 +33,16 @@ function formatAdd(flow: FlowMod, version: number): string {
 
 /** Whether the fixed match of OpenFlow 1.0 says the match. */
 function saidBy10(match: Uint8Array): boolean {
-  const request = { type: "flow_stats_request", standard: true, tableId: 0, outPort: 0, outGroup: 0, cookie: 0n, cookieMask: 0n, match } as const;
+  const request = {
+    type: "flow_stats_request",
+    standard: true,
+    tableId: 0,
+    outPort: 0,
+    outGroup: 0,
+    cookie: 0n,
+    cookieMask: 0n,
+    match,
+  } as const;
   const back = decodeMessage(encodeMessage(1, 1, request));
   return back.type === "flow_stats_request" && formatMatch(back.match) === formatMatch(match);
 }

@@ -4,7 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { decodeMessage, encodeMessage, errors, inPortMatch, type MessageBody, parseActions, parseMatch, type PortDesc, type Version } from "../../ts/openflow/index.js";
+import {
+  decodeMessage,
+  encodeMessage,
+  errors,
+  inPortMatch,
+  type MessageBody,
+  type PortDesc,
+  parseActions,
+  parseMatch,
+  type Version,
+} from "../../ts/openflow/index.js";
 import { readCorpus } from "./flow-corpus.js";
 
 const installed = spawnSync("ovs-ofctl", ["--version"]).status === 0;
@@ -24,45 +34,253 @@ function print(messages: readonly Uint8Array[]): string {
 
 const hwAddr = Uint8Array.of(0, 17, 34, 51, 68, 85);
 const port: PortDesc = {
-  port: 3, hwAddr, name: "eth3", config: 1, state: 1, current: 0x840, advertised: 0x2840, supported: 0x840, peer: 0, currentSpeedKbps: 10000000, maxSpeedKbps: 10000000,
+  port: 3,
+  hwAddr,
+  name: "eth3",
+  config: 1,
+  state: 1,
+  current: 0x840,
+  advertised: 0x2840,
+  supported: 0x840,
+  peer: 0,
+  currentSpeedKbps: 10000000,
+  maxSpeedKbps: 10000000,
 };
 const match = parseMatch("tcp,in_port=3,tp_dst=80");
 const actions = parseActions("output:2,controller(max_len=100)");
 const empty = new Uint8Array(0);
 const counters = {
-  rxPackets: 1n, txPackets: 2n, rxBytes: 3n, txBytes: 4n, rxDropped: 5n, txDropped: 6n, rxErrors: 7n, txErrors: 8n, rxFrameErr: 9n, rxOverErr: 10n, rxCrcErr: 11n, collisions: 12n,
+  rxPackets: 1n,
+  txPackets: 2n,
+  rxBytes: 3n,
+  txBytes: 4n,
+  rxDropped: 5n,
+  txDropped: 6n,
+  rxErrors: 7n,
+  txErrors: 8n,
+  rxFrameErr: 9n,
+  rxOverErr: 10n,
+  rxCrcErr: 11n,
+  collisions: 12n,
 };
 const times = { durationSec: 5, durationNsec: 123000000 };
 
 /** A message, and a piece of what ovs-ofctl prints for it. */
 const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[] = [
   [{ type: "hello", versions: 0x52 }, "version bitmap: 0x01, 0x04, 0x06"],
-  [{ type: "echo_request", data: empty }, "OFPT_ECHO_REQUEST"], [{ type: "barrier_reply" }, "OFPT_BARRIER_REPLY"],
-  [{ type: "features_reply", datapathId: 0x1234n, nBuffers: 0, nTables: 254, auxiliaryId: 0, capabilities: 0xc7, actions: 0xfff, ports: [port] }, "dpid:0000000000001234"],
-  [{ type: "get_config_reply", fragMode: 0, invalidTtlToController: false, missSendLen: 128 }, "frags=normal miss_send_len=128"],
+  [{ type: "echo_request", data: empty }, "OFPT_ECHO_REQUEST"],
+  [{ type: "barrier_reply" }, "OFPT_BARRIER_REPLY"],
+  [
+    {
+      type: "features_reply",
+      datapathId: 0x1234n,
+      nBuffers: 0,
+      nTables: 254,
+      auxiliaryId: 0,
+      capabilities: 0xc7,
+      actions: 0xfff,
+      ports: [port],
+    },
+    "dpid:0000000000001234",
+  ],
+  [
+    { type: "get_config_reply", fragMode: 0, invalidTtlToController: false, missSendLen: 128 },
+    "frags=normal miss_send_len=128",
+  ],
   [{ type: "set_config", fragMode: 1, invalidTtlToController: false, missSendLen: 0 }, "frags=drop miss_send_len=0"],
-  [{ type: "packet_in", format: "standard", bufferId: 0xffffffff, totalLen: 60, reason: 1, tableId: 3, cookie: 5n, match: inPortMatch(3), packet: new Uint8Array(60), userdata: empty }, "total_len=60 in_port=3 (via action) data_len=60"],
-  [{ type: "packet_in", format: "nxt_packet_in", bufferId: 0xffffffff, totalLen: 60, reason: 0, tableId: 3, cookie: 5n, match: inPortMatch(3), packet: new Uint8Array(60), userdata: empty }, "table_id=3 cookie=0x5 total_len=60 in_port=3 (via no_match)"],
-  [{ type: "packet_in", format: "nxt_packet_in2", bufferId: 0xffffffff, totalLen: 60, reason: 0, tableId: 3, cookie: 5n, match: inPortMatch(3), packet: new Uint8Array(60), userdata: Uint8Array.of(1, 2) }, "userdata=01.02"],
-  [{ type: "flow_removed", standard: true, reason: 1, tableId: 3, priority: 7, cookie: 9n, ...times, idleTimeout: 10, hardTimeout: 20, packetCount: 5n, byteCount: 6n, match }, "reason=hard"],
-  [{ type: "flow_removed", standard: false, reason: 0, tableId: 3, priority: 7, cookie: 9n, ...times, idleTimeout: 10, hardTimeout: 20, packetCount: 5n, byteCount: 6n, match }, "reason=idle table_id=3 cookie:0x9 duration5.123s idle10 pkts5 bytes6", [1]],
+  [
+    {
+      type: "packet_in",
+      format: "standard",
+      bufferId: 0xffffffff,
+      totalLen: 60,
+      reason: 1,
+      tableId: 3,
+      cookie: 5n,
+      match: inPortMatch(3),
+      packet: new Uint8Array(60),
+      userdata: empty,
+    },
+    "total_len=60 in_port=3 (via action) data_len=60",
+  ],
+  [
+    {
+      type: "packet_in",
+      format: "nxt_packet_in",
+      bufferId: 0xffffffff,
+      totalLen: 60,
+      reason: 0,
+      tableId: 3,
+      cookie: 5n,
+      match: inPortMatch(3),
+      packet: new Uint8Array(60),
+      userdata: empty,
+    },
+    "table_id=3 cookie=0x5 total_len=60 in_port=3 (via no_match)",
+  ],
+  [
+    {
+      type: "packet_in",
+      format: "nxt_packet_in2",
+      bufferId: 0xffffffff,
+      totalLen: 60,
+      reason: 0,
+      tableId: 3,
+      cookie: 5n,
+      match: inPortMatch(3),
+      packet: new Uint8Array(60),
+      userdata: Uint8Array.of(1, 2),
+    },
+    "userdata=01.02",
+  ],
+  [
+    {
+      type: "flow_removed",
+      standard: true,
+      reason: 1,
+      tableId: 3,
+      priority: 7,
+      cookie: 9n,
+      ...times,
+      idleTimeout: 10,
+      hardTimeout: 20,
+      packetCount: 5n,
+      byteCount: 6n,
+      match,
+    },
+    "reason=hard",
+  ],
+  [
+    {
+      type: "flow_removed",
+      standard: false,
+      reason: 0,
+      tableId: 3,
+      priority: 7,
+      cookie: 9n,
+      ...times,
+      idleTimeout: 10,
+      hardTimeout: 20,
+      packetCount: 5n,
+      byteCount: 6n,
+      match,
+    },
+    "reason=idle table_id=3 cookie:0x9 duration5.123s idle10 pkts5 bytes6",
+    [1],
+  ],
   [{ type: "port_status", reason: 2, port }, "MOD: 3(eth3): addr:00:11:22:33:44:55"],
-  [{ type: "packet_out", bufferId: 0xffffffff, inPort: 3, match: inPortMatch(3), actions, packet: new Uint8Array(60) }, "in_port=3 actions=output:2,CONTROLLER:100 data_len=60"],
+  [
+    { type: "packet_out", bufferId: 0xffffffff, inPort: 3, match: inPortMatch(3), actions, packet: new Uint8Array(60) },
+    "in_port=3 actions=output:2,CONTROLLER:100 data_len=60",
+  ],
   [{ type: "port_mod", port: 3, hwAddr, config: 1, mask: 1, advertise: 0 }, "port: 3: addr:00:11:22:33:44:55"],
   [{ type: "role_request", standard: false, role: 2, generationId: undefined }, "role=primary", [1]],
   [{ type: "role_request", standard: true, role: 3, generationId: 5n }, "role=secondary generation_id=5", [4, 5, 6]],
-  [{ type: "role_status", role: 2, reason: 0, generationId: 7n }, "role=primary generation_id=7 reason=primary_request", [4, 5, 6]],
-  [{ type: "nxt_set_packet_in_format", value: 2 }, "NXT_SET_PACKET_IN_FORMAT"], [{ type: "nxt_flow_mod_table_id", value: 1 }, "enable", [1]],
+  [
+    { type: "role_status", role: 2, reason: 0, generationId: 7n },
+    "role=primary generation_id=7 reason=primary_request",
+    [4, 5, 6],
+  ],
+  [{ type: "nxt_set_packet_in_format", value: 2 }, "NXT_SET_PACKET_IN_FORMAT"],
+  [{ type: "nxt_flow_mod_table_id", value: 1 }, "enable", [1]],
   [{ type: "nxt_set_controller_id", value: 7 }, "id=7"],
-  [{ type: "desc_reply", manufacturer: "m", hardware: "h", software: "s", serial: "n", datapath: "d" }, "Manufacturer: m"],
-  [{ type: "aggregate_reply", standard: true, packetCount: 5n, byteCount: 6n, flowCount: 7 }, "packet_count=5 byte_count=6 flow_count=7"],
-  [{ type: "table_stats_reply", more: false, tables: [{ tableId: 0, name: "classifier", activeCount: 5, lookupCount: 6n, matchedCount: 7n, maxEntries: 1000000 }] }, "active=5, lookup=6, matched=7"],
-  [{ type: "port_stats_reply", more: false, ports: [{ port: 3, ...counters, ...times }] }, "rx pkts=1, bytes=3, drop=5, errs=7, frame=9, over=10, crc=11"],
-  [{ type: "queue_stats_reply", more: false, queues: [{ port: 3, queue: 4, txBytes: 5n, txPackets: 6n, txErrors: 7n, ...times }] }, "port 3 queue 4: bytes=5, pkts=6, errors=7"],
+  [
+    { type: "desc_reply", manufacturer: "m", hardware: "h", software: "s", serial: "n", datapath: "d" },
+    "Manufacturer: m",
+  ],
+  [
+    { type: "aggregate_reply", standard: true, packetCount: 5n, byteCount: 6n, flowCount: 7 },
+    "packet_count=5 byte_count=6 flow_count=7",
+  ],
+  [
+    {
+      type: "table_stats_reply",
+      more: false,
+      tables: [
+        { tableId: 0, name: "classifier", activeCount: 5, lookupCount: 6n, matchedCount: 7n, maxEntries: 1000000 },
+      ],
+    },
+    "active=5, lookup=6, matched=7",
+  ],
+  [
+    { type: "port_stats_reply", more: false, ports: [{ port: 3, ...counters, ...times }] },
+    "rx pkts=1, bytes=3, drop=5, errs=7, frame=9, over=10, crc=11",
+  ],
+  [
+    {
+      type: "queue_stats_reply",
+      more: false,
+      queues: [{ port: 3, queue: 4, txBytes: 5n, txPackets: 6n, txErrors: 7n, ...times }],
+    },
+    "port 3 queue 4: bytes=5, pkts=6, errors=7",
+  ],
   [{ type: "port_desc_reply", more: false, ports: [port] }, "3(eth3): addr:00:11:22:33:44:55"],
-  [{ type: "flow_stats_reply", standard: true, more: false, flows: [{ tableId: 3, priority: 7, ...times, idleTimeout: 10, hardTimeout: 0, idleAge: undefined, hardAge: undefined, importance: 0, flags: 0, cookie: 9n, packetCount: 5n, byteCount: 6n, match, actions }] }, "cookie=0x9, duration=5.123s, table=3, n_packets=5, n_bytes=6, idle_timeout=10, "],
-  [{ type: "flow_stats_reply", standard: false, more: false, flows: [{ tableId: 3, priority: 7, ...times, idleTimeout: 10, hardTimeout: 0, idleAge: 4, hardAge: undefined, importance: 0, flags: 0, cookie: 9n, packetCount: 5n, byteCount: 6n, match, actions }] }, "idle_timeout=10, idle_age=4, priority=7,tcp,in_port=3,tp_dst=80 actions=output:2,CONTROLLER:100", [1]],
-  [{ type: "flow_stats_request", standard: true, tableId: 3, outPort: 5, outGroup: 0xffffffff, cookie: 0n, cookieMask: 0n, match }, "table=3 out_port=5 tcp,in_port=3,tp_dst=80"],
+  [
+    {
+      type: "flow_stats_reply",
+      standard: true,
+      more: false,
+      flows: [
+        {
+          tableId: 3,
+          priority: 7,
+          ...times,
+          idleTimeout: 10,
+          hardTimeout: 0,
+          idleAge: undefined,
+          hardAge: undefined,
+          importance: 0,
+          flags: 0,
+          cookie: 9n,
+          packetCount: 5n,
+          byteCount: 6n,
+          match,
+          actions,
+        },
+      ],
+    },
+    "cookie=0x9, duration=5.123s, table=3, n_packets=5, n_bytes=6, idle_timeout=10, ",
+  ],
+  [
+    {
+      type: "flow_stats_reply",
+      standard: false,
+      more: false,
+      flows: [
+        {
+          tableId: 3,
+          priority: 7,
+          ...times,
+          idleTimeout: 10,
+          hardTimeout: 0,
+          idleAge: 4,
+          hardAge: undefined,
+          importance: 0,
+          flags: 0,
+          cookie: 9n,
+          packetCount: 5n,
+          byteCount: 6n,
+          match,
+          actions,
+        },
+      ],
+    },
+    "idle_timeout=10, idle_age=4, priority=7,tcp,in_port=3,tp_dst=80 actions=output:2,CONTROLLER:100",
+    [1],
+  ],
+  [
+    {
+      type: "flow_stats_request",
+      standard: true,
+      tableId: 3,
+      outPort: 5,
+      outGroup: 0xffffffff,
+      cookie: 0n,
+      cookieMask: 0n,
+      match,
+    },
+    "table=3 out_port=5 tcp,in_port=3,tp_dst=80",
+  ],
   [{ type: "queue_get_config_request", port: 3 }, "port=3", [1, 4]],
   [{ type: "table_mod", tableId: 3, config: 0, properties: empty }, "table_id=3", [4, 5, 6]],
 ];
@@ -99,7 +317,16 @@ test("ovs-ofctl knows our errors by the same names", () => {
     for (const form of row.wire) {
       for (let version = form.from; version <= form.to; version++) {
         sent.push(row.name);
-        messages.push(encodeMessage(version, 1, { type: "error", error: row.name, vendor: form.vendor, errorType: form.type, errorCode: form.code, data: empty }));
+        messages.push(
+          encodeMessage(version, 1, {
+            type: "error",
+            error: row.name,
+            vendor: form.vendor,
+            errorType: form.type,
+            errorCode: form.code,
+            data: empty,
+          }),
+        );
       }
     }
   }
@@ -118,7 +345,11 @@ test("the expectations of flows.md are what ovs-ofctl prints", () => {
     const directory = mkdtempSync(join(tmpdir(), "openflow-corpus-"));
     try {
       writeFileSync(join(directory, "flows"), `${good.map(({ input }) => input).join("\n")}\n`);
-      const run = spawnSync("ovs-ofctl", ["-O", names[version], "--no-names", "parse-flows", join(directory, "flows")], { encoding: "utf8" });
+      const run = spawnSync(
+        "ovs-ofctl",
+        ["-O", names[version], "--no-names", "parse-flows", join(directory, "flows")],
+        { encoding: "utf8" },
+      );
       const printed = [...run.stdout.matchAll(/_FLOW_MOD.*?: (ADD.*)$/gm)].map(([, text]) => text);
       // One form serves a whole file; flows that another form would say differently are left out.
       const differ = good.filter(({ text }, index) => printed[index] !== text);

@@ -39,7 +39,9 @@ function place(row: RecordRow | OpcodeRow): Layout {
 const recordLayouts = new Map(records.map((row) => [row.name, place(row)]));
 /** By opcode number. */
 export const actionLayouts: ReadonlyMap<number, Layout> = new Map(opcodes.map((row) => [row.opcode, place(row)]));
-export const datapathLayouts: ReadonlyMap<number, Layout> = new Map(datapathOpcodes.map((row) => [row.opcode, place(row)]));
+export const datapathLayouts: ReadonlyMap<number, Layout> = new Map(
+  datapathOpcodes.map((row) => [row.opcode, place(row)]),
+);
 const opcodeNumbers = new Map(opcodes.map((row) => [row.name, row.opcode]));
 
 export function recordLayout(name: string): Layout {

@@ -3,7 +3,7 @@ import { readSetField } from "./action-special.js";
 import type { ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { at, type FieldPlan, KeyMatch, plans } from "./key-match.js";
-import { actions, type ActionRow } from "./tables/actions.js";
+import { type ActionRow, actions } from "./tables/actions.js";
 import { opcodes } from "./tables/opcodes.js";
 import { ofpp, portMax } from "./tables/ports.js";
 
@@ -34,28 +34,84 @@ place[code["goto_table"] as number] = 5;
 
 /** Actions that the action set may hold. */
 const inActionSet: boolean[] = [];
-for (const name of ["output", "output_trunc", "group", "set_vlan_vid", "set_vlan_pcp", "strip_vlan", "push_vlan", "set_eth_src", "set_eth_dst",
-  "set_ipv4_src", "set_ipv4_dst", "set_ip_dscp", "set_ip_ecn", "set_ip_ttl", "set_l4_src_port", "set_l4_dst_port", "dec_ttl",
-  "set_field", "move", "set_tunnel", "set_queue", "push_mpls", "pop_mpls", "set_mpls_label", "set_mpls_tc", "set_mpls_ttl",
-  "dec_mpls_ttl", "encap", "decap", "dec_nsh_ttl"]) inActionSet[code[name] as number] = true;
+for (const name of [
+  "output",
+  "output_trunc",
+  "group",
+  "set_vlan_vid",
+  "set_vlan_pcp",
+  "strip_vlan",
+  "push_vlan",
+  "set_eth_src",
+  "set_eth_dst",
+  "set_ipv4_src",
+  "set_ipv4_dst",
+  "set_ip_dscp",
+  "set_ip_ecn",
+  "set_ip_ttl",
+  "set_l4_src_port",
+  "set_l4_dst_port",
+  "dec_ttl",
+  "set_field",
+  "move",
+  "set_tunnel",
+  "set_queue",
+  "push_mpls",
+  "pop_mpls",
+  "set_mpls_label",
+  "set_mpls_tc",
+  "set_mpls_ttl",
+  "dec_mpls_ttl",
+  "encap",
+  "decap",
+  "dec_nsh_ttl",
+])
+  inActionSet[code[name] as number] = true;
 
 const inconsistent = (name: string, needs: string): OpenFlowError =>
-  new OpenFlowError("OFPBAC_MATCH_INCONSISTENT", `action ${name} needs ${needs}, which the flow's match does not say`, { action: name });
+  new OpenFlowError("OFPBAC_MATCH_INCONSISTENT", `action ${name} needs ${needs}, which the flow's match does not say`, {
+    action: name,
+  });
 
 const flow = new KeyMatch();
 const offsets = {
   resubmitCt: at_("resubmit", "with_ct"),
-  metadataPort: at_("output", "port"), enqueuePort: at_("enqueue", "port"), truncPort: at_("output_trunc", "port"),
-  vlanHas: at_("set_vlan_vid", "flow_has_vlan"), pcpHas: at_("set_vlan_pcp", "flow_has_vlan"), vlanPush: at_("set_vlan_vid", "push"),
-  pcpPush: at_("set_vlan_pcp", "push"), vid: at_("set_vlan_vid", "vid"), pcp: at_("set_vlan_pcp", "pcp"), proto: at_("set_l4_src_port", "ip_proto"), l4Port: at_("set_l4_src_port", "port"),
-  tpid: at_("push_vlan", "ethertype"), nested: at_("clone", "actions_size"), gotoTable: at_("goto_table", "table"),
-  tos: at_("set_ip_dscp", "tos"), controllerForm: at_("controller", "form"), mplsType: at_("push_mpls", "ethertype"),
-  srcField: at_("move", "src_field"), srcOfs: at_("move", "src_ofs"), dstField: at_("move", "dst_field"), dstOfs: at_("move", "dst_ofs"),
-  moveBits: at_("move", "n_bits"), group: at_("group", "group"), pktField: at_("check_pkt_larger", "field"),
+  metadataPort: at_("output", "port"),
+  enqueuePort: at_("enqueue", "port"),
+  truncPort: at_("output_trunc", "port"),
+  vlanHas: at_("set_vlan_vid", "flow_has_vlan"),
+  pcpHas: at_("set_vlan_pcp", "flow_has_vlan"),
+  vlanPush: at_("set_vlan_vid", "push"),
+  pcpPush: at_("set_vlan_pcp", "push"),
+  vid: at_("set_vlan_vid", "vid"),
+  pcp: at_("set_vlan_pcp", "pcp"),
+  proto: at_("set_l4_src_port", "ip_proto"),
+  l4Port: at_("set_l4_src_port", "port"),
+  tpid: at_("push_vlan", "ethertype"),
+  nested: at_("clone", "actions_size"),
+  gotoTable: at_("goto_table", "table"),
+  tos: at_("set_ip_dscp", "tos"),
+  controllerForm: at_("controller", "form"),
+  mplsType: at_("push_mpls", "ethertype"),
+  srcField: at_("move", "src_field"),
+  srcOfs: at_("move", "src_ofs"),
+  dstField: at_("move", "dst_field"),
+  dstOfs: at_("move", "dst_ofs"),
+  moveBits: at_("move", "n_bits"),
+  group: at_("group", "group"),
+  pktField: at_("check_pkt_larger", "field"),
 };
-const subfieldAt = new Map(["output_reg", "stack_push", "stack_pop", "multipath"].map((name) => [code[name] as number, {
-  field: at_(name, "field"), ofs: at_(name, "ofs"), nBits: at_(name, "n_bits"), writes: name === "stack_pop" || name === "multipath",
-}]));
+const subfieldAt = new Map(
+  ["output_reg", "stack_push", "stack_pop", "multipath"].map((name) => [
+    code[name] as number,
+    {
+      field: at_(name, "field"),
+      ofs: at_(name, "ofs"),
+      nBits: at_(name, "n_bits"),
+      writes: name === "stack_pop" || name === "multipath",
+    },
+  ]),
+);
 
 interface State {
   match: boolean;
@@ -64,7 +120,14 @@ interface State {
 
 /** Checks the records in [from, to) of `out` against the ABI match at `matchAt`, and fills in what the records keep of
  *  the match (whether it has a VLAN tag, the IP protocol). */
-export function checkActions(out: ByteWriter, matchAt: number, matchSize: number, from: number, to: number, context: CheckContext): void {
+export function checkActions(
+  out: ByteWriter,
+  matchAt: number,
+  matchSize: number,
+  from: number,
+  to: number,
+  context: CheckContext,
+): void {
   const state: State = { match: false, usesMatch: false };
   check(out, matchAt, matchSize, from, to, context, state, false);
 }
@@ -82,14 +145,25 @@ function checkOutput(port: number): void {
 
 function subfield(name: string, plan: FieldPlan | undefined, ofs: number, nBits: number, writes: boolean): void {
   if (plan === undefined) throw new OpenFlowError("OFPBAC_BAD_SET_TYPE", `action ${name} names no known field`);
-  if (nBits === 0 || ofs + nBits > plan.bits) throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `action ${name} names bits that ${plan.name} does not have`);
-  if (writes && !plan.writable) throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `action ${name} writes to ${plan.name}, which is read-only`);
+  if (nBits === 0 || ofs + nBits > plan.bits)
+    throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `action ${name} names bits that ${plan.name} does not have`);
+  if (writes && !plan.writable)
+    throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `action ${name} writes to ${plan.name}, which is read-only`);
   if (!flow.meets(plan.prereq)) throw inconsistent(name, plan.prereq);
 }
 
 const noPrereq = new Set<string>(["none", "ethernet"]);
 
-function check(out: ByteWriter, matchAt: number, matchSize: number, from: number, to: number, context: CheckContext, state: State, inSet: boolean): void {
+function check(
+  out: ByteWriter,
+  matchAt: number,
+  matchSize: number,
+  from: number,
+  to: number,
+  context: CheckContext,
+  state: State,
+  inSet: boolean,
+): void {
   const { view } = out;
   let order = 0;
   let previous = "";
@@ -104,24 +178,39 @@ function check(out: ByteWriter, matchAt: number, matchSize: number, from: number
     }
     const placed = place[opcode] ?? 1;
     if (placed < order || (placed === order && placed > 1)) {
-      throw new OpenFlowError("OFPBAC_UNSUPPORTED_ORDER", placed === order ? `duplicate ${name} instruction not allowed, for OpenFlow 1.1+ compatibility`
-        : `invalid instruction ordering: ${placed === 1 ? "apply_actions" : name} must appear before ${previous}, for OpenFlow 1.1+ compatibility`, { action: name });
+      throw new OpenFlowError(
+        "OFPBAC_UNSUPPORTED_ORDER",
+        placed === order
+          ? `duplicate ${name} instruction not allowed, for OpenFlow 1.1+ compatibility`
+          : `invalid instruction ordering: ${placed === 1 ? "apply_actions" : name} must appear before ${previous}, for OpenFlow 1.1+ compatibility`,
+        { action: name },
+      );
     }
     order = placed;
     previous = name;
-    if (inSet && inActionSet[opcode] !== true && !(opcode === code["controller"] && view.getUint8(start + offsets.controllerForm) === 0)) {
+    if (
+      inSet &&
+      inActionSet[opcode] !== true &&
+      !(opcode === code["controller"] && view.getUint8(start + offsets.controllerForm) === 0)
+    ) {
       throw new OpenFlowError("OFPBAC_BAD_TYPE", `action ${name} cannot be in the action set`, { action: name });
     }
     switch (opcode) {
-      case code["output"]: checkOutput(view.getUint32(start + offsets.metadataPort, true)); break;
-      case code["output_trunc"]: checkOutput(view.getUint32(start + offsets.truncPort, true)); break;
+      case code["output"]:
+        checkOutput(view.getUint32(start + offsets.metadataPort, true));
+        break;
+      case code["output_trunc"]:
+        checkOutput(view.getUint32(start + offsets.truncPort, true));
+        break;
       case code["enqueue"]: {
         const port = view.getUint32(start + offsets.enqueuePort, true);
-        if (port >= portMax && port !== ofpp.IN_PORT && port !== ofpp.LOCAL) throw new OpenFlowError("OFPBAC_BAD_OUT_PORT", `${port} is not a port with queues`);
+        if (port >= portMax && port !== ofpp.IN_PORT && port !== ofpp.LOCAL)
+          throw new OpenFlowError("OFPBAC_BAD_OUT_PORT", `${port} is not a port with queues`);
         break;
       }
       case code["group"]:
-        if (view.getUint32(start + offsets.group, true) > 0xffffff00) throw new OpenFlowError("OFPBAC_BAD_OUT_GROUP", "the group's number is out of range");
+        if (view.getUint32(start + offsets.group, true) > 0xffffff00)
+          throw new OpenFlowError("OFPBAC_BAD_OUT_GROUP", "the group's number is out of range");
         break;
       case code["resubmit"]:
         if (view.getUint8(start + offsets.resubmitCt) === 0) break;
@@ -142,13 +231,24 @@ function check(out: ByteWriter, matchAt: number, matchSize: number, from: number
           if (!flow.meets(plan.prereq)) throw inconsistent(name, plan.prereq);
         } else if (plan.name === "vlan_vid" || plan.name === "vlan_tci") {
           expand(out, matchAt, matchSize, state);
-          if (plan.name === "vlan_vid" && (flow.u16(at.vlanTci) & 0x1000) === 0 && context.version > 1) throw inconsistent(name, "vlan_vid");
+          if (plan.name === "vlan_vid" && (flow.u16(at.vlanTci) & 0x1000) === 0 && context.version > 1)
+            throw inconsistent(name, "vlan_vid");
         }
         break;
       }
-      case code["write_actions"]: case code["clone"]: {
+      case code["write_actions"]:
+      case code["clone"]: {
         const inner = start + 8;
-        check(out, matchAt, matchSize, inner, inner + view.getUint32(start + offsets.nested, true), context, state, opcode === code["write_actions"]);
+        check(
+          out,
+          matchAt,
+          matchSize,
+          inner,
+          inner + view.getUint32(start + offsets.nested, true),
+          context,
+          state,
+          opcode === code["write_actions"],
+        );
         break;
       }
       default:
@@ -167,7 +267,8 @@ function checkAgainstFlow(out: ByteWriter, start: number, opcode: number, name: 
   const strict = context.version > 1;
   const hasVlan = (flow.u16(at.vlanTci) & 0x1000) !== 0;
   switch (opcode) {
-    case code["set_vlan_vid"]: case code["set_vlan_pcp"]: {
+    case code["set_vlan_vid"]:
+    case code["set_vlan_pcp"]: {
       const isVid = opcode === code["set_vlan_vid"];
       const limit = isVid ? view.getUint16(start + offsets.vid, true) > 0xfff : view.getUint8(start + offsets.pcp) > 7;
       if (limit) throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${name} has a value out of range`);
@@ -183,34 +284,53 @@ function checkAgainstFlow(out: ByteWriter, start: number, opcode: number, name: 
       return;
     case code["push_vlan"]: {
       const tpid = view.getUint16(start + offsets.tpid, true);
-      if (tpid !== 0x8100 && tpid !== 0x88a8) throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${tpid} is not the Ethernet type of a VLAN tag`);
+      if (tpid !== 0x8100 && tpid !== 0x88a8)
+        throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${tpid} is not the Ethernet type of a VLAN tag`);
       flow.setU16(at.vlanTci, 0x1000, 0x1000);
       return;
     }
-    case code["set_ipv4_src"]: case code["set_ipv4_dst"]:
+    case code["set_ipv4_src"]:
+    case code["set_ipv4_dst"]:
       if (!flow.meets("ipv4") && strict) throw inconsistent(name, "ipv4");
       return;
     case code["set_ip_dscp"]:
-      if ((view.getUint32(start + offsets.tos, true) & ~0xfc) !== 0) throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${name} has a value out of range`);
+      if ((view.getUint32(start + offsets.tos, true) & ~0xfc) !== 0)
+        throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${name} has a value out of range`);
       if (!isIp() && strict) throw inconsistent(name, "ip");
       return;
     case code["set_ip_ecn"]:
-      if (view.getUint32(start + offsets.tos, true) > 3) throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${name} has a value out of range`);
+      if (view.getUint32(start + offsets.tos, true) > 3)
+        throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${name} has a value out of range`);
       if (!isIp() && strict) throw inconsistent(name, "ip");
       return;
-    case code["set_ip_ttl"]: case code["dec_ttl"]:
+    case code["set_ip_ttl"]:
+    case code["dec_ttl"]:
       if (!isIp() && strict) throw inconsistent(name, "ip");
       return;
-    case code["set_l4_src_port"]: case code["set_l4_dst_port"]: {
+    case code["set_l4_src_port"]:
+    case code["set_l4_dst_port"]: {
       const proto = flow.ipProto;
-      if ((!isIp() || (proto !== 6 && proto !== 17 && proto !== 132)) && strict) throw inconsistent(name, "tcp, udp or sctp");
-      view.setUint8(start + offsets.proto, proto < 0 ? 0 : proto);
+      if ((!isIp() || (proto !== 6 && proto !== 17 && proto !== 132)) && strict)
+        throw inconsistent(name, "tcp, udp or sctp");
+      view.setUint8(start + offsets.proto, Math.max(proto, 0));
       return;
     }
     case code["move"]: {
       const bits = view.getUint16(start + offsets.moveBits, true);
-      subfield(name, plans[view.getUint16(start + offsets.srcField, true)], view.getUint16(start + offsets.srcOfs, true), bits, false);
-      subfield(name, plans[view.getUint16(start + offsets.dstField, true)], view.getUint16(start + offsets.dstOfs, true), bits, true);
+      subfield(
+        name,
+        plans[view.getUint16(start + offsets.srcField, true)],
+        view.getUint16(start + offsets.srcOfs, true),
+        bits,
+        false,
+      );
+      subfield(
+        name,
+        plans[view.getUint16(start + offsets.dstField, true)],
+        view.getUint16(start + offsets.dstOfs, true),
+        bits,
+        true,
+      );
       return;
     }
     case code["fin_timeout"]:
@@ -218,7 +338,8 @@ function checkAgainstFlow(out: ByteWriter, start: number, opcode: number, name: 
       return;
     case code["push_mpls"]: {
       const type = view.getUint16(start + offsets.mplsType, true);
-      if (type !== 0x8847 && type !== 0x8848) throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${type} is not the Ethernet type of MPLS`);
+      if (type !== 0x8847 && type !== 0x8848)
+        throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `${type} is not the Ethernet type of MPLS`);
       flow.setU16(at.ethType, type, 0xffff);
       return;
     }
@@ -226,13 +347,22 @@ function checkAgainstFlow(out: ByteWriter, start: number, opcode: number, name: 
       if (!flow.meets("mpls") && strict) throw inconsistent(name, "mpls");
       flow.setU16(at.ethType, view.getUint16(start + offsets.mplsType, true), 0xffff);
       return;
-    case code["set_mpls_label"]: case code["set_mpls_tc"]: case code["set_mpls_ttl"]: case code["dec_mpls_ttl"]:
+    case code["set_mpls_label"]:
+    case code["set_mpls_tc"]:
+    case code["set_mpls_ttl"]:
+    case code["dec_mpls_ttl"]:
       if (!flow.meets("mpls") && strict) throw inconsistent(name, "mpls");
       return;
     default: {
       const where = subfieldAt.get(opcode);
       if (where === undefined) return;
-      subfield(name, plans[view.getUint16(start + where.field, true)], view.getUint16(start + where.ofs, true), view.getUint16(start + where.nBits, true), where.writes);
+      subfield(
+        name,
+        plans[view.getUint16(start + where.field, true)],
+        view.getUint16(start + where.ofs, true),
+        view.getUint16(start + where.nBits, true),
+        where.writes,
+      );
     }
   }
 }

@@ -9,9 +9,14 @@ import { type FieldPlan, planOf } from "./key-match.js";
 
 const number = (record: RecordAt, member: string): number => {
   const layout = actionLayout(record.view.getUint16(record.start, true));
-  const { offset, size } = layout.members.find((one) => one.name === member) ?? { offset: memberOffset(layout, member), size: 4 };
+  const { offset, size } = layout.members.find((one) => one.name === member) ?? {
+    offset: memberOffset(layout, member),
+    size: 4,
+  };
   if (size === 1) return record.view.getUint8(record.start + offset);
-  return size === 2 ? record.view.getUint16(record.start + offset, true) : record.view.getUint32(record.start + offset, true);
+  return size === 2
+    ? record.view.getUint16(record.start + offset, true)
+    : record.view.getUint32(record.start + offset, true);
 };
 
 function set(out: ByteWriter, plan: FieldPlan, value: bigint, form = 0): void {
@@ -23,7 +28,10 @@ function simple(out: ByteWriter, name: string, members: Readonly<Record<string, 
   const layout = actionLayout(opcode);
   const begin = beginAction(out, opcode);
   for (const [member, value] of Object.entries(members)) {
-    const { offset, size } = layout.members.find((one) => one.name === member) ?? { offset: memberOffset(layout, member), size: 4 };
+    const { offset, size } = layout.members.find((one) => one.name === member) ?? {
+      offset: memberOffset(layout, member),
+      size: 4,
+    };
     if (size === 1) out.view.setUint8(begin + offset, value);
     else if (size === 2) out.view.setUint16(begin + offset, value, true);
     else out.view.setUint32(begin + offset, value, true);
@@ -34,29 +42,38 @@ type Rewrite = (record: RecordAt, version: number, out: ByteWriter) => boolean;
 
 const vlanVid = planOf("vlan_vid");
 const vlanPcp = planOf("vlan_pcp");
-const bytesField = (field: FieldPlan, offset: number): Rewrite => (record, version, out) => {
-  if (version < 3) return false;
-  putSetField(out, field, record.bytes, record.start + offset, -1);
-  return true;
-};
-const portField = (which: "src" | "dst"): Rewrite => (record, version, out) => {
-  if (version < 3) return false;
-  const name = { 6: "tcp", 17: "udp", 132: "sctp" }[number(record, "ip_proto")];
-  if (name === undefined) return false;
-  set(out, planOf(`${name}_${which}`), BigInt(number(record, "port")));
-  return true;
-};
-const numberField = (field: string, member: string, shift = 0): Rewrite => (record, version, out) => {
-  set(out, planOf(field), BigInt(number(record, member) >>> shift), version < 3 ? 1 : 0);
-  return true;
-};
-const vlanTag = (value: (record: RecordAt) => void): Rewrite => (record, version, out) => {
-  if (version < 2) return false;
-  if (number(record, "flow_has_vlan") === 0 && number(record, "push") !== 0) simple(out, "push_vlan", { ethertype: 0x8100 });
-  if (version === 2) return false;
-  value(record);
-  return true;
-};
+const bytesField =
+  (field: FieldPlan, offset: number): Rewrite =>
+  (record, version, out) => {
+    if (version < 3) return false;
+    putSetField(out, field, record.bytes, record.start + offset, -1);
+    return true;
+  };
+const portField =
+  (which: "src" | "dst"): Rewrite =>
+  (record, version, out) => {
+    if (version < 3) return false;
+    const name = { 6: "tcp", 17: "udp", 132: "sctp" }[number(record, "ip_proto")];
+    if (name === undefined) return false;
+    set(out, planOf(`${name}_${which}`), BigInt(number(record, "port")));
+    return true;
+  };
+const numberField =
+  (field: string, member: string, shift = 0): Rewrite =>
+  (record, version, out) => {
+    set(out, planOf(field), BigInt(number(record, member) >>> shift), version < 3 ? 1 : 0);
+    return true;
+  };
+const vlanTag =
+  (value: (record: RecordAt) => void): Rewrite =>
+  (record, version, out) => {
+    if (version < 2) return false;
+    if (number(record, "flow_has_vlan") === 0 && number(record, "push") !== 0)
+      simple(out, "push_vlan", { ethertype: 0x8100 });
+    if (version === 2) return false;
+    value(record);
+    return true;
+  };
 
 const setFieldLegacy: Rewrite = (record, version, out) => {
   const { plan, value, nBits } = readSetField(record);
@@ -64,16 +81,40 @@ const setFieldLegacy: Rewrite = (record, version, out) => {
   const small = (): number => value.reduce((sum, byte) => sum * 256 + byte, 0);
   const begin = out.position;
   switch (plan.name) {
-    case "vlan_vid": simple(out, "set_vlan_vid", { vid: small() & 0xfff, push: version === 1 ? 1 : 0 }); return true;
-    case "vlan_pcp": simple(out, "set_vlan_pcp", { pcp: small(), push: version === 1 ? 1 : 0 }); return true;
-    case "eth_src": case "eth_dst": simple(out, `set_${plan.name}`, {}); break;
-    case "ip_src": simple(out, "set_ipv4_src", {}); break;
-    case "ip_dst": simple(out, "set_ipv4_dst", {}); break;
-    case "nw_tos": simple(out, "set_ip_dscp", { tos: small() & 0xfc }); return true;
-    case "ip_dscp": simple(out, "set_ip_dscp", { tos: small() << 2 }); return true;
-    case "tcp_src": case "udp_src": case "sctp_src": simple(out, "set_l4_src_port", { port: small() }); return true;
-    case "tcp_dst": case "udp_dst": case "sctp_dst": simple(out, "set_l4_dst_port", { port: small() }); return true;
-    default: return false;
+    case "vlan_vid":
+      simple(out, "set_vlan_vid", { vid: small() & 0xfff, push: version === 1 ? 1 : 0 });
+      return true;
+    case "vlan_pcp":
+      simple(out, "set_vlan_pcp", { pcp: small(), push: version === 1 ? 1 : 0 });
+      return true;
+    case "eth_src":
+    case "eth_dst":
+      simple(out, `set_${plan.name}`, {});
+      break;
+    case "ip_src":
+      simple(out, "set_ipv4_src", {});
+      break;
+    case "ip_dst":
+      simple(out, "set_ipv4_dst", {});
+      break;
+    case "nw_tos":
+      simple(out, "set_ip_dscp", { tos: small() & 0xfc });
+      return true;
+    case "ip_dscp":
+      simple(out, "set_ip_dscp", { tos: small() << 2 });
+      return true;
+    case "tcp_src":
+    case "udp_src":
+    case "sctp_src":
+      simple(out, "set_l4_src_port", { port: small() });
+      return true;
+    case "tcp_dst":
+    case "udp_dst":
+    case "sctp_dst":
+      simple(out, "set_l4_dst_port", { port: small() });
+      return true;
+    default:
+      return false;
   }
   out.bytes.set(value, begin + (plan.name.startsWith("eth") ? 8 : 4));
   return true;
@@ -87,8 +128,10 @@ const rewrites: Readonly<Record<string, Rewrite>> = {
     simple(out, "pop_queue", {});
     return true;
   },
-  set_vlan_vid: (record, version, out) => vlanTag(() => set(out, vlanVid, BigInt(number(record, "vid") | 0x1000)))(record, version, out),
-  set_vlan_pcp: (record, version, out) => vlanTag(() => set(out, vlanPcp, BigInt(number(record, "pcp"))))(record, version, out),
+  set_vlan_vid: (record, version, out) =>
+    vlanTag(() => set(out, vlanVid, BigInt(number(record, "vid") | 0x1000)))(record, version, out),
+  set_vlan_pcp: (record, version, out) =>
+    vlanTag(() => set(out, vlanPcp, BigInt(number(record, "pcp"))))(record, version, out),
   set_eth_src: bytesField(planOf("eth_src"), 8),
   set_eth_dst: bytesField(planOf("eth_dst"), 8),
   set_ipv4_src: bytesField(planOf("ip_src"), 4),
@@ -134,7 +177,9 @@ export function preferredFor(record: RecordAt, version: number): Uint8Array | un
     set(out, tunId, record.view.getBigUint64(record.start + 8, true));
     return out.finish();
   }
-  if (version < 3 && opcode === opcodeOf("set_field") && readSetField(record).form === 0) return rewriteFor(record, version);
-  if (version >= 3 && (opcode === opcodeOf("set_mpls_label") || opcode === opcodeOf("set_mpls_tc"))) return rewriteFor(record, version);
+  if (version < 3 && opcode === opcodeOf("set_field") && readSetField(record).form === 0)
+    return rewriteFor(record, version);
+  if (version >= 3 && (opcode === opcodeOf("set_mpls_label") || opcode === opcodeOf("set_mpls_tc")))
+    return rewriteFor(record, version);
   return undefined;
 }

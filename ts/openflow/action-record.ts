@@ -52,9 +52,11 @@ export function endForm(out: ByteWriter, begin: number): void {
 export const controllerOpcode = opcodeOf("controller");
 const controllerLayout = actionLayout(controllerOpcode);
 export const controllerAt = {
-  maxLen: memberOffset(controllerLayout, "max_len"), id: memberOffset(controllerLayout, "controller_id"),
-  reason: memberOffset(controllerLayout, "reason"), pause: memberOffset(controllerLayout, "pause"),
-  form: memberOffset(controllerLayout, "form"), userdataSize: memberOffset(controllerLayout, "userdata_size"),
+  maxLen: memberOffset(controllerLayout, "max_len"),
+  id: memberOffset(controllerLayout, "controller_id"),
+  reason: memberOffset(controllerLayout, "reason"),
+  pause: memberOffset(controllerLayout, "pause"),
+  form: memberOffset(controllerLayout, "form"),
+  userdataSize: memberOffset(controllerLayout, "userdata_size"),
   meter: memberOffset(controllerLayout, "meter_id"),
 };
-

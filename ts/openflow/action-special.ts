@@ -1,5 +1,13 @@
 import { actionLayout, memberOffset, opcodeOf } from "./abi.js";
-import { beginAction, beginForm, controllerAt, controllerOpcode, endAction, endForm, type RecordAt } from "./action-record.js";
+import {
+  beginAction,
+  beginForm,
+  controllerAt,
+  controllerOpcode,
+  endAction,
+  endForm,
+  type RecordAt,
+} from "./action-record.js";
 import { type ByteWriter, equalBytes } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { type FieldPlan, plans } from "./key-match.js";
@@ -8,7 +16,14 @@ import type { ActionRow, WireForm } from "./tables/actions.js";
 
 /** Wire forms with a shape of their own.  A form whose name is not here is known only so far as to be refused. */
 
-type ActionsDecoder = (bytes: Uint8Array, view: DataView, start: number, end: number, version: number, out: ByteWriter) => void;
+type ActionsDecoder = (
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  version: number,
+  out: ByteWriter,
+) => void;
 type ActionsEncoder = (bytes: Uint8Array, start: number, end: number, version: number, out: ByteWriter) => void;
 
 interface CodecPart {
@@ -44,11 +59,15 @@ export interface SpecialCodec {
 }
 
 const badLength = (context: SpecialDecode): OpenFlowError =>
-  new OpenFlowError("OFPBAC_BAD_LEN", `action ${context.codec.row.name} has a length of ${context.end - context.start} bytes, which it cannot have`);
+  new OpenFlowError(
+    "OFPBAC_BAD_LEN",
+    `action ${context.codec.row.name} has a length of ${context.end - context.start} bytes, which it cannot have`,
+  );
 
 function needZero(context: SpecialDecode, from: number, to: number): void {
   for (let at = from; at < to; at++) {
-    if (context.bytes[at] !== 0) throw new OpenFlowError("NXBRC_MUST_BE_ZERO", `reserved bytes of action ${context.codec.row.name} are not zero`);
+    if (context.bytes[at] !== 0)
+      throw new OpenFlowError("NXBRC_MUST_BE_ZERO", `reserved bytes of action ${context.codec.row.name} are not zero`);
   }
 }
 
@@ -72,7 +91,16 @@ export const setFieldAt = at.setField;
 export const setFieldValueAt = actionLayout(setFieldOpcode).size;
 
 /** Appends a set_field record with `plan.bytes` bytes of value at `valueAt` and of mask at `maskAt` (-1: every bit of the field). */
-export function putSetField(out: ByteWriter, plan: FieldPlan, source: Uint8Array, valueAt: number, maskAt: number, form = 0, ofs = 0, nBits = plan.bits): void {
+export function putSetField(
+  out: ByteWriter,
+  plan: FieldPlan,
+  source: Uint8Array,
+  valueAt: number,
+  maskAt: number,
+  form = 0,
+  ofs = 0,
+  nBits = plan.bits,
+): void {
   const begin = beginAction(out, setFieldOpcode);
   out.view.setUint16(begin + at.setField.field, plan.id, true);
   out.view.setUint8(begin + at.setField.form, form);
@@ -107,7 +135,14 @@ export function bitMask(bytes: number, ofs: number, nBits: number): Uint8Array {
 }
 
 /** Field, value and mask of a set_field record. */
-export function readSetField(record: RecordAt): { plan: FieldPlan; value: Uint8Array; mask: Uint8Array; form: number; ofs: number; nBits: number } {
+export function readSetField(record: RecordAt): {
+  plan: FieldPlan;
+  value: Uint8Array;
+  mask: Uint8Array;
+  form: number;
+  ofs: number;
+  nBits: number;
+} {
   const { bytes, view, start } = record;
   const plan = plans[view.getUint16(start + at.setField.field, true)];
   if (plan === undefined) throw new Error("a set_field record names a field that is not in the field table");
@@ -115,8 +150,11 @@ export function readSetField(record: RecordAt): { plan: FieldPlan; value: Uint8A
   const valueAt = start + setFieldValueAt;
   const maskAt = valueAt + ((size + 7) & ~7);
   return {
-    plan, value: bytes.subarray(valueAt, valueAt + size), mask: bytes.subarray(maskAt, maskAt + size),
-    form: view.getUint8(start + at.setField.form), ofs: view.getUint16(start + at.setField.ofs, true),
+    plan,
+    value: bytes.subarray(valueAt, valueAt + size),
+    mask: bytes.subarray(maskAt, maskAt + size),
+    form: view.getUint8(start + at.setField.form),
+    ofs: view.getUint16(start + at.setField.ofs, true),
     nBits: view.getUint16(start + at.setField.n_bits, true),
   };
 }
@@ -156,13 +194,19 @@ export function placeBits(value: bigint, ofs: number, bytes: number): Uint8Array
 
 function decodeOxmValue(context: SpecialDecode, from: number, masked: boolean): void {
   const { bytes, end, out } = context;
-  if (from + 4 + (bytes[from + 3] ?? 0) > end) throw new OpenFlowError("OFPBAC_BAD_SET_LEN", "the value of set_field runs beyond its end");
+  if (from + 4 + (bytes[from + 3] ?? 0) > end)
+    throw new OpenFlowError("OFPBAC_BAD_SET_LEN", "the value of set_field runs beyond its end");
   const entry = readOxmHeader(bytes, from, end);
   if (entry.hasMask) checkMasked(bytes, entry.valueAt, entry.size >> 1);
   const { plan } = entry;
   if (plan === undefined) throw new OpenFlowError("OFPBAC_BAD_SET_LEN", "set_field names no known field");
-  if (entry.size !== plan.bytes * (entry.hasMask ? 2 : 1)) throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `set_field of ${plan.name} has the wrong length`);
-  if (entry.hasMask && !masked) throw new OpenFlowError("OFPBAC_BAD_SET_TYPE", `set_field of ${plan.name} has a mask, which this version does not allow`);
+  if (entry.size !== plan.bytes * (entry.hasMask ? 2 : 1))
+    throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `set_field of ${plan.name} has the wrong length`);
+  if (entry.hasMask && !masked)
+    throw new OpenFlowError(
+      "OFPBAC_BAD_SET_TYPE",
+      `set_field of ${plan.name} has a mask, which this version does not allow`,
+    );
   if (!plan.writable) throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `${plan.name} is read-only`);
   if (entry.hasMask && !plan.maskable) throw new OpenFlowError("OFPBMC_BAD_MASK", `${plan.name} cannot be masked`);
   const maskAt = entry.hasMask ? entry.valueAt + plan.bytes : -1;
@@ -178,11 +222,16 @@ export function checkSetValue(plan: FieldPlan, bytes: Uint8Array, valueAt: numbe
   if (plan.bytes > 4) return;
   let value = 0;
   for (let index = 0; index < plan.bytes; index++) value = value * 256 + (bytes[valueAt + index] as number);
-  const wrong = value >= 2 ** plan.bits
-    || (plan.name === "vlan_vid" && (value & 0x1000) === 0)
-    || (plan.name === "nw_tos" && (value & 3) !== 0)
-    || ((plan.name === "in_port_oxm") && value >= 0xff00 && value < 0xfffffff7);
-  if (wrong) throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `${plan.name} cannot be set to ${value}`, { field: plan.name, value });
+  const wrong =
+    value >= 2 ** plan.bits ||
+    (plan.name === "vlan_vid" && (value & 0x1000) === 0) ||
+    (plan.name === "nw_tos" && (value & 3) !== 0) ||
+    (plan.name === "in_port_oxm" && value >= 0xff00 && value < 0xfffffff7);
+  if (wrong)
+    throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `${plan.name} cannot be set to ${value}`, {
+      field: plan.name,
+      value,
+    });
 }
 
 const setField: SpecialCodec = {
@@ -216,7 +265,8 @@ const regLoad: SpecialCodec = {
     if (next !== start + 16) throw badLength(context);
     checkDestination(plan, ofs, nBits);
     const value = view.getBigUint64(start + 16);
-    if (nBits < 64 && value >> BigInt(nBits) !== 0n) throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `load of ${value} does not fit ${nBits} bits`);
+    if (nBits < 64 && value >> BigInt(nBits) !== 0n)
+      throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", `load of ${value} does not fit ${nBits} bits`);
     const source = new Uint8Array(2 * plan.bytes);
     source.set(placeBits(value, ofs, plan.bytes));
     source.set(bitMask(plan.bytes, ofs, nBits), plan.bytes);
@@ -267,7 +317,10 @@ export function checkDestination(plan: FieldPlan, ofs: number, nBits: number): v
 
 export function checkSource(plan: FieldPlan, ofs: number, nBits: number): void {
   if (nBits === 0 || ofs + nBits > plan.bits) {
-    throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `${plan.name} has ${plan.bits} bits, not bits ${ofs} to ${ofs + nBits - 1}`);
+    throw new OpenFlowError(
+      "OFPBAC_BAD_SET_LEN",
+      `${plan.name} has ${plan.bits} bits, not bits ${ofs} to ${ofs + nBits - 1}`,
+    );
   }
 }
 
@@ -340,7 +393,8 @@ const conjunction: SpecialCodec = {
     if (end - start !== 16) throw badLength(context);
     const clause = bytes[start + 10] as number;
     const count = bytes[start + 11] as number;
-    if (count < 2 || count > 64 || clause >= count) throw new OpenFlowError("NXBAC_BAD_CONJUNCTION", `a conjunction of ${count} clauses has no clause ${clause}`);
+    if (count < 2 || count > 64 || clause >= count)
+      throw new OpenFlowError("NXBAC_BAD_CONJUNCTION", `a conjunction of ${count} clauses has no clause ${clause}`);
     const begin = beginAction(out, codec.opcode);
     out.view.setUint16(begin + at.conjunction.clause, clause, true);
     out.view.setUint16(begin + at.conjunction.n_clauses, count, true);
@@ -373,22 +427,40 @@ const controller2: SpecialCodec = {
       if (end - from < 4) throw new OpenFlowError("OFPBPC_BAD_LEN", "a property of controller is cut short");
       const type = view.getUint16(from);
       const size = view.getUint16(from + 2);
-      if (size < 4 || from + size > end) throw new OpenFlowError("OFPBPC_BAD_LEN", `a property of controller has length ${size}`);
+      if (size < 4 || from + size > end)
+        throw new OpenFlowError("OFPBPC_BAD_LEN", `a property of controller has length ${size}`);
       const want = (wanted: number): void => {
-        if (size !== wanted) throw new OpenFlowError("OFPBPC_BAD_LEN", `property ${type} of controller has length ${size}`);
+        if (size !== wanted)
+          throw new OpenFlowError("OFPBPC_BAD_LEN", `property ${type} of controller has length ${size}`);
       };
       switch (type) {
-        case property.maxLen: want(6); out.view.setUint16(begin + controllerAt.maxLen, view.getUint16(from + 4), true); break;
-        case property.controllerId: want(6); out.view.setUint16(begin + controllerAt.id, view.getUint16(from + 4), true); break;
-        case property.reason: want(5); out.view.setUint8(begin + controllerAt.reason, bytes[from + 4] as number); break;
+        case property.maxLen:
+          want(6);
+          out.view.setUint16(begin + controllerAt.maxLen, view.getUint16(from + 4), true);
+          break;
+        case property.controllerId:
+          want(6);
+          out.view.setUint16(begin + controllerAt.id, view.getUint16(from + 4), true);
+          break;
+        case property.reason:
+          want(5);
+          out.view.setUint8(begin + controllerAt.reason, bytes[from + 4] as number);
+          break;
         case property.userdata:
           out.position = begin + actionLayout(controllerOpcode).size;
           out.view.setUint32(begin + controllerAt.userdataSize, size - 4, true);
           out.put(bytes, from + 4, from + size);
           break;
-        case property.pause: want(4); out.view.setUint8(begin + controllerAt.pause, 1); break;
-        case property.meter: want(8); out.view.setUint32(begin + controllerAt.meter, view.getUint32(from + 4), true); break;
-        default: throw new OpenFlowError("OFPBPC_BAD_TYPE", `controller has no property ${type}`);
+        case property.pause:
+          want(4);
+          out.view.setUint8(begin + controllerAt.pause, 1);
+          break;
+        case property.meter:
+          want(8);
+          out.view.setUint32(begin + controllerAt.meter, view.getUint32(from + 4), true);
+          break;
+        default:
+          throw new OpenFlowError("OFPBPC_BAD_TYPE", `controller has no property ${type}`);
       }
       from += (size + 7) & ~7;
     }
@@ -450,6 +522,14 @@ const checkPktLarger: SpecialCodec = {
 };
 
 export const specialCodecs: Readonly<Record<string, SpecialCodec>> = {
-  set_field: setField, reg_load: regLoad, reg_load2: regLoad2, dec_ttl_ids: decTtlIds, note,
-  clone: nested(16), write_actions: nested(8), conjunction, controller2, check_pkt_larger: checkPktLarger,
+  set_field: setField,
+  reg_load: regLoad,
+  reg_load2: regLoad2,
+  dec_ttl_ids: decTtlIds,
+  note,
+  clone: nested(16),
+  write_actions: nested(8),
+  conjunction,
+  controller2,
+  check_pkt_larger: checkPktLarger,
 };

@@ -12,7 +12,20 @@ import { portMax, reservedOffset } from "./tables/ports.js";
 
 /** Actions between the wire and the ABI, as the rows of `tables/actions.ts` say. */
 
-type StepKind = "u8" | "u16" | "u32" | "u64" | "u32as64" | "bytes" | "port10" | "port" | "ofs_nbits" | "nxm" | "zero" | "none" | "pad";
+type StepKind =
+  | "u8"
+  | "u16"
+  | "u32"
+  | "u64"
+  | "u32as64"
+  | "bytes"
+  | "port10"
+  | "port"
+  | "ofs_nbits"
+  | "nxm"
+  | "zero"
+  | "none"
+  | "pad";
 
 interface Step {
   readonly kind: StepKind;
@@ -38,15 +51,31 @@ export interface Codec {
   readonly constants: readonly { readonly offset: number; readonly size: number; readonly value: number }[];
 }
 
-const fixedSizes: Partial<Record<string, number>> = { u8: 1, u16: 2, u32: 4, u64: 8, u32as64: 4, port10: 2, ofs_nbits: 2, bytes4: 4, bytes6: 6 };
+const fixedSizes: Partial<Record<string, number>> = {
+  u8: 1,
+  u16: 2,
+  u32: 4,
+  u64: 8,
+  u32as64: 4,
+  port10: 2,
+  ofs_nbits: 2,
+  bytes4: 4,
+  bytes6: 6,
+};
 
 function compileStep(layout: Layout, text: string): Step {
   const [names = "", kind = ""] = text.split(":");
-  if (names === "zero" || names === "none" || names === "pad") return { kind: names, size: Number(kind), to: 0, toSize: 0, second: 0 };
+  if (names === "zero" || names === "none" || names === "pad")
+    return { kind: names, size: Number(kind), to: 0, toSize: 0, second: 0 };
   const [first = "", second] = names.split(",");
   const member = layout.members.find((one) => one.name === first);
   if (member === undefined) throw new Error(`${layout.name} has no member ${first}`);
-  const base = { size: fixedSizes[kind] ?? 4, to: member.offset, toSize: member.size, second: second === undefined ? 0 : memberOffset(layout, second) };
+  const base = {
+    size: fixedSizes[kind] ?? 4,
+    to: member.offset,
+    toSize: member.size,
+    second: second === undefined ? 0 : memberOffset(layout, second),
+  };
   if (kind.startsWith("bytes")) return { ...base, kind: "bytes" };
   if (kind === "u32" && first === "port") return { ...base, kind: "port" };
   return { ...base, kind: kind as StepKind };
@@ -58,7 +87,8 @@ function compile(row: ActionRow, form: WireForm): Codec {
   const steps = form.layout === "" ? [] : form.layout.split(" ").map((text) => compileStep(layout, text));
   const headerSize = form.space === "nicira" || form.space === "onf" ? 10 : 4;
   const varies = form.codec !== undefined && form.codec !== "output" && form.codec !== "controller";
-  const size = varies || form.layout.includes("nxm") ? -1 : headerSize + steps.reduce((sum, step) => sum + step.size, 0);
+  const size =
+    varies || form.layout.includes("nxm") ? -1 : headerSize + steps.reduce((sum, step) => sum + step.size, 0);
   const constants = Object.entries(form.set).map(([name, value]) => {
     const member = layout.members.find((one) => one.name === name);
     if (member === undefined) throw new Error(`${layout.name} has no member ${name}`);
@@ -77,14 +107,20 @@ for (const codec of codecs) {
 }
 /** By version, then by number. */
 const standardForms = Array.from({ length: 7 }, (_, version) =>
-  Array.from({ length: 64 }, (__, number) => forms.get(`standard ${version} ${number}`)));
+  Array.from({ length: 64 }, (__, number) => forms.get(`standard ${version} ${number}`)),
+);
 const niciraForms = Array.from({ length: 7 }, (_, version) =>
-  Array.from({ length: 256 }, (__, number) => forms.get(`nicira ${version} ${number}`)));
+  Array.from({ length: 256 }, (__, number) => forms.get(`nicira ${version} ${number}`)),
+);
 export const instructionForms = Array.from({ length: 7 }, (_, version) =>
-  Array.from({ length: 8 }, (__, number) => forms.get(`instruction ${version} ${number}`)));
+  Array.from({ length: 8 }, (__, number) => forms.get(`instruction ${version} ${number}`)),
+);
 
 const badLength = (name: string, size: number): OpenFlowError =>
-  new OpenFlowError("OFPBAC_BAD_LEN", `action ${name} has a length of ${size} bytes, which it cannot have`, { action: name, size });
+  new OpenFlowError("OFPBAC_BAD_LEN", `action ${name} has a length of ${size} bytes, which it cannot have`, {
+    action: name,
+    size,
+  });
 
 function storeNumber(view: DataView, offset: number, size: number, value: number): void {
   if (size === 1) view.setUint8(offset, value);
@@ -99,7 +135,14 @@ function loadNumber(view: DataView, offset: number, size: number): number {
   return view.getUint32(offset, true);
 }
 
-function decodeSteps(codec: Codec, bytes: Uint8Array, view: DataView, start: number, end: number, out: ByteWriter): void {
+function decodeSteps(
+  codec: Codec,
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  out: ByteWriter,
+): void {
   const begin = beginAction(out, codec.opcode);
   for (const constant of codec.constants) storeNumber(out.view, begin + constant.offset, constant.size, constant.value);
   let at = start + codec.headerSize;
@@ -107,12 +150,19 @@ function decodeSteps(codec: Codec, bytes: Uint8Array, view: DataView, start: num
     if (at + step.size > end) throw badLength(codec.row.name, end - start);
     const to = begin + step.to;
     switch (step.kind) {
-      case "u8": storeNumber(out.view, to, step.toSize, bytes[at] as number); break;
-      case "u16": storeNumber(out.view, to, step.toSize, view.getUint16(at)); break;
-      case "u32": storeNumber(out.view, to, step.toSize, view.getUint32(at)); break;
+      case "u8":
+        storeNumber(out.view, to, step.toSize, bytes[at] as number);
+        break;
+      case "u16":
+        storeNumber(out.view, to, step.toSize, view.getUint16(at));
+        break;
+      case "u32":
+        storeNumber(out.view, to, step.toSize, view.getUint32(at));
+        break;
       case "port": {
         const port = view.getUint32(at);
-        if (!isPort(port)) throw new OpenFlowError("OFPBAC_BAD_OUT_PORT", `${port} is neither a port nor a reserved port`);
+        if (!isPort(port))
+          throw new OpenFlowError("OFPBAC_BAD_OUT_PORT", `${port} is neither a port nor a reserved port`);
         out.view.setUint32(to, port, true);
         break;
       }
@@ -121,9 +171,15 @@ function decodeSteps(codec: Codec, bytes: Uint8Array, view: DataView, start: num
         out.view.setUint32(to, port < portMax ? port : port + reservedOffset, true);
         break;
       }
-      case "u64": out.view.setBigUint64(to, view.getBigUint64(at), true); break;
-      case "u32as64": out.view.setBigUint64(to, BigInt(view.getUint32(at)), true); break;
-      case "bytes": for (let index = 0; index < step.size; index++) out.bytes[to + index] = bytes[at + index] as number; break;
+      case "u64":
+        out.view.setBigUint64(to, view.getBigUint64(at), true);
+        break;
+      case "u32as64":
+        out.view.setBigUint64(to, BigInt(view.getUint32(at)), true);
+        break;
+      case "bytes":
+        for (let index = 0; index < step.size; index++) out.bytes[to + index] = bytes[at + index] as number;
+        break;
       case "ofs_nbits": {
         const both = view.getUint16(at);
         out.view.setUint16(to, both >> 6, true);
@@ -136,20 +192,36 @@ function decodeSteps(codec: Codec, bytes: Uint8Array, view: DataView, start: num
         at = next - step.size;
         break;
       }
-      case "zero": case "none":
+      case "zero":
+      case "none":
         for (let index = 0; index < step.size; index++) {
-          if (bytes[at + index] !== 0) throw new OpenFlowError(step.kind === "none" ? "OFPBAC_BAD_ARGUMENT" : "NXBRC_MUST_BE_ZERO", `reserved bytes of action ${codec.row.name} are not zero`);
+          if (bytes[at + index] !== 0)
+            throw new OpenFlowError(
+              step.kind === "none" ? "OFPBAC_BAD_ARGUMENT" : "NXBRC_MUST_BE_ZERO",
+              `reserved bytes of action ${codec.row.name} are not zero`,
+            );
         }
         break;
-      case "pad": break;
+      case "pad":
+        break;
     }
     at += step.size;
   }
-  for (; at < end; at++) if (bytes[at] !== 0) throw new OpenFlowError("NXBRC_MUST_BE_ZERO", `padding of action ${codec.row.name} is not zero`);
+  for (; at < end; at++)
+    if (bytes[at] !== 0)
+      throw new OpenFlowError("NXBRC_MUST_BE_ZERO", `padding of action ${codec.row.name} is not zero`);
 }
 
 /** Reads one action or instruction body. */
-export function decodeForm(codec: Codec, bytes: Uint8Array, view: DataView, start: number, end: number, version: number, out: ByteWriter): void {
+export function decodeForm(
+  codec: Codec,
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  version: number,
+  out: ByteWriter,
+): void {
   if (codec.size >= 0 && end - start !== codec.size) throw badLength(codec.row.name, end - start);
   const special = codec.form.codec;
   if (special === undefined) {
@@ -188,8 +260,16 @@ const maxDepth = 16;
 let depth = 0;
 
 /** Reads the actions in [start, end) and appends their records. */
-export function decodeActions(bytes: Uint8Array, view: DataView, start: number, end: number, version: number, out: ByteWriter): void {
-  if ((end - start) % 8 !== 0) throw new OpenFlowError("OFPBAC_BAD_LEN", "the actions do not fill a multiple of 8 bytes");
+export function decodeActions(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  version: number,
+  out: ByteWriter,
+): void {
+  if ((end - start) % 8 !== 0)
+    throw new OpenFlowError("OFPBAC_BAD_LEN", "the actions do not fill a multiple of 8 bytes");
   if (depth >= maxDepth) throw new OpenFlowError("OFPBAC_BAD_ARGUMENT", "actions are nested too deep");
   depth += 1;
   try {
@@ -218,7 +298,8 @@ function experimenterForm(view: DataView, at: number, size: number, version: num
     throw new OpenFlowError("OFPBAC_BAD_VENDOR", `experimenter ${vendor} is unknown`, { vendor });
   }
   const codec = vendor === niciraVendor ? niciraForms[version]?.[subtype] : forms.get(`onf ${version} ${subtype}`);
-  if (codec === undefined) throw new OpenFlowError("OFPBAC_BAD_VENDOR_TYPE", `experimenter action ${subtype} is unknown`, { vendor, subtype });
+  if (codec === undefined)
+    throw new OpenFlowError("OFPBAC_BAD_VENDOR_TYPE", `experimenter action ${subtype} is unknown`, { vendor, subtype });
   return codec;
 }
 
@@ -240,21 +321,42 @@ function encodeSteps(codec: Codec, record: RecordAt, version: number, out: ByteW
   for (const step of codec.steps) {
     const from = start + step.to;
     switch (step.kind) {
-      case "u8": out.u8(loadNumber(view, from, step.toSize)); break;
-      case "u16": out.u16(loadNumber(view, from, step.toSize)); break;
-      case "u32": case "port": out.u32(loadNumber(view, from, step.toSize)); break;
-      case "u64": out.u64(view.getBigUint64(from, true)); break;
-      case "u32as64": out.u32(Number(view.getBigUint64(from, true) & 0xffffffffn)); break;
-      case "bytes": out.put(bytes, from, from + step.size); break;
-      case "port10": out.u16(portTo10(view.getUint32(from, true))); break;
-      case "ofs_nbits": out.u16((view.getUint16(from, true) << 6) | (view.getUint16(start + step.second, true) - 1)); break;
+      case "u8":
+        out.u8(loadNumber(view, from, step.toSize));
+        break;
+      case "u16":
+        out.u16(loadNumber(view, from, step.toSize));
+        break;
+      case "u32":
+      case "port":
+        out.u32(loadNumber(view, from, step.toSize));
+        break;
+      case "u64":
+        out.u64(view.getBigUint64(from, true));
+        break;
+      case "u32as64":
+        out.u32(Number(view.getBigUint64(from, true) & 0xffffffffn));
+        break;
+      case "bytes":
+        out.put(bytes, from, from + step.size);
+        break;
+      case "port10":
+        out.u16(portTo10(view.getUint32(from, true)));
+        break;
+      case "ofs_nbits":
+        out.u16((view.getUint16(from, true) << 6) | (view.getUint16(start + step.second, true) - 1));
+        break;
       case "nxm": {
         const plan = plans[view.getUint16(from, true)];
         if (plan === undefined) throw new Error("an action record names a field that is not in the field table");
         writeFieldHeader(out, plan, codec.form.space === "standard" ? version : 1);
         break;
       }
-      case "zero": case "none": case "pad": out.zeros(step.size); break;
+      case "zero":
+      case "none":
+      case "pad":
+        out.zeros(step.size);
+        break;
     }
   }
   endForm(out, begin);
@@ -269,7 +371,10 @@ export function encodeAction(record: RecordAt, version: number, out: ByteWriter)
     return true;
   }
   for (const codec of formsOf(opcode, version)) {
-    if (codec.constants.some(({ offset, size, value }) => loadNumber(record.view, record.start + offset, size) !== value)) continue;
+    if (
+      codec.constants.some(({ offset, size, value }) => loadNumber(record.view, record.start + offset, size) !== value)
+    )
+      continue;
     const special = codec.form.codec;
     if (special === undefined || special === "output") {
       encodeSteps(codec, record, version, out);
@@ -287,13 +392,18 @@ export function encodeAction(record: RecordAt, version: number, out: ByteWriter)
         if (version !== 1) out.zeros(6);
         return true;
       }
-      if (view.getUint8(start + controllerAt.form) > 1 || view.getUint32(start + controllerAt.userdataSize, true) > 0
-        || view.getUint8(start + controllerAt.pause) !== 0 || view.getUint32(start + controllerAt.meter, true) !== 0xffffffff) continue;
+      if (
+        view.getUint8(start + controllerAt.form) > 1 ||
+        view.getUint32(start + controllerAt.userdataSize, true) > 0 ||
+        view.getUint8(start + controllerAt.pause) !== 0 ||
+        view.getUint32(start + controllerAt.meter, true) !== 0xffffffff
+      )
+        continue;
       encodeSteps(codec, record, version, out);
       return true;
     }
     const special2 = specialCodecs[special];
-    if (special2 !== undefined && special2.encode({ codec, record, version, out, encodeActions })) return true;
+    if (special2?.encode({ codec, record, version, out, encodeActions })) return true;
   }
   const rewritten = rewriteFor(record, version);
   if (rewritten === undefined) return false;

@@ -121,7 +121,8 @@ export class ByteReader {
   /** Position before moving on by `size`. */
   take(size: number): number {
     const at = this.position;
-    if (size > this.end - at) throw new OpenFlowError(this.tooShort, `the message ends ${size - (this.end - at)} bytes too early`);
+    if (size > this.end - at)
+      throw new OpenFlowError(this.tooShort, `the message ends ${size - (this.end - at)} bytes too early`);
     this.position = at + size;
     return at;
   }

@@ -25,19 +25,42 @@ export const anyFlowModContext: FlowModContext = { bridge: 0, tableId: true, nTa
 
 const layout = recordLayout("flow_mod");
 /** Offsets of the ABI's flow_mod command. */
-export const flowModAt = Object.fromEntries(layout.members.map((member) => [member.name, member.offset])) as Readonly<Record<string, number>>;
+export const flowModAt = Object.fromEntries(layout.members.map((member) => [member.name, member.offset])) as Readonly<
+  Record<string, number>
+>;
 export const flowModSize = layout.size;
 const commandType = 13;
 const offset = (name: string): number => recordOffset("flow_mod", name);
 const to = {
-  type: offset("type"), size: offset("size"), bridge: offset("bridge"), table: offset("table"), command: offset("command"),
-  flags: offset("flow_flags"), priority: offset("priority"), outPort: offset("out_port"), outGroup: offset("out_group"),
-  importance: offset("importance"), cookie: offset("cookie"), cookieMask: offset("cookie_mask"), newCookie: offset("new_cookie"),
-  idle: offset("idle_timeout_s"), hard: offset("hard_timeout_s"), matchSize: offset("match_size"), actionsSize: offset("actions_size"),
+  type: offset("type"),
+  size: offset("size"),
+  bridge: offset("bridge"),
+  table: offset("table"),
+  command: offset("command"),
+  flags: offset("flow_flags"),
+  priority: offset("priority"),
+  outPort: offset("out_port"),
+  outGroup: offset("out_group"),
+  importance: offset("importance"),
+  cookie: offset("cookie"),
+  cookieMask: offset("cookie_mask"),
+  newCookie: offset("new_cookie"),
+  idle: offset("idle_timeout_s"),
+  hard: offset("hard_timeout_s"),
+  matchSize: offset("match_size"),
+  actionsSize: offset("actions_size"),
 };
 
 const command = { add: 0, modify: 1, modifyStrict: 2, delete: 3, deleteStrict: 4 };
-const flag = { sendFlowRem: 1, checkOverlap: 2, resetCounts: 4, noPacketCounts: 8, noByteCounts: 16, modifyMayAdd: 32, keepsCookie: 256 };
+const flag = {
+  sendFlowRem: 1,
+  checkOverlap: 2,
+  resetCounts: 4,
+  noPacketCounts: 8,
+  noByteCounts: 16,
+  modifyMayAdd: 32,
+  keepsCookie: 256,
+};
 const all64 = 0xffffffffffffffffn;
 const noBuffer = 0xffffffff;
 
@@ -51,9 +74,12 @@ export function isFlowMod(bytes: Uint8Array): boolean {
 
 function decodeFlags(raw: number, version: number): number {
   const known = version === 1 ? 7 : version === 2 ? 3 : version === 3 ? 7 : 0x1f;
-  if ((raw & ~known) !== 0) throw new OpenFlowError("OFPFMFC_BAD_FLAGS", `flow_mod flags ${raw} are not all known`, { flags: raw });
-  if (version === 1 && (raw & 4) !== 0 && (head.idle !== 0 || head.hard !== 0)) throw new OpenFlowError("OFPFMFC_BAD_EMERG_TIMEOUT", "emergency flows have no timeouts");
-  if (version === 1 && (raw & 4) !== 0) throw new OpenFlowError("OFPFMFC_TABLE_FULL", "emergency flows are not supported");
+  if ((raw & ~known) !== 0)
+    throw new OpenFlowError("OFPFMFC_BAD_FLAGS", `flow_mod flags ${raw} are not all known`, { flags: raw });
+  if (version === 1 && (raw & 4) !== 0 && (head.idle !== 0 || head.hard !== 0))
+    throw new OpenFlowError("OFPFMFC_BAD_EMERG_TIMEOUT", "emergency flows have no timeouts");
+  if (version === 1 && (raw & 4) !== 0)
+    throw new OpenFlowError("OFPFMFC_TABLE_FULL", "emergency flows are not supported");
   return raw;
 }
 
@@ -74,8 +100,20 @@ interface Head {
   modifyCookie: boolean;
 }
 const head: Head = {
-  command: 0, table: 0, priority: 0, cookie: 0n, cookieMask: 0n, newCookie: 0n, idle: 0, hard: 0, buffer: 0, outPort: 0,
-  outGroup: 0, flags: 0, importance: 0, modifyCookie: false,
+  command: 0,
+  table: 0,
+  priority: 0,
+  cookie: 0n,
+  cookieMask: 0n,
+  newCookie: 0n,
+  idle: 0,
+  hard: 0,
+  buffer: 0,
+  outPort: 0,
+  outGroup: 0,
+  flags: 0,
+  importance: 0,
+  modifyCookie: false,
 };
 
 /** Packet buffer that the last decoded flow_mod named: 0xffffffff for none. */
@@ -88,7 +126,8 @@ export function decodeFlowMod(bytes: Uint8Array, out: ByteWriter, context: FlowM
   const reader = new ByteReader(bytes);
   const version = bytes[0] as number;
   const nicira = bytes[1] !== 14;
-  if (bytes.length % 8 !== 0) throw new OpenFlowError("OFPBRC_BAD_LEN", "the flow_mod does not fill a multiple of 8 bytes");
+  if (bytes.length % 8 !== 0)
+    throw new OpenFlowError("OFPBRC_BAD_LEN", "the flow_mod does not fill a multiple of 8 bytes");
   reader.skip(nicira ? 16 : 8);
   const begin = out.position;
   out.zeros(flowModSize);
@@ -100,12 +139,17 @@ export function decodeFlowMod(bytes: Uint8Array, out: ByteWriter, context: FlowM
     const matchSize = out.position - matchAt;
     const actionsAt = out.position;
     if (version === 1 || (nicira && version === 1)) {
-      if (reader.left % 8 !== 0) throw new OpenFlowError("OFPBAC_BAD_LEN", "the actions do not fill a multiple of 8 bytes");
+      if (reader.left % 8 !== 0)
+        throw new OpenFlowError("OFPBAC_BAD_LEN", "the actions do not fill a multiple of 8 bytes");
       decodeActions(bytes, reader.view, reader.position, reader.end, version, out);
     } else decodeInstructions(bytes, reader.view, reader.position, reader.end, version, out);
-    if (head.command > command.deleteStrict) throw new OpenFlowError("OFPFMFC_BAD_COMMAND", `flow_mod has no command ${head.command}`);
+    if (head.command > command.deleteStrict)
+      throw new OpenFlowError("OFPFMFC_BAD_COMMAND", `flow_mod has no command ${head.command}`);
     checkActions(out, matchAt, matchSize, actionsAt, out.position, {
-      version, nTables: context.nTables, table: head.table, executedOnly: context.executedOnly ?? true,
+      version,
+      nTables: context.nTables,
+      table: head.table,
+      executedOnly: context.executedOnly ?? true,
     });
     writeHead(out, begin, context.bridge, version, matchSize, out.position - actionsAt);
     return out.position - begin;
@@ -115,7 +159,14 @@ export function decodeFlowMod(bytes: Uint8Array, out: ByteWriter, context: FlowM
   }
 }
 
-function writeHead(out: ByteWriter, begin: number, bridge: number, version: number, matchSize: number, actionsSize: number): void {
+function writeHead(
+  out: ByteWriter,
+  begin: number,
+  bridge: number,
+  version: number,
+  matchSize: number,
+  actionsSize: number,
+): void {
   const { view } = out;
   const modifies = head.command === command.modify || head.command === command.modifyStrict;
   let { flags } = head;
@@ -216,14 +267,16 @@ function read11(reader: ByteReader, version: number, out: ByteWriter): void {
   const flags = reader.u16();
   const importance = reader.u16();
   readMatch(reader, version).write(out);
-  const adds = head.command === command.add
-    || (version === 2 && (head.command === command.modify || head.command === command.modifyStrict) && cookieMask === 0n);
+  const adds =
+    head.command === command.add ||
+    (version === 2 && (head.command === command.modify || head.command === command.modifyStrict) && cookieMask === 0n);
   head.cookie = adds ? 0n : cookie;
   head.cookieMask = adds ? 0n : cookieMask;
   head.newCookie = adds ? cookie : all64;
   head.modifyCookie = false;
   const deletes = head.command === command.delete || head.command === command.deleteStrict;
-  if (head.table === 0xff && !deletes) throw new OpenFlowError("OFPFMFC_BAD_TABLE_ID", "only a delete may name all tables");
+  if (head.table === 0xff && !deletes)
+    throw new OpenFlowError("OFPFMFC_BAD_TABLE_ID", "only a delete may name all tables");
   head.importance = version >= 5 && head.command === command.add ? importance : 0;
   head.outPort = readPort(new ByteReader(reader.bytes, portAt), version);
   head.outGroup = deletes ? outGroup : 0xffffffff;
@@ -246,13 +299,22 @@ export function flowModOfRecord(bytes: Uint8Array, at: number): FlowMod {
   const actionsAt = at + flowModSize + pad8(matchSize);
   const flags = view.getUint16(at + to.flags, true);
   return {
-    type: "flow_mod", standard: true,
-    command: view.getUint8(at + to.command), tableId: view.getUint8(at + to.table), priority: view.getUint32(at + to.priority, true),
-    cookie: view.getBigUint64(at + to.cookie, true), cookieMask: view.getBigUint64(at + to.cookieMask, true),
-    newCookie: view.getBigUint64(at + to.newCookie, true), modifyCookie: (flags & flag.keepsCookie) === 0,
-    idleTimeout: view.getUint16(at + to.idle, true), hardTimeout: view.getUint16(at + to.hard, true), bufferId: noBuffer,
-    outPort: view.getUint32(at + to.outPort, true), outGroup: view.getUint32(at + to.outGroup, true),
-    importance: view.getUint32(at + to.importance, true), flags: flags & 0x1f,
+    type: "flow_mod",
+    standard: true,
+    command: view.getUint8(at + to.command),
+    tableId: view.getUint8(at + to.table),
+    priority: view.getUint32(at + to.priority, true),
+    cookie: view.getBigUint64(at + to.cookie, true),
+    cookieMask: view.getBigUint64(at + to.cookieMask, true),
+    newCookie: view.getBigUint64(at + to.newCookie, true),
+    modifyCookie: (flags & flag.keepsCookie) === 0,
+    idleTimeout: view.getUint16(at + to.idle, true),
+    hardTimeout: view.getUint16(at + to.hard, true),
+    bufferId: noBuffer,
+    outPort: view.getUint32(at + to.outPort, true),
+    outGroup: view.getUint32(at + to.outGroup, true),
+    importance: view.getUint32(at + to.importance, true),
+    flags: flags & 0x1f,
     match: bytes.slice(at + flowModSize, at + flowModSize + matchSize),
     actions: bytes.slice(actionsAt, actionsAt + view.getUint32(at + to.actionsSize, true)),
   };
@@ -261,9 +323,20 @@ export function flowModOfRecord(bytes: Uint8Array, at: number): FlowMod {
 /** Appends the ABI's flow_mod command for the message; `version` decides whether a modify may add. */
 export function recordOfFlowMod(out: ByteWriter, flow: FlowMod, bridge: number, version: number): void {
   Object.assign(head, {
-    command: flow.command, table: flow.tableId, priority: flow.priority, cookie: flow.cookie, cookieMask: flow.cookieMask,
-    newCookie: flow.newCookie, idle: flow.idleTimeout, hard: flow.hardTimeout, buffer: flow.bufferId, outPort: flow.outPort,
-    outGroup: flow.outGroup, flags: flow.flags & 0x1f, importance: flow.importance, modifyCookie: flow.modifyCookie,
+    command: flow.command,
+    table: flow.tableId,
+    priority: flow.priority,
+    cookie: flow.cookie,
+    cookieMask: flow.cookieMask,
+    newCookie: flow.newCookie,
+    idle: flow.idleTimeout,
+    hard: flow.hardTimeout,
+    buffer: flow.bufferId,
+    outPort: flow.outPort,
+    outGroup: flow.outGroup,
+    flags: flow.flags & 0x1f,
+    importance: flow.importance,
+    modifyCookie: flow.modifyCookie,
   });
   const begin = out.position;
   out.zeros(flowModSize);
@@ -323,4 +396,3 @@ export function writeFlowMod(out: ByteWriter, flow: FlowMod, version: number): v
   writeMatch(out, flow.match, version);
   encodeInstructions(flow.actions, 0, flow.actions.length, version, out);
 }
-

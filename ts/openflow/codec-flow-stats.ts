@@ -1,5 +1,5 @@
 import { recordLayout } from "./abi.js";
-import { encodeActions, decodeActions } from "./action-wire.js";
+import { decodeActions, encodeActions } from "./action-wire.js";
 import { type ByteReader, ByteWriter } from "./bytes.js";
 import { abiMatch, readMatch, readNxm, writeKeyMatch, writeMatch, writeNxm } from "./codec-match.js";
 import { readOxs, writeOxs } from "./codec-packet.js";
@@ -13,7 +13,12 @@ import { ofpp } from "./tables/ports.js";
 
 /** Flows and their counters. */
 
-export function readFlowStatsRequest(reader: ByteReader, version: number, standard: boolean, type: FlowStatsRequest["type"]): FlowStatsRequest {
+export function readFlowStatsRequest(
+  reader: ByteReader,
+  version: number,
+  standard: boolean,
+  type: FlowStatsRequest["type"],
+): FlowStatsRequest {
   const none = { outGroup: ofpp.ANY as number, cookie: 0n, cookieMask: 0n };
   if (!standard) {
     const outPort = readPort(reader, 1);
@@ -37,7 +42,16 @@ export function readFlowStatsRequest(reader: ByteReader, version: number, standa
   reader.skip(4);
   const cookie = reader.u64();
   const cookieMask = reader.u64();
-  return { type, standard, tableId, outPort, outGroup, cookie, cookieMask, match: abiMatch(readMatch(reader, version)) };
+  return {
+    type,
+    standard,
+    tableId,
+    outPort,
+    outGroup,
+    cookie,
+    cookieMask,
+    match: abiMatch(readMatch(reader, version)),
+  };
 }
 
 export function writeFlowStatsRequest(out: ByteWriter, body: FlowStatsRequest, version: number): void {
@@ -47,7 +61,10 @@ export function writeFlowStatsRequest(out: ByteWriter, body: FlowStatsRequest, v
     out.u16(0);
     out.u8(body.tableId);
     out.zeros(3);
-    out.view.setUint16(lengthAt, writeNxm(out, body.match, version, { cookie: body.cookie, cookieMask: body.cookieMask }));
+    out.view.setUint16(
+      lengthAt,
+      writeNxm(out, body.match, version, { cookie: body.cookie, cookieMask: body.cookieMask }),
+    );
     return;
   }
   if (version === 1) {
@@ -81,30 +98,67 @@ export function readFlowStats(reader: ByteReader, version: number, standard: boo
   const start = reader.position;
   const length = reader.u16();
   const end = start + length;
-  if (end > reader.end || length < 24) throw new OpenFlowError("OFPBRC_BAD_LEN", `flow statistics have length ${length}`);
+  if (end > reader.end || length < 24)
+    throw new OpenFlowError("OFPBRC_BAD_LEN", `flow statistics have length ${length}`);
   const none = { idleAge: undefined, hardAge: undefined };
   if (standard && version >= 6) {
     reader.skip(2);
     const tableId = reader.u8();
     reader.skip(1);
-    const head = { priority: reader.u16(), idleTimeout: reader.u16(), hardTimeout: reader.u16(), flags: reader.u16(), importance: reader.u16(), cookie: reader.u64() };
+    const head = {
+      priority: reader.u16(),
+      idleTimeout: reader.u16(),
+      hardTimeout: reader.u16(),
+      flags: reader.u16(),
+      importance: reader.u16(),
+      cookie: reader.u64(),
+    };
     const match = abiMatch(readMatch(reader, version));
     const stats = readOxs(reader);
     return {
-      tableId, ...head, match, durationSec: stats.durationSec, durationNsec: stats.durationNsec, idleAge: stats.idleSec,
-      hardAge: undefined, packetCount: stats.packetCount, byteCount: stats.byteCount, actions: actionsOf(reader, end, version),
+      tableId,
+      ...head,
+      match,
+      durationSec: stats.durationSec,
+      durationNsec: stats.durationNsec,
+      idleAge: stats.idleSec,
+      hardAge: undefined,
+      packetCount: stats.packetCount,
+      byteCount: stats.byteCount,
+      actions: actionsOf(reader, end, version),
     };
   }
   const tableId = reader.u8();
   reader.skip(1);
   if (standard && version === 1) {
     const match = abiMatch(readMatch(reader, 1));
-    const head = { durationSec: reader.u32(), durationNsec: reader.u32(), priority: reader.u16(), idleTimeout: reader.u16(), hardTimeout: reader.u16() };
+    const head = {
+      durationSec: reader.u32(),
+      durationNsec: reader.u32(),
+      priority: reader.u16(),
+      idleTimeout: reader.u16(),
+      hardTimeout: reader.u16(),
+    };
     reader.skip(6);
     const counts = { cookie: reader.u64(), packetCount: reader.u64(), byteCount: reader.u64() };
-    return { tableId, ...head, ...none, ...counts, importance: 0, flags: 0, match, actions: actionsOf(reader, end, version) };
+    return {
+      tableId,
+      ...head,
+      ...none,
+      ...counts,
+      importance: 0,
+      flags: 0,
+      match,
+      actions: actionsOf(reader, end, version),
+    };
   }
-  const head = { durationSec: reader.u32(), durationNsec: reader.u32(), priority: reader.u16(), idleTimeout: reader.u16(), hardTimeout: reader.u16() };
+  const head = {
+    durationSec: reader.u32(),
+    durationNsec: reader.u32(),
+    priority: reader.u16(),
+    idleTimeout: reader.u16(),
+    hardTimeout: reader.u16(),
+  };
   if (!standard) {
     const matchLength = reader.u16();
     const idle = reader.u16();
@@ -112,7 +166,17 @@ export function readFlowStats(reader: ByteReader, version: number, standard: boo
     const counts = { cookie: reader.u64(), packetCount: reader.u64(), byteCount: reader.u64() };
     const match = abiMatch(readNxm(reader, matchLength));
     const age = (value: number): number | undefined => (value === 0 ? undefined : value - 1);
-    return { tableId, ...head, idleAge: age(idle), hardAge: age(hard), ...counts, importance: 0, flags: 0, match, actions: actionsOf(reader, end, version) };
+    return {
+      tableId,
+      ...head,
+      idleAge: age(idle),
+      hardAge: age(hard),
+      ...counts,
+      importance: 0,
+      flags: 0,
+      match,
+      actions: actionsOf(reader, end, version),
+    };
   }
   const flags = reader.u16();
   const importance = reader.u16();
@@ -140,7 +204,16 @@ interface Entry {
 }
 
 /** Begins the body of a reply of this form. */
-function writeEntry(out: ByteWriter, entry: Entry, match: KeyMatch, actions: Uint8Array, from: number, to: number, version: number, standard: boolean): void {
+function writeEntry(
+  out: ByteWriter,
+  entry: Entry,
+  match: KeyMatch,
+  actions: Uint8Array,
+  from: number,
+  to: number,
+  version: number,
+  standard: boolean,
+): void {
   const start = out.position;
   out.u16(0);
   if (standard && version >= 6) {
@@ -155,8 +228,11 @@ function writeEntry(out: ByteWriter, entry: Entry, match: KeyMatch, actions: Uin
     out.u64(entry.cookie);
     writeKeyMatch(out, match, version);
     writeOxs(out, {
-      durationSec: entry.durationSec, durationNsec: entry.durationNsec, idleSec: entry.idleAge ?? 0,
-      packetCount: entry.packetCount, byteCount: entry.byteCount,
+      durationSec: entry.durationSec,
+      durationNsec: entry.durationNsec,
+      idleSec: entry.idleAge ?? 0,
+      packetCount: entry.packetCount,
+      byteCount: entry.byteCount,
     });
   } else {
     out.u8(entry.tableId);
@@ -202,30 +278,48 @@ export function writeFlowStats(out: ByteWriter, flow: FlowStats, version: number
 }
 
 const layout = recordLayout("flow_info");
-const offset = Object.fromEntries(layout.members.map((member) => [member.name, member.offset])) as Readonly<Record<string, number>>;
+const offset = Object.fromEntries(layout.members.map((member) => [member.name, member.offset])) as Readonly<
+  Record<string, number>
+>;
 const at = {
-  size: offset["size"] as number, table: offset["table"] as number, flags: offset["flow_flags"] as number,
-  priority: offset["priority"] as number, importance: offset["importance"] as number, cookie: offset["cookie"] as number,
-  packets: offset["n_packets"] as number, bytes: offset["n_bytes"] as number, created: offset["created_ms"] as number,
-  used: offset["used_ms"] as number, modified: offset["modified_ms"] as number, now: offset["now_ms"] as number,
-  idle: offset["idle_timeout_s"] as number, hard: offset["hard_timeout_s"] as number,
-  matchSize: offset["match_size"] as number, actionsSize: offset["actions_size"] as number,
+  size: offset["size"] as number,
+  table: offset["table"] as number,
+  flags: offset["flow_flags"] as number,
+  priority: offset["priority"] as number,
+  importance: offset["importance"] as number,
+  cookie: offset["cookie"] as number,
+  packets: offset["n_packets"] as number,
+  bytes: offset["n_bytes"] as number,
+  created: offset["created_ms"] as number,
+  used: offset["used_ms"] as number,
+  modified: offset["modified_ms"] as number,
+  now: offset["now_ms"] as number,
+  idle: offset["idle_timeout_s"] as number,
+  hard: offset["hard_timeout_s"] as number,
+  matchSize: offset["match_size"] as number,
+  actionsSize: offset["actions_size"] as number,
 };
 
 function readEntry(view: DataView, start: number): Entry {
-  const number64 = (offset64: number): number => view.getUint32(offset64, true) + view.getUint32(offset64 + 4, true) * 4294967296;
+  const number64 = (offset64: number): number =>
+    view.getUint32(offset64, true) + view.getUint32(offset64 + 4, true) * 4294967296;
   const now = number64(start + at.now);
   const created = number64(start + at.created);
   const modified = number64(start + at.modified);
   const age = Math.max(0, now - created);
   return {
-    tableId: view.getUint8(start + at.table), priority: view.getUint32(start + at.priority, true),
-    durationSec: Math.floor(age / 1000), durationNsec: (age % 1000) * 1000000,
-    idleTimeout: view.getUint16(start + at.idle, true), hardTimeout: view.getUint16(start + at.hard, true),
+    tableId: view.getUint8(start + at.table),
+    priority: view.getUint32(start + at.priority, true),
+    durationSec: Math.floor(age / 1000),
+    durationNsec: (age % 1000) * 1000000,
+    idleTimeout: view.getUint16(start + at.idle, true),
+    hardTimeout: view.getUint16(start + at.hard, true),
     idleAge: Math.floor(Math.max(0, now - number64(start + at.used)) / 1000),
     hardAge: modified === created ? undefined : Math.floor(Math.max(0, now - modified) / 1000),
-    importance: view.getUint32(start + at.importance, true), flags: view.getUint16(start + at.flags, true) & 0x1f,
-    cookie: view.getBigUint64(start + at.cookie, true), packetCount: view.getBigUint64(start + at.packets, true),
+    importance: view.getUint32(start + at.importance, true),
+    flags: view.getUint16(start + at.flags, true) & 0x1f,
+    cookie: view.getBigUint64(start + at.cookie, true),
+    packetCount: view.getBigUint64(start + at.packets, true),
     byteCount: view.getBigUint64(start + at.bytes, true),
   };
 }
@@ -236,7 +330,8 @@ export function flowOfInfo(records: Uint8Array, start: number): FlowStats {
   const matchAt = start + layout.size;
   const actionsAt = matchAt + ((view.getUint32(start + at.matchSize, true) + 7) & ~7);
   return {
-    ...readEntry(view, start), match: records.slice(matchAt, matchAt + view.getUint32(start + at.matchSize, true)),
+    ...readEntry(view, start),
+    match: records.slice(matchAt, matchAt + view.getUint32(start + at.matchSize, true)),
     actions: records.slice(actionsAt, actionsAt + view.getUint32(start + at.actionsSize, true)),
   };
 }
@@ -254,7 +349,12 @@ export class FlowStatsEncoder {
   readonly #finish: (out: ByteWriter, more: boolean) => Uint8Array;
   #started = false;
 
-  constructor(version: number, standard: boolean, begin: (out: ByteWriter) => void, finish: (out: ByteWriter, more: boolean) => Uint8Array) {
+  constructor(
+    version: number,
+    standard: boolean,
+    begin: (out: ByteWriter) => void,
+    finish: (out: ByteWriter, more: boolean) => Uint8Array,
+  ) {
     this.#version = version;
     this.#standard = standard;
     this.#begin = begin;
@@ -275,7 +375,16 @@ export class FlowStatsEncoder {
       const before = out.position;
       const entry = readEntry(view, position);
       const put = (): void => {
-        writeEntry(out, entry, key, records, actionsAt, actionsAt + view.getUint32(position + at.actionsSize, true), this.#version, this.#standard);
+        writeEntry(
+          out,
+          entry,
+          key,
+          records,
+          actionsAt,
+          actionsAt + view.getUint32(position + at.actionsSize, true),
+          this.#version,
+          this.#standard,
+        );
       };
       put();
       if (out.position > replyLimit && before > 64) {

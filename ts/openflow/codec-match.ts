@@ -24,7 +24,8 @@ export function readMatch(reader: ByteReader, version: number, options: OxmOptio
   if (type === 0) throw new OpenFlowError("OFPBMC_BAD_TYPE", "the standard match of OpenFlow 1.1 is not spoken");
   if (type !== 1) throw new OpenFlowError("OFPBMC_BAD_TYPE", `match type ${type} is unknown`);
   const padded = (length + 7) & ~7;
-  if (length < 4 || start + padded > reader.end) throw new OpenFlowError("OFPBMC_BAD_LEN", `the match has length ${length}`);
+  if (length < 4 || start + padded > reader.end)
+    throw new OpenFlowError("OFPBMC_BAD_LEN", `the match has length ${length}`);
   decodeOxm(scratch, reader.bytes, start + 4, start + length, options);
   reader.position = start + padded;
   return scratch;
@@ -34,7 +35,8 @@ export function readMatch(reader: ByteReader, version: number, options: OxmOptio
 export function readNxm(reader: ByteReader, length: number, options: OxmOptions = {}): KeyMatch {
   scratch.clear();
   const padded = (length + 7) & ~7;
-  if (padded > reader.left) throw new OpenFlowError("OFPBMC_BAD_LEN", `the match has length ${length}, more than the message holds`);
+  if (padded > reader.left)
+    throw new OpenFlowError("OFPBMC_BAD_LEN", `the match has length ${length}, more than the message holds`);
   decodeOxm(scratch, reader.bytes, reader.position, reader.position + length, options);
   reader.position += padded;
   return scratch;

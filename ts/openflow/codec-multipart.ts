@@ -1,7 +1,16 @@
 import type { ByteReader, ByteWriter } from "./bytes.js";
 import { readFlowStats, readFlowStatsRequest, writeFlowStats, writeFlowStatsRequest } from "./codec-flow-stats.js";
 import { readOxs, writeOxs } from "./codec-packet.js";
-import { readPort, readPortDesc, readPortStats, readQueueStats, writePort, writePortDesc, writePortStats, writeQueueStats } from "./codec-port.js";
+import {
+  readPort,
+  readPortDesc,
+  readPortStats,
+  readQueueStats,
+  writePort,
+  writePortDesc,
+  writePortStats,
+  writeQueueStats,
+} from "./codec-port.js";
 import { OpenFlowError } from "./error.js";
 import type { MessageBody, TableStats } from "./message.js";
 import { ofpp } from "./tables/ports.js";
@@ -12,9 +21,17 @@ const end = (reader: ByteReader): void => {
   if (reader.left !== 0) throw new OpenFlowError("OFPBRC_BAD_LEN", `the message is ${reader.left} bytes too long`);
 };
 
-export function readMultipartRequest(name: string, reader: ByteReader, version: number, standard: boolean): MessageBody {
+export function readMultipartRequest(
+  name: string,
+  reader: ByteReader,
+  version: number,
+  standard: boolean,
+): MessageBody {
   switch (name) {
-    case "desc_request": case "table_stats_request": case "group_features_request": case "meter_features_request":
+    case "desc_request":
+    case "table_stats_request":
+    case "group_features_request":
+    case "meter_features_request":
       end(reader);
       return { type: name };
     case "port_desc_request":
@@ -28,7 +45,8 @@ export function readMultipartRequest(name: string, reader: ByteReader, version: 
       if (version >= 6 && reader.left > 0) reader.skip(8);
       end(reader);
       return { type: name };
-    case "flow_stats_request": case "aggregate_request": {
+    case "flow_stats_request":
+    case "aggregate_request": {
       const body = readFlowStatsRequest(reader, version, standard, name);
       end(reader);
       return body;
@@ -47,14 +65,21 @@ export function readMultipartRequest(name: string, reader: ByteReader, version: 
       // OpenFlow 1.0 says "all ports" with OFPP_ALL.
       return { type: name, port: version === 1 && port === ofpp.ALL ? ofpp.ANY : port, queue };
     }
-    case "group_stats_request": case "meter_stats_request": case "meter_config_request": {
+    case "group_stats_request":
+    case "meter_stats_request":
+    case "meter_config_request": {
       const id = reader.u32();
       reader.skip(4);
       end(reader);
       return { type: name, id };
     }
-    case "table_features_request": case "table_desc_request": case "queue_desc_request": case "flow_monitor_request":
-    case "ipfix_bridge_request": case "ipfix_flow_request": case "bundle_features_request":
+    case "table_features_request":
+    case "table_desc_request":
+    case "queue_desc_request":
+    case "flow_monitor_request":
+    case "ipfix_bridge_request":
+    case "ipfix_flow_request":
+    case "bundle_features_request":
       return { type: name, body: reader.rest() };
     default:
       throw new OpenFlowError("OFPBRC_BAD_STAT", `statistics ${name} are unknown`);
@@ -63,7 +88,10 @@ export function readMultipartRequest(name: string, reader: ByteReader, version: 
 
 export function writeMultipartRequest(out: ByteWriter, body: MessageBody, version: number): void {
   switch (body.type) {
-    case "flow_stats_request": case "aggregate_request": writeFlowStatsRequest(out, body, version); return;
+    case "flow_stats_request":
+    case "aggregate_request":
+      writeFlowStatsRequest(out, body, version);
+      return;
     case "port_desc_request":
       if (version < 6) return;
       out.u32(ofpp.ANY);
@@ -78,7 +106,9 @@ export function writeMultipartRequest(out: ByteWriter, body: MessageBody, versio
       if (version === 1) out.zeros(2);
       out.u32(body.queue);
       return;
-    case "group_stats_request": case "meter_stats_request": case "meter_config_request":
+    case "group_stats_request":
+    case "meter_stats_request":
+    case "meter_config_request":
       out.u32(body.id);
       out.zeros(4);
       return;
@@ -91,15 +121,35 @@ function readTableStats(reader: ByteReader, version: number): TableStats {
   const tableId = reader.u8();
   reader.skip(3);
   if (version >= 4) {
-    return { tableId, name: "", activeCount: reader.u32(), lookupCount: reader.u64(), matchedCount: reader.u64(), maxEntries: 0 };
+    return {
+      tableId,
+      name: "",
+      activeCount: reader.u32(),
+      lookupCount: reader.u64(),
+      matchedCount: reader.u64(),
+      maxEntries: 0,
+    };
   }
   const name = reader.text(32);
   reader.skip(4);
   const maxEntries = reader.u32();
-  return { tableId, name, maxEntries, activeCount: reader.u32(), lookupCount: reader.u64(), matchedCount: reader.u64() };
+  return {
+    tableId,
+    name,
+    maxEntries,
+    activeCount: reader.u32(),
+    lookupCount: reader.u64(),
+    matchedCount: reader.u64(),
+  };
 }
 
-export function readMultipartReply(name: string, reader: ByteReader, version: number, standard: boolean, more: boolean): MessageBody {
+export function readMultipartReply(
+  name: string,
+  reader: ByteReader,
+  version: number,
+  standard: boolean,
+  more: boolean,
+): MessageBody {
   const all = <Item>(read: () => Item): Item[] => {
     const items: Item[] = [];
     while (reader.left > 0) {
@@ -112,28 +162,51 @@ export function readMultipartReply(name: string, reader: ByteReader, version: nu
   switch (name) {
     case "desc_reply": {
       const body = {
-        type: name, manufacturer: reader.text(256), hardware: reader.text(256), software: reader.text(256), serial: reader.text(32), datapath: reader.text(256),
+        type: name,
+        manufacturer: reader.text(256),
+        hardware: reader.text(256),
+        software: reader.text(256),
+        serial: reader.text(32),
+        datapath: reader.text(256),
       } as const;
       end(reader);
       return body;
     }
-    case "flow_stats_reply": return { type: name, standard, more, flows: all(() => readFlowStats(reader, version, standard)) };
+    case "flow_stats_reply":
+      return { type: name, standard, more, flows: all(() => readFlowStats(reader, version, standard)) };
     case "aggregate_reply": {
       if (standard && version >= 6) {
         const { packetCount, byteCount, flowCount } = readOxs(reader);
         return { type: name, standard, packetCount, byteCount, flowCount };
       }
-      const body = { type: name, standard, packetCount: reader.u64(), byteCount: reader.u64(), flowCount: reader.u32() } as const;
+      const body = {
+        type: name,
+        standard,
+        packetCount: reader.u64(),
+        byteCount: reader.u64(),
+        flowCount: reader.u32(),
+      } as const;
       reader.skip(4);
       return body;
     }
-    case "table_stats_reply": return { type: name, more, tables: all(() => readTableStats(reader, version)) };
-    case "port_stats_reply": return { type: name, more, ports: all(() => readPortStats(reader, version)) };
-    case "queue_stats_reply": return { type: name, more, queues: all(() => readQueueStats(reader, version)) };
-    case "port_desc_reply": return { type: name, more, ports: all(() => readPortDesc(reader, version)) };
-    case "group_stats_reply": case "group_desc_reply": case "group_features_reply": case "meter_stats_reply":
-    case "meter_config_reply": case "meter_features_reply": case "table_features_reply": case "table_desc_reply":
-    case "queue_desc_reply": case "flow_monitor_reply":
+    case "table_stats_reply":
+      return { type: name, more, tables: all(() => readTableStats(reader, version)) };
+    case "port_stats_reply":
+      return { type: name, more, ports: all(() => readPortStats(reader, version)) };
+    case "queue_stats_reply":
+      return { type: name, more, queues: all(() => readQueueStats(reader, version)) };
+    case "port_desc_reply":
+      return { type: name, more, ports: all(() => readPortDesc(reader, version)) };
+    case "group_stats_reply":
+    case "group_desc_reply":
+    case "group_features_reply":
+    case "meter_stats_reply":
+    case "meter_config_reply":
+    case "meter_features_reply":
+    case "table_features_reply":
+    case "table_desc_reply":
+    case "queue_desc_reply":
+    case "flow_monitor_reply":
       return { type: name, more, body: reader.rest() };
     default:
       throw new OpenFlowError("OFPBRC_BAD_STAT", `statistics ${name} are unknown`);
@@ -143,11 +216,19 @@ export function readMultipartReply(name: string, reader: ByteReader, version: nu
 export function writeMultipartReply(out: ByteWriter, body: MessageBody, version: number): void {
   switch (body.type) {
     case "desc_reply":
-      for (const [text, size] of [[body.manufacturer, 256], [body.hardware, 256], [body.software, 256], [body.serial, 32], [body.datapath, 256]] as const) {
+      for (const [text, size] of [
+        [body.manufacturer, 256],
+        [body.hardware, 256],
+        [body.software, 256],
+        [body.serial, 32],
+        [body.datapath, 256],
+      ] as const) {
         out.text(text, size);
       }
       return;
-    case "flow_stats_reply": for (const flow of body.flows) writeFlowStats(out, flow, version, body.standard); return;
+    case "flow_stats_reply":
+      for (const flow of body.flows) writeFlowStats(out, flow, version, body.standard);
+      return;
     case "aggregate_reply":
       if (body.standard && version >= 6) {
         writeOxs(out, { packetCount: body.packetCount, byteCount: body.byteCount, flowCount: body.flowCount });
@@ -172,9 +253,15 @@ export function writeMultipartReply(out: ByteWriter, body: MessageBody, version:
         out.u64(table.matchedCount);
       }
       return;
-    case "port_stats_reply": for (const stats of body.ports) writePortStats(out, stats, version); return;
-    case "queue_stats_reply": for (const stats of body.queues) writeQueueStats(out, stats, version); return;
-    case "port_desc_reply": for (const port of body.ports) writePortDesc(out, port, version); return;
+    case "port_stats_reply":
+      for (const stats of body.ports) writePortStats(out, stats, version);
+      return;
+    case "queue_stats_reply":
+      for (const stats of body.queues) writeQueueStats(out, stats, version);
+      return;
+    case "port_desc_reply":
+      for (const port of body.ports) writePortDesc(out, port, version);
+      return;
     case "table_descriptions_reply":
       for (const table of body.tables) {
         out.u16(8);

@@ -1,8 +1,8 @@
+import { checkActions } from "./action-check.js";
 import { decodeActions, encodeActions } from "./action-wire.js";
 import { type ByteReader, ByteWriter, empty } from "./bytes.js";
 import { abiMatch, match10Size, readMatch, readNxm, writeMatch, writeNxm } from "./codec-match.js";
 import { eachProperty, readPort, writePort } from "./codec-port.js";
-import { checkActions } from "./action-check.js";
 import { OpenFlowError } from "./error.js";
 import { KeyMatch, planOf } from "./key-match.js";
 import type { AbiMatch, FlowRemoved, PacketIn, PacketOut } from "./message.js";
@@ -62,8 +62,20 @@ export function readPacketOut(reader: ByteReader, version: number, context: Pack
   out.put(match);
   const matchSize = out.position;
   decodeActions(reader.bytes, reader.view, start, start + actionsLength, version, out);
-  checkActions(out, 0, matchSize, matchSize, out.position, { version, nTables: context.nTables, table: 255, executedOnly: context.executedOnly });
-  return { type: "packet_out", bufferId, inPort: port, match, actions: out.bytes.slice(matchSize, out.position), packet: reader.rest() };
+  checkActions(out, 0, matchSize, matchSize, out.position, {
+    version,
+    nTables: context.nTables,
+    table: 255,
+    executedOnly: context.executedOnly,
+  });
+  return {
+    type: "packet_out",
+    bufferId,
+    inPort: port,
+    match,
+    actions: out.bytes.slice(matchSize, out.position),
+    packet: reader.rest(),
+  };
 }
 
 export function writePacketOut(out: ByteWriter, body: PacketOut, version: number): void {
@@ -144,32 +156,76 @@ export function readNxtPacketIn(reader: ByteReader): PacketIn {
   reader.skip(6);
   const match = abiMatch(readNxm(reader, length, { loose: true, pipeline: true }));
   reader.skip(2);
-  return { type: "packet_in", format: "nxt_packet_in", bufferId, totalLen, reason, tableId, cookie, match, packet: reader.rest(), userdata: empty };
+  return {
+    type: "packet_in",
+    format: "nxt_packet_in",
+    bufferId,
+    totalLen,
+    reason,
+    tableId,
+    cookie,
+    match,
+    packet: reader.rest(),
+    userdata: empty,
+  };
 }
 
-const property = { packet: 0, fullLen: 1, bufferId: 2, tableId: 3, cookie: 4, reason: 5, metadata: 6, userdata: 7, continuation: 8 };
+const property = {
+  packet: 0,
+  fullLen: 1,
+  bufferId: 2,
+  tableId: 3,
+  cookie: 4,
+  reason: 5,
+  metadata: 6,
+  userdata: 7,
+  continuation: 8,
+};
 
 export function readNxtPacketIn2(reader: ByteReader): PacketIn {
   const found = {
-    bufferId: 0xffffffff, totalLen: -1, reason: 0, tableId: 0, cookie: 0xffffffffffffffffn, match: empty as Uint8Array,
-    packet: empty as Uint8Array, userdata: empty as Uint8Array,
+    bufferId: 0xffffffff,
+    totalLen: -1,
+    reason: 0,
+    tableId: 0,
+    cookie: 0xffffffffffffffffn,
+    match: empty as Uint8Array,
+    packet: empty as Uint8Array,
+    userdata: empty as Uint8Array,
   };
   eachProperty(reader, reader.end, (type, end) => {
     switch (type) {
-      case property.packet: found.packet = reader.copy(end - reader.position); break;
-      case property.fullLen: found.totalLen = reader.u32(); break;
-      case property.bufferId: found.bufferId = reader.u32(); break;
-      case property.tableId: found.tableId = reader.u8(); break;
-      case property.cookie: reader.skip(4); found.cookie = reader.u64(); break;
-      case property.reason: found.reason = reader.u8(); break;
+      case property.packet:
+        found.packet = reader.copy(end - reader.position);
+        break;
+      case property.fullLen:
+        found.totalLen = reader.u32();
+        break;
+      case property.bufferId:
+        found.bufferId = reader.u32();
+        break;
+      case property.tableId:
+        found.tableId = reader.u8();
+        break;
+      case property.cookie:
+        reader.skip(4);
+        found.cookie = reader.u64();
+        break;
+      case property.reason:
+        found.reason = reader.u8();
+        break;
       case property.metadata:
         scratch.clear();
         decodeOxm(scratch, reader.bytes, reader.position, end, { loose: true, pipeline: true });
         found.match = abiMatch(scratch);
         break;
-      case property.userdata: found.userdata = reader.copy(end - reader.position); break;
-      case property.continuation: break;
-      default: throw new OpenFlowError("OFPBPC_BAD_TYPE", `a packet-in has no property ${type}`);
+      case property.userdata:
+        found.userdata = reader.copy(end - reader.position);
+        break;
+      case property.continuation:
+        break;
+      default:
+        throw new OpenFlowError("OFPBPC_BAD_TYPE", `a packet-in has no property ${type}`);
     }
   });
   const totalLen = found.totalLen < 0 ? found.packet.length : found.totalLen;
@@ -214,13 +270,43 @@ export function readFlowRemoved(reader: ByteReader, version: number, standard: b
     reader.skip(1);
     const [durationSec, durationNsec, idleTimeout] = [reader.u32(), reader.u32(), reader.u16()];
     reader.skip(2);
-    return { type, standard, match, cookie, priority, reason, tableId: 255, durationSec, durationNsec, idleTimeout, hardTimeout: 0, packetCount: reader.u64(), byteCount: reader.u64() };
+    return {
+      type,
+      standard,
+      match,
+      cookie,
+      priority,
+      reason,
+      tableId: 255,
+      durationSec,
+      durationNsec,
+      idleTimeout,
+      hardTimeout: 0,
+      packetCount: reader.u64(),
+      byteCount: reader.u64(),
+    };
   }
   if (standard && version >= 6) {
-    const head = { tableId: reader.u8(), reason: reader.u8(), priority: reader.u16(), idleTimeout: reader.u16(), hardTimeout: reader.u16(), cookie: reader.u64() };
+    const head = {
+      tableId: reader.u8(),
+      reason: reader.u8(),
+      priority: reader.u16(),
+      idleTimeout: reader.u16(),
+      hardTimeout: reader.u16(),
+      cookie: reader.u64(),
+    };
     const match = abiMatch(readMatch(reader, version));
     const stats = readOxs(reader);
-    return { type, standard, ...head, match, durationSec: stats.durationSec, durationNsec: stats.durationNsec, packetCount: stats.packetCount, byteCount: stats.byteCount };
+    return {
+      type,
+      standard,
+      ...head,
+      match,
+      durationSec: stats.durationSec,
+      durationNsec: stats.durationNsec,
+      packetCount: stats.packetCount,
+      byteCount: stats.byteCount,
+    };
   }
   const head = { cookie: reader.u64(), priority: reader.u16(), reason: reader.u8() };
   const table = reader.u8();
@@ -231,7 +317,16 @@ export function readFlowRemoved(reader: ByteReader, version: number, standard: b
   }
   const length = reader.u16();
   const counts = { packetCount: reader.u64(), byteCount: reader.u64() };
-  return { type, standard, ...head, tableId: table === 0 ? 255 : table - 1, ...times, hardTimeout: 0, ...counts, match: abiMatch(readNxm(reader, length)) };
+  return {
+    type,
+    standard,
+    ...head,
+    tableId: table === 0 ? 255 : table - 1,
+    ...times,
+    hardTimeout: 0,
+    ...counts,
+    match: abiMatch(readNxm(reader, length)),
+  };
 }
 
 export function writeFlowRemoved(out: ByteWriter, body: FlowRemoved, version: number): void {
@@ -260,7 +355,12 @@ export function writeFlowRemoved(out: ByteWriter, body: FlowRemoved, version: nu
     out.u16(body.hardTimeout);
     out.u64(body.cookie);
     writeMatch(out, body.match, version);
-    writeOxs(out, { durationSec: body.durationSec, durationNsec: body.durationNsec, packetCount: body.packetCount, byteCount: body.byteCount });
+    writeOxs(out, {
+      durationSec: body.durationSec,
+      durationNsec: body.durationNsec,
+      packetCount: body.packetCount,
+      byteCount: body.byteCount,
+    });
     return;
   }
   out.u64(body.cookie);
@@ -331,11 +431,19 @@ export function writeOxs(out: ByteWriter, stats: Oxs): void {
 }
 
 export function readOxs(reader: ByteReader): Required<Oxs> {
-  const found = { durationSec: 0, durationNsec: 0, idleSec: 0, flowCount: 0, packetCount: 0xffffffffffffffffn, byteCount: 0xffffffffffffffffn };
+  const found = {
+    durationSec: 0,
+    durationNsec: 0,
+    idleSec: 0,
+    flowCount: 0,
+    packetCount: 0xffffffffffffffffn,
+    byteCount: 0xffffffffffffffffn,
+  };
   const start = reader.position;
   reader.skip(2);
   const length = reader.u16();
-  if (length < 4 || start + ((length + 7) & ~7) > reader.end) throw new OpenFlowError("OFPBRC_BAD_LEN", `the statistics have length ${length}`);
+  if (length < 4 || start + ((length + 7) & ~7) > reader.end)
+    throw new OpenFlowError("OFPBRC_BAD_LEN", `the statistics have length ${length}`);
   while (reader.position < start + length) {
     reader.skip(2);
     const field = reader.u8() >> 1;

@@ -9,7 +9,8 @@ import { isPort, portFrom10, portTo10 } from "./oxm.js";
 export function readPort(reader: ByteReader, version: number): number {
   if (version === 1) return portFrom10(reader.u16());
   const port = reader.u32();
-  if (!isPort(port)) throw new OpenFlowError("OFPBAC_BAD_OUT_PORT", `${port} is neither a port nor a reserved port`, { port });
+  if (!isPort(port))
+    throw new OpenFlowError("OFPBAC_BAD_OUT_PORT", `${port} is neither a port nor a reserved port`, { port });
   return port;
 }
 
@@ -31,14 +32,29 @@ export function readPortDesc(reader: ByteReader, version: number): PortDesc {
     const name = reader.text(16);
     const config = reader.u32();
     const state = reader.u32();
-    const [current, advertised, supported, peer] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()].map(featuresFrom10) as [number, number, number, number];
-    return { port, hwAddr, name, config, state, current, advertised, supported, peer, currentSpeedKbps: 0, maxSpeedKbps: 0 };
+    const [current, advertised, supported, peer] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()].map(
+      featuresFrom10,
+    ) as [number, number, number, number];
+    return {
+      port,
+      hwAddr,
+      name,
+      config,
+      state,
+      current,
+      advertised,
+      supported,
+      peer,
+      currentSpeedKbps: 0,
+      maxSpeedKbps: 0,
+    };
   }
   const start = reader.position;
   const port = reader.u32();
   const length = version >= 5 ? reader.u16() : 64;
   reader.skip(version >= 5 ? 2 : 4);
-  if (version >= 5 && (length < 40 || length > reader.end - start)) throw new OpenFlowError("OFPBRC_BAD_LEN", `a port description has length ${length}`);
+  if (version >= 5 && (length < 40 || length > reader.end - start))
+    throw new OpenFlowError("OFPBRC_BAD_LEN", `a port description has length ${length}`);
   const hwAddr = reader.copy(6);
   reader.skip(2);
   const base = { port, hwAddr, name: reader.text(16), config: reader.u32(), state: reader.u32() };
@@ -70,7 +86,8 @@ export function eachProperty(reader: ByteReader, end: number, visit: (type: numb
     if (end - start < 4) throw new OpenFlowError("OFPBPC_BAD_LEN", "a property is cut short");
     const type = reader.u16();
     const length = reader.u16();
-    if (length < 4 || start + length > end) throw new OpenFlowError("OFPBPC_BAD_LEN", `property ${type} has length ${length}`);
+    if (length < 4 || start + length > end)
+      throw new OpenFlowError("OFPBPC_BAD_LEN", `property ${type} has length ${length}`);
     visit(type, start + length);
     reader.position = Math.min(end, start + ((length + 7) & ~7));
   }
@@ -101,7 +118,15 @@ export function writePortDesc(out: ByteWriter, port: PortDesc, version: number):
     out.u16(32);
     out.zeros(4);
   }
-  for (const value of [port.current, port.advertised, port.supported, port.peer, port.currentSpeedKbps, port.maxSpeedKbps]) out.u32(value);
+  for (const value of [
+    port.current,
+    port.advertised,
+    port.supported,
+    port.peer,
+    port.currentSpeedKbps,
+    port.maxSpeedKbps,
+  ])
+    out.u32(value);
 }
 
 export function readPortMod(reader: ByteReader, version: number): PortMod {
@@ -126,9 +151,11 @@ export function readPortMod(reader: ByteReader, version: number): PortMod {
     reader.skip(4);
   } else {
     eachProperty(reader, reader.end, (type, end) => {
-      if (type === 0xffff) throw new OpenFlowError("OFPBPC_BAD_EXPERIMENTER", "a port_mod's experimenter property is unknown");
+      if (type === 0xffff)
+        throw new OpenFlowError("OFPBPC_BAD_EXPERIMENTER", "a port_mod's experimenter property is unknown");
       if (type !== 0) throw new OpenFlowError("OFPBPC_BAD_TYPE", `a port_mod has no property ${type}`);
-      if (end - reader.position !== 4) throw new OpenFlowError("OFPBPC_BAD_LEN", "a port_mod's ethernet property has the wrong length");
+      if (end - reader.position !== 4)
+        throw new OpenFlowError("OFPBPC_BAD_LEN", "a port_mod's ethernet property has the wrong length");
       advertise = reader.u32();
     });
   }
@@ -167,8 +194,14 @@ export function readPortStats(reader: ByteReader, version: number): PortStats {
     durationNsec = reader.u32();
   }
   const main = {
-    rxPackets: reader.u64(), txPackets: reader.u64(), rxBytes: reader.u64(), txBytes: reader.u64(),
-    rxDropped: reader.u64(), txDropped: reader.u64(), rxErrors: reader.u64(), txErrors: reader.u64(),
+    rxPackets: reader.u64(),
+    txPackets: reader.u64(),
+    rxBytes: reader.u64(),
+    txBytes: reader.u64(),
+    rxDropped: reader.u64(),
+    txDropped: reader.u64(),
+    rxErrors: reader.u64(),
+    txErrors: reader.u64(),
   };
   const unknown = 0xffffffffffffffffn;
   const ethernet = { rxFrameErr: unknown, rxOverErr: unknown, rxCrcErr: unknown, collisions: unknown };
@@ -185,7 +218,8 @@ export function readPortStats(reader: ByteReader, version: number): PortStats {
       durationNsec = reader.u32();
     }
   } else {
-    if (start + length > reader.end || start + length < reader.position) throw new OpenFlowError("OFPBRC_BAD_LEN", `port statistics have length ${length}`);
+    if (start + length > reader.end || start + length < reader.position)
+      throw new OpenFlowError("OFPBRC_BAD_LEN", `port statistics have length ${length}`);
     eachProperty(reader, start + length, (type, end) => {
       if (type === 0 && end - reader.position === 36) {
         reader.skip(4);
@@ -208,7 +242,17 @@ export function writePortStats(out: ByteWriter, stats: PortStats, version: numbe
     out.u32(stats.durationSec);
     out.u32(stats.durationNsec);
   }
-  for (const value of [stats.rxPackets, stats.txPackets, stats.rxBytes, stats.txBytes, stats.rxDropped, stats.txDropped, stats.rxErrors, stats.txErrors]) out.u64(value);
+  for (const value of [
+    stats.rxPackets,
+    stats.txPackets,
+    stats.rxBytes,
+    stats.txBytes,
+    stats.rxDropped,
+    stats.txDropped,
+    stats.rxErrors,
+    stats.txErrors,
+  ])
+    out.u64(value);
   if (version >= 5) {
     out.u16(0);
     out.u16(40);
@@ -246,4 +290,3 @@ export function writeQueueStats(out: ByteWriter, stats: QueueStats, version: num
     out.u32(stats.durationNsec);
   }
 }
-

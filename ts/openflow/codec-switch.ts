@@ -2,7 +2,18 @@ import type { ByteReader, ByteWriter } from "./bytes.js";
 import { eachProperty, readPort, readPortDesc, writePort, writePortDesc } from "./codec-port.js";
 import { OpenFlowError } from "./error.js";
 import type {
-  AsyncConfig, AsyncMessage, ErrorMessage, FeaturesReply, Hello, PortDesc, QueueConfig, QueueGetConfigReply, RoleRequest, RoleStatus, SwitchConfig, TableMod,
+  AsyncConfig,
+  AsyncMessage,
+  ErrorMessage,
+  FeaturesReply,
+  Hello,
+  PortDesc,
+  QueueConfig,
+  QueueGetConfigReply,
+  RoleRequest,
+  RoleStatus,
+  SwitchConfig,
+  TableMod,
 } from "./message.js";
 import { errorByWire } from "./tables/errors.js";
 
@@ -73,7 +84,11 @@ const errorDataMax = 0xffff - 20;
 export function errorReply(error: OpenFlowError, version: number, request: Uint8Array): ErrorMessage {
   const { vendor, type, code } = error.wire(version);
   return {
-    type: "error", error: error.code, vendor, errorType: type, errorCode: code,
+    type: "error",
+    error: error.code,
+    vendor,
+    errorType: type,
+    errorCode: code,
     data: error.code === "OFPHFC_INCOMPATIBLE" ? request.subarray(0, 0) : request.subarray(0, errorDataMax),
   };
 }
@@ -171,7 +186,12 @@ export function writeRoleStatus(out: ByteWriter, body: RoleStatus): void {
 /** Members in the order of the properties of OpenFlow 1.4: each has one for secondaries, then one for the others. */
 const asyncKinds = ["packetIn", "portStatus", "flowRemoved", "roleStatus", "tableStatus", "requestForward"] as const;
 
-export function readAsync(reader: ByteReader, version: number, standard: boolean, type: AsyncMessage["type"]): AsyncMessage {
+export function readAsync(
+  reader: ByteReader,
+  version: number,
+  standard: boolean,
+  type: AsyncMessage["type"],
+): AsyncMessage {
   const config: { -readonly [Kind in keyof AsyncConfig]?: [number, number] } = {};
   if (!standard || version < 5) {
     for (const kind of asyncKinds.slice(0, 3)) config[kind] = [reader.u32(), reader.u32()];
@@ -179,8 +199,10 @@ export function readAsync(reader: ByteReader, version: number, standard: boolean
   }
   eachProperty(reader, reader.end, (number, end) => {
     const kind = asyncKinds[number >> 1];
-    if (kind === undefined) throw new OpenFlowError("OFPACFC_UNSUPPORTED", `asynchronous messages have no property ${number}`);
-    if (end - reader.position !== 4) throw new OpenFlowError("OFPBPC_BAD_LEN", `property ${number} has the wrong length`);
+    if (kind === undefined)
+      throw new OpenFlowError("OFPACFC_UNSUPPORTED", `asynchronous messages have no property ${number}`);
+    if (end - reader.position !== 4)
+      throw new OpenFlowError("OFPBPC_BAD_LEN", `property ${number} has the wrong length`);
     const pair = config[kind] ?? [0, 0];
     pair[number % 2 === 0 ? 1 : 0] = reader.u32();
     config[kind] = pair;
@@ -216,8 +238,12 @@ export function readQueueGetConfigReply(reader: ByteReader, version: number): Qu
     const queuePort = version >= 3 ? reader.u32() : port;
     const length = reader.u16();
     reader.skip(version >= 3 ? 6 : 2);
-    if (start + length > reader.end || start + length < reader.position) throw new OpenFlowError("OFPBRC_BAD_LEN", `a queue has length ${length}`);
-    const rates: { minRate: number | undefined; maxRate: number | undefined } = { minRate: undefined, maxRate: undefined };
+    if (start + length > reader.end || start + length < reader.position)
+      throw new OpenFlowError("OFPBRC_BAD_LEN", `a queue has length ${length}`);
+    const rates: { minRate: number | undefined; maxRate: number | undefined } = {
+      minRate: undefined,
+      maxRate: undefined,
+    };
     eachProperty(reader, start + length, (type, end) => {
       if (end - reader.position !== 12) return;
       reader.skip(4);
@@ -240,7 +266,10 @@ export function writeQueueGetConfigReply(out: ByteWriter, body: QueueGetConfigRe
     const lengthAt = out.position;
     out.u16(0);
     out.zeros(version >= 3 ? 6 : 2);
-    for (const [type, rate] of [[1, queue.minRate], [2, queue.maxRate]] as const) {
+    for (const [type, rate] of [
+      [1, queue.minRate],
+      [2, queue.maxRate],
+    ] as const) {
       if (rate === undefined) continue;
       out.u16(type);
       out.u16(16);
@@ -251,4 +280,3 @@ export function writeQueueGetConfigReply(out: ByteWriter, body: QueueGetConfigRe
     out.view.setUint16(lengthAt, out.position - start);
   }
 }
-

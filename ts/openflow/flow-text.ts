@@ -1,18 +1,21 @@
+import type { AbiActions, AbiMatch } from "./message.js";
 import { formatDatapathActions } from "./odp-action.js";
 import { formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
-import type { AbiActions, AbiMatch } from "./message.js";
 import { formatActions, formatSubfield, parseActions } from "./text-action.js";
 import { formatMatch, parseMatch } from "./text-match.js";
 import { hex, type PortNames } from "./text-value.js";
 
 /** Flows as text in one object, for those that have it injected. */
 export const flowText = {
-  match: (match: AbiMatch, priority: number | undefined, names: PortNames | undefined): string => formatMatch(match, priority, names),
+  match: (match: AbiMatch, priority: number | undefined, names: PortNames | undefined): string =>
+    formatMatch(match, priority, names),
   actions: (actions: AbiActions, names: PortNames | undefined): string => formatActions(actions, names),
   parseMatch: (text: string, names: PortNames): AbiMatch => parseMatch(text, names),
   parseActions: (text: string, names: PortNames): AbiActions => parseActions(text, names),
-  datapathMatch: (match: AbiMatch, names: PortNames | undefined, verbose: boolean): string => formatDatapathMatch(match, names, verbose),
-  datapathActions: (actions: Uint8Array, names: PortNames | undefined, flow?: AbiMatch): string => formatDatapathActions(actions, names, flow),
+  datapathMatch: (match: AbiMatch, names: PortNames | undefined, verbose: boolean): string =>
+    formatDatapathMatch(match, names, verbose),
+  datapathActions: (actions: Uint8Array, names: PortNames | undefined, flow?: AbiMatch): string =>
+    formatDatapathActions(actions, names, flow),
   parseDatapathMatch: (text: string, names: PortNames): AbiMatch => parseDatapathMatch(text, names),
   subfield: (field: number, offset: number, bits: number): string => formatSubfield(field, offset, bits),
   value: (_field: number, _bits: number, value: bigint): string => hex(value),

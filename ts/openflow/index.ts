@@ -2,23 +2,65 @@
 export { ByteReader, ByteWriter } from "./bytes.js";
 export { appendMessage, type DecodeContext, decodeMessage, encodeFlowStats, encodeMessage } from "./codec.js";
 export {
-  anyFlowModContext, decodeFlowMod, type FlowModContext, flowModOfRecord, isFlowMod, lastFlowModBuffer, recordOfFlowMod,
+  anyFlowModContext,
+  decodeFlowMod,
+  type FlowModContext,
+  flowModOfRecord,
+  isFlowMod,
+  lastFlowModBuffer,
+  recordOfFlowMod,
 } from "./codec-flow-mod.js";
-export { flowOfInfo, type FlowStatsEncoder } from "./codec-flow-stats.js";
+export { type FlowStatsEncoder, flowOfInfo } from "./codec-flow-stats.js";
 export { inPortMatch, matchInPort } from "./codec-packet.js";
 export { errorReply } from "./codec-switch.js";
 export { FlowSyntaxError, OpenFlowError } from "./error.js";
-export { formatAction, formatActions, formatSubfield, parseActions, parseSubfield, type Subfield } from "./text-action.js";
-export { type FlowFormatOptions, type FlowTextOptions, formatBridgeFlow, formatDuration, formatFlow, parseFlow } from "./text-flow.js";
-export { applyField, applyProtocol, formatKeyMatch, formatMatch, keyValues, parseMatch } from "./text-match.js";
-export { formatEth, formatIpv4, formatIpv6, formatPort, formatValue, parseEth, parseIpv4, parseIpv6, parsePort, parseValue, type PortNames } from "./text-value.js";
+export { flowText } from "./flow-text.js";
 export { KeyMatch, planOf } from "./key-match.js";
 export type * from "./message.js";
 export { formatDatapathActions } from "./odp-action.js";
 export { formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
-export { flowText } from "./flow-text.js";
 export { type ErrorName, type ErrorRow, errorByWire, errorRow, errors } from "./tables/errors.js";
 export { ofpp, type PortRow, portMax, reservedPorts } from "./tables/ports.js";
 export {
-  type Action, actionsFromObjects, actionsToObjects, type FieldValue, type Flow, flowModOfFlow, type Match, matchFromObject, matchToObject, type MatchValue, type SubfieldRef,
+  formatAction,
+  formatActions,
+  formatSubfield,
+  parseActions,
+  parseSubfield,
+  type Subfield,
+} from "./text-action.js";
+export {
+  type FlowFormatOptions,
+  type FlowTextOptions,
+  formatBridgeFlow,
+  formatDuration,
+  formatFlow,
+  parseFlow,
+} from "./text-flow.js";
+export { applyField, applyProtocol, formatKeyMatch, formatMatch, keyValues, parseMatch } from "./text-match.js";
+export {
+  formatEth,
+  formatIpv4,
+  formatIpv6,
+  formatPort,
+  formatValue,
+  type PortNames,
+  parseEth,
+  parseIpv4,
+  parseIpv6,
+  parsePort,
+  parseValue,
+} from "./text-value.js";
+export {
+  type Action,
+  actionsFromObjects,
+  actionsToObjects,
+  type FieldValue,
+  type Flow,
+  flowModOfFlow,
+  type Match,
+  type MatchValue,
+  matchFromObject,
+  matchToObject,
+  type SubfieldRef,
 } from "./typed.js";

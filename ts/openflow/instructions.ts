@@ -1,5 +1,5 @@
-import { decodeActions, decodeForm, encodeAction, instructionForms } from "./action-wire.js";
 import { eachAction, opcodeOf } from "./abi.js";
+import { decodeActions, decodeForm, encodeAction, instructionForms } from "./action-wire.js";
 import type { ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 
@@ -10,7 +10,10 @@ const applyActions = 4;
 /** Instruction numbers in the order in which they run. */
 const runOrder = [6, applyActions, 5, 3, 2, 1];
 const instructionOpcodes = new Map([
-  [opcodeOf("clear_actions"), 5], [opcodeOf("write_actions"), 3], [opcodeOf("write_metadata"), 2], [opcodeOf("goto_table"), 1],
+  [opcodeOf("clear_actions"), 5],
+  [opcodeOf("write_actions"), 3],
+  [opcodeOf("write_metadata"), 2],
+  [opcodeOf("goto_table"), 1],
 ]);
 const meterOpcode = opcodeOf("meter");
 
@@ -18,13 +21,22 @@ const starts = new Int32Array(8);
 const ends = new Int32Array(8);
 
 /** Reads the instructions in [start, end) and appends their records and those of the applied actions. */
-export function decodeInstructions(bytes: Uint8Array, view: DataView, start: number, end: number, version: number, out: ByteWriter): void {
-  if ((end - start) % 8 !== 0) throw new OpenFlowError("OFPBIC_BAD_LEN", "the instructions do not fill a multiple of 8 bytes");
+export function decodeInstructions(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  version: number,
+  out: ByteWriter,
+): void {
+  if ((end - start) % 8 !== 0)
+    throw new OpenFlowError("OFPBIC_BAD_LEN", "the instructions do not fill a multiple of 8 bytes");
   starts.fill(-1);
   for (let at = start; at < end; ) {
     const type = view.getUint16(at);
     const size = view.getUint16(at + 2);
-    if (size < 8 || size % 8 !== 0 || at + size > end) throw new OpenFlowError("OFPBIC_BAD_LEN", `the instruction at byte ${at - start} has length ${size}`);
+    if (size < 8 || size % 8 !== 0 || at + size > end)
+      throw new OpenFlowError("OFPBIC_BAD_LEN", `the instruction at byte ${at - start} has length ${size}`);
     if (type === 0xffff) throw new OpenFlowError("OFPBIC_BAD_EXPERIMENTER", "no experimenter's instruction is known");
     if (type !== applyActions && instructionForms[version]?.[type] === undefined) {
       throw new OpenFlowError("OFPBIC_UNKNOWN_INST", `instruction ${type} is unknown`, { type });
@@ -52,7 +64,13 @@ export function decodeInstructions(bytes: Uint8Array, view: DataView, start: num
 }
 
 /** Appends the records as instructions of `version`, the actions gathered in one apply_actions. */
-export function encodeInstructions(bytes: Uint8Array, start: number, end: number, version: number, out: ByteWriter): void {
+export function encodeInstructions(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  version: number,
+  out: ByteWriter,
+): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let applied = -1;
   const close = (): void => {

@@ -1,5 +1,5 @@
 import type { ByteWriter } from "./bytes.js";
-import { type FieldPrereq, fieldByName, fieldId, fields, fieldSpan } from "./tables/fields.js";
+import { type FieldPrereq, fieldByName, fieldId, fieldSpan, fields } from "./tables/fields.js";
 import { keyMapWords, keyMember, keySize, keyWords } from "./tables/key.js";
 
 /** A match being built or read: value and mask for each byte of the flow key.  Bits of the value outside the mask are
@@ -25,8 +25,17 @@ export const plans: readonly FieldPlan[] = fields.map((row, id) => {
   const span = fieldSpan(row);
   const same = span.size === row.bytes && span.shift === 0 && span.bits === 8 * row.bytes && row.name !== "nw_tos";
   return {
-    id, name: row.name, bytes: row.bytes, bits: row.bits, offset: span.offset, size: span.size, shift: span.shift, same,
-    maskable: row.mask === "any", writable: row.writable, prereq: row.prereq,
+    id,
+    name: row.name,
+    bytes: row.bytes,
+    bits: row.bits,
+    offset: span.offset,
+    size: span.size,
+    shift: span.shift,
+    same,
+    maskable: row.mask === "any",
+    writable: row.writable,
+    prereq: row.prereq,
   };
 });
 
@@ -89,7 +98,8 @@ export class KeyMatch {
   #merge(plan: FieldPlan, value: number, mask: number, all: number): void {
     let shift = plan.shift;
     for (let index = plan.size - 1; index >= 0 && shift > -32; index--, shift -= 8) {
-      const part = (word: number): number => (shift >= 0 ? (shift < 32 ? (word << shift) & 0xff : 0) : (word >>> -shift) & 0xff);
+      const part = (word: number): number =>
+        shift >= 0 ? (shift < 32 ? (word << shift) & 0xff : 0) : (word >>> -shift) & 0xff;
       const keep = ~part(all) & 0xff;
       const byte = plan.offset + index;
       this.value[byte] = ((this.value[byte] as number) & keep) | part(value);
@@ -111,7 +121,8 @@ export class KeyMatch {
     if (plan.same) return from.slice(plan.offset, plan.offset + plan.bytes);
     const number = readSpan(from, plan);
     const out = new Uint8Array(plan.bytes);
-    for (let index = 0; index < plan.bytes && index < 4; index++) out[plan.bytes - 1 - index] = (number >>> (8 * index)) & 0xff;
+    for (let index = 0; index < plan.bytes && index < 4; index++)
+      out[plan.bytes - 1 - index] = (number >>> (8 * index)) & 0xff;
     return out;
   }
 
@@ -165,24 +176,42 @@ export class KeyMatch {
   /** Whether what the field needs stands in the match. */
   meets(prereq: FieldPrereq): boolean {
     switch (prereq) {
-      case "none": return true;
-      case "ethernet": return (this.value[packetType] as number) === 0 && (this.value[packetType + 1] as number) === 0;
-      case "arp": return this.ethType === 0x0806 || this.ethType === 0x8035;
-      case "vlan_vid": return ((this.value[vlanTci] as number) & 0x10) !== 0;
-      case "ipv4": return this.ethType === 0x0800;
-      case "ipv6": return this.ethType === 0x86dd;
-      case "ip": return this.ethType === 0x0800 || this.ethType === 0x86dd;
-      case "mpls": return this.ethType === 0x8847 || this.ethType === 0x8848;
-      case "nsh": return this.ethType === 0x894f;
-      case "tcp": return this.meets("ip") && this.ipProto === 6 && !this.#laterFragment();
-      case "udp": return this.meets("ip") && this.ipProto === 17 && !this.#laterFragment();
-      case "sctp": return this.meets("ip") && this.ipProto === 132 && !this.#laterFragment();
-      case "icmpv4": return this.ethType === 0x0800 && this.ipProto === 1 && !this.#laterFragment();
-      case "icmpv6": return this.ethType === 0x86dd && this.ipProto === 58 && !this.#laterFragment();
-      case "nd": return this.meets("icmpv6") && this.#icmp(135, 136);
-      case "nd_solicit": return this.meets("icmpv6") && this.#icmp(135, 135);
-      case "nd_advert": return this.meets("icmpv6") && this.#icmp(136, 136);
-      case "ct": return this.#tracked();
+      case "none":
+        return true;
+      case "ethernet":
+        return (this.value[packetType] as number) === 0 && (this.value[packetType + 1] as number) === 0;
+      case "arp":
+        return this.ethType === 0x0806 || this.ethType === 0x8035;
+      case "vlan_vid":
+        return ((this.value[vlanTci] as number) & 0x10) !== 0;
+      case "ipv4":
+        return this.ethType === 0x0800;
+      case "ipv6":
+        return this.ethType === 0x86dd;
+      case "ip":
+        return this.ethType === 0x0800 || this.ethType === 0x86dd;
+      case "mpls":
+        return this.ethType === 0x8847 || this.ethType === 0x8848;
+      case "nsh":
+        return this.ethType === 0x894f;
+      case "tcp":
+        return this.meets("ip") && this.ipProto === 6 && !this.#laterFragment();
+      case "udp":
+        return this.meets("ip") && this.ipProto === 17 && !this.#laterFragment();
+      case "sctp":
+        return this.meets("ip") && this.ipProto === 132 && !this.#laterFragment();
+      case "icmpv4":
+        return this.ethType === 0x0800 && this.ipProto === 1 && !this.#laterFragment();
+      case "icmpv6":
+        return this.ethType === 0x86dd && this.ipProto === 58 && !this.#laterFragment();
+      case "nd":
+        return this.meets("icmpv6") && this.#icmp(135, 136);
+      case "nd_solicit":
+        return this.meets("icmpv6") && this.#icmp(135, 135);
+      case "nd_advert":
+        return this.meets("icmpv6") && this.#icmp(136, 136);
+      case "ct":
+        return this.#tracked();
     }
   }
 
@@ -199,7 +228,13 @@ export class KeyMatch {
 
   #icmp(low: number, high: number): boolean {
     const type = this.value[tpSrc + 1] as number;
-    return this.mask[tpSrc + 1] === 0xff && type >= low && type <= high && this.mask[tpDst + 1] === 0xff && this.value[tpDst + 1] === 0;
+    return (
+      this.mask[tpSrc + 1] === 0xff &&
+      type >= low &&
+      type <= high &&
+      this.mask[tpDst + 1] === 0xff &&
+      this.value[tpDst + 1] === 0
+    );
   }
 
   /** Appends the ABI's `match` part and returns its size. */

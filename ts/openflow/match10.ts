@@ -6,8 +6,18 @@ import { keyMember } from "./tables/key.js";
 /** The fixed 40-byte match of OpenFlow 1.0, and the normalisation that goes with it. */
 
 const wild = {
-  inPort: 1 << 0, vlan: 1 << 1, ethSrc: 1 << 2, ethDst: 1 << 3, ethType: 1 << 4, ipProto: 1 << 5, tpSrc: 1 << 6,
-  tpDst: 1 << 7, srcShift: 8, dstShift: 14, vlanPcp: 1 << 20, tos: 1 << 21,
+  inPort: 1 << 0,
+  vlan: 1 << 1,
+  ethSrc: 1 << 2,
+  ethDst: 1 << 3,
+  ethType: 1 << 4,
+  ipProto: 1 << 5,
+  tpSrc: 1 << 6,
+  tpDst: 1 << 7,
+  srcShift: 8,
+  dstShift: 14,
+  vlanPcp: 1 << 20,
+  tos: 1 << 21,
 };
 const inPort = planOf("in_port_oxm");
 const ethSrc = planOf("eth_src");
@@ -93,7 +103,8 @@ export function encodeMatch10(out: ByteWriter, match: KeyMatch): void {
   if (match.isWild(tpSrc)) wildcards |= wild.tpSrc;
   if (match.isWild(tpDst)) wildcards |= wild.tpDst;
   if (match.isWild(dscp)) wildcards |= wild.tos;
-  wildcards |= (wildBits(match.maskNumber(ipSrc)) << wild.srcShift) | (wildBits(match.maskNumber(ipDst)) << wild.dstShift);
+  wildcards |=
+    (wildBits(match.maskNumber(ipSrc)) << wild.srcShift) | (wildBits(match.maskNumber(ipDst)) << wild.dstShift);
   if (wildcards === 0xfffff && match.isWild(dscp)) wildcards = 0x3fffff;
   out.u32(wildcards >>> 0);
   out.u16(portTo10(match.number(inPort)));

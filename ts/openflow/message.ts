@@ -30,7 +30,10 @@ export interface PortDesc {
   readonly maxSpeedKbps: number;
 }
 
-export interface Hello { readonly type: "hello"; /** Bit n: wire version n is spoken. */ readonly versions: number }
+export interface Hello {
+  readonly type: "hello" /** Bit n: wire version n is spoken. */;
+  readonly versions: number;
+}
 export interface ErrorMessage {
   readonly type: "error";
   /** Undefined when no row has the numbers. */
@@ -41,12 +44,25 @@ export interface ErrorMessage {
   /** Beginning of the message that was at fault, or text for a failed hello. */
   readonly data: Uint8Array;
 }
-export interface Echo { readonly type: "echo_request" | "echo_reply"; readonly data: Uint8Array }
+export interface Echo {
+  readonly type: "echo_request" | "echo_reply";
+  readonly data: Uint8Array;
+}
 /** Messages without a body. */
 export interface Plain {
-  readonly type: "features_request" | "get_config_request" | "barrier_request" | "barrier_reply" | "get_async_request"
-    | "desc_request" | "port_desc_request" | "table_stats_request" | "group_desc_request" | "group_features_request"
-    | "meter_features_request" | "nxt_flow_age";
+  readonly type:
+    | "features_request"
+    | "get_config_request"
+    | "barrier_request"
+    | "barrier_reply"
+    | "get_async_request"
+    | "desc_request"
+    | "port_desc_request"
+    | "table_stats_request"
+    | "group_desc_request"
+    | "group_features_request"
+    | "meter_features_request"
+    | "nxt_flow_age";
 }
 export interface FeaturesReply {
   readonly type: "features_reply";
@@ -98,7 +114,11 @@ export interface FlowRemoved {
   readonly byteCount: bigint;
   readonly match: AbiMatch;
 }
-export interface PortStatus { readonly type: "port_status"; /** 0 add, 1 delete, 2 modify. */ readonly reason: number; readonly port: PortDesc }
+export interface PortStatus {
+  readonly type: "port_status" /** 0 add, 1 delete, 2 modify. */;
+  readonly reason: number;
+  readonly port: PortDesc;
+}
 export interface PacketOut {
   readonly type: "packet_out";
   readonly bufferId: number;
@@ -141,13 +161,31 @@ export interface PortMod {
   readonly mask: number;
   readonly advertise: number;
 }
-export interface TableMod { readonly type: "table_mod"; readonly tableId: number; readonly config: number; readonly properties: Uint8Array }
+export interface TableMod {
+  readonly type: "table_mod";
+  readonly tableId: number;
+  readonly config: number;
+  readonly properties: Uint8Array;
+}
 /** group_mod, meter_mod, and bundle messages: their bodies as they came. */
 export interface Opaque {
-  readonly type: "group_mod" | "meter_mod" | "bundle_control" | "bundle_add_message" | "nxt_resume"
-    | "nxt_tlv_table_mod" | "nxt_tlv_table_request" | "nxt_ct_flush_zone" | "nxt_flow_monitor_cancel"
-    | "flow_monitor_request" | "table_features_request" | "table_desc_request" | "queue_desc_request"
-    | "ipfix_bridge_request" | "ipfix_flow_request" | "bundle_features_request";
+  readonly type:
+    | "group_mod"
+    | "meter_mod"
+    | "bundle_control"
+    | "bundle_add_message"
+    | "nxt_resume"
+    | "nxt_tlv_table_mod"
+    | "nxt_tlv_table_request"
+    | "nxt_ct_flush_zone"
+    | "nxt_flow_monitor_cancel"
+    | "flow_monitor_request"
+    | "table_features_request"
+    | "table_desc_request"
+    | "queue_desc_request"
+    | "ipfix_bridge_request"
+    | "ipfix_flow_request"
+    | "bundle_features_request";
   readonly body: Uint8Array;
 }
 export interface RoleRequest {
@@ -159,7 +197,12 @@ export interface RoleRequest {
   /** Undefined: the request carries none. */
   readonly generationId: bigint | undefined;
 }
-export interface RoleStatus { readonly type: "role_status"; readonly role: number; /** 0 primary request, 1 config, 2 experimenter. */ readonly reason: number; readonly generationId: bigint }
+export interface RoleStatus {
+  readonly type: "role_status";
+  readonly role: number /** 0 primary request, 1 config, 2 experimenter. */;
+  readonly reason: number;
+  readonly generationId: bigint;
+}
 /** For each asynchronous message, the reasons wanted: as primary or equal, and as secondary. */
 export interface AsyncConfig {
   readonly packetIn: readonly [number, number];
@@ -175,9 +218,21 @@ export interface AsyncMessage {
   /** What the message does not name is absent. */
   readonly config: Partial<AsyncConfig>;
 }
-export interface QueueGetConfigRequest { readonly type: "queue_get_config_request"; readonly port: number }
-export interface QueueConfig { readonly queue: number; readonly port: number; readonly minRate: number | undefined; readonly maxRate: number | undefined }
-export interface QueueGetConfigReply { readonly type: "queue_get_config_reply"; readonly port: number; readonly queues: readonly QueueConfig[] }
+export interface QueueGetConfigRequest {
+  readonly type: "queue_get_config_request";
+  readonly port: number;
+}
+export interface QueueConfig {
+  readonly queue: number;
+  readonly port: number;
+  readonly minRate: number | undefined;
+  readonly maxRate: number | undefined;
+}
+export interface QueueGetConfigReply {
+  readonly type: "queue_get_config_reply";
+  readonly port: number;
+  readonly queues: readonly QueueConfig[];
+}
 export interface NxtSetting {
   readonly type: "nxt_flow_mod_table_id" | "nxt_set_flow_format" | "nxt_set_packet_in_format" | "nxt_set_controller_id";
   readonly value: number;
@@ -219,8 +274,19 @@ export interface FlowStats {
   readonly match: AbiMatch;
   readonly actions: AbiActions;
 }
-export interface FlowStatsReply { readonly type: "flow_stats_reply"; readonly standard: boolean; readonly more: boolean; readonly flows: readonly FlowStats[] }
-export interface AggregateReply { readonly type: "aggregate_reply"; readonly standard: boolean; readonly packetCount: bigint; readonly byteCount: bigint; readonly flowCount: number }
+export interface FlowStatsReply {
+  readonly type: "flow_stats_reply";
+  readonly standard: boolean;
+  readonly more: boolean;
+  readonly flows: readonly FlowStats[];
+}
+export interface AggregateReply {
+  readonly type: "aggregate_reply";
+  readonly standard: boolean;
+  readonly packetCount: bigint;
+  readonly byteCount: bigint;
+  readonly flowCount: number;
+}
 export interface TableStats {
   readonly tableId: number;
   readonly name: string;
@@ -229,22 +295,43 @@ export interface TableStats {
   readonly matchedCount: bigint;
   readonly maxEntries: number;
 }
-export interface TableStatsReply { readonly type: "table_stats_reply"; readonly more: boolean; readonly tables: readonly TableStats[] }
-export interface PortStatsRequest { readonly type: "port_stats_request"; readonly port: number }
+export interface TableStatsReply {
+  readonly type: "table_stats_reply";
+  readonly more: boolean;
+  readonly tables: readonly TableStats[];
+}
+export interface PortStatsRequest {
+  readonly type: "port_stats_request";
+  readonly port: number;
+}
 /** Counters; all bits set is "unknown". */
 export interface PortStats {
   readonly port: number;
-  readonly rxPackets: bigint; readonly txPackets: bigint;
-  readonly rxBytes: bigint; readonly txBytes: bigint;
-  readonly rxDropped: bigint; readonly txDropped: bigint;
-  readonly rxErrors: bigint; readonly txErrors: bigint;
-  readonly rxFrameErr: bigint; readonly rxOverErr: bigint; readonly rxCrcErr: bigint;
+  readonly rxPackets: bigint;
+  readonly txPackets: bigint;
+  readonly rxBytes: bigint;
+  readonly txBytes: bigint;
+  readonly rxDropped: bigint;
+  readonly txDropped: bigint;
+  readonly rxErrors: bigint;
+  readonly txErrors: bigint;
+  readonly rxFrameErr: bigint;
+  readonly rxOverErr: bigint;
+  readonly rxCrcErr: bigint;
   readonly collisions: bigint;
   readonly durationSec: number;
   readonly durationNsec: number;
 }
-export interface PortStatsReply { readonly type: "port_stats_reply"; readonly more: boolean; readonly ports: readonly PortStats[] }
-export interface QueueStatsRequest { readonly type: "queue_stats_request"; readonly port: number; readonly queue: number }
+export interface PortStatsReply {
+  readonly type: "port_stats_reply";
+  readonly more: boolean;
+  readonly ports: readonly PortStats[];
+}
+export interface QueueStatsRequest {
+  readonly type: "queue_stats_request";
+  readonly port: number;
+  readonly queue: number;
+}
 export interface QueueStats {
   readonly port: number;
   readonly queue: number;
@@ -254,27 +341,85 @@ export interface QueueStats {
   readonly durationSec: number;
   readonly durationNsec: number;
 }
-export interface QueueStatsReply { readonly type: "queue_stats_reply"; readonly more: boolean; readonly queues: readonly QueueStats[] }
-export interface PortDescReply { readonly type: "port_desc_reply"; readonly more: boolean; readonly ports: readonly PortDesc[] }
+export interface QueueStatsReply {
+  readonly type: "queue_stats_reply";
+  readonly more: boolean;
+  readonly queues: readonly QueueStats[];
+}
+export interface PortDescReply {
+  readonly type: "port_desc_reply";
+  readonly more: boolean;
+  readonly ports: readonly PortDesc[];
+}
 /** Group and meter statistics requests. */
-export interface IdRequest { readonly type: "group_stats_request" | "meter_stats_request" | "meter_config_request"; readonly id: number }
+export interface IdRequest {
+  readonly type: "group_stats_request" | "meter_stats_request" | "meter_config_request";
+  readonly id: number;
+}
 /** Replies of kinds that have nothing to tell yet: groups, meters, their features, table descriptions and features. */
 export interface RawReply {
-  readonly type: "group_stats_reply" | "group_desc_reply" | "group_features_reply" | "meter_stats_reply"
-    | "meter_config_reply" | "meter_features_reply" | "table_features_reply" | "table_desc_reply" | "queue_desc_reply"
+  readonly type:
+    | "group_stats_reply"
+    | "group_desc_reply"
+    | "group_features_reply"
+    | "meter_stats_reply"
+    | "meter_config_reply"
+    | "meter_features_reply"
+    | "table_features_reply"
+    | "table_desc_reply"
+    | "queue_desc_reply"
     | "flow_monitor_reply";
   readonly more: boolean;
   readonly body: Uint8Array;
 }
-export interface TableDescription { readonly tableId: number; readonly config: number }
-export interface TableDescReply { readonly type: "table_descriptions_reply"; readonly more: boolean; readonly tables: readonly TableDescription[] }
+export interface TableDescription {
+  readonly tableId: number;
+  readonly config: number;
+}
+export interface TableDescReply {
+  readonly type: "table_descriptions_reply";
+  readonly more: boolean;
+  readonly tables: readonly TableDescription[];
+}
 
-export type MessageBody = Hello | ErrorMessage | Echo | Plain | FeaturesReply | SwitchConfig | PacketIn | FlowRemoved
-  | PortStatus | PacketOut | FlowMod | PortMod | TableMod | Opaque | RoleRequest | RoleStatus | AsyncMessage
-  | QueueGetConfigRequest | QueueGetConfigReply | NxtSetting | DescReply | FlowStatsRequest | FlowStatsReply
-  | AggregateReply | TableStatsReply | PortStatsRequest | PortStatsReply | QueueStatsRequest | QueueStatsReply
-  | PortDescReply | IdRequest | RawReply | TableDescReply;
+export type MessageBody =
+  | Hello
+  | ErrorMessage
+  | Echo
+  | Plain
+  | FeaturesReply
+  | SwitchConfig
+  | PacketIn
+  | FlowRemoved
+  | PortStatus
+  | PacketOut
+  | FlowMod
+  | PortMod
+  | TableMod
+  | Opaque
+  | RoleRequest
+  | RoleStatus
+  | AsyncMessage
+  | QueueGetConfigRequest
+  | QueueGetConfigReply
+  | NxtSetting
+  | DescReply
+  | FlowStatsRequest
+  | FlowStatsReply
+  | AggregateReply
+  | TableStatsReply
+  | PortStatsRequest
+  | PortStatsReply
+  | QueueStatsRequest
+  | QueueStatsReply
+  | PortDescReply
+  | IdRequest
+  | RawReply
+  | TableDescReply;
 
-export interface MessageHeader { readonly version: Version; readonly xid: number }
+export interface MessageHeader {
+  readonly version: Version;
+  readonly xid: number;
+}
 export type Message = MessageHeader & MessageBody;
 export type MessageType = MessageBody["type"];

@@ -7,13 +7,22 @@ import type { PortNames } from "./text-value.js";
 
 /** Actions of the datapath as text: `push_vlan(vid=5,pcp=0),2`. */
 
-const opcode = Object.fromEntries(datapathOpcodes.map((row) => [row.name, row.opcode])) as Readonly<Record<string, number>>;
+const opcode = Object.fromEntries(datapathOpcodes.map((row) => [row.name, row.opcode])) as Readonly<
+  Record<string, number>
+>;
 const layoutOf = (name: string): Layout => datapathLayouts.get(opcode[name] as number) as Layout;
 const offset = (name: string, member: string): number => memberOffset(layoutOf(name), member);
 const at = {
-  port: offset("output", "dp_port"), truncated: offset("output", "max_len"), tpid: offset("push_vlan", "tpid"), tci: offset("push_vlan", "tci"),
-  matchSize: offset("set", "match_size"), cloneSize: offset("clone", "actions_size"), maxLen: offset("controller", "max_len"),
-  reason: offset("controller", "reason"), cookie: offset("controller", "cookie"), id: offset("controller", "controller_id"),
+  port: offset("output", "dp_port"),
+  truncated: offset("output", "max_len"),
+  tpid: offset("push_vlan", "tpid"),
+  tci: offset("push_vlan", "tci"),
+  matchSize: offset("set", "match_size"),
+  cloneSize: offset("clone", "actions_size"),
+  maxLen: offset("controller", "max_len"),
+  reason: offset("controller", "reason"),
+  cookie: offset("controller", "cookie"),
+  id: offset("controller", "controller_id"),
 };
 
 const scratch = new KeyMatch();
@@ -36,15 +45,25 @@ function formatSet(bytes: Uint8Array, start: number, view: DataView, flow: AbiMa
  *  protocol (-1: not known, and then the commonest). */
 function means(name: string, type: number, proto: number): boolean {
   switch (name) {
-    case "ipv6": return type === 0x86dd || type < 0;
-    case "ipv4": return type === 0x0800 || type < 0;
-    case "arp": return type === 0x0806 || type === 0x8035;
-    case "tcp": return proto === 6 || proto < 0;
-    case "udp": return proto === 17;
-    case "sctp": return proto === 132;
-    case "icmp": return proto === 1;
-    case "icmpv6": case "nd": return proto === 58;
-    default: return true;
+    case "ipv6":
+      return type === 0x86dd || type < 0;
+    case "ipv4":
+      return type === 0x0800 || type < 0;
+    case "arp":
+      return type === 0x0806 || type === 0x8035;
+    case "tcp":
+      return proto === 6 || proto < 0;
+    case "udp":
+      return proto === 17;
+    case "sctp":
+      return proto === 132;
+    case "icmp":
+      return proto === 1;
+    case "icmpv6":
+    case "nd":
+      return proto === 58;
+    default:
+      return true;
   }
 }
 
@@ -65,25 +84,37 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
         break;
       }
       case opcode["controller"]:
-        parts.push(`userspace(pid=0,controller(reason=${view.getUint8(start + at.reason)},dont_send=0,continuation=0,recirc_id=1,`
-          + `rule_cookie=${formatCookie(view.getBigUint64(start + at.cookie, true))},controller_id=${view.getUint16(start + at.id, true)},`
-          + `max_len=${view.getUint32(start + at.maxLen, true)}))`);
+        parts.push(
+          `userspace(pid=0,controller(reason=${view.getUint8(start + at.reason)},dont_send=0,continuation=0,recirc_id=1,` +
+            `rule_cookie=${formatCookie(view.getBigUint64(start + at.cookie, true))},controller_id=${view.getUint16(start + at.id, true)},` +
+            `max_len=${view.getUint32(start + at.maxLen, true)}))`,
+        );
         break;
-      case opcode["set"]: parts.push(...formatSet(actions, start, view, flow)); break;
+      case opcode["set"]:
+        parts.push(...formatSet(actions, start, view, flow));
+        break;
       case opcode["push_vlan"]: {
         const tpid = view.getUint16(start + at.tpid, true);
         const tci = view.getUint16(start + at.tci, true);
-        parts.push(`push_vlan(${tpid === 0x8100 ? "" : `tpid=0x${tpid.toString(16).padStart(4, "0")},`}vid=${tci & 0xfff},pcp=${tci >> 13})`);
+        parts.push(
+          `push_vlan(${tpid === 0x8100 ? "" : `tpid=0x${tpid.toString(16).padStart(4, "0")},`}vid=${tci & 0xfff},pcp=${tci >> 13})`,
+        );
         break;
       }
-      case opcode["pop_vlan"]: parts.push("pop_vlan"); break;
+      case opcode["pop_vlan"]:
+        parts.push("pop_vlan");
+        break;
       case opcode["clone"]: {
         const from = start + layoutOf("clone").size;
-        parts.push(`clone(${formatDatapathActions(actions.subarray(from, from + view.getUint32(start + at.cloneSize, true)), names, flow)})`);
+        parts.push(
+          `clone(${formatDatapathActions(actions.subarray(from, from + view.getUint32(start + at.cloneSize, true)), names, flow)})`,
+        );
         break;
       }
-      case opcode["drop"]: break;
-      default: parts.push("userspace(pid=0,slow_path(action))");
+      case opcode["drop"]:
+        break;
+      default:
+        parts.push("userspace(pid=0,slow_path(action))");
     }
     start += size;
   }

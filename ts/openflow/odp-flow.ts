@@ -5,7 +5,18 @@ import type { AbiMatch } from "./message.js";
 import { keyMember } from "./tables/key.js";
 import { keyValues } from "./text-match.js";
 import {
-  formatEth, formatFlags, formatIpv4, formatIpv6, hex, parseEth, parseIpv4, parseIpv6, parseNumber, type PortNames, tcpFlags, toBig,
+  formatEth,
+  formatFlags,
+  formatIpv4,
+  formatIpv6,
+  hex,
+  type PortNames,
+  parseEth,
+  parseIpv4,
+  parseIpv6,
+  parseNumber,
+  tcpFlags,
+  toBig,
 } from "./text-value.js";
 
 /** Flows as the datapath's commands write them: `in_port(1),eth(src=..,dst=..),eth_type(0x0800),ipv4(..)`.  Each row
@@ -27,39 +38,108 @@ export interface Attribute {
 
 const part = (name: string, field: string, print: Print): Part => ({ name, plan: planOf(field), print });
 const always = (): boolean => true;
-const isType = (...types: number[]) => (match: KeyMatch): boolean => types.includes(match.ethType);
-const isIp = (proto: number) => (match: KeyMatch): boolean => match.meets("ip") && match.ipProto === proto && !isLaterFragment(match);
+const isType =
+  (...types: number[]) =>
+  (match: KeyMatch): boolean =>
+    types.includes(match.ethType);
+const isIp =
+  (proto: number) =>
+  (match: KeyMatch): boolean =>
+    match.meets("ip") && match.ipProto === proto && !isLaterFragment(match);
 const isLaterFragment = (match: KeyMatch): boolean => ((match.value[at.ipFrag] as number) & 2) !== 0;
-const attribute = (name: string, applies: (match: KeyMatch) => boolean, ...parts: Part[]): Attribute => ({ name, parts, applies });
+const attribute = (name: string, applies: (match: KeyMatch) => boolean, ...parts: Part[]): Attribute => ({
+  name,
+  parts,
+  applies,
+});
 
 /** Attributes of one value print it alone. */
-const single = (name: string, field: string, print: Print): Attribute => attribute(name, always, part("", field, print));
+const single = (name: string, field: string, print: Print): Attribute =>
+  attribute(name, always, part("", field, print));
 
 export const head: readonly Attribute[] = [
   single("skb_priority", "skb_priority", "hex"),
-  attribute("tunnel", (match) => ["tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst"].some((name) => !match.isWild(planOf(name))),
-    part("tun_id", "tun_id", "hex"), part("src", "tun_src", "ipv4"), part("dst", "tun_dst", "ipv4"), part("ipv6_src", "tun_ipv6_src", "ipv6"),
-    part("ipv6_dst", "tun_ipv6_dst", "ipv6"), part("tos", "tun_tos", "hex"), part("ttl", "tun_ttl", "dec")),
+  attribute(
+    "tunnel",
+    (match) =>
+      ["tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst"].some((name) => !match.isWild(planOf(name))),
+    part("tun_id", "tun_id", "hex"),
+    part("src", "tun_src", "ipv4"),
+    part("dst", "tun_dst", "ipv4"),
+    part("ipv6_src", "tun_ipv6_src", "ipv6"),
+    part("ipv6_dst", "tun_ipv6_dst", "ipv6"),
+    part("tos", "tun_tos", "hex"),
+    part("ttl", "tun_ttl", "dec"),
+  ),
   single("skb_mark", "pkt_mark", "hex"),
 ];
 const ethernet = attribute("eth", always, part("src", "eth_src", "eth"), part("dst", "eth_dst", "eth"));
 
 const later: readonly Attribute[] = [
-  attribute("mpls", isType(0x8847, 0x8848), part("label", "mpls_label", "dec"), part("tc", "mpls_tc", "dec"), part("ttl", "mpls_ttl", "dec"), part("bos", "mpls_bos", "dec")),
-  attribute("ipv4", isType(0x0800), part("src", "ip_src", "ipv4"), part("dst", "ip_dst", "ipv4"), part("proto", "nw_proto", "dec"),
-    part("tos", "nw_ecn", "hex"), part("ttl", "nw_ttl", "dec"), part("frag", "ip_frag", "frag")),
-  attribute("ipv6", isType(0x86dd), part("src", "ipv6_src", "ipv6"), part("dst", "ipv6_dst", "ipv6"), part("label", "ipv6_label", "hex"),
-    part("proto", "nw_proto", "dec"), part("tclass", "nw_ecn", "hex"), part("hlimit", "nw_ttl", "dec"), part("frag", "ip_frag", "frag")),
-  attribute("arp", isType(0x0806, 0x8035), part("sip", "arp_spa", "ipv4"), part("tip", "arp_tpa", "ipv4"), part("op", "arp_op", "dec"),
-    part("sha", "arp_sha", "eth"), part("tha", "arp_tha", "eth")),
+  attribute(
+    "mpls",
+    isType(0x8847, 0x8848),
+    part("label", "mpls_label", "dec"),
+    part("tc", "mpls_tc", "dec"),
+    part("ttl", "mpls_ttl", "dec"),
+    part("bos", "mpls_bos", "dec"),
+  ),
+  attribute(
+    "ipv4",
+    isType(0x0800),
+    part("src", "ip_src", "ipv4"),
+    part("dst", "ip_dst", "ipv4"),
+    part("proto", "nw_proto", "dec"),
+    part("tos", "nw_ecn", "hex"),
+    part("ttl", "nw_ttl", "dec"),
+    part("frag", "ip_frag", "frag"),
+  ),
+  attribute(
+    "ipv6",
+    isType(0x86dd),
+    part("src", "ipv6_src", "ipv6"),
+    part("dst", "ipv6_dst", "ipv6"),
+    part("label", "ipv6_label", "hex"),
+    part("proto", "nw_proto", "dec"),
+    part("tclass", "nw_ecn", "hex"),
+    part("hlimit", "nw_ttl", "dec"),
+    part("frag", "ip_frag", "frag"),
+  ),
+  attribute(
+    "arp",
+    isType(0x0806, 0x8035),
+    part("sip", "arp_spa", "ipv4"),
+    part("tip", "arp_tpa", "ipv4"),
+    part("op", "arp_op", "dec"),
+    part("sha", "arp_sha", "eth"),
+    part("tha", "arp_tha", "eth"),
+  ),
   attribute("tcp", isIp(6), part("src", "tcp_src", "dec"), part("dst", "tcp_dst", "dec")),
   attribute("tcp_flags", isIp(6), part("", "tcp_flags", "tcp_flags")),
   attribute("udp", isIp(17), part("src", "udp_src", "dec"), part("dst", "udp_dst", "dec")),
   attribute("sctp", isIp(132), part("src", "sctp_src", "dec"), part("dst", "sctp_dst", "dec")),
-  attribute("icmp", (match) => match.ethType === 0x0800 && isIp(1)(match), part("type", "icmp_type", "dec"), part("code", "icmp_code", "dec")),
-  attribute("icmpv6", (match) => match.ethType === 0x86dd && isIp(58)(match), part("type", "icmpv6_type", "dec"), part("code", "icmpv6_code", "dec")),
-  attribute("nd", (match) => match.meets("icmpv6") && [135, 136].includes(match.number(planOf("icmpv6_type"))) && !match.isWild(planOf("icmpv6_type")),
-    part("target", "nd_target", "ipv6"), part("sll", "nd_sll", "eth"), part("tll", "nd_tll", "eth")),
+  attribute(
+    "icmp",
+    (match) => match.ethType === 0x0800 && isIp(1)(match),
+    part("type", "icmp_type", "dec"),
+    part("code", "icmp_code", "dec"),
+  ),
+  attribute(
+    "icmpv6",
+    (match) => match.ethType === 0x86dd && isIp(58)(match),
+    part("type", "icmpv6_type", "dec"),
+    part("code", "icmpv6_code", "dec"),
+  ),
+  attribute(
+    "nd",
+    (match) =>
+      match.meets("icmpv6") &&
+      [135, 136].includes(match.number(planOf("icmpv6_type"))) &&
+      !match.isWild(planOf("icmpv6_type")),
+    part("target", "nd_target", "ipv6"),
+    part("sll", "nd_sll", "eth"),
+    part("tll", "nd_tll", "eth"),
+  ),
 ];
 
 /** The whole type-of-service byte, which no field of OpenFlow is. */
@@ -68,7 +148,8 @@ function tosPlan(): FieldPlan {
   return { ...planOf("nw_ecn"), name: "ip_tos", bits: 8, bytes: 1, offset, size, shift: 0, same: true };
 }
 const wholeTos = tosPlan();
-const planFor = (one: Part): FieldPlan => (one.name === "tos" || one.name === "tclass" ? (one.plan.name.startsWith("tun") ? one.plan : wholeTos) : one.plan);
+const planFor = (one: Part): FieldPlan =>
+  one.name === "tos" || one.name === "tclass" ? (one.plan.name.startsWith("tun") ? one.plan : wholeTos) : one.plan;
 
 const ethType = planOf("eth_type");
 const inPort = planOf("in_port_oxm");
@@ -81,15 +162,23 @@ function formatPart(match: KeyMatch, one: Part): string {
   const value = match.wireBytes(plan);
   const exact = match.isExact(plan);
   const mask = match.wireBytes(plan, match.mask);
-  const both = (print: (bytes: Uint8Array) => string): string => (exact ? print(value) : `${print(value)}/${print(mask)}`);
+  const both = (print: (bytes: Uint8Array) => string): string =>
+    exact ? print(value) : `${print(value)}/${print(mask)}`;
   switch (one.print) {
-    case "dec": return exact ? String(toBig(value)) : `${toBig(value)}/${hex(toBig(mask))}`;
-    case "hex": return both((bytes) => hex(toBig(bytes)));
-    case "eth": return both(formatEth);
-    case "ipv4": return both(formatIpv4);
-    case "ipv6": return both(formatIpv6);
-    case "frag": return ["no", "first", "<error>", "later"][match.number(plan)] ?? "<error>";
-    case "tcp_flags": return formatFlags(tcpFlags, match.number(plan), match.maskNumber(plan), 0xfff);
+    case "dec":
+      return exact ? String(toBig(value)) : `${toBig(value)}/${hex(toBig(mask))}`;
+    case "hex":
+      return both((bytes) => hex(toBig(bytes)));
+    case "eth":
+      return both(formatEth);
+    case "ipv4":
+      return both(formatIpv4);
+    case "ipv6":
+      return both(formatIpv6);
+    case "frag":
+      return ["no", "first", "<error>", "later"][match.number(plan)] ?? "<error>";
+    case "tcp_flags":
+      return formatFlags(tcpFlags, match.number(plan), match.maskNumber(plan), 0xfff);
   }
 }
 
@@ -146,7 +235,8 @@ export function formatDatapathMatch(abi: AbiMatch, names: PortNames | undefined,
     parts.push(`eth_type(0x${(tpid === 0 ? 0x8100 : tpid).toString(16)})`, formatVlan(tci, mask, verbose), "encap(");
     close += ")";
   }
-  if (!match.isWild(ethType) || verbose) parts.push(`eth_type(0x${match.number(ethType).toString(16).padStart(4, "0")})`);
+  if (!match.isWild(ethType) || verbose)
+    parts.push(`eth_type(0x${match.number(ethType).toString(16).padStart(4, "0")})`);
   for (const row of later) add(row);
   return parts.join(",").replaceAll("encap(,", "encap(") + close;
 }
@@ -157,8 +247,11 @@ function parsePart(one: Part, text: string): { value: Uint8Array; mask: Uint8Arr
   const plan = planFor(one);
   const number = (word: string): Uint8Array => {
     const value = parseNumber(word);
-    if (value === undefined || value >= 1n << BigInt(8 * plan.bytes)) throw new FlowSyntaxError(`${text}: bad value for ${one.name}`);
-    return Uint8Array.from({ length: plan.bytes }, (_, index) => Number((value >> BigInt(8 * (plan.bytes - 1 - index))) & 255n));
+    if (value === undefined || value >= 1n << BigInt(8 * plan.bytes))
+      throw new FlowSyntaxError(`${text}: bad value for ${one.name}`);
+    return Uint8Array.from({ length: plan.bytes }, (_, index) =>
+      Number((value >> BigInt(8 * (plan.bytes - 1 - index))) & 255n),
+    );
   };
   if (one.print === "frag") {
     const found = { no: 0, first: 1, later: 3 }[text];
@@ -173,13 +266,18 @@ function parsePart(one: Part, text: string): { value: Uint8Array; mask: Uint8Arr
       if (sign !== "-") value |= bit;
       if (sign !== "") mask |= bit;
     }
-    return { value: Uint8Array.of(value >> 8, value & 255), mask: mask === 0xfff ? undefined : Uint8Array.of(mask >> 8, mask & 255) };
+    return {
+      value: Uint8Array.of(value >> 8, value & 255),
+      mask: mask === 0xfff ? undefined : Uint8Array.of(mask >> 8, mask & 255),
+    };
   }
-  const parse = one.print === "eth" ? parseEth : one.print === "ipv4" ? parseIpv4 : one.print === "ipv6" ? parseIpv6 : number;
+  const parse =
+    one.print === "eth" ? parseEth : one.print === "ipv4" ? parseIpv4 : one.print === "ipv6" ? parseIpv6 : number;
   const [left = "", right] = text.split("/");
   const value = parse(left);
   const mask = right === undefined ? undefined : parse(right);
-  if (value === undefined || (right !== undefined && mask === undefined)) throw new FlowSyntaxError(`${text}: bad value for ${one.name}`);
+  if (value === undefined || (right !== undefined && mask === undefined))
+    throw new FlowSyntaxError(`${text}: bad value for ${one.name}`);
   return { value, mask };
 }
 
@@ -211,7 +309,9 @@ function parseInto(match: KeyMatch, text: string, names: PortNames | undefined, 
         match.setNumber(inPort, Number(number));
         continue;
       }
-      case "recirc_id": match.setNumber(recircId, Number(parseNumber(value) ?? 0n)); continue;
+      case "recirc_id":
+        match.setNumber(recircId, Number(parseNumber(value) ?? 0n));
+        continue;
       case "packet_type": {
         const found = /^ns=(\w+),id=(\w+)$/.exec(value);
         match.setNumber(packetType, Number(found?.[1] ?? 0) * 65536 + Number(found?.[2] ?? 0));
@@ -237,8 +337,17 @@ function parseInto(match: KeyMatch, text: string, names: PortNames | undefined, 
         tags += 1;
         continue;
       }
-      case "encap": parseInto(match, value, names, tags); continue;
-      case "dp_hash": case "ct_state": case "ct_zone": case "ct_mark": case "ct_label": case "ct_tuple4": case "ct_tuple6": continue;
+      case "encap":
+        parseInto(match, value, names, tags);
+        continue;
+      case "dp_hash":
+      case "ct_state":
+      case "ct_zone":
+      case "ct_mark":
+      case "ct_label":
+      case "ct_tuple4":
+      case "ct_tuple6":
+        continue;
       default:
     }
     const row = attributes.get(key);
@@ -257,6 +366,9 @@ function parseInto(match: KeyMatch, text: string, names: PortNames | undefined, 
 }
 
 /** Attributes that a set action may write, in the order in which they are printed. */
-export const settable: readonly Attribute[] = [ethernet, ...later.filter((row) => !["mpls", "tcp_flags"].includes(row.name)),
-  ...later.filter((row) => row.name === "mpls"), ...head];
-
+export const settable: readonly Attribute[] = [
+  ethernet,
+  ...later.filter((row) => !["mpls", "tcp_flags"].includes(row.name)),
+  ...later.filter((row) => row.name === "mpls"),
+  ...head,
+];

@@ -8,8 +8,14 @@ import { portMax, reservedOffset } from "./tables/ports.js";
 /** OXM and NXM: matches and field references as type-length-value entries. */
 
 const classNumbers: Readonly<Record<OxmClass, readonly [oxmClass: number, vendor: number]>> = {
-  NXM_OF: [0x0000, 0], NXM_NX: [0x0001, 0], OXM_OF: [0x8000, 0], OXM_OF_PKT_REG: [0x8001, 0], ERICOXM_OF: [0x1000, 0],
-  NXOXM_ET: [0xffff, 0x00002320], NXOXM_NSH: [0xffff, 0x005ad650], ONFOXM_ET: [0xffff, 0x4f4e4600],
+  NXM_OF: [0x0000, 0],
+  NXM_NX: [0x0001, 0],
+  OXM_OF: [0x8000, 0],
+  OXM_OF_PKT_REG: [0x8001, 0],
+  ERICOXM_OF: [0x1000, 0],
+  NXOXM_ET: [0xffff, 0x00002320],
+  NXOXM_NSH: [0xffff, 0x005ad650],
+  ONFOXM_ET: [0xffff, 0x4f4e4600],
 };
 
 /** A field's header as one version writes it. */
@@ -75,7 +81,8 @@ export interface OxmEntry {
 
 /** Reads the header at `position`.  Throws `bad_len` when it does not fit before `end`. */
 export function readOxmHeader(bytes: Uint8Array, position: number, end: number): OxmEntry {
-  const short = (): OpenFlowError => new OpenFlowError("OFPBMC_BAD_LEN", "an OXM entry runs beyond the end of its match", { position });
+  const short = (): OpenFlowError =>
+    new OpenFlowError("OFPBMC_BAD_LEN", "an OXM entry runs beyond the end of its match", { position });
   if (end - position < 4) throw short();
   const oxmClass = ((bytes[position] as number) << 8) | (bytes[position + 1] as number);
   const third = bytes[position + 2] as number;
@@ -86,19 +93,35 @@ export function readOxmHeader(bytes: Uint8Array, position: number, end: number):
     const key = (oxmClass << 7) | (third >> 1);
     const hasMask = (third & 1) !== 0;
     const isCookie = key === cookieKey && length === (hasMask ? 16 : 8);
-    return { plan: isCookie ? undefined : standard.get(key), isCookie, hasMask, valueAt: position + 4, size: length, next };
+    return {
+      plan: isCookie ? undefined : standard.get(key),
+      isCookie,
+      hasMask,
+      valueAt: position + 4,
+      size: length,
+      next,
+    };
   }
   if (length < 4 || end - position < 8) throw short();
   if (next > end) throw short();
-  const vendor = (((bytes[position + 4] as number) << 24) | ((bytes[position + 5] as number) << 16)
-    | ((bytes[position + 6] as number) << 8) | (bytes[position + 7] as number)) >>> 0;
+  const vendor =
+    (((bytes[position + 4] as number) << 24) |
+      ((bytes[position + 5] as number) << 16) |
+      ((bytes[position + 6] as number) << 8) |
+      (bytes[position + 7] as number)) >>>
+    0;
   const plan = experimenter.get(vendor)?.get(third >> 1);
   return { plan, isCookie: false, hasMask: (third & 1) !== 0, valueAt: position + 8, size: length - 4, next };
 }
 
 /** The field that a bare header (in move, load, stack, ...) names, and the position after it.  `length` in the header
  *  is the field's own. */
-export function readFieldHeader(bytes: Uint8Array, position: number, end: number, unknown: ErrorName = "OFPBMC_BAD_FIELD"): { plan: FieldPlan; next: number } {
+export function readFieldHeader(
+  bytes: Uint8Array,
+  position: number,
+  end: number,
+  unknown: ErrorName = "OFPBMC_BAD_FIELD",
+): { plan: FieldPlan; next: number } {
   if (end - position < 4) throw new OpenFlowError("OFPBAC_BAD_LEN", "a field header runs beyond the end of its action");
   const oxmClass = ((bytes[position] as number) << 8) | (bytes[position + 1] as number);
   const third = bytes[position + 2] as number;
@@ -111,7 +134,12 @@ export function readFieldHeader(bytes: Uint8Array, position: number, end: number
     const vendor = new DataView(bytes.buffer, bytes.byteOffset).getUint32(position + 4);
     plan = experimenter.get(vendor)?.get(third >> 1);
   }
-  if (plan === undefined || (third & 1) !== 0 || (bytes[position + 3] as number) !== plan.bytes + (oxmClass === 0xffff ? 4 : 0)) throw new OpenFlowError(unknown, "a field header names no known field", { oxmClass, field: third >> 1 });
+  if (
+    plan === undefined ||
+    (third & 1) !== 0 ||
+    (bytes[position + 3] as number) !== plan.bytes + (oxmClass === 0xffff ? 4 : 0)
+  )
+    throw new OpenFlowError(unknown, "a field header names no known field", { oxmClass, field: third >> 1 });
   return { plan, next };
 }
 
@@ -150,7 +178,8 @@ const isTunMetadata = (plan: FieldPlan): boolean => plan.name.startsWith("tun_me
 /** Largest value that is valid, for fields whose bytes can say more than their bits. */
 function checkValue(plan: FieldPlan, bytes: Uint8Array, valueAt: number): boolean {
   if (plan.bits === 8 * plan.bytes || plan.bytes > 4) {
-    if (plan === inPortOxm || plan === actsetOutput) return isPort(new DataView(bytes.buffer, bytes.byteOffset).getUint32(valueAt));
+    if (plan === inPortOxm || plan === actsetOutput)
+      return isPort(new DataView(bytes.buffer, bytes.byteOffset).getUint32(valueAt));
     if (plan.name === "arp_op") return bytes[valueAt] === 0;
     return plan.name !== "nw_tos" || ((bytes[valueAt] as number) & 3) === 0;
   }
@@ -174,14 +203,21 @@ export interface OxmOptions {
 }
 
 /** Reads entries in [start, end) into `match`, which the caller has cleared. */
-export function decodeOxm(match: KeyMatch, bytes: Uint8Array, start: number, end: number, options: OxmOptions = {}): void {
+export function decodeOxm(
+  match: KeyMatch,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  options: OxmOptions = {},
+): void {
   for (let position = start; position < end; ) {
     const entry = readOxmHeader(bytes, position, end);
     position = entry.next;
     const { hasMask, valueAt } = entry;
     if (hasMask) checkMasked(bytes, valueAt, entry.size >> 1);
     // A field is its class, number and length together.
-    const plan = entry.plan !== undefined && entry.size === entry.plan.bytes * (hasMask ? 2 : 1) ? entry.plan : undefined;
+    const plan =
+      entry.plan !== undefined && entry.size === entry.plan.bytes * (hasMask ? 2 : 1) ? entry.plan : undefined;
     if (plan === undefined) {
       if (entry.isCookie && options.cookie !== undefined) {
         const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -192,7 +228,8 @@ export function decodeOxm(match: KeyMatch, bytes: Uint8Array, start: number, end
       if (options.loose) continue;
       throw new OpenFlowError("OFPBMC_BAD_FIELD", "the match names no known field", { position: valueAt });
     }
-    if (isTunMetadata(plan)) throw new OpenFlowError("NXFMFC_INVALID_TLV_FIELD", `${plan.name} has no entry in the TLV map`);
+    if (isTunMetadata(plan))
+      throw new OpenFlowError("NXFMFC_INVALID_TLV_FIELD", `${plan.name} has no entry in the TLV map`);
     let maskAt = hasMask ? valueAt + plan.bytes : -1;
     if (maskAt >= 0) {
       let ones = true;
@@ -206,11 +243,16 @@ export function decodeOxm(match: KeyMatch, bytes: Uint8Array, start: number, end
       }
     }
     if (!options.pipeline && !match.meets(plan.prereq)) {
-      throw new OpenFlowError("OFPBMC_BAD_PREREQ", `${plan.name} needs ${plan.prereq}, which the match does not say before it`);
+      throw new OpenFlowError(
+        "OFPBMC_BAD_PREREQ",
+        `${plan.name} needs ${plan.prereq}, which the match does not say before it`,
+      );
     }
     if (!match.isWild(plan)) throw new OpenFlowError("OFPBMC_DUP_FIELD", `${plan.name} occurs twice`);
-    if (!checkValue(plan, bytes, valueAt)) throw new OpenFlowError("OFPBMC_BAD_VALUE", `${plan.name} has a value out of range`);
-    if (plan === inPort) match.setNumber(inPort32, portFrom10(((bytes[valueAt] as number) << 8) | (bytes[valueAt + 1] as number)));
+    if (!checkValue(plan, bytes, valueAt))
+      throw new OpenFlowError("OFPBMC_BAD_VALUE", `${plan.name} has a value out of range`);
+    if (plan === inPort)
+      match.setNumber(inPort32, portFrom10(((bytes[valueAt] as number) << 8) | (bytes[valueAt + 1] as number)));
     else match.setWire(plan, bytes, valueAt, maskAt);
   }
 }
@@ -236,21 +278,85 @@ const inPort32 = inPortOxm;
 /** Fields in the order in which they are written; `nxm` and `oxm` choose between the two families. */
 const order: readonly (readonly [plan: FieldPlan, when: "both" | "nxm" | "oxm"])[] = [
   ...(["packet_type", "dp_hash", "recirc_id", "conj_id"] as const).map((name) => [planOf(name), "both"] as const),
-  [planOf("in_port"), "nxm"], [planOf("in_port_oxm"), "oxm"], [planOf("actset_output"), "both"],
+  [planOf("in_port"), "nxm"],
+  [planOf("in_port_oxm"), "oxm"],
+  [planOf("actset_output"), "both"],
   ...["eth_src", "eth_dst", "eth_type"].map((name) => [planOf(name), "both"] as const),
-  [planOf("vlan_tci"), "nxm"], [planOf("vlan_vid"), "oxm"], [planOf("vlan_pcp"), "oxm"],
-  ...["mpls_tc", "mpls_bos", "mpls_ttl", "mpls_label", "ip_src", "ip_dst", "ipv6_src", "ipv6_dst", "ip_frag"]
-    .map((name) => [planOf(name), "both"] as const),
-  [planOf("nw_tos"), "nxm"], [planOf("ip_dscp"), "oxm"],
-  ...["nw_ecn", "nw_ttl", "ipv6_label", "nw_proto", "tcp_src", "tcp_dst", "tcp_flags", "udp_src", "udp_dst", "sctp_src",
-    "sctp_dst", "icmp_type", "icmp_code", "icmpv6_type", "icmpv6_code", "nd_target", "nd_sll", "nd_tll", "nd_reserved", "nd_options_type",
-    "arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha", "nsh_flags", "nsh_ttl", "nsh_mdtype", "nsh_np", "nsh_spi",
-    "nsh_si", "nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4", "tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst",
-    "tun_gbp_id", "tun_gbp_flags", "tun_erspan_ver", "tun_erspan_idx", "tun_erspan_dir", "tun_erspan_hwid",
-    "tun_gtpu_flags", "tun_gtpu_msgtype", "tun_flags"].map((name) => [planOf(name), "both"] as const),
+  [planOf("vlan_tci"), "nxm"],
+  [planOf("vlan_vid"), "oxm"],
+  [planOf("vlan_pcp"), "oxm"],
+  ...["mpls_tc", "mpls_bos", "mpls_ttl", "mpls_label", "ip_src", "ip_dst", "ipv6_src", "ipv6_dst", "ip_frag"].map(
+    (name) => [planOf(name), "both"] as const,
+  ),
+  [planOf("nw_tos"), "nxm"],
+  [planOf("ip_dscp"), "oxm"],
+  ...[
+    "nw_ecn",
+    "nw_ttl",
+    "ipv6_label",
+    "nw_proto",
+    "tcp_src",
+    "tcp_dst",
+    "tcp_flags",
+    "udp_src",
+    "udp_dst",
+    "sctp_src",
+    "sctp_dst",
+    "icmp_type",
+    "icmp_code",
+    "icmpv6_type",
+    "icmpv6_code",
+    "nd_target",
+    "nd_sll",
+    "nd_tll",
+    "nd_reserved",
+    "nd_options_type",
+    "arp_op",
+    "arp_spa",
+    "arp_tpa",
+    "arp_sha",
+    "arp_tha",
+    "nsh_flags",
+    "nsh_ttl",
+    "nsh_mdtype",
+    "nsh_np",
+    "nsh_spi",
+    "nsh_si",
+    "nsh_c1",
+    "nsh_c2",
+    "nsh_c3",
+    "nsh_c4",
+    "tun_id",
+    "tun_src",
+    "tun_dst",
+    "tun_ipv6_src",
+    "tun_ipv6_dst",
+    "tun_gbp_id",
+    "tun_gbp_flags",
+    "tun_erspan_ver",
+    "tun_erspan_idx",
+    "tun_erspan_dir",
+    "tun_erspan_hwid",
+    "tun_gtpu_flags",
+    "tun_gtpu_msgtype",
+    "tun_flags",
+  ].map((name) => [planOf(name), "both"] as const),
   ...Array.from({ length: 16 }, (_, index) => [planOf(`reg${index}`), "both"] as const),
-  ...["pkt_mark", "ct_state", "ct_zone", "ct_mark", "ct_label", "ct_nw_proto", "ct_nw_src", "ct_nw_dst", "ct_ipv6_src",
-    "ct_ipv6_dst", "ct_tp_src", "ct_tp_dst", "metadata"].map((name) => [planOf(name), "both"] as const),
+  ...[
+    "pkt_mark",
+    "ct_state",
+    "ct_zone",
+    "ct_mark",
+    "ct_label",
+    "ct_nw_proto",
+    "ct_nw_src",
+    "ct_nw_dst",
+    "ct_ipv6_src",
+    "ct_ipv6_dst",
+    "ct_tp_src",
+    "ct_tp_dst",
+    "metadata",
+  ].map((name) => [planOf(name), "both"] as const),
 ];
 const xregs = Array.from({ length: 8 }, (_, index) => planOf(`xreg${index}`));
 
@@ -292,8 +398,13 @@ export function encodeOxm(out: ByteWriter, match: KeyMatch, version: number, coo
 /** Whether the field is what its place in the key means under this match. */
 function writable(match: KeyMatch, plan: FieldPlan): boolean {
   switch (plan.prereq) {
-    case "none": case "ethernet": case "ct": return plan !== vlanVid || match.maskU16(at.vlanTci) !== 0;
-    case "vlan_vid": return ((match.value[at.vlanTci] as number) & 0x10) !== 0;
-    default: return match.meets(plan.prereq);
+    case "none":
+    case "ethernet":
+    case "ct":
+      return plan !== vlanVid || match.maskU16(at.vlanTci) !== 0;
+    case "vlan_vid":
+      return ((match.value[at.vlanTci] as number) & 0x10) !== 0;
+    default:
+      return match.meets(plan.prereq);
   }
 }

@@ -5,11 +5,25 @@ import { ByteWriter } from "./bytes.js";
 import { FlowSyntaxError } from "./error.js";
 import { type FieldPlan, plans } from "./key-match.js";
 import type { AbiActions } from "./message.js";
-import { actions as actionRows, type ActionRow } from "./tables/actions.js";
-import { fieldByName, type FieldRow, fieldId, fields, headerName } from "./tables/fields.js";
+import { type ActionRow, actions as actionRows } from "./tables/actions.js";
+import { type FieldRow, fieldByName, fieldId, fields, headerName } from "./tables/fields.js";
 import { ofpp } from "./tables/ports.js";
 import { keyValues } from "./text-match.js";
-import { formatEth, formatIpv4, formatPort, formatValue, hex, needNumber, parseEth, parseIpv4, parseNumber, parsePort, parseValue, type PortNames, toBig } from "./text-value.js";
+import {
+  formatEth,
+  formatIpv4,
+  formatPort,
+  formatValue,
+  hex,
+  needNumber,
+  type PortNames,
+  parseEth,
+  parseIpv4,
+  parseNumber,
+  parsePort,
+  parseValue,
+  toBig,
+} from "./text-value.js";
 
 /** Actions as ovs-ofctl writes them. */
 
@@ -37,12 +51,42 @@ for (const row of actionRows) {
 
 /** Other names that are read. */
 const aliases: Readonly<Record<string, string>> = {
-  set_nw_src: "mod_nw_src", set_nw_dst: "mod_nw_dst", set_dl_src: "mod_dl_src", set_dl_dst: "mod_dl_dst", pop_vlan: "strip_vlan", set_nw_ttl: "mod_nw_ttl",
+  set_nw_src: "mod_nw_src",
+  set_nw_dst: "mod_nw_dst",
+  set_dl_src: "mod_dl_src",
+  set_dl_dst: "mod_dl_dst",
+  pop_vlan: "strip_vlan",
+  set_nw_ttl: "mod_nw_ttl",
 };
 
-const opcode = Object.fromEntries(["output", "output_reg", "output_trunc", "controller", "set_field", "move", "set_vlan_vid", "set_vlan_pcp", "strip_vlan",
-  "dec_ttl", "resubmit", "write_metadata", "write_actions", "note", "clone", "stack_push", "stack_pop", "set_tunnel", "enqueue", "fin_timeout",
-  "conjunction", "multipath", "check_pkt_larger", "sample"].map((name) => [name, opcodeOf(name)])) as Readonly<Record<string, number>>;
+const opcode = Object.fromEntries(
+  [
+    "output",
+    "output_reg",
+    "output_trunc",
+    "controller",
+    "set_field",
+    "move",
+    "set_vlan_vid",
+    "set_vlan_pcp",
+    "strip_vlan",
+    "dec_ttl",
+    "resubmit",
+    "write_metadata",
+    "write_actions",
+    "note",
+    "clone",
+    "stack_push",
+    "stack_pop",
+    "set_tunnel",
+    "enqueue",
+    "fin_timeout",
+    "conjunction",
+    "multipath",
+    "check_pkt_larger",
+    "sample",
+  ].map((name) => [name, opcodeOf(name)]),
+) as Readonly<Record<string, number>>;
 const of = (name: string): number => opcode[name] as number;
 
 /** A record's members by name. */
@@ -117,7 +161,8 @@ export function parseSubfield(text: string): Subfield {
   const ofs = Number(found[2]);
   const end = found[3] === undefined ? ofs : Number(found[3]);
   if (ofs > end) throw new FlowSyntaxError(`${text}: starting bit ${ofs} is after ending bit ${end}`);
-  if (end >= row.bits) throw new FlowSyntaxError(`${text}: bit ${end} is out of range for ${row.bits}-bit field ${row.name}`);
+  if (end >= row.bits)
+    throw new FlowSyntaxError(`${text}: bit ${end} is out of range for ${row.bits}-bit field ${row.name}`);
   return { row, plan, ofs, nBits: end - ofs + 1 };
 }
 
@@ -161,21 +206,51 @@ const needPort = (text: string, context: Context): number => {
   return port;
 };
 
-const hashFields = ["eth_src", "symmetric_l4", "symmetric_l3l4", "symmetric_l3l4+udp", "nw_src", "nw_dst", "symmetric_l3"];
+const hashFields = [
+  "eth_src",
+  "symmetric_l4",
+  "symmetric_l3l4",
+  "symmetric_l3l4+udp",
+  "nw_src",
+  "nw_dst",
+  "symmetric_l3",
+];
 const algorithms = ["modulo_n", "hash_threshold", "hrw", "iter_hash"];
 const reasons = ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
 
-function putController(out: ByteWriter, values: { maxLen: number; id?: number; reason?: number; pause?: boolean; meter?: number; userdata?: Uint8Array; form: number }): void {
+function putController(
+  out: ByteWriter,
+  values: {
+    maxLen: number;
+    id?: number;
+    reason?: number;
+    pause?: boolean;
+    meter?: number;
+    userdata?: Uint8Array;
+    form: number;
+  },
+): void {
   const userdata = values.userdata ?? new Uint8Array(0);
-  put(out, "controller", {
-    max_len: values.maxLen, controller_id: values.id ?? 0, reason: values.reason ?? 1, pause: values.pause === true ? 1 : 0,
-    meter_id: values.meter ?? 0xffffffff, userdata_size: userdata.length, form: values.form,
-  }, () => out.put(userdata));
+  put(
+    out,
+    "controller",
+    {
+      max_len: values.maxLen,
+      controller_id: values.id ?? 0,
+      reason: values.reason ?? 1,
+      pause: values.pause === true ? 1 : 0,
+      meter_id: values.meter ?? 0xffffffff,
+      userdata_size: userdata.length,
+      form: values.form,
+    },
+    () => out.put(userdata),
+  );
 }
 
 function parseHexBytes(text: string): Uint8Array {
   const digits = text.replace(/\./g, "");
-  if (digits.length % 2 !== 0 || /[^0-9a-fA-F]/.test(digits)) throw new FlowSyntaxError("bad hex digit in `note' argument");
+  if (digits.length % 2 !== 0 || /[^0-9a-fA-F]/.test(digits))
+    throw new FlowSyntaxError("bad hex digit in `note' argument");
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
@@ -202,7 +277,15 @@ function parseController(argument: string, { out }: Context): void {
     else throw new FlowSyntaxError(`unknown key "${key}" parsing controller action`);
   }
   const simple = userdata.length === 0 && !pause && meter === 0xffffffff;
-  putController(out, { maxLen, id, reason, pause, meter, userdata, form: simple ? (id === 0 && reason === 1 ? 0 : 1) : 2 });
+  putController(out, {
+    maxLen,
+    id,
+    reason,
+    pause,
+    meter,
+    userdata,
+    form: simple ? (id === 0 && reason === 1 ? 0 : 1) : 2,
+  });
 }
 
 function arrow(text: string, name: string): [string, string] {
@@ -220,7 +303,10 @@ const parsers: Readonly<Record<string, Parser>> = {
     const trunc = /^\s*port=/.test(argument);
     if (trunc) {
       const items = new Map(keyValues(argument).map(({ key, value }) => [key, value ?? ""]));
-      put(context.out, "output_trunc", { port: needPort(items.get("port") ?? "", context), max_len: needNumber(items.get("max_len") ?? "", 32, "max_len") });
+      put(context.out, "output_trunc", {
+        port: needPort(items.get("port") ?? "", context),
+        max_len: needNumber(items.get("max_len") ?? "", 32, "max_len"),
+      });
       return;
     }
     const port = parsePort(argument, context.ports);
@@ -238,7 +324,8 @@ const parsers: Readonly<Record<string, Parser>> = {
   strip_vlan: (_argument, { out }) => put(out, "strip_vlan", { form: 0 }),
   pop_vlan: (_argument, { out }) => put(out, "strip_vlan", { form: 1 }),
   mod_tp_src: (argument, { out }) => put(out, "set_l4_src_port", { port: needNumber(argument, 16, "source port") }),
-  mod_tp_dst: (argument, { out }) => put(out, "set_l4_dst_port", { port: needNumber(argument, 16, "destination port") }),
+  mod_tp_dst: (argument, { out }) =>
+    put(out, "set_l4_dst_port", { port: needNumber(argument, 16, "destination port") }),
   dec_ttl: (argument, { out }) => {
     const ids = argument === "" ? [] : split(argument).map((id) => Number(needNumber(id, 16, "controller id")));
     put(out, "dec_ttl", { n_controllers: ids.length, form: ids.length === 0 ? 0 : 1 }, () => {
@@ -257,10 +344,12 @@ const parsers: Readonly<Record<string, Parser>> = {
     const both = new Uint8Array(2 * value.length);
     both.set(value);
     if (mask !== undefined) {
-      for (let index = 0; index < value.length; index++) both[index] = (value[index] as number) & (mask[index] as number);
+      for (let index = 0; index < value.length; index++)
+        both[index] = (value[index] as number) & (mask[index] as number);
       both.set(mask, value.length);
     }
-    if (sub.row.bits < 64 && toBig(value) >= 1n << BigInt(sub.row.bits)) throw new FlowSyntaxError(`${text}: value too large for ${sub.row.bits}-bit field ${sub.row.name}`);
+    if (sub.row.bits < 64 && toBig(value) >= 1n << BigInt(sub.row.bits))
+      throw new FlowSyntaxError(`${text}: value too large for ${sub.row.bits}-bit field ${sub.row.name}`);
     putSetField(out, sub.plan, both, 0, mask === undefined ? -1 : value.length);
   },
   load: (argument, { out }) => {
@@ -274,10 +363,18 @@ const parsers: Readonly<Record<string, Parser>> = {
   move: (argument, { out }) => {
     const [from, to] = arrow(argument, "move").map(parseSubfield) as [Subfield, Subfield];
     if (from.nBits !== to.nBits) {
-      throw new FlowSyntaxError(`${argument}: source field is ${from.nBits} bits wide but destination is ${to.nBits} bits wide`);
+      throw new FlowSyntaxError(
+        `${argument}: source field is ${from.nBits} bits wide but destination is ${to.nBits} bits wide`,
+      );
     }
     needWritable(to, `move:${argument}`);
-    put(out, "move", { n_bits: from.nBits, src_field: from.plan.id, src_ofs: from.ofs, dst_field: to.plan.id, dst_ofs: to.ofs });
+    put(out, "move", {
+      n_bits: from.nBits,
+      src_field: from.plan.id,
+      src_ofs: from.ofs,
+      dst_field: to.plan.id,
+      dst_ofs: to.ofs,
+    });
   },
   push: (argument, { out }) => {
     const { plan, ofs, nBits } = parseSubfield(argument);
@@ -292,24 +389,31 @@ const parsers: Readonly<Record<string, Parser>> = {
     const id = needNumber(argument, 64, "tunnel id");
     put(out, "set_tunnel", { form: id > 0xffffffffn ? 1 : 0, tun_id: id });
   },
-  set_tunnel64: (argument, { out }) => put(out, "set_tunnel", { form: 1, tun_id: needNumber(argument, 64, "tunnel id") }),
+  set_tunnel64: (argument, { out }) =>
+    put(out, "set_tunnel", { form: 1, tun_id: needNumber(argument, 64, "tunnel id") }),
   enqueue: (argument, context) => {
     const [port = "", queue = ""] = argument.split(/[:,]/);
-    if (queue === "") throw new FlowSyntaxError("\"enqueue\" syntax is \"enqueue:PORT:QUEUE\" or \"enqueue(PORT,QUEUE)\"");
+    if (queue === "") throw new FlowSyntaxError('"enqueue" syntax is "enqueue:PORT:QUEUE" or "enqueue(PORT,QUEUE)"');
     put(context.out, "enqueue", { port: needPort(port, context), queue: needNumber(queue, 32, "queue") });
   },
   resubmit: (argument, context) => {
     const [port = "", table, ct] = argument.split(",").map((part) => part.trim());
     const form = table === undefined && !argument.includes(",") ? 0 : 1;
-    if (port === "" && (table === undefined || table === "")) throw new FlowSyntaxError("at least one \"in_port\" or \"table\" must be specified  on resubmit");
+    if (port === "" && (table === undefined || table === ""))
+      throw new FlowSyntaxError('at least one "in_port" or "table" must be specified  on resubmit');
     put(context.out, "resubmit", {
-      in_port: port === "" ? ofpp.IN_PORT : needPort(port, context), table: table === undefined || table === "" ? 255 : needNumber(table, 8, "table"),
-      with_ct: ct === "ct" ? 1 : 0, form,
+      in_port: port === "" ? ofpp.IN_PORT : needPort(port, context),
+      table: table === undefined || table === "" ? 255 : needNumber(table, 8, "table"),
+      with_ct: ct === "ct" ? 1 : 0,
+      form,
     });
   },
   fin_timeout: (argument, { out }) => {
     const items = new Map(keyValues(argument).map(({ key, value }) => [key, value ?? ""]));
-    put(out, "fin_timeout", { idle_timeout: needNumber(items.get("idle_timeout") ?? "0", 16, "idle_timeout"), hard_timeout: needNumber(items.get("hard_timeout") ?? "0", 16, "hard_timeout") });
+    put(out, "fin_timeout", {
+      idle_timeout: needNumber(items.get("idle_timeout") ?? "0", 16, "idle_timeout"),
+      hard_timeout: needNumber(items.get("hard_timeout") ?? "0", 16, "hard_timeout"),
+    });
   },
   note: (argument, { out }) => {
     const bytes = parseHexBytes(argument);
@@ -326,52 +430,87 @@ const parsers: Readonly<Record<string, Parser>> = {
     throw new FlowSyntaxError("apply_actions is the default instruction");
   },
   multipath: (argument, { out }) => {
-    const [fields = "", basis = "", algorithm = "", links = "", arg = "", destination] = argument.split(",").map((part) => part.trim());
+    const [fields = "", basis = "", algorithm = "", links = "", arg = "", destination] = argument
+      .split(",")
+      .map((part) => part.trim());
     if (destination === undefined) throw new FlowSyntaxError(`${argument}: not enough arguments to multipath action`);
     const hash = hashFields.indexOf(fields);
     if (hash < 0) throw new FlowSyntaxError(`${argument}: unknown fields \`${fields}'`);
     const kind = algorithms.indexOf(algorithm);
     if (kind < 0) throw new FlowSyntaxError(`${argument}: unknown algorithm \`${algorithm}'`);
     const count = needNumber(links, 17, "n_links");
-    if (count < 1n || count > 65536n) throw new FlowSyntaxError(`${argument}: n_links ${count} is not in valid range 1 to 65536`);
+    if (count < 1n || count > 65536n)
+      throw new FlowSyntaxError(`${argument}: n_links ${count} is not in valid range 1 to 65536`);
     const sub = parseSubfield(destination);
     if (sub.nBits < 16 && count > 1n << BigInt(sub.nBits)) {
-      throw new FlowSyntaxError(`${argument}: ${sub.nBits}-bit destination field has ${2 ** sub.nBits} possible values, less than specified n_links ${count}`);
+      throw new FlowSyntaxError(
+        `${argument}: ${sub.nBits}-bit destination field has ${2 ** sub.nBits} possible values, less than specified n_links ${count}`,
+      );
     }
     put(out, "multipath", {
-      fields: hash, basis: needNumber(basis, 16, "basis"), algorithm: kind, max_link: count - 1n, arg: needNumber(arg, 32, "arg"),
-      field: sub.plan.id, ofs: sub.ofs, n_bits: sub.nBits,
+      fields: hash,
+      basis: needNumber(basis, 16, "basis"),
+      algorithm: kind,
+      max_link: count - 1n,
+      arg: needNumber(arg, 32, "arg"),
+      field: sub.plan.id,
+      ofs: sub.ofs,
+      n_bits: sub.nBits,
     });
   },
   sample: (argument, context) => {
-    const values: Record<string, bigint | number> = { probability: 0, direction: 0, collector_set_id: 0, obs_domain_id: 0, obs_point_id: 0, sampling_port: 0xffffffff };
+    const values: Record<string, bigint | number> = {
+      probability: 0,
+      direction: 0,
+      collector_set_id: 0,
+      obs_domain_id: 0,
+      obs_point_id: 0,
+      sampling_port: 0xffffffff,
+    };
     for (const { key, value } of keyValues(argument)) {
       if (key === "ingress" || key === "egress") values["direction"] = key === "ingress" ? 1 : 2;
       else if (key === "sampling_port") values[key] = needPort(value ?? "", context);
       else if (key in values) values[key] = needNumber(value ?? "", key === "probability" ? 16 : 32, key);
       else throw new FlowSyntaxError(`invalid key "${key}" in "sample" argument`);
     }
-    if (values["probability"] === 0 || values["probability"] === 0n) throw new FlowSyntaxError(`invalid probability value "${argument}"`);
+    if (values["probability"] === 0 || values["probability"] === 0n)
+      throw new FlowSyntaxError(`invalid probability value "${argument}"`);
     put(context.out, "sample", values);
   },
   write_metadata: (argument, { out }) => {
     const [value = "", mask] = argument.split("/");
-    put(out, "write_metadata", { metadata: needNumber(value, 64, "metadata"), mask: mask === undefined ? 0xffffffffffffffffn : needNumber(mask, 64, "metadata mask") });
+    put(out, "write_metadata", {
+      metadata: needNumber(value, 64, "metadata"),
+      mask: mask === undefined ? 0xffffffffffffffffn : needNumber(mask, 64, "metadata mask"),
+    });
   },
   conjunction: (argument, { out }) => {
     const found = /^(\w+),\s*(\d+)\/(\d+)$/.exec(argument.trim());
     if (found === null) throw new FlowSyntaxError(`${argument}: conjunction syntax is "conjunction(id,k/n)"`);
     const clauses = Number(found[3]);
     const clause = Number(found[2]);
-    if (clauses < 2 || clauses > 64) throw new FlowSyntaxError(clauses < 2 ? "conjunction must have at least 2 clauses" : "conjunction must have at most 64 clauses");
-    if (clause < 1 || clause > clauses) throw new FlowSyntaxError("clause index must be between 1 and number of clauses");
-    put(out, "conjunction", { clause: clause - 1, n_clauses: clauses, id: needNumber(found[1] as string, 32, "conjunction id") });
+    if (clauses < 2 || clauses > 64)
+      throw new FlowSyntaxError(
+        clauses < 2 ? "conjunction must have at least 2 clauses" : "conjunction must have at most 64 clauses",
+      );
+    if (clause < 1 || clause > clauses)
+      throw new FlowSyntaxError("clause index must be between 1 and number of clauses");
+    put(out, "conjunction", {
+      clause: clause - 1,
+      n_clauses: clauses,
+      id: needNumber(found[1] as string, 32, "conjunction id"),
+    });
   },
   check_pkt_larger: (argument, { out }) => {
     const found = /^(\d+)\)?->(.+)$/.exec(argument);
     if (found === null) throw new FlowSyntaxError(`check_pkt_larger(${argument}: missing \`->'`);
     const { plan, ofs, nBits } = parseSubfield(found[2] as string);
-    put(out, "check_pkt_larger", { pkt_len: needNumber(found[1] as string, 16, "packet length"), field: plan.id, ofs, n_bits: nBits });
+    put(out, "check_pkt_larger", {
+      pkt_len: needNumber(found[1] as string, 16, "packet length"),
+      field: plan.id,
+      ofs,
+      n_bits: nBits,
+    });
   },
 };
 
@@ -388,7 +527,8 @@ function vlanPcp(text: string): number {
 }
 
 function loadValue(out: ByteWriter, sub: Subfield, value: bigint, form: number, text: string): void {
-  if (sub.nBits < 64 && value >> BigInt(sub.nBits) !== 0n) throw new FlowSyntaxError(`${text}: value ${value} does not fit into ${sub.nBits} bits`);
+  if (sub.nBits < 64 && value >> BigInt(sub.nBits) !== 0n)
+    throw new FlowSyntaxError(`${text}: value ${value} does not fit into ${sub.nBits} bits`);
   const both = new Uint8Array(2 * sub.plan.bytes);
   both.set(placeBits(value, sub.ofs, sub.plan.bytes));
   both.set(bitMask(sub.plan.bytes, sub.ofs, sub.nBits), sub.plan.bytes);
@@ -411,7 +551,8 @@ function fromTemplate(entry: { row: ActionRow; main: Template }, argument: strin
   const bits: Readonly<Record<string, number>> = { u8: 8, u16: 16, u32: 32, u64: 64, hex4: 16 };
   if (main.kind === "eth" || main.kind === "ipv4") {
     const bytes = main.kind === "eth" ? parseEth(argument) : parseIpv4(argument);
-    if (bytes === undefined) throw new FlowSyntaxError(`${argument}: invalid ${main.kind === "eth" ? "Ethernet" : "IP"} address`);
+    if (bytes === undefined)
+      throw new FlowSyntaxError(`${argument}: invalid ${main.kind === "eth" ? "Ethernet" : "IP"} address`);
     put(out, row.opcode, { [main.member]: bytes });
     return;
   }
@@ -428,7 +569,8 @@ function parseInto(text: string, context: Context): void {
     let argument = found?.[3] ?? "";
     if (found?.[2] === "(" && argument.endsWith(")")) argument = argument.slice(0, -1);
     if (key === "drop") {
-      if (text.trim() !== "drop") throw new FlowSyntaxError("\"drop\" must not be accompanied by any other action or instruction");
+      if (text.trim() !== "drop")
+        throw new FlowSyntaxError('"drop" must not be accompanied by any other action or instruction');
       continue;
     }
     const name = parsers[key] === undefined ? (aliases[key] ?? key) : key;
@@ -437,7 +579,12 @@ function parseInto(text: string, context: Context): void {
     if (parser !== undefined) parser(argument, context);
     else if (entry !== undefined) fromTemplate(entry, argument, context);
     else {
-      const port = found?.[2] === undefined ? parsePort(key, context.ports) : found[2] === ":" && key.toUpperCase() === "CONTROLLER" ? ofpp.CONTROLLER : undefined;
+      const port =
+        found?.[2] === undefined
+          ? parsePort(key, context.ports)
+          : found[2] === ":" && key.toUpperCase() === "CONTROLLER"
+            ? ofpp.CONTROLLER
+            : undefined;
       if (port === undefined) {
         if (actionRows.some((row) => row.name === key)) throw new FlowSyntaxError(`action ${key} is not supported`);
         throw new FlowSyntaxError(`unknown action ${key}`);
@@ -455,7 +602,8 @@ export function parseActions(text: string, ports?: PortNames): AbiActions {
   return out.finish();
 }
 
-const hexBytes = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(".");
+const hexBytes = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(".");
 
 function formatController(view: RecordView): string {
   const { record } = view;
@@ -484,7 +632,8 @@ function formatSetField(record: RecordAt, ports?: PortNames): string {
   return `set_field:${formatValue(row, value, exact ? undefined : mask, ports)}->${row.name === "in_port_oxm" ? "in_port" : row.name}`;
 }
 
-const sub = (view: RecordView): string => formatSubfield(view.number("field"), view.number("ofs"), view.number("n_bits"));
+const sub = (view: RecordView): string =>
+  formatSubfield(view.number("field"), view.number("ofs"), view.number("n_bits"));
 
 /** Prints one record. */
 export function formatAction(record: RecordAt, ports?: PortNames): string {
@@ -494,67 +643,101 @@ export function formatAction(record: RecordAt, ports?: PortNames): string {
   if (entry !== undefined) {
     const { head, member, kind, tail } = entry.main;
     if (member === "") return head;
-    const text = kind === "eth" ? formatEth(record.bytes, view.at(member)) : kind === "ipv4" ? formatIpv4(record.bytes, view.at(member))
-      : kind === "hex4" ? `0x${view.number(member).toString(16).padStart(4, "0")}` : String(view.number(member));
+    const text =
+      kind === "eth"
+        ? formatEth(record.bytes, view.at(member))
+        : kind === "ipv4"
+          ? formatIpv4(record.bytes, view.at(member))
+          : kind === "hex4"
+            ? `0x${view.number(member).toString(16).padStart(4, "0")}`
+            : String(view.number(member));
     return `${head}${text}${tail}`;
   }
   switch (number) {
     case of("output"): {
       const port = view.number("port");
-      return port < 0xff00 && ports?.nameOf(port) === undefined ? `output:${port}` : port < 0xff00 ? `output:${formatPort(port, ports)}` : formatPort(port, ports);
+      return port < 0xff00 && ports?.nameOf(port) === undefined
+        ? `output:${port}`
+        : port < 0xff00
+          ? `output:${formatPort(port, ports)}`
+          : formatPort(port, ports);
     }
-    case of("output_reg"): return `output:${sub(view)}`;
-    case of("output_trunc"): return `output(port=${formatPort(view.number("port"), ports)},max_len=${view.number("max_len")})`;
-    case of("controller"): return formatController(view);
-    case of("set_field"): return formatSetField(record, ports);
+    case of("output_reg"):
+      return `output:${sub(view)}`;
+    case of("output_trunc"):
+      return `output(port=${formatPort(view.number("port"), ports)},max_len=${view.number("max_len")})`;
+    case of("controller"):
+      return formatController(view);
+    case of("set_field"):
+      return formatSetField(record, ports);
     case of("move"):
       return `move:${formatSubfield(view.number("src_field"), view.number("src_ofs"), view.number("n_bits"))}->${formatSubfield(view.number("dst_field"), view.number("dst_ofs"), view.number("n_bits"))}`;
-    case of("set_vlan_vid"): return `${view.number("push") !== 0 ? "mod" : "set"}_vlan_vid:${view.number("vid")}`;
-    case of("set_vlan_pcp"): return `${view.number("push") !== 0 ? "mod" : "set"}_vlan_pcp:${view.number("pcp")}`;
-    case of("strip_vlan"): return view.number("form") === 0 ? "strip_vlan" : "pop_vlan";
-    case opcodeOf("set_l4_src_port"): return `mod_tp_src:${view.number("port")}`;
-    case opcodeOf("set_l4_dst_port"): return `mod_tp_dst:${view.number("port")}`;
+    case of("set_vlan_vid"):
+      return `${view.number("push") !== 0 ? "mod" : "set"}_vlan_vid:${view.number("vid")}`;
+    case of("set_vlan_pcp"):
+      return `${view.number("push") !== 0 ? "mod" : "set"}_vlan_pcp:${view.number("pcp")}`;
+    case of("strip_vlan"):
+      return view.number("form") === 0 ? "strip_vlan" : "pop_vlan";
+    case opcodeOf("set_l4_src_port"):
+      return `mod_tp_src:${view.number("port")}`;
+    case opcodeOf("set_l4_dst_port"):
+      return `mod_tp_dst:${view.number("port")}`;
     case of("dec_ttl"): {
       const count = view.number("n_controllers");
       if (count === 0) return "dec_ttl";
       return `dec_ttl(${Array.from({ length: count }, (_, index) => record.view.getUint16(view.tail + 2 * index, true)).join(",")})`;
     }
-    case of("resubmit"): return formatResubmit(view, ports);
+    case of("resubmit"):
+      return formatResubmit(view, ports);
     case of("write_metadata"): {
       const mask = view.big("mask");
       return `write_metadata:${hex(view.big("metadata"))}${mask === 0xffffffffffffffffn ? "" : `/${hex(mask)}`}`;
     }
-    case of("write_actions"): case of("clone"): {
+    case of("write_actions"):
+    case of("clone"): {
       const inner = formatActions(record.bytes.subarray(view.tail, view.tail + view.number("actions_size")), ports);
       return `${number === of("clone") ? "clone" : "write_actions"}(${inner})`;
     }
-    case of("note"): return `note:${hexBytes(record.bytes.subarray(view.tail, view.tail + view.number("note_size")))}`;
-    case of("stack_push"): return `push:${sub(view)}`;
-    case of("stack_pop"): return `pop:${sub(view)}`;
-    case of("set_tunnel"): return `set_tunnel${view.number("form") === 1 || view.big("tun_id") > 0xffffffffn ? "64" : ""}:${hex(view.big("tun_id"))}`;
-    case of("enqueue"): return `enqueue:${formatPort(view.number("port"), ports)}:${view.number("queue")}`;
+    case of("note"):
+      return `note:${hexBytes(record.bytes.subarray(view.tail, view.tail + view.number("note_size")))}`;
+    case of("stack_push"):
+      return `push:${sub(view)}`;
+    case of("stack_pop"):
+      return `pop:${sub(view)}`;
+    case of("set_tunnel"):
+      return `set_tunnel${view.number("form") === 1 || view.big("tun_id") > 0xffffffffn ? "64" : ""}:${hex(view.big("tun_id"))}`;
+    case of("enqueue"):
+      return `enqueue:${formatPort(view.number("port"), ports)}:${view.number("queue")}`;
     case of("fin_timeout"): {
       const parts: string[] = [];
       if (view.number("idle_timeout") !== 0) parts.push(`idle_timeout=${view.number("idle_timeout")}`);
       if (view.number("hard_timeout") !== 0) parts.push(`hard_timeout=${view.number("hard_timeout")}`);
       return `fin_timeout(${parts.join(",")})`;
     }
-    case of("conjunction"): return `conjunction(${view.number("id")},${view.number("clause") + 1}/${view.number("n_clauses")})`;
-    case of("check_pkt_larger"): return `check_pkt_larger(${view.number("pkt_len")})->${sub(view)}`;
+    case of("conjunction"):
+      return `conjunction(${view.number("id")},${view.number("clause") + 1}/${view.number("n_clauses")})`;
+    case of("check_pkt_larger"):
+      return `check_pkt_larger(${view.number("pkt_len")})->${sub(view)}`;
     case of("multipath"): {
       const hash = hashFields[view.number("fields")] ?? "<unknown>";
       const algorithm = algorithms[view.number("algorithm")] ?? "<unknown>";
       return `multipath(${hash},${view.number("basis")},${algorithm},${view.number("max_link") + 1},${view.number("arg")},${sub(view)})`;
     }
     case of("sample"): {
-      const parts = [`probability=${view.number("probability")}`, `collector_set_id=${view.number("collector_set_id")}`,
-        `obs_domain_id=${view.number("obs_domain_id")}`, `obs_point_id=${view.number("obs_point_id")}`];
-      if (view.number("sampling_port") !== 0xffffffff) parts.push(`sampling_port=${formatPort(view.number("sampling_port"), ports)}`);
+      const parts = [
+        `probability=${view.number("probability")}`,
+        `collector_set_id=${view.number("collector_set_id")}`,
+        `obs_domain_id=${view.number("obs_domain_id")}`,
+        `obs_point_id=${view.number("obs_point_id")}`,
+      ];
+      if (view.number("sampling_port") !== 0xffffffff)
+        parts.push(`sampling_port=${formatPort(view.number("sampling_port"), ports)}`);
       const direction = view.number("direction");
       if (direction !== 0) parts.push(direction === 1 ? "ingress" : "egress");
       return `sample(${parts.join(",")})`;
     }
-    default: return view.layout.name;
+    default:
+      return view.layout.name;
   }
 }
 
@@ -570,7 +753,7 @@ function formatResubmit(view: RecordView, ports?: PortNames): string {
 export function formatActions(actions: AbiActions, ports?: PortNames): string {
   const view = new DataView(actions.buffer, actions.byteOffset, actions.byteLength);
   const parts: string[] = [];
-  for (const { start, size } of eachAction(actions)) parts.push(formatAction({ bytes: actions, view, start, size }, ports));
+  for (const { start, size } of eachAction(actions))
+    parts.push(formatAction({ bytes: actions, view, start, size }, ports));
   return parts.length === 0 ? "drop" : parts.join(",");
 }
-

@@ -9,7 +9,7 @@ import { fieldByName } from "./tables/fields.js";
 import { ofpp } from "./tables/ports.js";
 import { formatActions, parseActions } from "./text-action.js";
 import { applyField, applyProtocol, formatKeyMatch, keyValues } from "./text-match.js";
-import { needNumber, parsePort, type PortNames } from "./text-value.js";
+import { needNumber, type PortNames, parsePort } from "./text-value.js";
 
 /** Flows as ovs-ofctl writes them. */
 
@@ -21,7 +21,13 @@ export interface FlowTextOptions {
   readonly onNormalized?: (before: string, after: string) => void;
 }
 
-const flags: Readonly<Record<string, number>> = { send_flow_rem: 1, check_overlap: 2, reset_counts: 4, no_packet_counts: 8, no_byte_counts: 16 };
+const flags: Readonly<Record<string, number>> = {
+  send_flow_rem: 1,
+  check_overlap: 2,
+  reset_counts: 4,
+  no_packet_counts: 8,
+  no_byte_counts: 16,
+};
 /** Read and ignored, so that a dumped flow can be read again. */
 const ignored = new Set(["duration", "n_packets", "n_bytes", "idle_age", "hard_age"]);
 
@@ -35,8 +41,18 @@ export function parseFlow(text: string, command = 0, options: FlowTextOptions = 
   if (actionText === undefined && !deletes) throw new FlowSyntaxError("must specify an action");
   const match = new KeyMatch();
   const flow = {
-    tableId: 255, priority: 32768, cookie: 0n, cookieMask: 0n, newCookie: command === 0 ? 0n : 0xffffffffffffffffn,
-    modifyCookie: false, idleTimeout: 0, hardTimeout: 0, outPort: ofpp.ANY as number, outGroup: 0xffffffff, importance: 0, flags: 0,
+    tableId: 255,
+    priority: 32768,
+    cookie: 0n,
+    cookieMask: 0n,
+    newCookie: command === 0 ? 0n : 0xffffffffffffffffn,
+    modifyCookie: false,
+    idleTimeout: 0,
+    hardTimeout: 0,
+    outPort: ofpp.ANY as number,
+    outGroup: 0xffffffff,
+    importance: 0,
+    flags: 0,
   };
   for (const { key, value } of keyValues(head)) {
     if (applyProtocol(match, key)) continue;
@@ -56,11 +72,21 @@ export function parseFlow(text: string, command = 0, options: FlowTextOptions = 
         flow.tableId = named ?? Number(needNumber(need(), 8, "table"));
         continue;
       }
-      case "priority": flow.priority = Number(needNumber(need(), 16, "priority")); continue;
-      case "idle_timeout": flow.idleTimeout = Number(needNumber(need(), 16, "idle_timeout")); continue;
-      case "hard_timeout": flow.hardTimeout = Number(needNumber(need(), 16, "hard_timeout")); continue;
-      case "importance": flow.importance = Number(needNumber(need(), 16, "importance")); continue;
-      case "cookie": readCookie(flow, need(), command); continue;
+      case "priority":
+        flow.priority = Number(needNumber(need(), 16, "priority"));
+        continue;
+      case "idle_timeout":
+        flow.idleTimeout = Number(needNumber(need(), 16, "idle_timeout"));
+        continue;
+      case "hard_timeout":
+        flow.hardTimeout = Number(needNumber(need(), 16, "hard_timeout"));
+        continue;
+      case "importance":
+        flow.importance = Number(needNumber(need(), 16, "importance"));
+        continue;
+      case "cookie":
+        readCookie(flow, need(), command);
+        continue;
       case "out_port": {
         if (!deletes) throw new FlowSyntaxError("unknown keyword out_port");
         const port = parsePort(need(), ports);
@@ -68,7 +94,9 @@ export function parseFlow(text: string, command = 0, options: FlowTextOptions = 
         flow.outPort = port;
         continue;
       }
-      case "out_group": flow.outGroup = need() === "any" ? 0xffffffff : Number(needNumber(need(), 32, "out_group")); continue;
+      case "out_group":
+        flow.outGroup = need() === "any" ? 0xffffffff : Number(needNumber(need(), 32, "out_group"));
+        continue;
       default:
     }
     const row = fieldByName(key);
@@ -79,15 +107,28 @@ export function parseFlow(text: string, command = 0, options: FlowTextOptions = 
   if (normalize(match)) options.onNormalized?.(before, formatKeyMatch(match));
   const actions = actionText === undefined ? new Uint8Array(0) : parseActions(actionText, ports);
   const abi = abiMatch(match);
-  return { type: "flow_mod", standard: true, command, bufferId: 0xffffffff, ...flow, match: abi, actions: checked(abi, actions, flow.tableId) };
+  return {
+    type: "flow_mod",
+    standard: true,
+    command,
+    bufferId: 0xffffffff,
+    ...flow,
+    match: abi,
+    actions: checked(abi, actions, flow.tableId),
+  };
 }
 
-function readCookie(flow: { cookie: bigint; cookieMask: bigint; newCookie: bigint; modifyCookie: boolean }, text: string, command: number): void {
+function readCookie(
+  flow: { cookie: bigint; cookieMask: bigint; newCookie: bigint; modifyCookie: boolean },
+  text: string,
+  command: number,
+): void {
   const slash = text.indexOf("/");
   if (slash >= 0) {
     if (command === 0) throw new FlowSyntaxError("cannot set cookie and match on cookie");
     flow.cookie = needNumber(text.slice(0, slash), 64, "cookie");
-    flow.cookieMask = text.slice(slash + 1) === "-1" ? 0xffffffffffffffffn : needNumber(text.slice(slash + 1), 64, "cookie mask");
+    flow.cookieMask =
+      text.slice(slash + 1) === "-1" ? 0xffffffffffffffffn : needNumber(text.slice(slash + 1), 64, "cookie mask");
     return;
   }
   flow.newCookie = needNumber(text, 64, "cookie");
@@ -156,4 +197,3 @@ export function formatBridgeFlow(flow: FlowStats, ports?: PortNames): string {
   const match = formatKeyMatch(scratch, flow.priority, ports);
   return `${table}duration=${flow.durationSec}s, n_packets=${flow.packetCount}, n_bytes=${flow.byteCount}, ${match},actions=${formatActions(flow.actions, ports)}`;
 }
-

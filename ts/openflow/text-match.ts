@@ -1,11 +1,11 @@
+import { abiMatch } from "./codec-match.js";
 import { FlowSyntaxError } from "./error.js";
 import { at, type FieldPlan, KeyMatch, plans } from "./key-match.js";
-import { abiMatch } from "./codec-match.js";
 import { normalize } from "./match10.js";
 import type { AbiMatch } from "./message.js";
+import { type FieldRow, fieldByName, fieldId, fields } from "./tables/fields.js";
 import { keyMember } from "./tables/key.js";
-import { fieldByName, fieldId, type FieldRow, fields } from "./tables/fields.js";
-import { formatFlags, formatPort, formatValue, hex, parseValue, type PortNames, tcpFlags } from "./text-value.js";
+import { formatFlags, formatPort, formatValue, hex, type PortNames, parseValue, tcpFlags } from "./text-value.js";
 
 /** Matches as ovs-ofctl writes them. */
 
@@ -18,9 +18,23 @@ const rowOf = (one: FieldPlan): FieldRow => fields[one.id] as FieldRow;
 
 /** Keywords that stand for an Ethernet type and perhaps an IP protocol. */
 const protocols: readonly (readonly [name: string, ethType: number, ipProto: number])[] = [
-  ["ip", 0x0800, 0], ["ipv4", 0x0800, 0], ["ip4", 0x0800, 0], ["arp", 0x0806, 0], ["icmp", 0x0800, 1], ["tcp", 0x0800, 6],
-  ["udp", 0x0800, 17], ["sctp", 0x0800, 132], ["ipv6", 0x86dd, 0], ["ip6", 0x86dd, 0], ["icmp6", 0x86dd, 58],
-  ["tcp6", 0x86dd, 6], ["udp6", 0x86dd, 17], ["sctp6", 0x86dd, 132], ["rarp", 0x8035, 0], ["mpls", 0x8847, 0], ["mplsm", 0x8848, 0],
+  ["ip", 0x0800, 0],
+  ["ipv4", 0x0800, 0],
+  ["ip4", 0x0800, 0],
+  ["arp", 0x0806, 0],
+  ["icmp", 0x0800, 1],
+  ["tcp", 0x0800, 6],
+  ["udp", 0x0800, 17],
+  ["sctp", 0x0800, 132],
+  ["ipv6", 0x86dd, 0],
+  ["ip6", 0x86dd, 0],
+  ["icmp6", 0x86dd, 58],
+  ["tcp6", 0x86dd, 6],
+  ["udp6", 0x86dd, 17],
+  ["sctp6", 0x86dd, 132],
+  ["rarp", 0x8035, 0],
+  ["mpls", 0x8847, 0],
+  ["mplsm", 0x8848, 0],
 ];
 const protocolByName = new Map(protocols.map((row) => [row[0], row]));
 
@@ -47,7 +61,8 @@ export function applyField(match: KeyMatch, row: FieldRow, text: string, ports?:
   const { value, mask } = parseValue(row, text, ports);
   const number = (): number => value.reduce((sum, byte) => sum * 256 + byte, 0);
   switch (row.name) {
-    case "in_port": case "in_port_oxm": {
+    case "in_port":
+    case "in_port_oxm": {
       const port = number();
       match.setNumber(inPortOxm, row.bytes === 2 && port >= 0xff00 ? port + 0xffff0000 : port);
       return;
@@ -62,7 +77,8 @@ export function applyField(match: KeyMatch, row: FieldRow, text: string, ports?:
       else mergeTci(match, vid | 0x1000, 0x1fff);
       return;
     }
-    case "dl_vlan_pcp": case "vlan_pcp": {
+    case "dl_vlan_pcp":
+    case "vlan_pcp": {
       const pcp = number();
       if (pcp > 7) throw new FlowSyntaxError(`${text}: not a valid value for ${row.name}`);
       mergeTci(match, (pcp << 13) | 0x1000, 0xf000);
@@ -146,15 +162,91 @@ export function keyValues(text: string): KeyValue[] {
   return items;
 }
 
-const before = ["pkt_mark", "recirc_id", "dp_hash", "conj_id", "skb_priority", "actset_output", "ct_state", "ct_zone", "ct_mark",
-  "ct_label", "ct_nw_src", "ct_ipv6_src", "ct_nw_dst", "ct_ipv6_dst", "ct_nw_proto", "ct_tp_src", "ct_tp_dst"].map(plan);
+const before = [
+  "pkt_mark",
+  "recirc_id",
+  "dp_hash",
+  "conj_id",
+  "skb_priority",
+  "actset_output",
+  "ct_state",
+  "ct_zone",
+  "ct_mark",
+  "ct_label",
+  "ct_nw_src",
+  "ct_ipv6_src",
+  "ct_nw_dst",
+  "ct_ipv6_dst",
+  "ct_nw_proto",
+  "ct_tp_src",
+  "ct_tp_dst",
+].map(plan);
 const registers = Array.from({ length: 16 }, (_, index) => plan(`reg${index}`));
-const tunnel = ["tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst", "tun_gbp_id", "tun_gbp_flags", "tun_tos", "tun_ttl",
-  "tun_erspan_ver", "tun_erspan_idx", "tun_erspan_dir", "tun_erspan_hwid", "tun_gtpu_flags", "tun_gtpu_msgtype", "tun_flags"].map(plan);
-const nsh = ["nsh_flags", "nsh_ttl", "nsh_mdtype", "nsh_np", "nsh_spi", "nsh_si", "nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4"].map(plan);
-const named = new Map(["eth_src", "eth_dst", "ip_src", "ip_dst", "ipv6_src", "ipv6_dst", "ipv6_label", "arp_spa", "arp_tpa", "arp_sha", "arp_tha", "nw_tos", "nw_ecn",
-  "nw_ttl", "ip_frag", "mpls_label", "mpls_tc", "mpls_ttl", "mpls_bos", "nd_target", "nd_sll", "nd_tll", "nd_reserved", "nd_options_type",
-  "metadata", "tcp_src", "tcp_dst", "tcp_flags", "icmp_type", "icmp_code", "arp_op"].map((name) => [name, plan(name)]));
+const tunnel = [
+  "tun_id",
+  "tun_src",
+  "tun_dst",
+  "tun_ipv6_src",
+  "tun_ipv6_dst",
+  "tun_gbp_id",
+  "tun_gbp_flags",
+  "tun_tos",
+  "tun_ttl",
+  "tun_erspan_ver",
+  "tun_erspan_idx",
+  "tun_erspan_dir",
+  "tun_erspan_hwid",
+  "tun_gtpu_flags",
+  "tun_gtpu_msgtype",
+  "tun_flags",
+].map(plan);
+const nsh = [
+  "nsh_flags",
+  "nsh_ttl",
+  "nsh_mdtype",
+  "nsh_np",
+  "nsh_spi",
+  "nsh_si",
+  "nsh_c1",
+  "nsh_c2",
+  "nsh_c3",
+  "nsh_c4",
+].map(plan);
+const named = new Map(
+  [
+    "eth_src",
+    "eth_dst",
+    "ip_src",
+    "ip_dst",
+    "ipv6_src",
+    "ipv6_dst",
+    "ipv6_label",
+    "arp_spa",
+    "arp_tpa",
+    "arp_sha",
+    "arp_tha",
+    "nw_tos",
+    "nw_ecn",
+    "nw_ttl",
+    "ip_frag",
+    "mpls_label",
+    "mpls_tc",
+    "mpls_ttl",
+    "mpls_bos",
+    "nd_target",
+    "nd_sll",
+    "nd_tll",
+    "nd_reserved",
+    "nd_options_type",
+    "metadata",
+    "tcp_src",
+    "tcp_dst",
+    "tcp_flags",
+    "icmp_type",
+    "icmp_code",
+    "arp_op",
+  ].map((name) => [name, plan(name)]),
+);
 /** Decimal fields that a match prints in hexadecimal. */
 const hexInMatch = new Set(["recirc_id"]);
 
@@ -167,7 +259,11 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
     const value = match.wireBytes(one);
     const mask = match.isExact(one) ? undefined : match.wireBytes(one, match.mask);
     const label = row.name === "ipv6_label" && mask === undefined;
-    const text = label ? `0x${match.number(one).toString(16).padStart(5, "0")}` : hexInMatch.has(row.name) && mask === undefined ? hex(match.number(one)) : formatValue(row, value, mask, ports);
+    const text = label
+      ? `0x${match.number(one).toString(16).padStart(5, "0")}`
+      : hexInMatch.has(row.name) && mask === undefined
+        ? hex(match.number(one))
+        : formatValue(row, value, mask, ports);
     parts.push(`${name}=${text}`);
   };
   const field = (name: string): FieldPlan => named.get(name) as FieldPlan;
@@ -182,7 +278,9 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
   let skipType = true;
   let skipProto = false;
   if (type >= 0) {
-    const keyword = protocols.find((row) => row[1] === type && row[2] !== 0 && row[2] === proto) ?? protocols.find((row) => row[1] === type && row[2] === 0);
+    const keyword =
+      protocols.find((row) => row[1] === type && row[2] !== 0 && row[2] === proto) ??
+      protocols.find((row) => row[1] === type && row[2] === 0);
     if (keyword !== undefined) {
       parts.push(keyword[0]);
       skipProto = keyword[2] !== 0;
@@ -223,7 +321,8 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
   }
   if (proto === 6) {
     const flags = field("tcp_flags");
-    if (!match.isWild(flags)) parts.push(`tcp_flags=${formatFlags(tcpFlags, match.number(flags), match.maskNumber(flags), 0xfff)}`);
+    if (!match.isWild(flags))
+      parts.push(`tcp_flags=${formatFlags(tcpFlags, match.number(flags), match.maskNumber(flags), 0xfff)}`);
   }
   return parts.join(",");
 }
@@ -232,7 +331,16 @@ function putFragment(match: KeyMatch, parts: string[], frag: FieldPlan): void {
   const mask = match.maskNumber(frag);
   if (mask === 0) return;
   const value = match.number(frag);
-  const name = mask === 3 ? ({ 0: "no", 1: "first", 3: "later" }[value] ?? "<error>") : mask === 1 ? (value === 1 ? "yes" : "no") : value === 0 ? "not_later" : "later";
+  const name =
+    mask === 3
+      ? ({ 0: "no", 1: "first", 3: "later" }[value] ?? "<error>")
+      : mask === 1
+        ? value === 1
+          ? "yes"
+          : "no"
+        : value === 0
+          ? "not_later"
+          : "later";
   parts.push(`nw_frag=${name}`);
 }
 
@@ -244,7 +352,13 @@ function putVlan(match: KeyMatch, parts: string[], offset: number, suffix: strin
   const pcp = mask & 0xe000;
   const cfi = mask & 0x1000;
   const four = (value: number): string => `0x${value.toString(16).padStart(4, "0")}`;
-  if (cfi !== 0 && (tci & 0x1000) !== 0 && (vid === 0 || vid === 0xfff) && (pcp === 0 || pcp === 0xe000) && (vid !== 0 || pcp !== 0)) {
+  if (
+    cfi !== 0 &&
+    (tci & 0x1000) !== 0 &&
+    (vid === 0 || vid === 0xfff) &&
+    (pcp === 0 || pcp === 0xe000) &&
+    (vid !== 0 || pcp !== 0)
+  ) {
     if (vid !== 0) parts.push(`dl_vlan${suffix}=${tci & 0xfff}`);
     if (pcp !== 0) parts.push(`dl_vlan_pcp${suffix}=${tci >> 13}`);
   } else parts.push(`vlan_tci${suffix}=${four(tci)}${mask === 0xffff ? "" : `/${four(mask)}`}`);
@@ -257,4 +371,3 @@ export function formatMatch(match: AbiMatch, priority?: number, ports?: PortName
   scratch.read(match);
   return formatKeyMatch(scratch, priority, ports);
 }
-

@@ -36,7 +36,7 @@ export function parsePort(text: string, ports?: PortNames): number | undefined {
   if (upper === "NONE") return ofpp.ANY;
   const reserved = reservedPorts.find((row) => row.name === upper);
   if (reserved !== undefined) return reserved.number;
-  return ports?.numberOf(text.startsWith("\"") ? (JSON.parse(text) as string) : text);
+  return ports?.numberOf(text.startsWith('"') ? (JSON.parse(text) as string) : text);
 }
 
 export function formatPort(port: number, ports?: PortNames): string {
@@ -44,7 +44,9 @@ export function formatPort(port: number, ports?: PortNames): string {
   if (reserved !== undefined) return reserved.name;
   const name = ports?.nameOf(port);
   if (name === undefined) return String(port);
-  return /^[A-Za-z_][-A-Za-z0-9_.]*$/.test(name) && !reservedPorts.some((row) => row.name === name.toUpperCase()) ? name : JSON.stringify(name);
+  return /^[A-Za-z_][-A-Za-z0-9_.]*$/.test(name) && !reservedPorts.some((row) => row.name === name.toUpperCase())
+    ? name
+    : JSON.stringify(name);
 }
 
 export function formatEth(bytes: Uint8Array, at = 0): string {
@@ -69,7 +71,10 @@ export function parseIpv4(text: string): Uint8Array | undefined {
 
 /** RFC 5952, with the dotted form for mapped addresses as inet_ntop has it. */
 export function formatIpv6(bytes: Uint8Array, at = 0): string {
-  const words = Array.from({ length: 8 }, (_, index) => ((bytes[at + 2 * index] as number) << 8) | (bytes[at + 2 * index + 1] as number));
+  const words = Array.from(
+    { length: 8 },
+    (_, index) => ((bytes[at + 2 * index] as number) << 8) | (bytes[at + 2 * index + 1] as number),
+  );
   let best = -1;
   let length = 1;
   for (let from = 0; from < 8; from++) {
@@ -80,7 +85,11 @@ export function formatIpv6(bytes: Uint8Array, at = 0): string {
       length = to - from;
     }
   }
-  const hex = (from: number, to: number): string => words.slice(from, to).map((word) => word.toString(16)).join(":");
+  const hex = (from: number, to: number): string =>
+    words
+      .slice(from, to)
+      .map((word) => word.toString(16))
+      .join(":");
   const mapped = best === 0 && (length === 6 || (length === 5 && words[5] === 0xffff));
   if (mapped) return `${length === 6 ? "::" : "::ffff:"}${formatIpv4(bytes, at + 12)}`;
   return best < 0 ? hex(0, 8) : `${hex(0, best)}::${hex(best + length, 8)}`;
@@ -149,7 +158,9 @@ export const tunFlags = ["oam"];
 export function formatFlags(names: readonly string[], value: number, mask: number, all: number): string {
   if (mask === 0) return "0/0";
   if (mask === all && names === tcpFlags) return names.filter((_, bit) => (value >> bit) & 1).join("|") || "0";
-  return names.map((name, bit) => (((mask >> bit) & 1) === 0 ? "" : `${(value >> bit) & 1 ? "+" : "-"}${name}`)).join("");
+  return names
+    .map((name, bit) => (((mask >> bit) & 1) === 0 ? "" : `${(value >> bit) & 1 ? "+" : "-"}${name}`))
+    .join("");
 }
 
 function parseFlags(names: readonly string[], text: string, field: string): { value: number; mask: number } {
@@ -165,7 +176,11 @@ function parseFlags(names: readonly string[], text: string, field: string): { va
 }
 
 const fragments: Readonly<Record<string, readonly [number, number]>> = {
-  no: [0, 3], yes: [1, 1], first: [1, 3], later: [3, 3], not_later: [0, 2],
+  no: [0, 3],
+  yes: [1, 1],
+  first: [1, 3],
+  later: [3, 3],
+  not_later: [0, 2],
 };
 
 export interface ParsedValue {
@@ -180,24 +195,35 @@ const maskable = (row: FieldRow): boolean => row.mask === "any";
 export function parseValue(row: FieldRow, text: string, ports?: PortNames): ParsedValue {
   if (text === "*") return { value: new Uint8Array(row.bytes), mask: new Uint8Array(row.bytes) };
   const exactNumber = (number: number): ParsedValue => ({ value: fromBig(BigInt(number), row.bytes), mask: undefined });
-  const pair = (value: number, mask: number): ParsedValue => ({ value: fromBig(BigInt(value), row.bytes), mask: fromBig(BigInt(mask), row.bytes) });
+  const pair = (value: number, mask: number): ParsedValue => ({
+    value: fromBig(BigInt(value), row.bytes),
+    mask: fromBig(BigInt(mask), row.bytes),
+  });
   switch (row.format) {
-    case "ofp_port": case "ofp_port_1.0": {
+    case "ofp_port":
+    case "ofp_port_1.0": {
       const port = parsePort(text, ports);
       if (port === undefined) throw new FlowSyntaxError(`${text}: invalid or unknown port for ${row.name}`);
       return exactNumber(row.bytes === 2 ? port & 0xffff : port);
     }
     case "frag": {
       const found = fragments[text];
-      if (found === undefined) throw new FlowSyntaxError(`${text}: unknown fragment type (valid types are "no", "yes", "first", "later", "not_first")`);
+      if (found === undefined)
+        throw new FlowSyntaxError(
+          `${text}: unknown fragment type (valid types are "no", "yes", "first", "later", "not_first")`,
+        );
       return pair(...found);
     }
     case "packet_type": {
       const found = /^\(([^,]+),([^)]+)\)$/.exec(text);
       if (found === null) throw new FlowSyntaxError(`${text}: not a valid packet type`);
-      return exactNumber(Number((needNumber(found[1] as string, 16, "namespace") << 16n) | needNumber(found[2] as string, 16, "type")));
+      return exactNumber(
+        Number((needNumber(found[1] as string, 16, "namespace") << 16n) | needNumber(found[2] as string, 16, "type")),
+      );
     }
-    case "tcp_flags": case "ct_state": case "tun_flags":
+    case "tcp_flags":
+    case "ct_state":
+    case "tun_flags":
       if (row.format === "tcp_flags" && /^[a-z]/.test(text)) {
         const set = text.split("|").map((name) => tcpFlags.indexOf(name));
         if (set.includes(-1)) throw new FlowSyntaxError(`${text}: unknown tcp_flags flag(s)`);
@@ -220,7 +246,8 @@ export function parseValue(row: FieldRow, text: string, ports?: PortNames): Pars
   if (!maskable(row)) throw new FlowSyntaxError(`${text}: mask not allowed for ${row.name}`);
   const length = parseNumber(maskText);
   if ((row.format === "ipv4" || row.format === "ipv6") && length !== undefined && /^\d+$/.test(maskText)) {
-    if (length > BigInt(row.bits)) throw new FlowSyntaxError(`${text}: network prefix bits not between 0 and ${row.bits}`);
+    if (length > BigInt(row.bits))
+      throw new FlowSyntaxError(`${text}: network prefix bits not between 0 and ${row.bits}`);
     return { value, mask: prefixMask(Number(length), row.bytes) };
   }
   return { value, mask: one(maskText) };
@@ -244,7 +271,8 @@ function parseOne(row: FieldRow, text: string): Uint8Array {
   }
   const number = parseNumber(text);
   if (number === undefined) throw new FlowSyntaxError(`${text}: bad syntax for ${row.name} value`);
-  if (number >= 1n << BigInt(8 * row.bytes)) throw new FlowSyntaxError(`${text}: value too large for ${row.bytes}-byte field ${row.name}`);
+  if (number >= 1n << BigInt(8 * row.bytes))
+    throw new FlowSyntaxError(`${text}: value too large for ${row.bytes}-byte field ${row.name}`);
   return fromBig(number, row.bytes);
 }
 
@@ -252,34 +280,54 @@ function parseOne(row: FieldRow, text: string): Uint8Array {
 export function formatValue(row: FieldRow, value: Uint8Array, mask: Uint8Array | undefined, ports?: PortNames): string {
   const number = toBig(value);
   const bits = mask === undefined ? undefined : toBig(mask);
-  const exact = bits === undefined || (row.name === "nw_tos" && bits === 0xfcn) || bits === (1n << BigInt(row.bits)) - 1n || bits === (1n << BigInt(8 * row.bytes)) - 1n;
+  const exact =
+    bits === undefined ||
+    (row.name === "nw_tos" && bits === 0xfcn) ||
+    bits === (1n << BigInt(row.bits)) - 1n ||
+    bits === (1n << BigInt(8 * row.bytes)) - 1n;
   if (!exact && bits === 0n) return "ANY";
   switch (row.format) {
-    case "eth": return exact || mask === undefined ? formatEth(value) : `${formatEth(value)}/${formatEth(mask)}`;
-    case "ipv4": case "ipv6": {
+    case "eth":
+      return exact || mask === undefined ? formatEth(value) : `${formatEth(value)}/${formatEth(mask)}`;
+    case "ipv4":
+    case "ipv6": {
       const format = row.format === "ipv4" ? formatIpv4 : formatIpv6;
       if (exact || mask === undefined) return format(value);
       const length = prefixLength(mask);
       return `${format(value)}/${length >= 0 ? length : format(mask)}`;
     }
-    case "ofp_port": return formatPort(Number(number), ports);
-    case "ofp_port_1.0": return formatPort(number < BigInt(portMax) ? Number(number) : (Number(number) + reservedOffset) >>> 0, ports);
-    case "dec": return exact ? String(number) : `${hex(number)}/${hex(bits ?? 0n)}`;
-    case "hex": case "bytes":
-      if (!exact && row.name === "ipv6_label") return `0x${number.toString(16).padStart(5, "0")}/0x${(bits ?? 0n).toString(16).padStart(5, "0")}`;
+    case "ofp_port":
+      return formatPort(Number(number), ports);
+    case "ofp_port_1.0":
+      return formatPort(number < BigInt(portMax) ? Number(number) : (Number(number) + reservedOffset) >>> 0, ports);
+    case "dec":
+      return exact ? String(number) : `${hex(number)}/${hex(bits ?? 0n)}`;
+    case "hex":
+    case "bytes":
+      if (!exact && row.name === "ipv6_label")
+        return `0x${number.toString(16).padStart(5, "0")}/0x${(bits ?? 0n).toString(16).padStart(5, "0")}`;
       return exact ? hexField(row, number) : `${hexField(row, number)}/${hexField(row, bits ?? 0n)}`;
-    case "packet_type": return `(${number >> 16n},${hex(number & 0xffffn)})`;
+    case "packet_type":
+      return `(${number >> 16n},${hex(number & 0xffffn)})`;
     case "frag": {
-      const found = Object.entries(fragments).find(([, [want, wantMask]]) => BigInt(want) === number && BigInt(wantMask) === (bits ?? 3n));
+      const found = Object.entries(fragments).find(
+        ([, [want, wantMask]]) => BigInt(want) === number && BigInt(wantMask) === (bits ?? 3n),
+      );
       return found?.[0] ?? String(number);
     }
-    case "tcp_flags": return formatFlags(tcpFlags, Number(number), exact ? 0xfff : Number(bits), 0xfff);
-    case "ct_state": return formatFlags(ctStates, Number(number), exact ? 0xff : Number(bits), 0xff);
-    case "tun_flags": return formatFlags(tunFlags, Number(number), exact ? 1 : Number(bits), 1) || "0";
+    case "tcp_flags":
+      return formatFlags(tcpFlags, Number(number), exact ? 0xfff : Number(bits), 0xfff);
+    case "ct_state":
+      return formatFlags(ctStates, Number(number), exact ? 0xff : Number(bits), 0xff);
+    case "tun_flags":
+      return formatFlags(tunFlags, Number(number), exact ? 1 : Number(bits), 1) || "0";
   }
 }
 
 function hexField(row: FieldRow, value: bigint): string {
-  return row.name === "eth_type" ? `0x${value.toString(16).padStart(4, "0")}` : hex(value) === "0" && row.format === "hex" ? "0" : hex(value);
+  return row.name === "eth_type"
+    ? `0x${value.toString(16).padStart(4, "0")}`
+    : hex(value) === "0" && row.format === "hex"
+      ? "0"
+      : hex(value);
 }
-

@@ -30,12 +30,21 @@ export interface SubfieldRef {
  *  left out are 0. */
 export type Action =
   | { readonly type: "output"; readonly port: number }
-  | { readonly type: "controller"; readonly maxLen?: number; readonly controllerId?: number; readonly reason?: number; readonly userdata?: Uint8Array }
+  | {
+      readonly type: "controller";
+      readonly maxLen?: number;
+      readonly controllerId?: number;
+      readonly reason?: number;
+      readonly userdata?: Uint8Array;
+    }
   | { readonly type: "set_field"; readonly field: string; readonly value: FieldValue; readonly mask?: FieldValue }
   | { readonly type: "load"; readonly to: SubfieldRef; readonly value: bigint | number }
   | { readonly type: "move"; readonly from: SubfieldRef; readonly to: SubfieldRef }
   | { readonly type: "push_vlan"; readonly ethertype: number }
-  | { readonly type: "strip_vlan" } | { readonly type: "dec_ttl" } | { readonly type: "clear_actions" } | { readonly type: "exit" }
+  | { readonly type: "strip_vlan" }
+  | { readonly type: "dec_ttl" }
+  | { readonly type: "clear_actions" }
+  | { readonly type: "exit" }
   | { readonly type: "resubmit"; readonly inPort?: number; readonly table?: number }
   | { readonly type: "goto_table"; readonly table: number }
   | { readonly type: "write_metadata"; readonly metadata: bigint; readonly mask: bigint }
@@ -67,16 +76,24 @@ function planNamed(name: string): FieldPlan {
 
 function bytesOf(plan: FieldPlan, value: FieldValue): Uint8Array {
   if (typeof value !== "string") {
-    if (BigInt(value) < 0n || BigInt(value) >= 1n << BigInt(8 * plan.bytes)) throw new RangeError(`${value} does not fit field ${plan.name}`);
+    if (BigInt(value) < 0n || BigInt(value) >= 1n << BigInt(8 * plan.bytes))
+      throw new RangeError(`${value} does not fit field ${plan.name}`);
     return fromBig(BigInt(value), plan.bytes);
   }
   const { format } = fields[plan.id] ?? { format: "hex" };
-  const bytes = format === "eth" ? parseEth(value) : format === "ipv4" ? parseIpv4(value) : format === "ipv6" ? parseIpv6(value) : undefined;
+  const bytes =
+    format === "eth"
+      ? parseEth(value)
+      : format === "ipv4"
+        ? parseIpv4(value)
+        : format === "ipv6"
+          ? parseIpv6(value)
+          : undefined;
   if (bytes === undefined) throw new TypeError(`${value} is not a value of field ${plan.name}`);
   return bytes;
 }
 
-function valueOf(plan: FieldPlan, bytes: Uint8Array): FieldValue {
+function fieldValue(plan: FieldPlan, bytes: Uint8Array): FieldValue {
   const { format } = fields[plan.id] ?? { format: "hex" };
   if (format === "eth") return formatEth(bytes);
   if (format === "ipv4") return formatIpv4(bytes);
@@ -89,7 +106,9 @@ export function matchFromObject(match: Match): AbiMatch {
   const key = new KeyMatch();
   for (const [name, entry] of Object.entries(match)) {
     const plan = planNamed(name === "in_port" ? "in_port_oxm" : name);
-    const [value, mask] = Array.isArray(entry) ? (entry as readonly [FieldValue, FieldValue]) : [entry as FieldValue, undefined];
+    const [value, mask] = Array.isArray(entry)
+      ? (entry as readonly [FieldValue, FieldValue])
+      : [entry as FieldValue, undefined];
     const both = new Uint8Array(2 * plan.bytes);
     both.set(bytesOf(plan, value));
     if (mask !== undefined) both.set(bytesOf(plan, mask), plan.bytes);
@@ -101,7 +120,10 @@ export function matchFromObject(match: Match): AbiMatch {
 
 /** Fields that another covers under the same name, or that only OpenFlow 1.0 tells apart. */
 const covered = new Set(["in_port_oxm", "dl_vlan", "dl_vlan_pcp", "vlan_vid", "vlan_pcp", "nw_tos", "xreg", "xxreg"]);
-const shown = plans.filter((plan) => !covered.has(plan.name.replace(/\d+$/, "")) && plan.name !== "in_port" && !plan.name.startsWith("tun_metadata"));
+const shown = plans.filter(
+  (plan) =>
+    !covered.has(plan.name.replace(/\d+$/, "")) && plan.name !== "in_port" && !plan.name.startsWith("tun_metadata"),
+);
 const inPort = planNamed("in_port_oxm");
 
 /** The match as an object. */
@@ -112,8 +134,8 @@ export function matchToObject(abi: AbiMatch): Match {
   if (!key.isWild(inPort)) match["in_port"] = key.number(inPort);
   for (const plan of shown) {
     if (key.isWild(plan) || !key.meets(plan.prereq)) continue;
-    const value = valueOf(plan, key.wireBytes(plan));
-    match[plan.name] = key.isExact(plan) ? value : [value, valueOf(plan, key.wireBytes(plan, key.mask))];
+    const value = fieldValue(plan, key.wireBytes(plan));
+    match[plan.name] = key.isExact(plan) ? value : [value, fieldValue(plan, key.wireBytes(plan, key.mask))];
   }
   return match;
 }
@@ -128,7 +150,9 @@ function subfield(ref: SubfieldRef): { plan: FieldPlan; ofs: number; nBits: numb
 
 function append(out: ByteWriter, action: Action): void {
   switch (action.type) {
-    case "record": out.put(action.bytes); return;
+    case "record":
+      out.put(action.bytes);
+      return;
     case "set_field": {
       const plan = planNamed(action.field);
       const both = new Uint8Array(2 * plan.bytes);
@@ -147,23 +171,44 @@ function append(out: ByteWriter, action: Action): void {
     }
     case "move": {
       const [from, to] = [subfield(action.from), subfield(action.to)];
-      members(out, "move", { nBits: to.nBits, srcField: from.plan.id, srcOfs: from.ofs, dstField: to.plan.id, dstOfs: to.ofs });
+      members(out, "move", {
+        nBits: to.nBits,
+        srcField: from.plan.id,
+        srcOfs: from.ofs,
+        dstField: to.plan.id,
+        dstOfs: to.ofs,
+      });
       return;
     }
-    case "write_actions": case "clone": {
+    case "write_actions":
+    case "clone": {
       const inner = actionsFromObjects(action.actions);
       members(out, action.type, { actionsSize: inner.length }, inner);
       return;
     }
     case "controller":
-      members(out, "controller", {
-        maxLen: action.maxLen ?? 0xffff, controllerId: action.controllerId ?? 0, reason: action.reason ?? 1, meterId: 0xffffffff,
-        userdataSize: action.userdata?.length ?? 0, form: action.userdata === undefined ? (action.controllerId ? 1 : 0) : 2,
-      }, action.userdata);
+      members(
+        out,
+        "controller",
+        {
+          maxLen: action.maxLen ?? 0xffff,
+          controllerId: action.controllerId ?? 0,
+          reason: action.reason ?? 1,
+          meterId: 0xffffffff,
+          userdataSize: action.userdata?.length ?? 0,
+          form: action.userdata === undefined ? (action.controllerId ? 1 : 0) : 2,
+        },
+        action.userdata,
+      );
       return;
-    case "resubmit": members(out, "resubmit", { inPort: action.inPort ?? 0xfffffff8, table: action.table ?? 255, form: 1 }); return;
-    case "strip_vlan": members(out, "strip_vlan", { form: 1 }); return;
-    default: members(out, action.type, action);
+    case "resubmit":
+      members(out, "resubmit", { inPort: action.inPort ?? 0xfffffff8, table: action.table ?? 255, form: 1 });
+      return;
+    case "strip_vlan":
+      members(out, "strip_vlan", { form: 1 });
+      return;
+    default:
+      members(out, action.type, action);
   }
 }
 
@@ -189,7 +234,20 @@ export function actionsFromObjects(actions: readonly Action[]): AbiActions {
 }
 
 /** Opcodes whose members are all that the typed action says. */
-const plain = new Set(["output", "push_vlan", "strip_vlan", "dec_ttl", "clear_actions", "exit", "goto_table", "write_metadata", "set_queue", "enqueue", "group", "meter"]);
+const plain = new Set([
+  "output",
+  "push_vlan",
+  "strip_vlan",
+  "dec_ttl",
+  "clear_actions",
+  "exit",
+  "goto_table",
+  "write_metadata",
+  "set_queue",
+  "enqueue",
+  "group",
+  "meter",
+]);
 const nameOf = new Map(opcodes.map((row) => [row.opcode, row.name]));
 
 export function actionsToObjects(abi: AbiActions): Action[] {
@@ -202,18 +260,43 @@ export function actionsToObjects(abi: AbiActions): Action[] {
     if (name === "set_field") {
       const { plan, value, mask, form, ofs, nBits } = readSetField(record);
       const field = fields[plan.id]?.name ?? "";
-      if (form === 1) result.push({ type: "load", to: { field, ofs, nBits }, value: (toBig(value) >> BigInt(ofs)) & ((1n << BigInt(nBits)) - 1n) });
-      else result.push({ type: "set_field", field, value: valueOf(plan, value), ...(isFullMask(plan, mask) ? {} : { mask: valueOf(plan, mask) }) });
+      if (form === 1)
+        result.push({
+          type: "load",
+          to: { field, ofs, nBits },
+          value: (toBig(value) >> BigInt(ofs)) & ((1n << BigInt(nBits)) - 1n),
+        });
+      else
+        result.push({
+          type: "set_field",
+          field,
+          value: fieldValue(plan, value),
+          ...(isFullMask(plan, mask) ? {} : { mask: fieldValue(plan, mask) }),
+        });
     } else if (name === "write_actions" || name === "clone") {
       const layout = actionLayouts.get(opcode);
       const from = start + (layout?.size ?? 8);
-      result.push({ type: name, actions: actionsToObjects(abi.subarray(from, from + view.getUint32(start + 4, true))) });
+      result.push({
+        type: name,
+        actions: actionsToObjects(abi.subarray(from, from + view.getUint32(start + 4, true))),
+      });
     } else if (plain.has(name) && actionLayouts.get(opcode)?.size === size) {
       const object: Record<string, unknown> = { type: name };
       for (const member of actionLayouts.get(opcode)?.members ?? []) {
-        if (["opcode", "size", "max_len", "form", "n_controllers"].includes(member.name) || member.name.startsWith("pad")) continue;
+        if (
+          ["opcode", "size", "max_len", "form", "n_controllers"].includes(member.name) ||
+          member.name.startsWith("pad")
+        )
+          continue;
         const at = start + member.offset;
-        object[camel(member.name)] = member.size === 8 ? view.getBigUint64(at, true) : member.size === 4 ? view.getUint32(at, true) : member.size === 2 ? view.getUint16(at, true) : view.getUint8(at);
+        object[camel(member.name)] =
+          member.size === 8
+            ? view.getBigUint64(at, true)
+            : member.size === 4
+              ? view.getUint32(at, true)
+              : member.size === 2
+                ? view.getUint16(at, true)
+                : view.getUint8(at);
       }
       result.push(object as Action);
     } else result.push({ type: "record", name, bytes });
@@ -224,10 +307,23 @@ export function actionsToObjects(abi: AbiActions): Action[] {
 /** A flow_mod that adds the flow. */
 export function flowModOfFlow(flow: Flow, command = 0): FlowMod {
   return {
-    type: "flow_mod", standard: true, command, tableId: flow.table ?? 0, priority: flow.priority ?? 32768, cookie: 0n, cookieMask: 0n,
-    newCookie: flow.cookie ?? 0n, modifyCookie: flow.cookie !== undefined, idleTimeout: flow.idleTimeout ?? 0, hardTimeout: flow.hardTimeout ?? 0,
-    bufferId: 0xffffffff, outPort: 0xffffffff, outGroup: 0xffffffff, importance: flow.importance ?? 0, flags: 0,
-    match: matchFromObject(flow.match ?? {}), actions: actionsFromObjects(flow.actions),
+    type: "flow_mod",
+    standard: true,
+    command,
+    tableId: flow.table ?? 0,
+    priority: flow.priority ?? 32768,
+    cookie: 0n,
+    cookieMask: 0n,
+    newCookie: flow.cookie ?? 0n,
+    modifyCookie: flow.cookie !== undefined,
+    idleTimeout: flow.idleTimeout ?? 0,
+    hardTimeout: flow.hardTimeout ?? 0,
+    bufferId: 0xffffffff,
+    outPort: 0xffffffff,
+    outGroup: 0xffffffff,
+    importance: flow.importance ?? 0,
+    flags: 0,
+    match: matchFromObject(flow.match ?? {}),
+    actions: actionsFromObjects(flow.actions),
   };
 }
-

@@ -35,7 +35,11 @@ const rows = [
   ["OFPBAC_EPERM", "1.0+=2,6", "Bad action: not permitted."],
   ["OFPBAC_TOO_MANY", "1.0+=2,7", "Bad action: too many."],
   ["OFPBAC_BAD_QUEUE", "1.0+=2,8", "Bad action: bad queue."],
-  ["OFPBAC_MATCH_INCONSISTENT", "1.0=nx:1,522 1.1+=2,10", "Bad action: the action cannot be used with the flow's match."],
+  [
+    "OFPBAC_MATCH_INCONSISTENT",
+    "1.0=nx:1,522 1.1+=2,10",
+    "Bad action: the action cannot be used with the flow's match.",
+  ],
   ["OFPBAC_BAD_SET_TYPE", "1.0-1.1=nx:1,523 1.2+=2,13", "Bad action: bad set type."],
   ["OFPBAC_BAD_SET_LEN", "1.0-1.1=nx:1,524 1.2+=2,14", "Bad action: bad set length."],
   ["OFPBAC_BAD_SET_ARGUMENT", "1.0-1.1=nx:1,525 1.2+=2,15", "Bad action: bad set argument."],
@@ -229,14 +233,21 @@ export const onfVendor = 0x4f4e4600;
 function wireForm(text: string): ErrorWire {
   const [versions = "", numbers = ""] = text.split("=");
   const vendor = numbers.startsWith("nx:") ? niciraVendor : numbers.startsWith("onf:") ? onfVendor : 0;
-  const [type = 0, code = 0] = numbers.slice(numbers.indexOf(":") + 1).split(",").map(Number);
+  const [type = 0, code = 0] = numbers
+    .slice(numbers.indexOf(":") + 1)
+    .split(",")
+    .map(Number);
   const minor = (version: string): number => Number(version.slice(2)) + 1;
   if (versions.endsWith("+")) return { from: minor(versions.slice(0, -1)), to: 6, vendor, type, code };
   const [from = "", to = from] = versions.split("-");
   return { from: minor(from), to: minor(to), vendor, type, code };
 }
 
-export const errors: readonly ErrorRow[] = rows.map(([name, wire, doc]) => ({ name, wire: wire.split(" ").map(wireForm), doc }));
+export const errors: readonly ErrorRow[] = rows.map(([name, wire, doc]) => ({
+  name,
+  wire: wire.split(" ").map(wireForm),
+  doc,
+}));
 
 const byName = new Map<string, ErrorRow>(errors.map((row) => [row.name, row]));
 
@@ -254,6 +265,14 @@ export function errorWire(name: ErrorName, version: number): ErrorWire | undefin
 
 /** The error that `version` means by these numbers, or undefined. */
 export function errorByWire(version: number, vendor: number, type: number, code: number): ErrorRow | undefined {
-  return errors.find((row) => row.wire.some((form) => form.from <= version && version <= form.to
-    && form.vendor === vendor && form.type === type && form.code === code));
+  return errors.find((row) =>
+    row.wire.some(
+      (form) =>
+        form.from <= version &&
+        version <= form.to &&
+        form.vendor === vendor &&
+        form.type === type &&
+        form.code === code,
+    ),
+  );
 }

@@ -3,7 +3,14 @@
 export interface MessageRow {
   /** Name of the message's type in `message.ts`. */
   readonly name: string;
-  readonly space: "standard" | "nicira" | "onf" | "multipart_request" | "multipart_reply" | "nicira_request" | "nicira_reply";
+  readonly space:
+    | "standard"
+    | "nicira"
+    | "onf"
+    | "multipart_request"
+    | "multipart_reply"
+    | "nicira_request"
+    | "nicira_reply";
   /** Wire versions, 1 for OpenFlow 1.0 to 6 for 1.5. */
   readonly from: number;
   readonly to: number;
@@ -15,11 +22,20 @@ type Row = readonly [name: string, numbers: string, doc: string];
 
 function expand(space: MessageRow["space"], rows: readonly Row[]): MessageRow[] {
   const wire = (version: string): number => Number(version.slice(2)) + 1;
-  return rows.flatMap(([name, numbers, doc]) => numbers.split(" ").map((one) => {
-    const [versions = "", number = ""] = one.split("=");
-    const [from = "", to] = versions.replace("+", "").split("-");
-    return { name, space, from: wire(from), to: versions.endsWith("+") ? 6 : wire(to ?? from), number: Number(number), doc };
-  }));
+  return rows.flatMap(([name, numbers, doc]) =>
+    numbers.split(" ").map((one) => {
+      const [versions = "", number = ""] = one.split("=");
+      const [from = "", to] = versions.replace("+", "").split("-");
+      return {
+        name,
+        space,
+        from: wire(from),
+        to: versions.endsWith("+") ? 6 : wire(to ?? from),
+        number: Number(number),
+        doc,
+      };
+    }),
+  );
 }
 
 export const messages: readonly MessageRow[] = [

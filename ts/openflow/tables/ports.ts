@@ -25,4 +25,6 @@ export const portMax = 0xff00;
 export const reservedOffset = 0xffff0000;
 
 type PortName = (typeof reservedPorts)[number]["name"];
-export const ofpp = Object.fromEntries(reservedPorts.map((row) => [row.name, row.number])) as Readonly<Record<PortName, number>>;
+export const ofpp = Object.fromEntries(reservedPorts.map((row) => [row.name, row.number])) as Readonly<
+  Record<PortName, number>
+>;
