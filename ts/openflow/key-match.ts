@@ -16,6 +16,11 @@ export interface FieldPlan {
   readonly shift: number;
   /** Wire bytes and key bytes are the same. */
   readonly same: boolean;
+  /** The bits that count of a field of at most 32 bits; of the type of service, not the two of ECN. */
+  readonly significant: number;
+  /** First and last 32-bit word of the key that the field lies in. */
+  readonly firstWord: number;
+  readonly lastWord: number;
   readonly maskable: boolean;
   readonly writable: boolean;
   readonly prereq: FieldPrereq;
@@ -23,6 +28,7 @@ export interface FieldPlan {
 
 export const plans: readonly FieldPlan[] = fields.map((row, id) => {
   const span = fieldSpan(row);
+  const bits = Math.min(row.bits, 8 * span.size - span.shift);
   const same = span.size === row.bytes && span.shift === 0 && span.bits === 8 * row.bytes && row.name !== "nw_tos";
   return {
     id,
@@ -33,6 +39,9 @@ export const plans: readonly FieldPlan[] = fields.map((row, id) => {
     size: span.size,
     shift: span.shift,
     same,
+    significant: row.name === "nw_tos" ? 0xfc : bits >= 32 ? 0xffffffff : 2 ** bits - 1,
+    firstWord: span.offset >> 2,
+    lastWord: (span.offset + span.size - 1) >> 2,
     maskable: row.mask === "any",
     writable: row.writable,
     prereq: row.prereq,
@@ -124,6 +133,24 @@ export class KeyMatch {
     for (let index = 0; index < plan.bytes && index < 4; index++)
       out[plan.bytes - 1 - index] = (number >>> (8 * index)) & 0xff;
     return out;
+  }
+
+  /** Whether the match says something about the words that the field lies in: a quick look before `isWild`. */
+  touches(plan: FieldPlan): boolean {
+    for (let word = plan.firstWord; word <= plan.lastWord; word++) if (this.#maskWords[word] !== 0) return true;
+    return false;
+  }
+
+  /** Appends the field's value, or its mask, as the wire has it. */
+  putWire(out: ByteWriter, plan: FieldPlan, from: Uint8Array): void {
+    if (plan.same) {
+      out.put(from, plan.offset, plan.offset + plan.bytes);
+      return;
+    }
+    const number = readSpan(from, plan);
+    if (plan.bytes === 1) out.u8(number);
+    else if (plan.bytes === 2) out.u16(number);
+    else out.put(this.wireBytes(plan, from));
   }
 
   /** Whether the match leaves every bit of the field open. */
@@ -287,10 +314,7 @@ export class KeyMatch {
 
 /** All significant bits of a field of at most 32 bits, unshifted. */
 export function spanMask(plan: FieldPlan): number {
-  // The type of service leaves out the two bits of ECN.
-  if (plan.name === "nw_tos") return 0xfc;
-  const bits = Math.min(plan.bits, 8 * plan.size - plan.shift);
-  return bits >= 32 ? 0xffffffff : 2 ** bits - 1;
+  return plan.significant;
 }
 
 function readSpan(from: Uint8Array, plan: FieldPlan): number {

@@ -145,7 +145,17 @@ const later: readonly Attribute[] = [
 /** The whole type-of-service byte, which no field of OpenFlow is. */
 function tosPlan(): FieldPlan {
   const { offset, size } = keyMember("ip_tos");
-  return { ...planOf("nw_ecn"), name: "ip_tos", bits: 8, bytes: 1, offset, size, shift: 0, same: true };
+  return {
+    ...planOf("nw_ecn"),
+    name: "ip_tos",
+    bits: 8,
+    bytes: 1,
+    offset,
+    size,
+    shift: 0,
+    same: true,
+    significant: 0xff,
+  };
 }
 const wholeTos = tosPlan();
 const planFor = (one: Part): FieldPlan =>

@@ -48,12 +48,13 @@ fields.forEach((row, id) => {
 /** 1 for OpenFlow 1.0, ... 6 for 1.5. */
 const wireVersion = (since: OxmHeader[2]): number => (since === undefined ? 0 : Number(since.slice(2)) + 1);
 
-const headerCache = new Map<number, FieldHeader | undefined>();
+const headerCache: (FieldHeader | null | undefined)[] = [];
 
 /** The header that `version` uses for a field: the last that it may use, or else the first that there is. */
 export function fieldHeader(id: number, version: number): FieldHeader | undefined {
   const cacheKey = id * 8 + version;
-  if (headerCache.has(cacheKey)) return headerCache.get(cacheKey);
+  const cached = headerCache[cacheKey];
+  if (cached !== undefined) return cached ?? undefined;
   const row = fields[id];
   let found: OxmHeader | undefined;
   for (const header of row?.oxm ?? []) {
@@ -65,7 +66,7 @@ export function fieldHeader(id: number, version: number): FieldHeader | undefine
     const [oxmClass, vendor] = classNumbers[found[0]];
     result = { key: (oxmClass << 7) | found[1], vendor, oxmClass: found[0] };
   }
-  headerCache.set(cacheKey, result);
+  headerCache[cacheKey] = result ?? null;
   return result;
 }
 
@@ -360,26 +361,27 @@ const order: readonly (readonly [plan: FieldPlan, when: "both" | "nxm" | "oxm"])
 ];
 const xregs = Array.from({ length: 8 }, (_, index) => planOf(`xreg${index}`));
 
+const orderOxm = order.flatMap(([plan, when]) => (when === "nxm" ? [] : [plan]));
+const orderNxm = order.flatMap(([plan, when]) => (when === "oxm" ? [] : [plan]));
+/** OpenFlow 1.5 writes registers in pairs. */
+const order15 = orderOxm.flatMap((plan) => {
+  if (!plan.name.startsWith("reg")) return [plan];
+  const number = Number(plan.name.slice(3));
+  return number % 2 === 0 ? [xregs[number >> 1] as FieldPlan] : [];
+});
+
 function putField(out: ByteWriter, match: KeyMatch, plan: FieldPlan, version: number): void {
   const masked = !match.isExact(plan);
   writeFieldHeader(out, plan, version, masked);
-  out.put(match.wireBytes(plan));
-  if (masked) out.put(match.wireBytes(plan, match.mask));
+  match.putWire(out, plan, match.value);
+  if (masked) match.putWire(out, plan, match.mask);
 }
 
 /** Appends the match as OXM (`version` of 1.2 or later) or NXM (1.0 and 1.1) entries, without padding. */
 export function encodeOxm(out: ByteWriter, match: KeyMatch, version: number, cookie?: CookieMatch): void {
   const oxm = version >= 3;
-  for (const [plan, when] of order) {
-    if (when === (oxm ? "nxm" : "oxm")) continue;
-    const isReg = plan.name.startsWith("reg");
-    if (isReg && version >= 6) {
-      const number = Number(plan.name.slice(3));
-      const xreg = xregs[number >> 1] as FieldPlan;
-      if (number % 2 === 0 && !match.isWild(xreg)) putField(out, match, xreg, version);
-      continue;
-    }
-    if (match.isWild(plan) || !writable(match, plan)) continue;
+  for (const plan of version >= 6 ? order15 : oxm ? orderOxm : orderNxm) {
+    if (!match.touches(plan) || match.isWild(plan) || !writable(match, plan)) continue;
     if (plan === inPort) {
       writeFieldHeader(out, plan, version);
       out.u16(portTo10(match.number(inPort32)));
