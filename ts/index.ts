@@ -13,10 +13,9 @@
  *  console.log(br.dumpFlows(), br.trace("in_port=a,icmp").text);
  *  await sw.dispose();
  *  ``` */
-export { type ActionSpec, actionText, type FieldValue, type FlowSpec, flowSpecText } from "./flow-spec.js";
 export { NetdevError } from "./netdev/index.js";
-export { type PacketInEvent, PortError, type Trace, type TraceNode } from "./ofproto/index.js";
-export { FlowSyntaxError, OpenFlowError } from "./openflow/index.js";
+export { type PacketInEvent, PortError, type Trace, type TraceInput, type TraceNode, type TraceResult } from "./ofproto/index.js";
+export { type Action, type Flow, FlowSyntaxError, type Match, OpenFlowError } from "./openflow/index.js";
 export { createSwitch, Switch, SwitchError, type SwitchOptions } from "./switch.js";
-export { type BridgeSpec, type FlowEntry, FlowRefusedError, type PortSpec, SwitchBridge, type TraceResult } from "./switch-bridge.js";
+export { type BridgeSpec, type FlowEntry, type PortSpec, SwitchBridge } from "./switch-bridge.js";
 export { PortSilentError, type PortStatistics, SwitchPort } from "./switch-port.js";

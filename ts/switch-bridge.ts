@@ -1,10 +1,19 @@
 import { Connmgr, versionsOf } from "./connmgr/index.js";
 import type { Clock } from "./clock/index.js";
-import { type FlowSpec, flowSpecText } from "./flow-spec.js";
 import type { LogSource } from "./log/index.js";
-import { type Netdevs } from "./netdev/index.js";
-import { addFlowMod, aggregateFlows, anyPort, dumpFlows, everyFlow, type FlowRecord, learnedAddresses, type Ofproto, type Ofprotos, type PacketInEvent, portNames, sendPacketOut, type Trace, traceFlow, trunkBundle } from "./ofproto/index.js";
-import { type FlowMod, formatActions, formatMatch, OpenFlowError, parseActions, parseFlow, parseMatch } from "./openflow/index.js";
+import type { Netdevs } from "./netdev/index.js";
+import {
+  type FlowInput,
+  FlowTable,
+  learnedAddresses,
+  type Ofproto,
+  type Ofprotos,
+  type PacketInEvent,
+  type TraceInput,
+  type TraceResult,
+  trunkBundle,
+} from "./ofproto/index.js";
+import { flowModOfFlow, type Flow, formatActions, formatMatch, ofpp } from "./openflow/index.js";
 import { SwitchPort } from "./switch-port.js";
 
 /** A bridge of an embedded switch. */
@@ -42,24 +51,8 @@ export interface FlowEntry {
   /** As ovs-ofctl prints them. */
   readonly match: string;
   readonly actions: string;
-}
-
-export interface TraceResult {
-  /** As `ovs-appctl ofproto/trace` prints it. */
+  /** The whole line of `ovs-ofctl dump-flows`. */
   readonly text: string;
-  readonly tree: Trace;
-}
-
-/** The switch refused a flow or a request: what OpenFlow's error says, and the text that was refused. */
-export class FlowRefusedError extends Error {
-  readonly code: string;
-  readonly details: Readonly<Record<string, unknown>>;
-  constructor(code: string, sentence: string, details: Readonly<Record<string, unknown>>) {
-    super(sentence);
-    this.name = "FlowRefusedError";
-    this.code = code;
-    this.details = details;
-  }
 }
 
 /** What a bridge needs of its switch. */
@@ -73,14 +66,16 @@ export interface BridgeHost {
   settle(): void;
 }
 
-const addCommand = 0;
-const deleteCommand = 3;
+function inputOf(flow: string | Flow): FlowInput {
+  return typeof flow === "string" ? flow : flowModOfFlow(flow);
+}
 
 export class SwitchBridge {
   readonly name: string;
   readonly #host: BridgeHost;
   readonly #ofproto: Ofproto;
   readonly #connmgr: Connmgr;
+  readonly #flows: FlowTable;
   readonly #ports = new Map<string, SwitchPort>();
   readonly #bundles = new Map<string, number>();
   #nextBundle = 1;
@@ -90,6 +85,7 @@ export class SwitchBridge {
     this.name = name;
     this.#host = host;
     this.#ofproto = host.ofprotos.create({ name, datapathType: "netdev", datapathId: spec.datapathId ?? 1n });
+    this.#flows = new FlowTable(this.#ofproto);
     this.#connmgr = new Connmgr({ ofproto: this.#ofproto, runDirectory: host.runDirectory, clock: host.clock, log: host.log });
     if (spec.protocols !== undefined) this.#connmgr.setVersions(versionsOf(spec.protocols));
     if (spec.failMode === "standalone") this.#connmgr.setFailMode("standalone");
@@ -148,85 +144,61 @@ export class SwitchBridge {
 
   // Flows.
 
-  /** Adds a flow: a line as ovs-ofctl takes it, or an object.  Port names may stand for numbers.  Throws FlowSyntaxError
-   *  or FlowRefusedError. */
-  addFlow(flow: string | FlowSpec): void {
-    this.addFlows([flow]);
+  /** Adds a flow: a line as ovs-ofctl takes it, or an object.  Port names may stand for numbers in a line.  Throws
+   *  FlowSyntaxError, or OpenFlowError with the code that a controller would get. */
+  addFlow(flow: string | Flow): void {
+    this.#flows.add(inputOf(flow));
   }
 
-  /** Adds flows in order; throws for the first that is refused, and those before it stay. */
-  addFlows(flows: readonly (string | FlowSpec)[]): void {
-    this.#submit(flows.map((flow) => (typeof flow === "string" ? flow : flowSpecText(flow))), addCommand);
+  /** Adds flows: all, or none when one is refused. */
+  addFlows(flows: readonly (string | Flow)[]): void {
+    this.#flows.add(...flows.map(inputOf));
   }
 
-  /** Removes the flows that match: `table=1,tcp`, `cookie=0x5/-1`; nothing removes all. */
-  deleteFlows(match = ""): void {
-    this.#submit([match], deleteCommand);
+  /** Changes the actions of the flows that match. */
+  modifyFlows(flow: string | Flow, options: { readonly strict?: boolean } = {}): void {
+    this.#flows.modify(inputOf(flow), options);
+  }
+
+  /** Removes the flows that match: `table=1,tcp`, `cookie=0x5/-1`; nothing removes all.  Returns how many. */
+  deleteFlows(match = ""): number {
+    return this.#flows.delete(match);
   }
 
   /** Flows that match, with what they counted up to now. */
   dumpFlows(match = ""): FlowEntry[] {
-    const { tableId, cookie, cookieMask, match: filter } = parseFlow(match, deleteCommand, { ports: portNames(this.#ofproto) });
-    const asked = { ...everyFlow, table: tableId, cookie, cookieMask, match: filter, outPort: anyPort };
-    return [...dumpFlows(this.#ofproto.datapath, this.#ofproto.bridge, asked)].map((record) => this.#entry(record));
-  }
-
-  /** Packets, bytes and number of the flows that match. */
-  totals(match = ""): { readonly packets: bigint; readonly bytes: bigint; readonly flows: number } {
-    const { tableId, cookie, cookieMask, match: filter } = parseFlow(match, deleteCommand, { ports: portNames(this.#ofproto) });
-    const totals = aggregateFlows(this.#ofproto.datapath, this.#ofproto.bridge, { ...everyFlow, table: tableId, cookie, cookieMask, match: filter });
-    return { packets: totals.nPackets, bytes: totals.nBytes, flows: Number(totals.nFlows) };
-  }
-
-  #entry(record: FlowRecord): FlowEntry {
-    return {
-      table: record.table, priority: record.priority, cookie: record.cookie, packets: record.nPackets, bytes: record.nBytes,
-      ageMs: Number(record.nowMs - record.createdMs), idleTimeout: record.idleTimeoutS, hardTimeout: record.hardTimeoutS,
-      match: formatMatch(record.matchBytes), actions: formatActions(record.actionsBytes),
-    };
-  }
-
-  #submit(texts: readonly string[], command: number): void {
-    const queue = this.#ofproto.flowModQueue();
-    const requests = texts.map((text) => new TextEncoder().encode(text));
-    texts.forEach((text, index) => {
-      const mod: FlowMod = parseFlow(text, command, { ports: portNames(this.#ofproto) });
-      const first = command === addCommand && mod.tableId === 255 ? { ...mod, tableId: 0 } : mod;
-      queue.add(requests[index] ?? new Uint8Array(0), (batch, bridge) => addFlowMod(batch, bridge, first));
-    });
-    const [failure] = this.#ofproto.submitFlowMods(queue).failures;
-    if (failure === undefined) return;
-    const text = new TextDecoder().decode(failure.request);
-    throw new FlowRefusedError(failure.error, `${this.name} refused "${text}" (${failure.error}): ${failure.sentence}`, { flow: text });
+    return [...this.#flows.dump(match)].map((flow) => ({
+      table: flow.tableId,
+      priority: flow.priority,
+      cookie: flow.cookie,
+      packets: flow.packetCount,
+      bytes: flow.byteCount,
+      ageMs: 1000 * flow.durationSec + Math.floor(flow.durationNsec / 1e6),
+      idleTimeout: flow.idleTimeout,
+      hardTimeout: flow.hardTimeout,
+      match: formatMatch(flow.match),
+      actions: formatActions(flow.actions),
+      text: this.#flows.format(flow),
+    }));
   }
 
   // Packets.
 
   /** Runs actions on a frame, as a controller's packet-out does.  `inPort` is a port's name or number. */
-  packetOut(frame: Uint8Array, actions: string, inPort: string | number = "controller"): void {
-    const ports = portNames(this.#ofproto);
-    const number = typeof inPort === "number" ? inPort : inPort === "controller" ? 0xfffffffd : ports.numberOf(inPort);
-    if (number === undefined) throw new FlowRefusedError("OFPBRC_BAD_PORT", `${this.name} has no port ${inPort}`, { port: inPort });
-    try {
-      sendPacketOut(this.#ofproto, { bufferId: 0xffffffff, inPort: number, match: new Uint8Array(16), actions: parseActions(actions, ports), packet: frame });
-    } catch (error) {
-      if (!(error instanceof OpenFlowError)) throw error;
-      throw new FlowRefusedError(error.code, `${this.name} refused a packet-out (${error.code}): ${error.message}`, { actions });
-    }
+  packetOut(frame: Uint8Array, actions: string, inPort?: string | number): void {
+    this.#flows.packetOut(frame, actions, inPort ?? ofpp.CONTROLLER);
     this.#host.settle();
   }
 
   /** Calls for each packet that a flow sends to the controller; the returned function ends it. */
   onPacketIn(listener: (event: PacketInEvent) => void): () => void {
-    return this.#ofproto.listen({ packetIn: listener, flowRemoved: () => {}, portChanged: () => {}, flowsFlushed: () => {} });
+    return this.#flows.onPacketIn(listener);
   }
 
-  /** Why a packet goes where it goes.  `flow` is a match as ovs-ofctl writes it; a frame may stand for it. */
-  trace(flow: string, options: { readonly packet?: Uint8Array; readonly names?: boolean } = {}): TraceResult {
-    const key = parseMatch(flow, portNames(this.#ofproto));
-    return traceFlow(this.#host.ofprotos, {
-      ofproto: this.#ofproto, key, packet: options.packet ?? new Uint8Array(0), actions: new Uint8Array(0), generate: false, names: options.names ?? false,
-    });
+  /** Why a packet goes where it goes: a tree, and the text that `ovs-appctl ofproto/trace` prints.  `flow` is a match
+   *  as ovs-ofctl writes it. */
+  trace(flow: string, input: TraceInput = {}): TraceResult {
+    return this.#flows.trace(flow, input);
   }
 
   /** Addresses that NORMAL has learned. */

@@ -1,6 +1,7 @@
 /** Commands of ovs-appctl for test devices. */
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import type { QueryTarget } from "../datapath/index.js";
+import { composePacket, type QueryTarget } from "../datapath/index.js";
+import { FlowSyntaxError, parseDatapathMatch, type PortNames } from "../openflow/index.js";
 import type { Netdev, Netdevs } from "./netdev.js";
 
 /** `changed` is told after a device's state was set. */
@@ -9,6 +10,10 @@ export function deviceCommands(netdevs: Netdevs, datapath: QueryTarget, changed:
     const netdev = netdevs.find(name);
     if (netdev === undefined || !netdev.type.dummy) throw new UnixctlError("no such dummy netdev");
     return netdev;
+  };
+  const names: PortNames = {
+    numberOf: (name) => netdevs.find(name)?.dpPort,
+    nameOf: (port) => netdevs.byDpPort(port)?.name,
   };
   if (netdevs.policy.dummy === "none") return [];
   return [
@@ -31,7 +36,7 @@ export function deviceCommands(netdevs: Netdevs, datapath: QueryTarget, changed:
           const next = words[index + 1];
           const length = next === "--len" ? Number(words[index + 2]) : undefined;
           if (next === "--len") index += 2;
-          netdev.receive(frameOf(word, length, datapath), queue);
+          netdev.receive(frameOf(word, length, datapath, names), queue);
         }
         return "";
       },
@@ -62,10 +67,15 @@ function dummyNamed(netdevs: Netdevs, name: string): Netdev {
 }
 
 /** A frame from its bytes in hexadecimal, or composed from the text of a datapath flow. */
-function frameOf(text: string, _length: number | undefined, _datapath: QueryTarget): Uint8Array {
+function frameOf(text: string, length: number | undefined, datapath: QueryTarget, names: PortNames): Uint8Array {
   const digits = text.replace(/\s+/g, "");
   if (/^[0-9a-fA-F]+$/.test(digits) && digits.length % 2 === 0) {
     return Uint8Array.from({ length: digits.length / 2 }, (_, index) => Number.parseInt(digits.slice(2 * index, 2 * index + 2), 16));
   }
-  throw new UnixctlError(`bad packet or flow syntax in "${text}"`);
+  try {
+    return composePacket(datapath, parseDatapathMatch(text, names), length);
+  } catch (error) {
+    if (!(error instanceof FlowSyntaxError)) throw error;
+    throw new UnixctlError("bad packet or flow syntax");
+  }
 }
