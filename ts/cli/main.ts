@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { packageRoot, startLiveSwitch, vswitchd } from "../daemon/index.js";
 import { runAppctl } from "./appctl.js";
+import { runDemo } from "./demo.js";
 import { runVsctl } from "./vsctl.js";
 
 /** A subcommand reads its arguments itself, because each follows the program that it stands in for. */
@@ -27,12 +28,14 @@ const rows: readonly Row[] = [
         startSwitch: startLiveSwitch,
       }),
   },
+  { name: "demo", about: "show a switch with three hosts and a flow table; Ctrl-C removes it", run: runDemo },
   { name: "appctl", about: "ask or tell a running daemon, as ovs-appctl(8) does", run: runAppctl },
   { name: "vsctl", about: "configure the switch, as ovs-vsctl(8) does", run: runVsctl },
 ];
 
 const examples = `
 Examples:
+  sluice demo                                       a switch with three hosts, to look at
   sluice vswitchd --pidfile --detach --log-file     start the switch, with its own database
   sluice vswitchd --help                            its options
   sluice vsctl add-br br0 -- add-port br0 eth1      a bridge with a port
