@@ -32,7 +32,7 @@ onSwitch("every version gets features, and ports in its own way", async ({ manag
     assert.is(features.nBuffers, 0);
     assert.is(features.ports.length, version === 1 ? 3 : 0);
     if (version > 1) {
-      peer.send({ type: "port_desc_request" });
+      peer.send({ type: "port_desc_request", port: 0xffffffff });
       const ports = await peer.next();
       assert.equal(ports?.type === "port_desc_reply" ? ports.ports.map((port) => port.name) : [], ["p1", "p2", "br0"]);
     }

@@ -245,7 +245,8 @@ function describe(netdev: Netdev): PortDevice {
 function countersOf(netdev: Netdev): PortCounters | undefined {
   const statistics = netdev.statistics();
   if (statistics.size === 0) return undefined;
-  const at = (key: string): bigint => BigInt(statistics.get(key) ?? 0);
+  // All bits set: the device does not count that.
+  const at = (key: string): bigint => BigInt(statistics.get(key) ?? 0xffffffffffffffffn);
   return {
     rxPackets: at("rx_packets"), txPackets: at("tx_packets"), rxBytes: at("rx_bytes"), txBytes: at("tx_bytes"), rxDropped: at("rx_dropped"), txDropped: at("tx_dropped"),
     rxErrors: at("rx_errors"), txErrors: at("tx_errors"), rxFrameErrors: at("rx_frame_err"), rxOverErrors: at("rx_over_err"), rxCrcErrors: at("rx_crc_err"), collisions: at("collisions"),

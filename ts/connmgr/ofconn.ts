@@ -10,7 +10,6 @@ import {
   type RemovedFlow,
   type Requester,
   type RequestFailure,
-  visibleTables,
 } from "../ofproto/index.js";
 import { decodeMessage, encodeMessage, errorReply, isFlowMod, OpenFlowError } from "../openflow/index.js";
 import type { AsyncConfig, Message, MessageBody, PacketInFormat, Version } from "../openflow/message.js";
@@ -69,7 +68,7 @@ export interface OfconnOptions {
   readonly packetInRate: PacketInRate | undefined;
 }
 
-const decodeContext = { bridge: 0, tableId: true, nTables: visibleTables, executedOnly: true };
+const decodeContext = { bridge: 0, tableId: true, executedOnly: true };
 
 export type Schedules = readonly [action: PacketInSchedule<PacketInEvent>, miss: PacketInSchedule<PacketInEvent>];
 

@@ -1,6 +1,7 @@
 import { error, flowCommand, flowModOffsets, flowModSize, writeFlowMod } from "../datapath/generated/records.js";
 import { decodeFlowMod, type ErrorName, lastFlowModBuffer, OpenFlowError } from "../openflow/index.js";
 import type { FlowMod } from "../openflow/message.js";
+import { keyMember } from "../openflow/tables/key.js";
 import { CommandBatch, type FlowDatapath, pad8 } from "./abi-batch.js";
 import { wholeMatch } from "./abi-match.js";
 import type { RequestFailure } from "./requester.js";
@@ -13,6 +14,9 @@ export const internalTable = 254;
 export const visibleTables = 254;
 /** "No buffer": the only buffer that there is. */
 const noBuffer = 0xffffffff;
+
+/** Bit of the first byte of a match's map of words: the word of the flow key that holds dp_hash. */
+const dpHashWord = 1 << (keyMember("dp_hash").offset / 8);
 
 /** The OpenFlow error for an error of the ABI. */
 export function flowModError(code: number): ErrorName {
@@ -47,10 +51,14 @@ export interface FlowModForm {
 export function appendFlowMod(batch: CommandBatch, bridge: number, bytes: Uint8Array, form: FlowModForm): void {
   batch.append((out) => {
     const at = out.position;
-    decodeFlowMod(bytes, out, { bridge, tableId: form.tableId, nTables: visibleTables, executedOnly: true });
+    decodeFlowMod(bytes, out, { bridge, tableId: form.tableId, executedOnly: true });
     const buffer = lastFlowModBuffer();
     const table = out.view.getUint8(at + flowModOffsets.table);
     if (table === internalTable) throw new OpenFlowError("OFPBRC_EPERM", "table 254 belongs to the switch");
+    const isAdd = out.view.getUint8(at + flowModOffsets.command) === flowCommand.add;
+    if (isAdd && (out.view.getUint8(at + flowModSize) & dpHashWord) !== 0) {
+      throw new OpenFlowError("OFPBRC_EPERM", "only the switch's own flows match on dp_hash");
+    }
     if (buffer !== noBuffer) {
       throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${buffer.toString(16)} does not exist`);
     }

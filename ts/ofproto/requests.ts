@@ -57,8 +57,15 @@ function features(ofproto: Ofproto, _message: Message, requester: Requester): Re
   });
 }
 
-function portDesc(ofproto: Ofproto): Replies {
-  return only({ type: "port_desc_reply", more: false, ports: ofproto.ports().map(describePort) });
+/** Descriptions of ports, as many in a message as fit. */
+function* portDesc(ofproto: Ofproto, message: Message): Generator<MessageBody> {
+  if (message.type !== "port_desc_request") return;
+  const perMessage = 512;
+  const wanted = message.port === anyPort ? ofproto.ports() : [ofproto.port(message.port)];
+  const ports = wanted.filter((port) => port !== undefined).map(describePort);
+  for (let at = 0; at === 0 || at < ports.length; at += perMessage) {
+    yield { type: "port_desc_reply", more: at + perMessage < ports.length, ports: ports.slice(at, at + perMessage) };
+  }
 }
 
 /** Counters of ports, a few hundred in a message. */

@@ -11,7 +11,6 @@ import { ofpp, portMax } from "./tables/ports.js";
 
 export interface CheckContext {
   readonly version: number;
-  readonly nTables: number;
   /** Table of the flow, 255 when not known. */
   readonly table: number;
   readonly executedOnly: boolean;
@@ -219,7 +218,7 @@ function check(
         break;
       case code["goto_table"]: {
         const table = view.getUint32(start + offsets.gotoTable, true);
-        if ((context.table !== 255 && table <= context.table) || table === 255 || table >= context.nTables) {
+        if ((context.table !== 255 && table <= context.table) || table === 255) {
           throw new OpenFlowError("OFPBIC_BAD_TABLE_ID", `goto_table cannot lead to table ${table}`, { table });
         }
         break;

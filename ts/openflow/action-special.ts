@@ -207,7 +207,10 @@ function decodeOxmValue(context: SpecialDecode, from: number, masked: boolean): 
       "OFPBAC_BAD_SET_TYPE",
       `set_field of ${plan.name} has a mask, which this version does not allow`,
     );
-  if (!plan.writable) throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `${plan.name} is read-only`);
+  // OpenFlow says so of OXM_OF_IN_PORT, which load and move may write all the same.
+  if (!plan.writable || plan.name === "in_port_oxm") {
+    throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `${plan.name} is read-only`);
+  }
   if (entry.hasMask && !plan.maskable) throw new OpenFlowError("OFPBMC_BAD_MASK", `${plan.name} cannot be masked`);
   const maskAt = entry.hasMask ? entry.valueAt + plan.bytes : -1;
   checkSetValue(plan, bytes, entry.valueAt);

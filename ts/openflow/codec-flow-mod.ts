@@ -15,13 +15,11 @@ export interface FlowModContext {
   readonly bridge: number;
   /** NXT_FLOW_MOD_TABLE_ID: the command's upper byte is a table. */
   readonly tableId: boolean;
-  /** Number of tables; goto_table must stay below. */
-  readonly nTables: number;
   /** Refuse actions that the pipeline does not execute; off for tools that only translate. */
   readonly executedOnly?: boolean;
 }
 
-export const anyFlowModContext: FlowModContext = { bridge: 0, tableId: true, nTables: 255, executedOnly: false };
+export const anyFlowModContext: FlowModContext = { bridge: 0, tableId: true, executedOnly: false };
 
 const layout = recordLayout("flow_mod");
 /** Offsets of the ABI's flow_mod command. */
@@ -147,7 +145,6 @@ export function decodeFlowMod(bytes: Uint8Array, out: ByteWriter, context: FlowM
       throw new OpenFlowError("OFPFMFC_BAD_COMMAND", `flow_mod has no command ${head.command}`);
     checkActions(out, matchAt, matchSize, actionsAt, out.position, {
       version,
-      nTables: context.nTables,
       table: head.table,
       executedOnly: context.executedOnly ?? true,
     });

@@ -17,6 +17,9 @@ import { ofpp } from "./tables/ports.js";
 
 /** Bodies of multipart messages (statistics, before OpenFlow 1.3). */
 
+/** OFPTMPT_EVICTION with OFPTMPEF OTHER, IMPORTANCE and LIFETIME: how every table chooses what to evict. */
+const evictionProperty = { type: 2, flags: 7 } as const;
+
 const end = (reader: ByteReader): void => {
   if (reader.left !== 0) throw new OpenFlowError("OFPBRC_BAD_LEN", `the message is ${reader.left} bytes too long`);
 };
@@ -36,11 +39,13 @@ export function readMultipartRequest(
       return { type: name };
     case "port_desc_request":
       if (version >= 6) {
-        readPort(reader, version);
+        const port = readPort(reader, version);
         reader.skip(4);
+        end(reader);
+        return { type: name, port };
       }
       end(reader);
-      return { type: name };
+      return { type: name, port: ofpp.ANY };
     case "group_desc_request":
       if (version >= 6 && reader.left > 0) reader.skip(8);
       end(reader);
@@ -94,7 +99,7 @@ export function writeMultipartRequest(out: ByteWriter, body: MessageBody, versio
       return;
     case "port_desc_request":
       if (version < 6) return;
-      out.u32(ofpp.ANY);
+      out.u32(body.port);
       out.zeros(4);
       return;
     case "port_stats_request":
@@ -264,10 +269,13 @@ export function writeMultipartReply(out: ByteWriter, body: MessageBody, version:
       return;
     case "table_descriptions_reply":
       for (const table of body.tables) {
-        out.u16(8);
+        out.u16(16);
         out.u8(table.tableId);
         out.zeros(1);
         out.u32(table.config);
+        out.u16(evictionProperty.type);
+        out.u16(8);
+        out.u32(evictionProperty.flags);
       }
       return;
     default:

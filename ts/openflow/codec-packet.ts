@@ -30,7 +30,6 @@ export function matchInPort(match: AbiMatch): number {
 }
 
 export interface PacketOutContext {
-  readonly nTables: number;
   /** Refuse actions that the pipeline does not execute. */
   readonly executedOnly: boolean;
 }
@@ -64,7 +63,6 @@ export function readPacketOut(reader: ByteReader, version: number, context: Pack
   decodeActions(reader.bytes, reader.view, start, start + actionsLength, version, out);
   checkActions(out, 0, matchSize, matchSize, out.position, {
     version,
-    nTables: context.nTables,
     table: 255,
     executedOnly: context.executedOnly,
   });

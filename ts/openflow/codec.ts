@@ -177,7 +177,7 @@ function readBody(
       return exact({ type: name, reason, port: readPortDesc(reader, version) });
     }
     case "packet_out":
-      return readPacketOut(reader, version, { nTables: context.nTables, executedOnly: context.executedOnly ?? true });
+      return readPacketOut(reader, version, { executedOnly: context.executedOnly ?? true });
     case "flow_mod":
       return readFlowMod(bytes, context);
     case "port_mod":

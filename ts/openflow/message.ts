@@ -57,7 +57,6 @@ export interface Plain {
     | "barrier_reply"
     | "get_async_request"
     | "desc_request"
-    | "port_desc_request"
     | "table_stats_request"
     | "group_desc_request"
     | "group_features_request"
@@ -300,6 +299,11 @@ export interface TableStatsReply {
   readonly more: boolean;
   readonly tables: readonly TableStats[];
 }
+/** `port`: OFPP_ANY for all of them, which is all that can be asked before OpenFlow 1.5. */
+export interface PortDescRequest {
+  readonly type: "port_desc_request";
+  readonly port: number;
+}
 export interface PortStatsRequest {
   readonly type: "port_stats_request";
   readonly port: number;
@@ -408,6 +412,7 @@ export type MessageBody =
   | FlowStatsReply
   | AggregateReply
   | TableStatsReply
+  | PortDescRequest
   | PortStatsRequest
   | PortStatsReply
   | QueueStatsRequest

@@ -216,6 +216,9 @@ export function decodeOxm(
     position = entry.next;
     const { hasMask, valueAt } = entry;
     if (hasMask) checkMasked(bytes, valueAt, entry.size >> 1);
+    if (entry.plan !== undefined && isTunMetadata(entry.plan)) {
+      throw new OpenFlowError("NXFMFC_INVALID_TLV_FIELD", `${entry.plan.name} has no entry in the TLV map`);
+    }
     // A field is its class, number and length together.
     const plan =
       entry.plan !== undefined && entry.size === entry.plan.bytes * (hasMask ? 2 : 1) ? entry.plan : undefined;
@@ -229,8 +232,6 @@ export function decodeOxm(
       if (options.loose) continue;
       throw new OpenFlowError("OFPBMC_BAD_FIELD", "the match names no known field", { position: valueAt });
     }
-    if (isTunMetadata(plan))
-      throw new OpenFlowError("NXFMFC_INVALID_TLV_FIELD", `${plan.name} has no entry in the TLV map`);
     let maskAt = hasMask ? valueAt + plan.bytes : -1;
     if (maskAt >= 0) {
       let ones = true;

@@ -142,7 +142,7 @@ function checked(match: Uint8Array, actions: Uint8Array, table: number): Uint8Ar
   const from = out.position;
   out.put(actions);
   try {
-    checkActions(out, 0, from, from, out.position, { version: 1, nTables: 255, table, executedOnly: false });
+    checkActions(out, 0, from, from, out.position, { version: 1, table, executedOnly: false });
   } catch (error) {
     if (!(error instanceof OpenFlowError)) throw error;
     if (error.code === "OFPBAC_UNSUPPORTED_ORDER") throw new FlowSyntaxError(error.message, error.details);

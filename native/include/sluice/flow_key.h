@@ -433,7 +433,7 @@ static const struct field_span field_spans[SLUICE_N_FIELDS] = {
     { 158, 1, 0, 1, 1, 1, FIELD_PREREQ_NONE }, /* tun_erspan_dir */
     { 159, 1, 0, 6, 1, 1, FIELD_PREREQ_NONE }, /* tun_erspan_hwid */
     { 156, 1, 0, 8, 0, 1, FIELD_PREREQ_NONE }, /* tun_gtpu_flags */
-    { 157, 1, 0, 8, 1, 1, FIELD_PREREQ_NONE }, /* tun_gtpu_msgtype */
+    { 157, 1, 0, 8, 0, 1, FIELD_PREREQ_NONE }, /* tun_gtpu_msgtype */
     { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata0 */
     { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata1 */
     { 328, 256, 0, 992, 1, 124, FIELD_PREREQ_NONE }, /* tun_metadata2 */

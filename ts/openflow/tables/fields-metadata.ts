@@ -279,7 +279,7 @@ export const metadataFields: readonly FieldRow[] = [
     format: "dec",
     prereq: "none",
     oxm: [["NXOXM_ET", 16]],
-    writable: true,
+    writable: false,
     doc: "GTP-U message type.",
   },
   ...tunMetadataFields(),
