@@ -36,7 +36,7 @@ maybe("the real ovsdb-server opens the file that Sluice wrote, and the other way
       assert.is(contents(first, directory), before);
       first.ok("ovs-vsctl", "--no-wait", "add-port", "br0", "p2", "--", "set", "interface", "p2", "type=dummy");
     } finally {
-      server.kill();
+      server.kill("SIGKILL");
       await sleep(300);
     }
     first.ok("ovsdb-tool", "compact", file);
@@ -96,12 +96,12 @@ maybe("ovsdb-client's commands work against the running switch", async () => {
     await sleep(300);
     under.ok("ovs-vsctl", "add-br", "br0", ...dummy);
     await until("the monitor sees the new bridge", 5, () => seen.includes("br0"));
-    monitor.kill();
+    monitor.kill("SIGKILL");
     const holder = spawn("ovsdb-client", ["lock", server, "mine"], { env: under.env, stdio: ["pipe", "pipe", "ignore"] });
     let locked = "";
     holder.stdout.on("data", (data: Buffer) => { locked += data.toString(); });
     await until("the lock is granted", 5, () => /locked/.test(locked));
-    holder.kill();
+    holder.kill("SIGKILL");
   } finally {
     await under.stop();
   }
@@ -128,7 +128,7 @@ maybe("a switch on an external database survives the server's restart", async ()
       await under.stop();
     }
   } finally {
-    server.kill();
+    server.kill("SIGKILL");
     rmSync(directory, { recursive: true, force: true });
   }
 });
