@@ -100,7 +100,9 @@ export async function startSluice(options: SwitchOptions = {}): Promise<Switch> 
   child.stderr?.on("data", (data: Buffer) => { output += data.toString(); });
   await until("sluice vswitchd answers on its control socket", 20, () => {
     if (child.exitCode !== null) throw new Error(`sluice vswitchd exited ${child.exitCode}: ${output}`);
-    return existsSync(join(directory, "ovs-vswitchd.pid")) && existsSync(join(directory, "db.sock"));
+    // A killed daemon leaves its pidfile and sockets: only this one's count.
+    const pidfile = join(directory, "ovs-vswitchd.pid");
+    return existsSync(pidfile) && Number(readFileSync(pidfile, "utf8")) === child.pid && existsSync(join(directory, "db.sock"));
   });
   const made = makeSwitch("sluice", directory, env, async () => {
     if (made.alive()) made.run("ovs-appctl", "exit", "--cleanup");
