@@ -197,7 +197,15 @@ const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[]
       type: "table_stats_reply",
       more: false,
       tables: [
-        { tableId: 0, name: "classifier", activeCount: 5, lookupCount: 6n, matchedCount: 7n, maxEntries: 1000000 },
+        {
+          tableId: 0,
+          name: "classifier",
+          activeCount: 5,
+          lookupCount: 6n,
+          matchedCount: 7n,
+          maxEntries: 1000000,
+          config: 0,
+        },
       ],
     },
     "active=5, lookup=6, matched=7",

@@ -87,7 +87,7 @@ function* portStats(ofproto: Ofproto, message: Message): Generator<MessageBody> 
 }
 
 function checkTable(table: number): void {
-  if (table !== 255 && table >= visibleTables) {
+  if (table !== 255 && table > internalTable) {
     throw new OpenFlowError("OFPBRC_BAD_TABLE_ID", `there is no table ${table}`, { table });
   }
 }
@@ -101,6 +101,8 @@ function filterOf(message: FlowStatsRequest): FlowFilter {
     cookie: message.cookie,
     cookieMask: message.cookieMask,
     match: message.match,
+    // The switch's own table shows itself to those who ask for it.
+    includeHidden: message.tableId === internalTable,
   };
 }
 

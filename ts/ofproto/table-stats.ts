@@ -2,6 +2,7 @@ import {
   bridgeQueryOffsets,
   bridgeQuerySize,
   dumpReplySize,
+  miss,
   query,
   readTableInfo,
   recordOffsets,
@@ -20,6 +21,8 @@ const unlimited = 1_000_000;
 const replySize = 32 * 1024;
 /** Tables in one message, well below 64 kB in every version. */
 const perMessage = 254;
+/** OFPTC of OpenFlow 1.1 and 1.2 for what a table does with a packet that no flow matches. */
+const tableConfig: Readonly<Record<number, number>> = { [miss.controller]: 0, [miss.continue]: 1, [miss.drop]: 2 };
 
 /** Every table of the datapath's bridge, the switch's own one included. */
 export function* tableInfos(ofproto: Ofproto): Generator<TableInfo> {
@@ -56,6 +59,7 @@ export function* tableStats(ofproto: Ofproto): Generator<MessageBody> {
       lookupCount: info.nLookups,
       matchedCount: info.nMatches,
       maxEntries: info.maxFlows > 0xfffffffen ? unlimited : Number(info.maxFlows),
+      config: tableConfig[ofproto.table(info.table).miss] ?? 0,
     });
   }
   yield { type: "table_stats_reply", more: false, tables };

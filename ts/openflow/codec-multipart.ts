@@ -122,13 +122,39 @@ export function writeMultipartRequest(out: ByteWriter, body: MessageBody, versio
   }
 }
 
+/** What every table can do, as table statistics of OpenFlow 1.1 and 1.2 tell it: bitmaps of OFPFMF11 or of OXM fields to
+ *  match and to wildcard, of OFPAT, and in 1.2 of fields to set, and of metadata bits. */
+const fields11 = 0xfbff;
+const actions11 = 0x1a607ff;
+const matches12 = 0x101f_fffffffdn;
+const actions12 = 0x3a60001;
+const settable12 = 0xf_fffffbddn;
+const metadataBits = 0xffffffff_ffffffffn;
+const instructions11 = { all: 0x3e, gotoTable: 0x02 } as const;
+const lastTable = 253;
+
+const abilitiesSize = (version: number): number => (version === 2 ? 20 : 60);
+
+function writeAbilities(out: ByteWriter, table: number, version: number): void {
+  const instructions = instructions11.all & ~(table === lastTable ? instructions11.gotoTable : 0);
+  if (version === 2) {
+    for (const bits of [fields11, fields11, instructions, actions11, actions11]) out.u32(bits);
+    return;
+  }
+  for (const bits of [matches12, matches12]) out.u64(bits);
+  for (const bits of [actions12, actions12]) out.u32(bits);
+  for (const bits of [settable12, settable12, metadataBits, metadataBits]) out.u64(bits);
+  out.u32(instructions);
+}
+
 function readTableStats(reader: ByteReader, version: number): TableStats {
   const tableId = reader.u8();
-  reader.skip(3);
+  reader.skip(version === 2 || version === 3 ? 7 : 3);
   if (version >= 4) {
     return {
       tableId,
       name: "",
+      config: 0,
       activeCount: reader.u32(),
       lookupCount: reader.u64(),
       matchedCount: reader.u64(),
@@ -136,11 +162,13 @@ function readTableStats(reader: ByteReader, version: number): TableStats {
     };
   }
   const name = reader.text(32);
-  reader.skip(4);
+  reader.skip(version === 1 ? 4 : abilitiesSize(version));
+  const config = version === 1 ? 0 : reader.u32();
   const maxEntries = reader.u32();
   return {
     tableId,
     name,
+    config,
     maxEntries,
     activeCount: reader.u32(),
     lookupCount: reader.u64(),
@@ -247,10 +275,12 @@ export function writeMultipartReply(out: ByteWriter, body: MessageBody, version:
     case "table_stats_reply":
       for (const table of body.tables) {
         out.u8(table.tableId);
-        out.zeros(3);
+        out.zeros(version === 2 || version === 3 ? 7 : 3);
         if (version < 4) {
           out.text(table.name, 32);
-          out.u32(0x3fffff);
+          if (version === 1) out.u32(0x3fffff);
+          else writeAbilities(out, table.tableId, version);
+          if (version > 1) out.u32(table.config);
           out.u32(table.maxEntries);
         }
         out.u32(table.activeCount);

@@ -293,6 +293,8 @@ export interface TableStats {
   readonly lookupCount: bigint;
   readonly matchedCount: bigint;
   readonly maxEntries: number;
+  /** OFPTC of OpenFlow 1.1 and 1.2, what happens to a packet that no flow matches; 0 in other versions. */
+  readonly config: number;
 }
 export interface TableStatsReply {
   readonly type: "table_stats_reply";
