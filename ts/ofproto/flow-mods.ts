@@ -1,4 +1,4 @@
-import { error, flowCommand, flowModOffsets, flowModSize, writeFlowMod } from "../datapath/generated/records.js";
+import { error, flowCommand, flowFlag, flowModOffsets, flowModSize, writeFlowMod } from "../datapath/generated/records.js";
 import { decodeFlowMod, type ErrorName, lastFlowModBuffer, OpenFlowError } from "../openflow/index.js";
 import type { FlowMod } from "../openflow/message.js";
 import { keyMember } from "../openflow/tables/key.js";
@@ -58,6 +58,11 @@ export function appendFlowMod(batch: CommandBatch, bridge: number, bytes: Uint8A
     const isAdd = out.view.getUint8(at + flowModOffsets.command) === flowCommand.add;
     if (isAdd && (out.view.getUint8(at + flowModSize) & dpHashWord) !== 0) {
       throw new OpenFlowError("OFPBRC_EPERM", "only the switch's own flows match on dp_hash");
+    }
+    // An add of OpenFlow 1.0 or 1.1 always resets counters, and later versions see that it does.
+    if (isAdd && (bytes[0] ?? 0) <= 2) {
+      const flagsAt = at + flowModOffsets.flowFlags;
+      out.view.setUint16(flagsAt, out.view.getUint16(flagsAt, true) | flowFlag.resetCounts, true);
     }
     if (buffer !== noBuffer) {
       throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${buffer.toString(16)} does not exist`);

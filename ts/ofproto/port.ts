@@ -13,7 +13,7 @@ export const portConfig = {
   noPacketIn: 64,
 } as const;
 /** Bits that a port_mod may change. */
-export const changeableConfig = 1 | 4 | 8 | 16 | 32 | 64;
+export const changeableConfig = 0x7f;
 
 /** Features in the bits of OpenFlow 1.1 (OFPPF), and speeds. */
 export interface PortFeatures {

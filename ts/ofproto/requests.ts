@@ -210,6 +210,14 @@ function queueStats(ofproto: Ofproto, message: Message): Replies {
   return only({ type: "queue_stats_reply", more: false, queues: [] });
 }
 
+function queueDescriptions(ofproto: Ofproto, message: Message): Replies {
+  if (message.type !== "queue_desc_request" || message.body.length !== 8) {
+    throw new OpenFlowError("OFPBRC_BAD_LEN", "a request for queue descriptions names a port and a queue");
+  }
+  checkQueuePort(ofproto, new DataView(message.body.buffer, message.body.byteOffset).getUint32(0));
+  return only({ type: "queue_desc_reply", more: false, body: emptyBody });
+}
+
 function checkQueuePort(ofproto: Ofproto, port: number): void {
   if (port !== anyPort && port !== localPort && ofproto.port(port) === undefined) {
     throw new OpenFlowError("OFPQOFC_BAD_PORT", `there is no port ${port}`, { port });
@@ -272,7 +280,7 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   table_desc_request: tableDescriptions,
   queue_get_config_request: queueConfig,
   queue_stats_request: queueStats,
-  queue_desc_request: () => only({ type: "queue_desc_reply", more: false, body: emptyBody }),
+  queue_desc_request: queueDescriptions,
   packet_out: packetOut,
   port_mod: portMod,
   table_mod: tableMod,

@@ -169,8 +169,6 @@ function writeHead(
   let { flags } = head;
   if (modifies && version <= 2 && head.cookieMask === 0n) flags |= flag.modifyMayAdd;
   if (modifies && !head.modifyCookie) flags |= flag.keepsCookie;
-  // An add of OpenFlow 1.0 or 1.1 always resets counters, and later versions see that it does.
-  if (head.command === command.add && version <= 2) flags |= flag.resetCounts;
   view.setUint16(begin + to.type, commandType, true);
   view.setUint32(begin + to.size, out.position - begin, true);
   view.setUint32(begin + to.bridge, bridge, true);

@@ -7,6 +7,7 @@ import { OpenFlowError } from "./error.js";
 import { KeyMatch, planOf } from "./key-match.js";
 import type { AbiMatch, FlowRemoved, PacketIn, PacketOut } from "./message.js";
 import { decodeOxm, encodeOxm } from "./oxm.js";
+import { addPacket } from "./packet-match.js";
 import { ofpp, portMax } from "./tables/ports.js";
 
 /** Packets to and from controllers, and flows that went away. */
@@ -57,9 +58,11 @@ export function readPacketOut(reader: ByteReader, version: number, context: Pack
     throw new OpenFlowError("OFPBRC_BAD_PORT", `a packet cannot have arrived on port ${port}`, { port });
   }
   const start = reader.take(actionsLength);
+  const packet = reader.bytes.subarray(start + actionsLength, reader.end);
   const out = new ByteWriter(128);
-  out.put(match);
-  const matchSize = out.position;
+  scratch.read(match);
+  addPacket(scratch, packet);
+  const matchSize = scratch.write(out);
   decodeActions(reader.bytes, reader.view, start, start + actionsLength, version, out);
   checkActions(out, 0, matchSize, matchSize, out.position, {
     version,
