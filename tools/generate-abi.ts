@@ -224,6 +224,43 @@ function opcodesModule(): string {
   return `${parts.join("\n\n")}\n`;
 }
 
+function recordTable(name: string, doc: string, rows: RecordRow["fields"], tail: string | undefined): string {
+  const { members, size } = layout(name, rows);
+  const cell = (text: string): string => text.replaceAll("|", "\\|");
+  return [
+    `### ${name}`,
+    "",
+    `${[describe(doc, tail), `${size} bytes${tail === undefined ? "" : " before what follows"}.`].filter((part) => part !== "").join(" ")}`,
+    "",
+    "| Offset | Type | Name | Meaning |",
+    "|---|---|---|---|",
+    ...members
+      .filter((member) => !isPad(member))
+      .map((member) => `| ${member.offset} | ${member.type} | ${member.name} | ${cell(member.doc)} |`),
+  ].join("\n");
+}
+
+/** The reference page: every constant and record. */
+function referencePage(): string {
+  const sets = constantSets.map((set) =>
+    [`### ${set.prefix}`, "", set.doc, "", "| Value | Name | Meaning |", "|---|---|---|", ...set.rows.map((row) => `| ${row.value} | ${row.name} | ${row.doc} |`)].join("\n"),
+  );
+  const opcodeRows = (rows: readonly OpcodeRow[]): string[] => rows.map((row) => recordTable(`${row.name} (${row.opcode})`, row.doc, row.fields, row.tail));
+  const parts = [
+    "# The flow-table ABI",
+    "Generated from `ts/datapath/tables/records.ts` and `ts/openflow/tables/opcodes.ts`. The functions, their threads and errors are in\n`native/include/sluice/datapath.h`; the ideas are in [architecture](../architecture.md). Numbers are little-endian; values of match\nfields are in network order, as OXM carries them.",
+    `## Constants\n\nIn C \`SLUICE_<SET>_<NAME>\`, in TypeScript \`<set>.<name>\` in camel case.`,
+    ...sets,
+    "## Records",
+    ...records.map((row) => recordTable(row.name, row.doc, row.fields, row.tail)),
+    "## Actions of a rule",
+    ...opcodeRows(opcodes),
+    "## Actions of the datapath",
+    ...opcodeRows(datapathOpcodes),
+  ];
+  return `${parts.join("\n\n")}\n`;
+}
+
 /** Every file of the ABI that follows from rows. */
 export function generate(): Map<string, string> {
   return new Map([
@@ -231,5 +268,6 @@ export function generate(): Map<string, string> {
     ["native/include/sluice/flow_key.h", keyHeader()],
     ["ts/datapath/generated/records.ts", recordsModule()],
     ["ts/openflow/generated/opcodes.ts", opcodesModule()],
+    ["docs/reference/abi.md", referencePage()],
   ]);
 }
