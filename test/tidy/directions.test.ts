@@ -25,7 +25,7 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map([
   ["export", leaves],
   ["bridge", ["ovsdb", "connmgr", "ofproto", "netdev", "protocols", "export", "openflow", "openflow/tables", "datapath", "datapath/generated", ...leaves]],
   ["daemon", ["bridge", "ovsdb", "connmgr", "ofproto", "netdev", "openflow", "openflow/tables", "datapath", "datapath/generated", ...leaves]],
-  ["cli", ["daemon", "bridge", "ovsdb", "ofproto", "netdev", "openflow", "openflow/tables", "datapath", ...leaves, ""]],
+  ["cli", ["daemon", "bridge", "ovsdb", "connmgr", "ofproto", "netdev", "openflow", "openflow/tables", "datapath", ...leaves, ""]],
   ["", ["bridge", "ovsdb", "connmgr", "ofproto", "netdev", "openflow", "openflow/tables", "datapath", "datapath/generated", ...leaves]],
 ]);
 

@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { packageRoot, startLiveSwitch, vswitchd } from "../daemon/index.js";
 import { runAppctl } from "./appctl.js";
 import { runDemo } from "./demo.js";
+import { runOfctl } from "./ofctl.js";
 import { runVsctl } from "./vsctl.js";
 
 /** A subcommand reads its arguments itself, because each follows the program that it stands in for. */
@@ -30,6 +31,7 @@ const rows: readonly Row[] = [
   },
   { name: "demo", about: "show a switch with three hosts and a flow table; Ctrl-C removes it", run: runDemo },
   { name: "appctl", about: "ask or tell a running daemon, as ovs-appctl(8) does", run: runAppctl },
+  { name: "ofctl", about: "look at and change the flows, as ovs-ofctl(8) does", run: runOfctl },
   { name: "vsctl", about: "configure the switch, as ovs-vsctl(8) does", run: runVsctl },
 ];
 
@@ -39,6 +41,7 @@ Examples:
   sluice vswitchd --pidfile --detach --log-file     start the switch, with its own database
   sluice vswitchd --help                            its options
   sluice vsctl add-br br0 -- add-port br0 eth1      a bridge with a port
+  sluice ofctl dump-flows br0                       its flows
   sluice appctl list-commands                       what the running switch understands
 `;
 

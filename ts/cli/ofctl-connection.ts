@@ -1,0 +1,207 @@
+/** One OpenFlow connection of `sluice ofctl`: hellos, then requests and their replies, one after the other. */
+import { existsSync } from "node:fs";
+import { createConnection, type Socket } from "node:net";
+import { isAbsolute, join, resolve } from "node:path";
+import { FramingError, MessageFramer } from "../connmgr/framer.js";
+import { parseTarget } from "../connmgr/index.js";
+import { endOfFile, errorWords, protocolError } from "../connmgr/socket-error.js";
+import { describe, negotiate } from "../connmgr/version.js";
+import { directories, openSocketPath } from "../daemon/index.js";
+import { decodeMessage, encodeMessage, type Message, type MessageBody, OpenFlowError } from "../openflow/index.js";
+import { Failure } from "./failure.js";
+
+/** What the connections of one run share. */
+export interface OfctlRun {
+  /** Bitmap of the OpenFlow versions that may be spoken. */
+  readonly versions: number;
+  /** Transaction identifiers go on from one connection to the next. */
+  xid: number;
+  /** Writes a line about what was met on the way to standard error. */
+  remark(module: string, level: "WARN" | "INFO", text: string): void;
+}
+
+interface Place {
+  /** How the place is called in the switch's and our remarks. */
+  readonly name: string;
+  readonly connect: () => Socket;
+  /** The sentence for a connection that failed. */
+  readonly sentence: (words: string) => string;
+}
+
+function unixSocket(path: string): Socket {
+  const address = openSocketPath(path);
+  return createConnection({ path: address.path }).once("connect", address.close).once("error", address.close);
+}
+
+/** A switch is a connection method, the path of a socket, or a bridge's name. */
+function placeOf(name: string): Place {
+  const { run } = directories(process.env);
+  if (name.includes(":")) {
+    const sentence = (words: string): string => `connecting to ${name} (${words})`;
+    const target = parseTarget(name, run);
+    if (target === undefined || target.passive || target.kind === "ssl")
+      throw new Failure(sentence("Address family not supported by protocol"));
+    return {
+      name,
+      sentence,
+      connect: () =>
+        target.kind === "unix" ? unixSocket(target.path) : createConnection({ host: target.host, port: target.port }),
+    };
+  }
+  const path = [isAbsolute(name) ? name : resolve(name), join(run, `${name}.mgmt`)].find((one) => existsSync(one));
+  if (path === undefined) throw new Failure(`${name} is not a bridge or a socket`);
+  return {
+    name: `unix:${path}`,
+    connect: () => unixSocket(path),
+    sentence: (words) => `${name}: failed to connect to socket (${words})`,
+  };
+}
+
+export class OfctlConnection {
+  readonly #run: OfctlRun;
+  readonly #place: Place;
+  readonly #socket: Socket;
+  readonly #framer = new MessageFramer();
+  #version = 0;
+  #over: string | undefined;
+  #wake: (() => void) | undefined;
+
+  private constructor(run: OfctlRun, place: Place) {
+    this.#run = run;
+    this.#place = place;
+    this.#socket = place.connect();
+    this.#socket.on("data", (chunk: Uint8Array) => {
+      this.#framer.push(chunk);
+      this.#socket.pause();
+      this.#wake?.();
+    });
+    const end = (words: string): void => {
+      this.#over ??= words;
+      this.#wake?.();
+    };
+    this.#socket.on("error", (error) => end(errorWords(error)));
+    this.#socket.on("close", () => end(endOfFile));
+  }
+
+  /** Connects and agrees on a version; throws Failure. */
+  static async open(run: OfctlRun, name: string): Promise<OfctlConnection> {
+    const connection = new OfctlConnection(run, placeOf(name));
+    try {
+      await connection.#greet();
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Sends the message and returns its xid. */
+  send(body: MessageBody): number {
+    const xid = this.#run.xid++;
+    let bytes: Uint8Array;
+    try {
+      bytes = encodeMessage(this.#version, xid, body);
+    } catch (error) {
+      throw new Failure(error instanceof Error ? error.message : String(error));
+    }
+    this.#socket.write(bytes);
+    return xid;
+  }
+
+  /** The next reply to the request: echo requests are answered, and what others asked for is passed over. */
+  async receive(xid: number): Promise<Message> {
+    for (;;) {
+      const message = this.#decode(await this.#next());
+      if (message.type === "echo_request") {
+        const reply = encodeMessage(this.#version, message.xid, { type: "echo_reply", data: message.data });
+        this.#socket.write(reply);
+      } else if (message.xid === xid) return message;
+    }
+  }
+
+  /** Sends a request and gives its reply, or the error that answers it. */
+  async ask(body: MessageBody): Promise<Message> {
+    return this.receive(this.send(body));
+  }
+
+  /** Every part of the reply to a request; an error is the only part. */
+  async *askAll(body: MessageBody): AsyncGenerator<Message> {
+    const xid = this.send(body);
+    for (;;) {
+      const message = await this.receive(xid);
+      yield message;
+      if (!("more" in message) || !message.more) return;
+    }
+  }
+
+  /** Sends what is answered only when it fails, and a barrier.  Resolves to the error, if one came. */
+  async order(body: MessageBody): Promise<Message | undefined> {
+    const xid = this.send(body);
+    const barrier = this.send({ type: "barrier_request" });
+    let error: Message | undefined;
+    for (;;) {
+      const message = this.#decode(await this.#next());
+      if (message.type === "error" && (message.xid === xid || message.xid === barrier)) error ??= message;
+      if (message.xid === barrier) return error;
+    }
+  }
+
+  close(): void {
+    this.#over ??= endOfFile;
+    this.#socket.destroy();
+  }
+
+  async #greet(): Promise<void> {
+    const { versions } = this.#run;
+    const top = 31 - Math.clz32(versions);
+    this.#socket.write(encodeMessage(top, this.#run.xid++, { type: "hello", versions }));
+    const fail = (words: string): Failure => new Failure(this.#place.sentence(words));
+    let bytes: Uint8Array;
+    try {
+      bytes = await this.#next();
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      throw fail(this.#over === undefined || this.#over === endOfFile ? "Connection reset by peer" : this.#over);
+    }
+    const hello = this.#decode(bytes);
+    if (hello.type !== "hello") throw fail(protocolError);
+    const version = negotiate(versions, hello.versions);
+    if (version === undefined) {
+      const both = `we support ${describe(versions)}, peer supports ${describe(hello.versions)}`;
+      this.#run.remark("vconn", "WARN", `${this.#place.name}: version negotiation failed (${both})`);
+      throw fail(protocolError);
+    }
+    this.#version = version;
+  }
+
+  #decode(bytes: Uint8Array): Message {
+    try {
+      return decodeMessage(bytes);
+    } catch (error) {
+      if (!(error instanceof OpenFlowError)) throw error;
+      throw new Failure(`received bad reply: ***decode error: ${error.code}*** (${error.message})`);
+    }
+  }
+
+  async #next(): Promise<Uint8Array> {
+    for (;;) {
+      try {
+        const message = this.#framer.next();
+        if (message !== undefined) return message;
+      } catch (error) {
+        if (!(error instanceof FramingError)) throw error;
+        throw new Failure(error.message);
+      }
+      if (this.#over !== undefined) throw new Failure(`${this.#place.name}: connection closed (${this.#over})`);
+      this.#socket.resume();
+      await new Promise<void>((wake) => {
+        this.#wake = wake;
+      });
+      this.#wake = undefined;
+    }
+  }
+}
