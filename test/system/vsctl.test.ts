@@ -111,6 +111,21 @@ maybe("numbers survive a restart, and a freed number is not given again at once"
   });
 });
 
+maybe("patch ports join two bridges, and count what passes", async () => {
+  await withSluice(true, async (under) => {
+    const patch = (bridge: string, name: string, peer: string): string[] => ["--", "add-port", bridge, name, "--", "set", "interface", name, "type=patch", `options:peer=${peer}`];
+    under.ok("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy", "--", "add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=dummy",
+      ...patch("br0", "to1", "to0"), ...patch("br1", "to0", "to1"), "--", ...dummyPort("p1"), "--", "add-port", "br1", "p2", "--", "set", "interface", "p2", "type=dummy");
+    assert.is(under.ok("ovs-vsctl", "get", "interface", "to1", "error").trim(), "[]");
+    for (let n = 0; n < 3; n++) under.ok("ovs-appctl", "netdev-dummy/receive", "p1", "in_port(1),eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x1234)");
+    under.ok("ovs-appctl", "revalidator/wait");
+    assert.match(under.ok("ovs-ofctl", "dump-ports", "br1", "p2"), /tx pkts=3/);
+    assert.match(under.ok("ovs-ofctl", "dump-ports", "br0", "to1"), /tx pkts=3/);
+    assert.match(under.ok("ovs-ofctl", "dump-ports", "br1", "to0"), /rx pkts=3/);
+    assert.match(under.ok("ovs-appctl", "fdb/show", "br1"), /50:54:00:00:00:01/);
+  });
+});
+
 maybeRoot("devices of the system, internal, tap and AF_XDP ports come up with their columns", async () => {
   const tag = `slv${process.pid % 10000}`;
   const ip = (...args: string[]): number => spawnSync("ip", args).status ?? -1;
@@ -129,6 +144,7 @@ maybeRoot("devices of the system, internal, tap and AF_XDP ports come up with th
         assert.is(column(name, "mtu"), "1500", name);
         assert.match(column(name, "mac_in_use"), /^"[0-9a-f:]{17}"$/);
       }
+      assert.match(column(`${tag}b`, "status"), /xdp-mode=(native|generic)/);
       assert.is(column(`${tag}a`, "admin_state"), "up");
       assert.match(column(`${tag}a`, "status"), /driver_name=veth/);
       assert.match(column(`${tag}i`, "status"), /driver_name=tun/);

@@ -1,3 +1,4 @@
+import { patchStats } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import { linkFeatures, type Netdev, NetdevError, type Netdevs } from "../netdev/index.js";
 import { localPort as ofportLocal, localPort10 as localPort, noFeatures, type Ofproto, type PortCounters, type PortDevice, PortError } from "../ofproto/index.js";
@@ -52,7 +53,7 @@ export class Bridge implements RunningBridge {
         name: wanted.name, dpPort: netdev.dpPort, requestedNumber: requested, shownAs: netdev.type.shownAs,
         shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : undefined,
         setUp: (up) => { this.#setUp(opened, up); },
-        counters: () => countersOf(opened),
+        counters: () => this.#counters(wanted.name),
         ...describe(netdev),
       });
       const number = added.number === ofportLocal ? localPort : added.number;
@@ -117,7 +118,15 @@ export class Bridge implements RunningBridge {
 
   /** Interface.statistics: of a patch port, what the switch counted. */
   statistics(iface: OpenInterface): ReadonlyMap<string, number> {
-    return iface.netdev.statistics();
+    if (iface.netdev.dpPort !== 0) return iface.netdev.statistics();
+    const counted = patchStats(this.#netdevs.datapath, this.ofproto.bridge, iface.ofport);
+    if (counted === undefined) return new Map();
+    return new Map([
+      ["rx_bytes", Number(counted.rxBytes)],
+      ["rx_packets", Number(counted.rxPackets)],
+      ["tx_bytes", Number(counted.txBytes)],
+      ["tx_packets", Number(counted.txPackets)],
+    ]);
   }
 
   destroy(): void {
@@ -217,6 +226,11 @@ export class Bridge implements RunningBridge {
     });
   }
 
+  #counters(name: string): PortCounters | undefined {
+    const iface = this.interfaces.get(name);
+    return iface === undefined ? undefined : countersOf(this.statistics(iface));
+  }
+
   #setUp(netdev: Netdev, up: boolean): void {
     this.#attempt(() => { netdev.setUp(up); });
     this.refresh(netdev.name);
@@ -242,8 +256,7 @@ function describe(netdev: Netdev): PortDevice {
   return { hwAddr: state.mac, mtu: state.mtu ?? 0, up: state.up, carrier: state.carrier && state.up, features: { ...noFeatures, current, currentSpeedKbps } };
 }
 
-function countersOf(netdev: Netdev): PortCounters | undefined {
-  const statistics = netdev.statistics();
+function countersOf(statistics: ReadonlyMap<string, number>): PortCounters | undefined {
   if (statistics.size === 0) return undefined;
   // All bits set: the device does not count that.
   const at = (key: string): bigint => BigInt(statistics.get(key) ?? 0xffffffffffffffffn);

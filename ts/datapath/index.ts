@@ -15,6 +15,7 @@ export {
   megaflows,
   memory,
   parsePacket,
+  patchStats,
   portStats,
   type QueryTarget,
   queryRecord,

@@ -16,6 +16,9 @@ import {
   type MemoryInfo,
   megaflowInfoSize,
   memoryInfoSize,
+  type OfportInfo,
+  ofportInfoSize,
+  ofportQuerySize,
   type PortInfo,
   parseQuerySize,
   portInfoSize,
@@ -27,6 +30,7 @@ import {
   readLinkInfo,
   readMegaflowInfo,
   readMemoryInfo,
+  readOfportInfo,
   readPortInfo,
   readWorkerInfo,
   recordOffsets,
@@ -37,6 +41,7 @@ import {
   writeDumpQuery,
   writeLinkQuery,
   writeParseQuery,
+  writeOfportQuery,
   writePortQuery,
   writeTraceQuery,
 } from "./generated/records.js";
@@ -131,6 +136,18 @@ export function portStats(target: QueryTarget, dpPort: number): PortInfo | undef
     portInfoSize,
   );
   return reply === undefined ? undefined : readPortInfo(viewOf(reply), 0);
+}
+
+/** Counters of a patch port, which has no datapath port; undefined when the bridge has no such port. */
+export function patchStats(target: QueryTarget, bridge: number, ofpPort: number): OfportInfo | undefined {
+  const reply = ask(
+    target,
+    queryRecord(ofportQuerySize, (view, size) =>
+      writeOfportQuery(view, 0, { type: query.ofportStats, flags: 0, size, bridge, ofpPort }),
+    ),
+    ofportInfoSize,
+  );
+  return reply === undefined ? undefined : readOfportInfo(viewOf(reply), 0);
 }
 
 /** A network device of the host. */

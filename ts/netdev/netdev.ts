@@ -53,6 +53,8 @@ function cString(bytes: Uint8Array): string {
 /** What `link_set` may change, in the bits of its `what`. */
 const linkWhat = { mtu: 1, mac: 2, flags: 4 } as const;
 const linkFlag = { up: 1, running: 0x40, lowerUp: 0x10000 } as const;
+/** Names of `port_info.xdp_mode`. */
+const xdpModes = [undefined, "native-with-zerocopy", "native", "generic"] as const;
 const dpPortMax = 65535;
 
 export class Netdev {
@@ -125,9 +127,14 @@ export class Netdev {
     const found = link(this.owner.datapath, this.name);
     if (found === undefined) return new Map();
     const driver = cString(found.driverName);
-    return new Map([
-      ["driver_name", driver === "" ? found.kind : driver], ["driver_version", cString(found.driverVersion)], ["firmware_version", cString(found.firmwareVersion)],
+    const status = new Map([
+      ["driver_name", driver === "" ? found.kind : driver],
+      ["driver_version", cString(found.driverVersion)],
+      ["firmware_version", cString(found.firmwareVersion)],
     ]);
+    const mode = xdpModes[this.counters()?.xdpMode ?? 0];
+    if (mode !== undefined) status.set("xdp-mode", mode);
+    return status;
   }
 
   counters(): PortInfo | undefined {
