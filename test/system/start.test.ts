@@ -38,6 +38,8 @@ if (asRoot !== undefined) console.log(`skip: start as root: ${asRoot}`);
     assert.match(demo.text(), /sluice-h1 -> sluice-h2 ok, sluice-h3 no answer/);
     assert.match(demo.text(), /n_packets=[1-9]\d*.*actions=drop/);
   } finally {
+    // Twice, as Ctrl-C under npm does.
+    demo.child.kill("SIGINT");
     demo.child.kill("SIGINT");
     await until("it has ended", 20, demo.ended);
   }
@@ -56,6 +58,8 @@ if (asRoot !== undefined) console.log(`skip: start as root: ${asRoot}`);
     assert.match(demo.text(), /earlier demonstration/);
     assert.match(demo.text(), /sluice-h1 -> sluice-h2 ok, sluice-h3 ok/);
   } finally {
+    // Twice, as Ctrl-C under npm does.
+    demo.child.kill("SIGINT");
     demo.child.kill("SIGINT");
     await until("it has ended", 20, demo.ended);
   }
@@ -70,6 +74,8 @@ test("without root it does the same on memory and pcap ports", async () => {
     assert.match(demo.text(), /h1 -> h2 ok, h3 no answer/);
     assert.match(demo.text(), /n_packets=[1-9]\d*.*actions=drop/);
   } finally {
+    // Twice, as Ctrl-C under npm does.
+    demo.child.kill("SIGINT");
     demo.child.kill("SIGINT");
     await until("it has ended", 20, demo.ended);
   }

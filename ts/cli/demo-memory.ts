@@ -92,7 +92,8 @@ export async function runDemoInMemory(directory: string, flows: readonly string[
   const capture = join(directory, "mirror.pcap");
   const sw = await createSwitch({ clock: "virtual", runDirectory: directory });
   const interrupted = new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
+    // Ctrl-C under npm arrives twice, from the terminal and from npm: the second must not cut the clean-up short.
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve());
   });
   const alive = setInterval(() => sw.advance(1000), 1000);
   try {

@@ -101,7 +101,8 @@ async function runWithHosts(directory: string): Promise<void> {
     hosts.removeAll();
   };
   const interrupted = new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, resolve);
+    // Ctrl-C under npm arrives twice, from the terminal and from npm: the second must not cut the clean-up short.
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, resolve);
   });
   try {
     say("Sluice: a switch, three hosts, one flow table");
