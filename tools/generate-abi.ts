@@ -1,4 +1,5 @@
-import { type ConstantSet, constantSets, type FieldType, type RecordRow, records } from "../ts/datapath/tables/records.js";
+import { type ConstantSet, constantSets } from "../ts/datapath/tables/constants.js";
+import { type FieldType, type RecordRow, records } from "../ts/datapath/tables/records.js";
 import { fieldSpan, fields } from "../ts/openflow/tables/fields.js";
 import { keyMapWords, keyMembers, keySize, keyStageNames, keyStages, keyWords } from "../ts/openflow/tables/key.js";
 import { datapathOpcodes, type OpcodeRow, opcodes } from "../ts/openflow/tables/opcodes.js";
@@ -56,13 +57,18 @@ function cStruct(struct: string, doc: string, rows: RecordRow["fields"], tail: s
     ...members.map((member) => `    ${cMember(member)}${member.doc === "" ? "" : ` /* ${member.doc} */`}`),
     "};",
     `_Static_assert(sizeof(struct ${struct}) == ${size}, "size of ${struct}");`,
-    ...members.map((member) => `_Static_assert(offsetof(struct ${struct}, ${member.name}) == ${member.offset}, "${struct}.${member.name}");`),
+    ...members.map(
+      (member) =>
+        `_Static_assert(offsetof(struct ${struct}, ${member.name}) == ${member.offset}, "${struct}.${member.name}");`,
+    ),
   ].join("\n");
 }
 
 function cConstants(set: ConstantSet): string {
   const prefix = `SLUICE_${set.prefix.toUpperCase()}`;
-  const rows = set.rows.map((row) => `    ${prefix}_${row.name.toUpperCase()} = ${row.value},${row.doc === "" ? "" : ` /* ${row.doc} */`}`);
+  const rows = set.rows.map(
+    (row) => `    ${prefix}_${row.name.toUpperCase()} = ${row.value},${row.doc === "" ? "" : ` /* ${row.doc} */`}`,
+  );
   return [`/* ${set.doc} */`, `enum sluice_${set.prefix} {`, ...rows, "};"].join("\n");
 }
 
@@ -80,8 +86,12 @@ function cExecuted(rows: readonly OpcodeRow[]): string {
     const row = rows.find((candidate) => candidate.opcode === opcode);
     return `    ${row?.executed === true ? 1 : 0}, /* ${opcode} ${row?.name ?? ""} */`;
   });
-  return ["/* Whether the pipeline executes an opcode; it refuses the others. */",
-    "static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {", ...lines, "};"].join("\n");
+  return [
+    "/* Whether the pipeline executes an opcode; it refuses the others. */",
+    "static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {",
+    ...lines,
+    "};",
+  ].join("\n");
 }
 
 function recordsHeader(): string {
@@ -107,30 +117,67 @@ function keyHeader(): string {
     " *",
     " * Members hold values as OXM's bytes, in network byte order.  Words below SLUICE_KEY_PIPELINE_WORD come from the",
     " * packet; the others begin as zero for every packet and live for one translation. */",
-    "#ifndef SLUICE_FLOW_KEY_H", "#define SLUICE_FLOW_KEY_H 1", "", "#include <stddef.h>", "#include <stdint.h>", "",
-    `#define SLUICE_KEY_SIZE ${keySize}`, `#define SLUICE_KEY_WORDS ${keyWords}`, `#define SLUICE_KEY_MAP_WORDS ${keyMapWords}`,
-    ...keyStageNames.map((stage) => `#define SLUICE_KEY_${stage.toUpperCase()}_WORD ${keyStages[stage]}`), "",
+    "#ifndef SLUICE_FLOW_KEY_H",
+    "#define SLUICE_FLOW_KEY_H 1",
+    "",
+    "#include <stddef.h>",
+    "#include <stdint.h>",
+    "",
+    `#define SLUICE_KEY_SIZE ${keySize}`,
+    `#define SLUICE_KEY_WORDS ${keyWords}`,
+    `#define SLUICE_KEY_MAP_WORDS ${keyMapWords}`,
+    ...keyStageNames.map((stage) => `#define SLUICE_KEY_${stage.toUpperCase()}_WORD ${keyStages[stage]}`),
+    "",
     "/* A member of 1, 2, 4 or 8 bytes is an unsigned number whose bytes are in network order; others are byte arrays. */",
-    "struct flow_key {", "    union {", "        uint64_t words[SLUICE_KEY_WORDS];", "        uint8_t bytes[SLUICE_KEY_SIZE];", "        struct {",
+    "struct flow_key {",
+    "    union {",
+    "        uint64_t words[SLUICE_KEY_WORDS];",
+    "        uint8_t bytes[SLUICE_KEY_SIZE];",
+    "        struct {",
   ];
   for (const member of keyMembers) {
     const scalar = [1, 2, 4, 8].includes(member.size) && member.offset % member.size === 0;
-    const array = member.name === "regs" ? `uint32_t regs[${member.size / 4}]` : `uint8_t ${member.name}[${member.size}]`;
+    const array =
+      member.name === "regs" ? `uint32_t regs[${member.size / 4}]` : `uint8_t ${member.name}[${member.size}]`;
     lines.push(`            ${scalar ? `uint${8 * member.size}_t ${member.name}` : array};`);
   }
-  lines.push("        };", "    };", "};", `_Static_assert(sizeof(struct flow_key) == SLUICE_KEY_SIZE, "size of flow_key");`);
-  for (const member of keyMembers) lines.push(`_Static_assert(offsetof(struct flow_key, ${member.name}) == ${member.offset}, "${member.name}");`);
+  lines.push(
+    "        };",
+    "    };",
+    "};",
+    `_Static_assert(sizeof(struct flow_key) == SLUICE_KEY_SIZE, "size of flow_key");`,
+  );
+  for (const member of keyMembers)
+    lines.push(`_Static_assert(offsetof(struct flow_key, ${member.name}) == ${member.offset}, "${member.name}");`);
   lines.push("", "/* Numbers of the match fields: positions in the field table. */", "enum sluice_field {");
   fields.forEach((row, id) => lines.push(`    SLUICE_FIELD_${row.name.toUpperCase()} = ${id},`));
-  lines.push("};", `#define SLUICE_N_FIELDS ${fields.length}`, "",
+  lines.push(
+    "};",
+    `#define SLUICE_N_FIELDS ${fields.length}`,
+    "",
     "/* Where a field lies in the key: bits [shift, shift + n_bits) of the big-endian number in bytes [offset, offset + size). */",
-    "struct field_span {", "    uint16_t offset;", "    uint16_t size;", "    uint16_t shift;", "    uint16_t n_bits;", "    uint8_t writable;",
-    "    uint8_t value_size; /* Bytes on the wire. */", "    uint8_t prereq; /* enum field_prereq */", "};", "",
-    "/* What a packet must be for a field to be in it. */", "enum field_prereq {",
-    ...prereqs.map((name) => `    FIELD_PREREQ_${name.toUpperCase()},`), "};", "", "static const struct field_span field_spans[SLUICE_N_FIELDS] = {");
+    "struct field_span {",
+    "    uint16_t offset;",
+    "    uint16_t size;",
+    "    uint16_t shift;",
+    "    uint16_t n_bits;",
+    "    uint8_t writable;",
+    "    uint8_t value_size; /* Bytes on the wire. */",
+    "    uint8_t prereq; /* enum field_prereq */",
+    "};",
+    "",
+    "/* What a packet must be for a field to be in it. */",
+    "enum field_prereq {",
+    ...prereqs.map((name) => `    FIELD_PREREQ_${name.toUpperCase()},`),
+    "};",
+    "",
+    "static const struct field_span field_spans[SLUICE_N_FIELDS] = {",
+  );
   for (const row of fields) {
     const span = fieldSpan(row);
-    lines.push(`    { ${span.offset}, ${span.size}, ${span.shift}, ${span.bits}, ${row.writable ? 1 : 0}, ${row.bytes}, FIELD_PREREQ_${row.prereq.toUpperCase()} }, /* ${row.name} */`);
+    lines.push(
+      `    { ${span.offset}, ${span.size}, ${span.shift}, ${span.bits}, ${row.writable ? 1 : 0}, ${row.bytes}, FIELD_PREREQ_${row.prereq.toUpperCase()} }, /* ${row.name} */`,
+    );
   }
   lines.push("};", "", "#endif", "");
   return lines.join("\n");
@@ -155,15 +202,31 @@ function accessors(member: Member): Accessors {
   const at = `at + ${member.offset}`;
   const value = `record.${camel(member.name)}`;
   switch (member.type) {
-    case "u8": return { type: "number", read: `view.getUint8(${at})`, write: `view.setUint8(${at}, ${value})` };
-    case "u16": return { type: "number", read: `view.getUint16(${at}, true)`, write: `view.setUint16(${at}, ${value}, true)` };
-    case "u32": return { type: "number", read: `view.getUint32(${at}, true)`, write: `view.setUint32(${at}, ${value}, true)` };
-    case "u64": return { type: "bigint", read: `view.getBigUint64(${at}, true)`, write: `view.setBigUint64(${at}, ${value}, true)` };
+    case "u8":
+      return { type: "number", read: `view.getUint8(${at})`, write: `view.setUint8(${at}, ${value})` };
+    case "u16":
+      return { type: "number", read: `view.getUint16(${at}, true)`, write: `view.setUint16(${at}, ${value}, true)` };
+    case "u32":
+      return { type: "number", read: `view.getUint32(${at}, true)`, write: `view.setUint32(${at}, ${value}, true)` };
+    case "u64":
+      return {
+        type: "bigint",
+        read: `view.getBigUint64(${at}, true)`,
+        write: `view.setBigUint64(${at}, ${value}, true)`,
+      };
     default:
       if (member.type.startsWith("bytes")) {
-        return { type: "Uint8Array", read: `readBytes(view, ${at}, ${member.size})`, write: `writeBytes(view, ${at}, ${member.size}, ${value})` };
+        return {
+          type: "Uint8Array",
+          read: `readBytes(view, ${at}, ${member.size})`,
+          write: `writeBytes(view, ${at}, ${member.size}, ${value})`,
+        };
       }
-      return { type: "BigUint64Array", read: `readWords(view, ${at}, ${member.size / 8})`, write: `writeWords(view, ${at}, ${member.size / 8}, ${value})` };
+      return {
+        type: "BigUint64Array",
+        read: `readWords(view, ${at}, ${member.size / 8})`,
+        write: `writeWords(view, ${at}, ${member.size / 8}, ${value})`,
+      };
   }
 }
 
@@ -179,12 +242,19 @@ function tsRecord(row: RecordRow): string {
     if (member.doc !== "") lines.push(`  /** ${member.doc} */`);
     lines.push(`  ${camel(member.name)}: ${accessors(member).type};`);
   }
-  lines.push("}", `export const ${camel(row.name)}Size = ${size};`,
+  lines.push(
+    "}",
+    `export const ${camel(row.name)}Size = ${size};`,
     `export const ${camel(row.name)}Offsets = { ${members.map((member) => `${camel(member.name)}: ${member.offset}`).join(", ")} } as const;`,
-    `export function read${type}(view: DataView, at: number): ${type} {`, "  return {",
-    ...shown.map((member) => `    ${camel(member.name)}: ${accessors(member).read},`), "  };", "}",
+    `export function read${type}(view: DataView, at: number): ${type} {`,
+    "  return {",
+    ...shown.map((member) => `    ${camel(member.name)}: ${accessors(member).read},`),
+    "  };",
+    "}",
     `export function write${type}(view: DataView, at: number, record: ${type}): void {`,
-    ...shown.map((member) => `  ${accessors(member).write};`), "}");
+    ...shown.map((member) => `  ${accessors(member).write};`),
+    "}",
+  );
   return lines.join("\n");
 }
 
@@ -202,7 +272,9 @@ function writeWords(view: DataView, at: number, count: number, value: BigUint64A
 }`;
 
 function tsConstants(set: ConstantSet): string {
-  const rows = set.rows.map((row) => `${row.doc === "" ? "" : `  /** ${row.doc} */\n`}  ${camel(row.name)}: ${row.value},`);
+  const rows = set.rows.map(
+    (row) => `${row.doc === "" ? "" : `  /** ${row.doc} */\n`}  ${camel(row.name)}: ${row.value},`,
+  );
   return `/** ${set.doc} */\nexport const ${camel(set.prefix)} = {\n${rows.join("\n")}\n} as const;`;
 }
 
@@ -214,11 +286,19 @@ function opcodesModule(): string {
   const numbers = (name: string, rows: readonly OpcodeRow[]): string =>
     `export const ${name} = {\n${rows.map((row) => `  /** ${row.doc} */\n  ${camel(row.name)}: ${row.opcode},`).join("\n")}\n} as const;`;
   const parts = [`// ${warning}`, numbers("opcode", opcodes), numbers("datapathOpcode", datapathOpcodes)];
-  for (const [prefix, rows] of [["action", opcodes], ["datapath_action", datapathOpcodes]] as const) {
+  for (const [prefix, rows] of [
+    ["action", opcodes],
+    ["datapath_action", datapathOpcodes],
+  ] as const) {
     for (const row of rows) {
       const { members, size } = layout(row.name, row.fields);
-      const offsets = members.slice(2).filter((member) => !isPad(member)).map((member) => `${camel(member.name)}: ${member.offset}`);
-      parts.push(`/** Fixed size and offsets. ${describe(row.doc, row.tail)} */\nexport const ${camel(`${prefix}_${row.name}`)} = { ${[`size: ${size}`, ...offsets].join(", ")} } as const;`);
+      const offsets = members
+        .slice(2)
+        .filter((member) => !isPad(member))
+        .map((member) => `${camel(member.name)}: ${member.offset}`);
+      parts.push(
+        `/** Fixed size and offsets. ${describe(row.doc, row.tail)} */\nexport const ${camel(`${prefix}_${row.name}`)} = { ${[`size: ${size}`, ...offsets].join(", ")} } as const;`,
+      );
     }
   }
   return `${parts.join("\n\n")}\n`;
@@ -243,12 +323,21 @@ function recordTable(name: string, doc: string, rows: RecordRow["fields"], tail:
 /** The reference page: every constant and record. */
 function referencePage(): string {
   const sets = constantSets.map((set) =>
-    [`### ${set.prefix}`, "", set.doc, "", "| Value | Name | Meaning |", "|---|---|---|", ...set.rows.map((row) => `| ${row.value} | ${row.name} | ${row.doc} |`)].join("\n"),
+    [
+      `### ${set.prefix}`,
+      "",
+      set.doc,
+      "",
+      "| Value | Name | Meaning |",
+      "|---|---|---|",
+      ...set.rows.map((row) => `| ${row.value} | ${row.name} | ${row.doc} |`),
+    ].join("\n"),
   );
-  const opcodeRows = (rows: readonly OpcodeRow[]): string[] => rows.map((row) => recordTable(`${row.name} (${row.opcode})`, row.doc, row.fields, row.tail));
+  const opcodeRows = (rows: readonly OpcodeRow[]): string[] =>
+    rows.map((row) => recordTable(`${row.name} (${row.opcode})`, row.doc, row.fields, row.tail));
   const parts = [
     "# The flow-table ABI",
-    "Generated from `ts/datapath/tables/records.ts` and `ts/openflow/tables/opcodes.ts`. The functions, their threads and errors are in\n`native/include/sluice/datapath.h`; the ideas are in [architecture](../architecture.md). Numbers are little-endian; values of match\nfields are in network order, as OXM carries them.",
+    "Generated from `ts/datapath/tables` and `ts/openflow/tables/opcodes.ts`. The functions, their threads and errors are in\n`native/include/sluice/datapath.h`; the ideas are in [architecture](../architecture.md). Numbers are little-endian; values of match\nfields are in network order, as OXM carries them.",
     `## Constants\n\nIn C \`SLUICE_<SET>_<NAME>\`, in TypeScript \`<set>.<name>\` in camel case.`,
     ...sets,
     "## Records",

@@ -34,10 +34,21 @@ function testFiles(directory: string): string[] {
     .sort();
 }
 
-function run(name: string, command: string, args: readonly string[], timeoutMs: number, count: (text: string, code: number) => Omit<Outcome, "name" | "output" | "seconds">): Promise<Outcome> {
+function run(
+  name: string,
+  command: string,
+  args: readonly string[],
+  timeoutMs: number,
+  count: (text: string, code: number) => Omit<Outcome, "name" | "output" | "seconds">,
+): Promise<Outcome> {
   const started = Date.now();
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" }, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" },
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
     let output = "";
     const end = (why: string): void => {
       output += `\n${why}\n`;
@@ -50,7 +61,8 @@ function run(name: string, command: string, args: readonly string[], timeoutMs: 
     let linger: NodeJS.Timeout | undefined;
     const keep = (data: Buffer): void => {
       output = (output + data.toString()).slice(-200_000);
-      if (/^ {2}Duration:/m.test(output)) linger ??= setTimeout(() => end("note: had to be ended after its tests"), lingerMs);
+      if (/^ {2}Duration:/m.test(output))
+        linger ??= setTimeout(() => end("note: had to be ended after its tests"), lingerMs);
     };
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
@@ -70,7 +82,11 @@ function countUvu(text: string, code: number): { passed: number; failed: number;
   const passed = number("Passed");
   const failed = total - passed;
   const unended = failed === 0 && code !== 0 && !/^note: had to be ended/m.test(text);
-  return { passed, failed: unended || (total === 0 && number("Skipped") === 0) ? Math.max(failed, 1) : failed, skipped: number("Skipped") };
+  return {
+    passed,
+    failed: unended || (total === 0 && number("Skipped") === 0) ? Math.max(failed, 1) : failed,
+    skipped: number("Skipped"),
+  };
 }
 
 function countNative(text: string, code: number): { passed: number; failed: number; skipped: number } {
@@ -82,7 +98,9 @@ function countNative(text: string, code: number): { passed: number; failed: numb
 function report(outcome: Outcome): void {
   const { name, passed, failed, skipped, seconds } = outcome;
   const mark = failed > 0 ? "FAIL" : "ok  ";
-  console.log(`${mark} ${name}: ${passed} passed${failed > 0 ? `, ${failed} failed` : ""}${skipped > 0 ? `, ${skipped} skipped` : ""} (${seconds.toFixed(1)} s)`);
+  console.log(
+    `${mark} ${name}: ${passed} passed${failed > 0 ? `, ${failed} failed` : ""}${skipped > 0 ? `, ${skipped} skipped` : ""} (${seconds.toFixed(1)} s)`,
+  );
   if (failed > 0) console.log(outcome.output.replace(/^/gm, "     "));
   for (const line of outcome.output.match(/^(?:skip|note): .*$/gm) ?? []) console.log(`     ${line}`);
 }
@@ -102,9 +120,11 @@ async function runFile(file: string): Promise<void> {
 }
 
 const queue = [...together];
-await Promise.all([0, 1].map(async () => {
-  for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file);
-}));
+await Promise.all(
+  [0, 1].map(async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file);
+  }),
+);
 for (const file of apart) await runFile(file);
 if (wanted("native")) {
   const outcome = await run("native", "sh", ["tools/native-test.sh"], nativeTimeoutMs, countNative);
@@ -112,7 +132,8 @@ if (wanted("native")) {
   report(outcome);
 }
 
-const sum = (key: "passed" | "failed" | "skipped"): number => outcomes.reduce((total, outcome) => total + outcome[key], 0);
+const sum = (key: "passed" | "failed" | "skipped"): number =>
+  outcomes.reduce((total, outcome) => total + outcome[key], 0);
 const skipped = sum("skipped");
 console.log(`${sum("passed")} passed, ${sum("failed")} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
 process.exitCode = sum("failed") > 0 || outcomes.length === 0 ? 1 : 0;

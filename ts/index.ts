@@ -14,7 +14,14 @@
  *  await sw.dispose();
  *  ``` */
 export { NetdevError } from "./netdev/index.js";
-export { type PacketInEvent, PortError, type Trace, type TraceInput, type TraceNode, type TraceResult } from "./ofproto/index.js";
+export {
+  type PacketInEvent,
+  PortError,
+  type Trace,
+  type TraceInput,
+  type TraceNode,
+  type TraceResult,
+} from "./ofproto/index.js";
 export { type Action, type Flow, FlowSyntaxError, type Match, OpenFlowError } from "./openflow/index.js";
 export { createSwitch, Switch, SwitchError, type SwitchOptions } from "./switch.js";
 export { type BridgeSpec, type FlowEntry, type PortSpec, SwitchBridge } from "./switch-bridge.js";

@@ -1,5 +1,5 @@
-import { Connmgr, versionsOf } from "./connmgr/index.js";
 import type { Clock } from "./clock/index.js";
+import { Connmgr, versionsOf } from "./connmgr/index.js";
 import type { LogSource } from "./log/index.js";
 import type { Netdevs } from "./netdev/index.js";
 import {
@@ -13,7 +13,7 @@ import {
   type TraceResult,
   trunkBundle,
 } from "./ofproto/index.js";
-import { flowModOfFlow, type Flow, formatActions, formatMatch, ofpp } from "./openflow/index.js";
+import { type Flow, flowModOfFlow, formatActions, formatMatch, ofpp } from "./openflow/index.js";
 import { SwitchPort } from "./switch-port.js";
 
 /** A bridge of an embedded switch. */
@@ -86,7 +86,12 @@ export class SwitchBridge {
     this.#host = host;
     this.#ofproto = host.ofprotos.create({ name, datapathType: "netdev", datapathId: spec.datapathId ?? 1n });
     this.#flows = new FlowTable(this.#ofproto);
-    this.#connmgr = new Connmgr({ ofproto: this.#ofproto, runDirectory: host.runDirectory, clock: host.clock, log: host.log });
+    this.#connmgr = new Connmgr({
+      ofproto: this.#ofproto,
+      runDirectory: host.runDirectory,
+      clock: host.clock,
+      log: host.log,
+    });
     if (spec.protocols !== undefined) this.#connmgr.setVersions(versionsOf(spec.protocols));
     if (spec.failMode === "standalone") this.#connmgr.setFailMode("standalone");
   }
@@ -112,7 +117,12 @@ export class SwitchBridge {
       });
       const id = this.#nextBundle++;
       const bundle = trunkBundle(name, [port.number]);
-      this.#ofproto.setBundle(id, spec.tag === undefined ? { ...bundle, trunks: spec.trunks ?? [] } : { ...bundle, vlanMode: "access", tag: spec.tag });
+      this.#ofproto.setBundle(
+        id,
+        spec.tag === undefined
+          ? { ...bundle, trunks: spec.trunks ?? [] }
+          : { ...bundle, vlanMode: "access", tag: spec.tag },
+      );
       this.#bundles.set(name, id);
       const made = new SwitchPort(netdev, port.number, () => this.#host.settle());
       this.#ports.set(name, made);
@@ -229,7 +239,11 @@ export class SwitchBridge {
   }
 
   toJSON(): { readonly name: string; readonly datapathId: string; readonly ports: readonly SwitchPort[] } {
-    return { name: this.name, datapathId: this.#ofproto.datapathId.toString(16).padStart(16, "0"), ports: this.ports() };
+    return {
+      name: this.name,
+      datapathId: this.#ofproto.datapathId.toString(16).padStart(16, "0"),
+      ports: this.ports(),
+    };
   }
 
   /** Called by the switch. */

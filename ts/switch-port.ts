@@ -70,7 +70,13 @@ export class SwitchPort {
       this.#mustBeOpen();
       const timer = setTimeout(() => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
-        reject(new PortSilentError("PORT_SILENT", `no frame left port ${this.name} in ${timeoutMs} ms; look at what the switch does with it by trace()`, { port: this.name, timeoutMs }));
+        reject(
+          new PortSilentError(
+            "PORT_SILENT",
+            `no frame left port ${this.name} in ${timeoutMs} ms; look at what the switch does with it by trace()`,
+            { port: this.name, timeoutMs },
+          ),
+        );
       }, timeoutMs);
       const waiter = { resolve, reject, timer };
       this.#waiters.push(waiter);
@@ -85,7 +91,10 @@ export class SwitchPort {
   statistics(): PortStatistics {
     this.#mustBeOpen();
     const counters = this.#netdev.counters();
-    if (counters === undefined) throw new PortSilentError("PORT_CLOSED", `port ${this.name} has no counters any more; its device is closed`, { port: this.name });
+    if (counters === undefined)
+      throw new PortSilentError("PORT_CLOSED", `port ${this.name} has no counters any more; its device is closed`, {
+        port: this.name,
+      });
     const { rxPackets, rxBytes, rxDropped, txPackets, txBytes, txDropped } = counters;
     return { rxPackets, rxBytes, rxDropped, txPackets, txBytes, txDropped };
   }

@@ -56,7 +56,12 @@ export class Switch {
       freeze(start);
       this.#clock.onAdjust(freeze);
     }
-    this.#netdevs = new Netdevs({ datapath: this.#datapath, policy: { dummy: "none", system: true, embedded: true }, log: this.#log("netdev"), random: Math.random });
+    this.#netdevs = new Netdevs({
+      datapath: this.#datapath,
+      policy: { dummy: "none", system: true, embedded: true },
+      log: this.#log("netdev"),
+      random: Math.random,
+    });
     this.#ofprotos = new Ofprotos({ datapath: this.#datapath, clock: this.#clock, log: this.#log });
     this.#datapath.on("packetIn", (event) => this.#ofprotos.packetIn(event));
     this.#datapath.on("flowsRemoved", () => this.#ofprotos.drainRemoved());
@@ -66,8 +71,20 @@ export class Switch {
 
   addBridge(name: string, spec: BridgeSpec = {}): SwitchBridge {
     this.#mustBeOpen();
-    if (this.#bridges.has(name)) throw new SwitchError("SWITCH_BRIDGE_EXISTS", `there is a bridge ${name} already; remove it first or take another name`, { bridge: name });
-    const host = { ofprotos: this.#ofprotos, netdevs: this.#netdevs, clock: this.#clock, log: this.#log, runDirectory: this.#runDirectory, settle: () => this.#settle() };
+    if (this.#bridges.has(name))
+      throw new SwitchError(
+        "SWITCH_BRIDGE_EXISTS",
+        `there is a bridge ${name} already; remove it first or take another name`,
+        { bridge: name },
+      );
+    const host = {
+      ofprotos: this.#ofprotos,
+      netdevs: this.#netdevs,
+      clock: this.#clock,
+      log: this.#log,
+      runDirectory: this.#runDirectory,
+      settle: () => this.#settle(),
+    };
     const bridge = new SwitchBridge(host, name, spec);
     this.#bridges.set(name, bridge);
     return bridge;
@@ -95,7 +112,11 @@ export class Switch {
   /** Moves a virtual clock forward: timeouts expire, addresses age, probes are sent. */
   advance(ms: number): void {
     this.#mustBeOpen();
-    if (!this.#isVirtual) throw new SwitchError("SWITCH_CLOCK", "only a virtual clock can be moved; make the switch with { clock: \"virtual\" }");
+    if (!this.#isVirtual)
+      throw new SwitchError(
+        "SWITCH_CLOCK",
+        'only a virtual clock can be moved; make the switch with { clock: "virtual" }',
+      );
     this.#clock.advance(ms);
     this.#settle();
   }
@@ -124,7 +145,8 @@ export class Switch {
   }
 
   #mustBeOpen(): void {
-    if (this.#closed) throw new SwitchError("SWITCH_CLOSED", "the switch is disposed of; make a new one with createSwitch");
+    if (this.#closed)
+      throw new SwitchError("SWITCH_CLOSED", "the switch is disposed of; make a new one with createSwitch");
   }
 }
 

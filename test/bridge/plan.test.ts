@@ -9,15 +9,31 @@ type Ask = readonly [name: string, type: string, request?: number | undefined, h
 function wantedBridge(name: string, asks: readonly Ask[], datapathType = "dummy"): WantedBridge {
   const ports = new Map<string, WantedPort>();
   for (const [iface, type, request, had] of asks) {
-    const row = { name: iface, type, options: new Map(), ofport_request: request, ofport: had } as unknown as InterfaceRow;
+    const row = {
+      name: iface,
+      type,
+      options: new Map(),
+      ofport_request: request,
+      ofport: had,
+    } as unknown as InterfaceRow;
     const wanted: WantedInterface = { row, name: iface, type };
     ports.set(iface, { row: {} as PortRow, name: iface, interfaces: [wanted] });
   }
   return { row: {} as BridgeRow, name, datapathType, ports, controllers: [] };
 }
 
-function runningBridge(name: string, has: readonly (readonly [name: string, type: string, ofport: number])[], datapathType = "dummy"): RunningBridge {
-  return { name, datapathType, interfaces: new Map(has.map(([iface, type, ofport]) => [iface, { name: iface, port: iface, type, options: new Map(), ofport }])) };
+function runningBridge(
+  name: string,
+  has: readonly (readonly [name: string, type: string, ofport: number])[],
+  datapathType = "dummy",
+): RunningBridge {
+  return {
+    name,
+    datapathType,
+    interfaces: new Map(
+      has.map(([iface, type, ofport]) => [iface, { name: iface, port: iface, type, options: new Map(), ofport }]),
+    ),
+  };
 }
 
 const running = (...bridges: RunningBridge[]) => new Map(bridges.map((bridge) => [bridge.name, bridge]));
@@ -25,15 +41,27 @@ const wanted = (...bridges: WantedBridge[]) => new Map(bridges.map((bridge) => [
 const told = (steps: readonly Step[]): string[] =>
   steps.map((step) => {
     switch (step.kind) {
-      case "deleteBridge": return `-${step.bridge}`;
-      case "deleteInterface": return `-${step.bridge}/${step.name}`;
-      case "createBridge": return `+${step.wanted.name}`;
-      case "addInterface": return `+${step.bridge}/${step.wanted.name}@${step.requested ?? "any"}`;
+      case "deleteBridge":
+        return `-${step.bridge}`;
+      case "deleteInterface":
+        return `-${step.bridge}/${step.name}`;
+      case "createBridge":
+        return `+${step.wanted.name}`;
+      case "addInterface":
+        return `+${step.bridge}/${step.wanted.name}@${step.requested ?? "any"}`;
     }
   });
 
 test("what is as wanted needs nothing", () => {
-  assert.equal(told(plan(running(runningBridge("br0", [["p1", "dummy", 1]])), wanted(wantedBridge("br0", [["p1", "dummy", undefined, 1]])))), []);
+  assert.equal(
+    told(
+      plan(
+        running(runningBridge("br0", [["p1", "dummy", 1]])),
+        wanted(wantedBridge("br0", [["p1", "dummy", undefined, 1]])),
+      ),
+    ),
+    [],
+  );
 });
 
 test("everything that goes, in all bridges, goes before anything comes", () => {
@@ -45,24 +73,65 @@ test("everything that goes, in all bridges, goes before anything comes", () => {
 });
 
 test("interfaces that ask for a number are made first", () => {
-  const steps = plan(running(), wanted(wantedBridge("br0", [["p1", "dummy"], ["p2", "dummy", undefined, 7], ["p3", "dummy", 1]])));
+  const steps = plan(
+    running(),
+    wanted(
+      wantedBridge("br0", [
+        ["p1", "dummy"],
+        ["p2", "dummy", undefined, 7],
+        ["p3", "dummy", 1],
+      ]),
+    ),
+  );
   assert.equal(told(steps), ["+br0", "+br0/p3@1", "+br0/p1@any", "+br0/p2@7"]);
 });
 
 test("a new number throws out whoever has it without asking for it", () => {
-  const steps = plan(running(runningBridge("br0", [["p1", "dummy", 1], ["p2", "dummy", 2]])), wanted(wantedBridge("br0", [["p1", "dummy", 2, 1], ["p2", "dummy", undefined, 9]])));
+  const steps = plan(
+    running(
+      runningBridge("br0", [
+        ["p1", "dummy", 1],
+        ["p2", "dummy", 2],
+      ]),
+    ),
+    wanted(
+      wantedBridge("br0", [
+        ["p1", "dummy", 2, 1],
+        ["p2", "dummy", undefined, 9],
+      ]),
+    ),
+  );
   assert.equal(told(steps), ["-br0/p1", "-br0/p2", "+br0/p1@2", "+br0/p2@9"]);
 });
 
 test("whoever has a number and asks for it keeps it", () => {
-  const steps = plan(running(runningBridge("br0", [["p1", "dummy", 1], ["p2", "dummy", 2]])), wanted(wantedBridge("br0", [["p1", "dummy", 2, 1], ["p2", "dummy", 2, 2]])));
+  const steps = plan(
+    running(
+      runningBridge("br0", [
+        ["p1", "dummy", 1],
+        ["p2", "dummy", 2],
+      ]),
+    ),
+    wanted(
+      wantedBridge("br0", [
+        ["p1", "dummy", 2, 1],
+        ["p2", "dummy", 2, 2],
+      ]),
+    ),
+  );
   assert.equal(told(steps), []);
 });
 
 test("another type of interface or datapath means made anew", () => {
-  const retyped = plan(running(runningBridge("br0", [["p1", "dummy", 1]])), wanted(wantedBridge("br0", [["p1", "tap", undefined, 1]])));
+  const retyped = plan(
+    running(runningBridge("br0", [["p1", "dummy", 1]])),
+    wanted(wantedBridge("br0", [["p1", "tap", undefined, 1]])),
+  );
   assert.equal(told(retyped), ["-br0/p1", "+br0/p1@1"]);
-  const moved = plan(running(runningBridge("br0", [["p1", "dummy", 1]])), wanted(wantedBridge("br0", [["p1", "dummy", undefined, 1]], "netdev")));
+  const moved = plan(
+    running(runningBridge("br0", [["p1", "dummy", 1]])),
+    wanted(wantedBridge("br0", [["p1", "dummy", undefined, 1]], "netdev")),
+  );
   assert.equal(told(moved), ["-br0", "+br0", "+br0/p1@1"]);
 });
 

@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import * as generated from "../../ts/datapath/generated/records.js";
-import { constantSets, records } from "../../ts/datapath/tables/records.js";
+import { constantSets } from "../../ts/datapath/tables/constants.js";
+import { records } from "../../ts/datapath/tables/records.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 const camel = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

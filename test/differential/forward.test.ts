@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { missing, type Ran, startOvs, startSluice, type Switch, until } from "../system/switch.js";
+import { missing, type Ran, type Switch, startOvs, startSluice, until } from "../system/switch.js";
 import { ports, randomFlows, randomStimulus, type Stimulus } from "./generate.js";
 import { seeded } from "./random.js";
 import { openUnixctl } from "./unixctl.js";
@@ -19,9 +19,31 @@ const packetsPerRound = 150;
 const capture = (under: Switch, port: number): string => join(under.directory, `tx${port}.pcap`);
 
 function addBridge(under: Switch): void {
-  const args = ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "other_config:hwaddr=50:54:00:00:01:00"];
+  const args = [
+    "add-br",
+    "br0",
+    "--",
+    "set",
+    "bridge",
+    "br0",
+    "datapath_type=dummy",
+    "fail_mode=secure",
+    "other_config:hwaddr=50:54:00:00:01:00",
+  ];
   for (const port of ports) {
-    args.push("--", "add-port", "br0", `p${port}`, "--", "set", "interface", `p${port}`, "type=dummy", `ofport_request=${port}`, `options:tx_pcap=${capture(under, port)}`);
+    args.push(
+      "--",
+      "add-port",
+      "br0",
+      `p${port}`,
+      "--",
+      "set",
+      "interface",
+      `p${port}`,
+      "type=dummy",
+      `ofport_request=${port}`,
+      `options:tx_pcap=${capture(under, port)}`,
+    );
   }
   under.ok("ovs-vsctl", "-t", "20", ...args);
 }
@@ -41,11 +63,18 @@ function frames(path: string): string[] {
 
 /** Lines of dump-flows without what time does to them, in cookie order. */
 function flowLines(under: Switch): string[] {
-  return under.ok("ovs-ofctl", "-O", "OpenFlow13", "--no-names", "--no-stats", "dump-flows", "br0").split("\n").map((line) => line.trim()).filter((line) => line.startsWith("cookie=")).sort();
+  return under
+    .ok("ovs-ofctl", "-O", "OpenFlow13", "--no-names", "--no-stats", "dump-flows", "br0")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith("cookie="))
+    .sort();
 }
 
 function counts(under: Switch): string[] {
-  return under.ok("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "br0").split("\n")
+  return under
+    .ok("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "br0")
+    .split("\n")
     .map((line) => /cookie=(0x[0-9a-f]+).*n_packets=(\d+), n_bytes=(\d+)/.exec(line))
     .filter((match) => match !== null)
     .map((match) => `cookie ${match[1]}: ${match[2]} packets, ${match[3]} bytes`)
@@ -55,7 +84,9 @@ function counts(under: Switch): string[] {
 function settled(under: Switch): () => boolean {
   let last = -1;
   return () => {
-    const size = readdirSync(under.directory).filter((name) => name.endsWith(".pcap")).reduce((sum, name) => sum + statSync(join(under.directory, name)).size, 0);
+    const size = readdirSync(under.directory)
+      .filter((name) => name.endsWith(".pcap"))
+      .reduce((sum, name) => sum + statSync(join(under.directory, name)).size, 0);
     const same = size === last;
     last = size;
     return same;
@@ -70,7 +101,12 @@ interface Outcome {
   readonly fdb: readonly string[];
 }
 
-async function play(under: Switch, flows: readonly string[], stimuli: readonly Stimulus[], normal: boolean): Promise<Outcome> {
+async function play(
+  under: Switch,
+  flows: readonly string[],
+  stimuli: readonly Stimulus[],
+  normal: boolean,
+): Promise<Outcome> {
   const before = ports.map((port) => frames(capture(under, port)).length);
   under.ok("ovs-ofctl", "-O", "OpenFlow13", "del-flows", "br0");
   under.ok("ovs-appctl", "fdb/flush", "br0");
@@ -88,9 +124,20 @@ async function play(under: Switch, flows: readonly string[], stimuli: readonly S
   }
   await until(`${under.kind} has sent everything`, 10, settled(under));
   await control.call("revalidator/wait");
-  const fdb = (await control.call("fdb/show", "br0")).split("\n").slice(1).map((line) => line.trim().split(/\s+/).slice(0, 3).join(" ")).filter((line) => line !== "").sort();
+  const fdb = (await control.call("fdb/show", "br0"))
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/).slice(0, 3).join(" "))
+    .filter((line) => line !== "")
+    .sort();
   control.close();
-  return { added, flows: flowLines(under), frames: ports.map((port, index) => frames(capture(under, port)).slice(before[index])), counts: counts(under), fdb };
+  return {
+    added,
+    flows: flowLines(under),
+    frames: ports.map((port, index) => frames(capture(under, port)).slice(before[index])),
+    counts: counts(under),
+    fdb,
+  };
 }
 
 const reason = missing({ tools: ["ovs-vswitchd", "ovsdb-server", "ovs-vsctl"] });
@@ -108,21 +155,37 @@ maybe("random flow tables and packets do the same in both switches", async () =>
       const normal = seed % 2 === 0;
       const flows = randomFlows(random, flowsPerRound, normal);
       const stimuli = Array.from({ length: packetsPerRound }, () => randomStimulus(random, normal));
-      const [theirs, ours] = [await play(switches[0], flows, stimuli, normal), await play(switches[1], flows, stimuli, normal)];
+      const [theirs, ours] = [
+        await play(switches[0], flows, stimuli, normal),
+        await play(switches[1], flows, stimuli, normal),
+      ];
       try {
-        assert.is(ours.added.stderr.replaceAll(switches[1].directory, ""), theirs.added.stderr.replaceAll(switches[0].directory, ""), "what add-flows said");
+        assert.is(
+          ours.added.stderr.replaceAll(switches[1].directory, ""),
+          theirs.added.stderr.replaceAll(switches[0].directory, ""),
+          "what add-flows said",
+        );
         assert.equal(ours.flows, theirs.flows, "dump-flows");
-        ports.forEach((port, index) => { assert.equal(ours.frames[index]?.toSorted(), theirs.frames[index]?.toSorted(), `frames from port ${port}`); });
+        ports.forEach((port, index) => {
+          assert.equal(ours.frames[index]?.toSorted(), theirs.frames[index]?.toSorted(), `frames from port ${port}`);
+        });
         assert.equal(ours.counts, theirs.counts, "counters");
         assert.equal(ours.fdb, theirs.fdb, "learned addresses");
       } catch (error) {
         const script = join("/tmp", `sluice-differential-${seed}.txt`);
-        writeFileSync(script, [...flows, ...stimuli.map(({ port, frame }) => `netdev-dummy/receive p${port} ${frame}`)].join("\n"));
-        console.log(`seed ${seed} fails; run it alone with DIFFERENTIAL_SEED=${seed} DIFFERENTIAL_ROUNDS=1; its flows and packets are in ${script}`);
+        writeFileSync(
+          script,
+          [...flows, ...stimuli.map(({ port, frame }) => `netdev-dummy/receive p${port} ${frame}`)].join("\n"),
+        );
+        console.log(
+          `seed ${seed} fails; run it alone with DIFFERENTIAL_SEED=${seed} DIFFERENTIAL_ROUNDS=1; its flows and packets are in ${script}`,
+        );
         throw error;
       }
     }
-    console.log(`seeds ${firstSeed} to ${firstSeed + rounds - 1}: ${rounds * packetsPerRound} packets over ${rounds * flowsPerRound} flows`);
+    console.log(
+      `seeds ${firstSeed} to ${firstSeed + rounds - 1}: ${rounds * packetsPerRound} packets over ${rounds * flowsPerRound} flows`,
+    );
   } finally {
     for (const under of switches) await under.stop();
   }

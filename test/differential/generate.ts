@@ -3,7 +3,13 @@
 import type { Random } from "./random.js";
 
 export const ports = [1, 2, 3, 4] as const;
-const macs = ["50:54:00:00:00:01", "50:54:00:00:00:02", "50:54:00:00:00:03", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:05"] as const;
+const macs = [
+  "50:54:00:00:00:01",
+  "50:54:00:00:00:02",
+  "50:54:00:00:00:03",
+  "ff:ff:ff:ff:ff:ff",
+  "01:00:5e:00:00:05",
+] as const;
 const vlans = [5, 10, 200] as const;
 const ipv4 = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "192.168.5.9"] as const;
 const ipv6 = ["fe80::1", "2001:db8::2", "2001:db8:1::3"] as const;
@@ -11,7 +17,19 @@ const l4 = [53, 80, 443, 8080] as const;
 const lastTable = 3;
 
 type Protocol = "any" | "arp" | "ip" | "tcp" | "udp" | "icmp" | "ipv6" | "tcp6" | "udp6" | "icmp6";
-const protocols: readonly Protocol[] = ["any", "any", "arp", "ip", "tcp", "udp", "icmp", "ipv6", "tcp6", "udp6", "icmp6"];
+const protocols: readonly Protocol[] = [
+  "any",
+  "any",
+  "arp",
+  "ip",
+  "tcp",
+  "udp",
+  "icmp",
+  "ipv6",
+  "tcp6",
+  "udp6",
+  "icmp6",
+];
 const isIp4 = (p: Protocol): boolean => ["ip", "tcp", "udp", "icmp"].includes(p);
 const isIp6 = (p: Protocol): boolean => ["ipv6", "tcp6", "udp6", "icmp6"].includes(p);
 const hasPorts = (p: Protocol): boolean => ["tcp", "udp", "tcp6", "udp6"].includes(p);
@@ -27,8 +45,17 @@ function matchText(random: Random, protocol: Protocol): string[] {
   };
   maybe(0.3, () => `in_port=${random.pick(ports)}`);
   maybe(0.2, () => `dl_src=${random.pick(macs)}`);
-  maybe(0.25, () => (random.chance(0.3) ? "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00" : `dl_dst=${random.pick(macs)}`));
-  maybe(0.2, () => random.pick([`dl_vlan=${random.pick(vlans)}`, "vlan_tci=0x0000/0x1fff", "vlan_tci=0x1000/0x1000", `dl_vlan_pcp=${random.below(8)}`]));
+  maybe(0.25, () =>
+    random.chance(0.3) ? "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00" : `dl_dst=${random.pick(macs)}`,
+  );
+  maybe(0.2, () =>
+    random.pick([
+      `dl_vlan=${random.pick(vlans)}`,
+      "vlan_tci=0x0000/0x1fff",
+      "vlan_tci=0x1000/0x1000",
+      `dl_vlan_pcp=${random.below(8)}`,
+    ]),
+  );
   maybe(0.15, () => `metadata=${hex(random.below(4))}/0x3`);
   maybe(0.15, () => `reg${random.below(3)}=${hex(random.below(3))}`);
   if (isIp4(protocol)) {
@@ -72,9 +99,17 @@ function vlanActions(random: Random, known: Known): (() => string)[] {
     return text();
   };
   if (known.hasVlan) {
-    return [tag(() => "strip_vlan", false), tag(() => "pop_vlan", false), tag(() => `mod_vlan_vid:${random.pick(vlans)}`, true), tag(() => `mod_vlan_pcp:${random.below(8)}`, true)];
+    return [
+      tag(() => "strip_vlan", false),
+      tag(() => "pop_vlan", false),
+      tag(() => `mod_vlan_vid:${random.pick(vlans)}`, true),
+      tag(() => `mod_vlan_pcp:${random.below(8)}`, true),
+    ];
   }
-  return [tag(() => `push_vlan:0x8100,set_field:${4096 + random.pick(vlans)}->vlan_vid`, true), tag(() => "push_vlan:0x8100", true)];
+  return [
+    tag(() => `push_vlan:0x8100,set_field:${4096 + random.pick(vlans)}->vlan_vid`, true),
+    tag(() => "push_vlan:0x8100", true),
+  ];
 }
 
 function setAction(random: Random, protocol: Protocol, known: Known): string {
@@ -90,22 +125,54 @@ function setAction(random: Random, protocol: Protocol, known: Known): string {
     ...vlanActions(random, known),
   ];
   if (isIp4(protocol)) {
-    choices.push(() => `set_field:${random.pick(ipv4)}->ip_src`, () => `mod_nw_dst:${random.pick(ipv4)}`, () => "dec_ttl",
-      () => `mod_nw_tos:${random.pick([0, 32, 184])}`, () => `set_field:${random.below(4)}->nw_ecn`, () => "mod_nw_ttl:7",
-      () => "move:NXM_OF_IP_SRC[0..7]->NXM_NX_REG1[0..7]", () => "set_field:0.0.0.9/0.0.0.255->ip_dst");
+    choices.push(
+      () => `set_field:${random.pick(ipv4)}->ip_src`,
+      () => `mod_nw_dst:${random.pick(ipv4)}`,
+      () => "dec_ttl",
+      () => `mod_nw_tos:${random.pick([0, 32, 184])}`,
+      () => `set_field:${random.below(4)}->nw_ecn`,
+      () => "mod_nw_ttl:7",
+      () => "move:NXM_OF_IP_SRC[0..7]->NXM_NX_REG1[0..7]",
+      () => "set_field:0.0.0.9/0.0.0.255->ip_dst",
+    );
   }
-  if (isIp6(protocol)) choices.push(() => `set_field:${random.pick(ipv6)}->ipv6_src`, () => `set_field:${random.pick(ipv6)}->ipv6_dst`, () => "dec_ttl", () => "set_field:0x12345->ipv6_label");
-  if (protocol === "tcp" || protocol === "tcp6") choices.push(() => `set_field:${random.pick(l4)}->tcp_src`, () => `mod_tp_dst:${random.pick(l4)}`);
-  if (protocol === "udp" || protocol === "udp6") choices.push(() => `set_field:${random.pick(l4)}->udp_dst`, () => `mod_tp_src:${random.pick(l4)}`);
+  if (isIp6(protocol))
+    choices.push(
+      () => `set_field:${random.pick(ipv6)}->ipv6_src`,
+      () => `set_field:${random.pick(ipv6)}->ipv6_dst`,
+      () => "dec_ttl",
+      () => "set_field:0x12345->ipv6_label",
+    );
+  if (protocol === "tcp" || protocol === "tcp6")
+    choices.push(
+      () => `set_field:${random.pick(l4)}->tcp_src`,
+      () => `mod_tp_dst:${random.pick(l4)}`,
+    );
+  if (protocol === "udp" || protocol === "udp6")
+    choices.push(
+      () => `set_field:${random.pick(l4)}->udp_dst`,
+      () => `mod_tp_src:${random.pick(l4)}`,
+    );
   if (protocol === "icmp") choices.push(() => "set_field:3->icmp_type");
-  if (protocol === "arp") choices.push(() => `set_field:${random.pick(ipv4)}->arp_spa`, () => "set_field:2->arp_op", () => "move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[]");
+  if (protocol === "arp")
+    choices.push(
+      () => `set_field:${random.pick(ipv4)}->arp_spa`,
+      () => "set_field:2->arp_op",
+      () => "move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[]",
+    );
   return random.pick(choices)();
 }
 
 function outputAction(random: Random, normal: boolean): string {
   return random.pick([
-    () => `output:${random.pick(ports)}`, () => `output:${random.pick(ports)}`, () => `output:${random.pick(ports)}`,
-    () => "in_port", () => "all", () => "flood", () => (normal ? "normal" : "flood"), () => `output:NXM_NX_REG${random.below(3)}[0..2]`,
+    () => `output:${random.pick(ports)}`,
+    () => `output:${random.pick(ports)}`,
+    () => `output:${random.pick(ports)}`,
+    () => "in_port",
+    () => "all",
+    () => "flood",
+    () => (normal ? "normal" : "flood"),
+    () => `output:NXM_NX_REG${random.below(3)}[0..2]`,
   ])();
 }
 
@@ -113,15 +180,23 @@ function actionsText(random: Random, table: number, protocol: Protocol, known: K
   const apply: string[] = [];
   for (let n = random.below(3); n > 0; n--) apply.push(setAction(random, protocol, known));
   for (let n = random.below(3); n > 0; n--) {
-    apply.push(random.chance(0.3) && table < lastTable ? `resubmit(,${table + 1 + random.below(lastTable - table)})` : outputAction(random, known.normal));
+    apply.push(
+      random.chance(0.3) && table < lastTable
+        ? `resubmit(,${table + 1 + random.below(lastTable - table)})`
+        : outputAction(random, known.normal),
+    );
     if (random.chance(0.3)) apply.push(setAction(random, protocol, known));
   }
   if (random.chance(0.05)) apply.push("exit", outputAction(random, known.normal));
   const instructions: string[] = [];
   if (random.chance(0.1)) instructions.push("clear_actions");
-  if (random.chance(0.15)) instructions.push(`write_actions(${[setAction(random, protocol, { hasVlan: false, normal: known.normal }).split(",")[0], `output:${random.pick(ports)}`].filter((text) => !text?.startsWith("push_vlan") && !text?.startsWith("load") && !text?.startsWith("move")).join(",")})`);
+  if (random.chance(0.15))
+    instructions.push(
+      `write_actions(${[setAction(random, protocol, { hasVlan: false, normal: known.normal }).split(",")[0], `output:${random.pick(ports)}`].filter((text) => !text?.startsWith("push_vlan") && !text?.startsWith("load") && !text?.startsWith("move")).join(",")})`,
+    );
   if (random.chance(0.15)) instructions.push(`write_metadata:${hex(random.below(4))}/0x3`);
-  if (random.chance(0.3) && table < lastTable) instructions.push(`goto_table:${table + 1 + random.below(lastTable - table)}`);
+  if (random.chance(0.3) && table < lastTable)
+    instructions.push(`goto_table:${table + 1 + random.below(lastTable - table)}`);
   const all = [...apply, ...instructions];
   return all.length === 0 ? "drop" : all.join(",");
 }
@@ -133,10 +208,20 @@ export function randomFlows(random: Random, count: number, normal: boolean): str
     const protocol = random.pick(protocols);
     const match = matchText(random, protocol);
     const hasVlan = match.some((text) => /^(dl_vlan=|dl_vlan_pcp=|vlan_tci=0x1000)/.test(text));
-    return [`table=${table}`, `cookie=${hex(index + 1)}`, `priority=${10 + random.below(20) * 64 + index % 64}`, ...match].join(",") + ` actions=${actionsText(random, table, protocol, { hasVlan, normal })}`;
+    return (
+      [
+        `table=${table}`,
+        `cookie=${hex(index + 1)}`,
+        `priority=${10 + random.below(20) * 64 + (index % 64)}`,
+        ...match,
+      ].join(",") + ` actions=${actionsText(random, table, protocol, { hasVlan, normal })}`
+    );
   });
   for (let table = 0; table <= lastTable; table++) {
-    if (random.chance(0.7)) flows.push(`table=${table},cookie=${hex(count + table + 1)},priority=0 actions=${random.pick([normal ? "normal" : "all", "drop", "flood", `output:${random.pick(ports)}`])}`);
+    if (random.chance(0.7))
+      flows.push(
+        `table=${table},cookie=${hex(count + table + 1)},priority=0 actions=${random.pick([normal ? "normal" : "all", "drop", "flood", `output:${random.pick(ports)}`])}`,
+      );
   }
   return flows;
 }
@@ -147,7 +232,8 @@ const ip4 = (text: string): number[] => text.split(".").map(Number);
 
 function ip6(text: string): number[] {
   const [left = "", right = ""] = text.split("::");
-  const groups = (part: string): number[] => (part === "" ? [] : part.split(":").flatMap((group) => u16(Number.parseInt(group, 16))));
+  const groups = (part: string): number[] =>
+    part === "" ? [] : part.split(":").flatMap((group) => u16(Number.parseInt(group, 16)));
   const head = groups(left);
   const tail = groups(right);
   return [...head, ...new Array<number>(16 - head.length - tail.length).fill(0), ...tail];
@@ -172,11 +258,32 @@ function transport(random: Random, protocol: Protocol, pseudo: readonly number[]
   const ports4 = [...u16(random.pick(l4)), ...u16(random.pick(l4))];
   const full = (proto: number, length: number): number[] => [...pseudo, 0, proto, ...u16(length)];
   switch (protocol) {
-    case "tcp": case "tcp6": {
-      const segment = [...ports4, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, random.pick([0x02, 0x10, 0x12, 0x04]), 0x20, 0, 0, 0, 0, 0, ...payload];
+    case "tcp":
+    case "tcp6": {
+      const segment = [
+        ...ports4,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+        2,
+        0x50,
+        random.pick([0x02, 0x10, 0x12, 0x04]),
+        0x20,
+        0,
+        0,
+        0,
+        0,
+        0,
+        ...payload,
+      ];
       return withChecksum(segment, 16, full(6, segment.length));
     }
-    case "udp": case "udp6": {
+    case "udp":
+    case "udp6": {
       const datagram = [...ports4, ...u16(8 + payload.length), 0, 0, ...payload];
       return withChecksum(datagram, 6, full(17, datagram.length));
     }
@@ -191,24 +298,78 @@ function transport(random: Random, protocol: Protocol, pseudo: readonly number[]
   }
 }
 
-const protocolNumber: Readonly<Record<string, number>> = { tcp: 6, udp: 17, icmp: 1, ip: 200, tcp6: 6, udp6: 17, icmp6: 58, ipv6: 200 };
+const protocolNumber: Readonly<Record<string, number>> = {
+  tcp: 6,
+  udp: 17,
+  icmp: 1,
+  ip: 200,
+  tcp6: 6,
+  udp6: 17,
+  icmp6: 58,
+  ipv6: 200,
+};
 
 function networkLayer(random: Random, protocol: Protocol): { type: number; bytes: number[] } {
   if (protocol === "arp") {
-    return { type: 0x0806, bytes: [0, 1, 8, 0, 6, 4, 0, random.pick([1, 2]), ...bytesOf(random.pick(macs)), ...ip4(random.pick(ipv4)), ...bytesOf(random.pick(macs)), ...ip4(random.pick(ipv4))] };
+    return {
+      type: 0x0806,
+      bytes: [
+        0,
+        1,
+        8,
+        0,
+        6,
+        4,
+        0,
+        random.pick([1, 2]),
+        ...bytesOf(random.pick(macs)),
+        ...ip4(random.pick(ipv4)),
+        ...bytesOf(random.pick(macs)),
+        ...ip4(random.pick(ipv4)),
+      ],
+    };
   }
   if (isIp4(protocol)) {
     const addresses = [...ip4(random.pick(ipv4)), ...ip4(random.pick(ipv4))];
     // Of a later fragment Open vSwitch rewrites payload bytes where ports, types and checksums would be; Sluice does not.
     const fragment = protocol === "ip" ? random.pick([0, 0, 0x2000, 0x2010, 0x0010]) : random.pick([0, 0, 0, 0x2000]);
     const body = transport(random, protocol, addresses);
-    const header = withChecksum([0x45, random.pick([0, 32, 184, 3]), ...u16(20 + body.length), 0, 1, ...u16(fragment), random.pick([1, 2, 64, 64]), protocolNumber[protocol] ?? 200, 0, 0, ...addresses], 10, []);
+    const header = withChecksum(
+      [
+        0x45,
+        random.pick([0, 32, 184, 3]),
+        ...u16(20 + body.length),
+        0,
+        1,
+        ...u16(fragment),
+        random.pick([1, 2, 64, 64]),
+        protocolNumber[protocol] ?? 200,
+        0,
+        0,
+        ...addresses,
+      ],
+      10,
+      [],
+    );
     return { type: 0x0800, bytes: [...header, ...body] };
   }
   if (isIp6(protocol)) {
     const addresses = [...ip6(random.pick(ipv6)), ...ip6(random.pick(ipv6))];
     const body = transport(random, protocol, addresses);
-    return { type: 0x86dd, bytes: [0x60, 0, 0, 0, ...u16(body.length), protocolNumber[protocol] ?? 200, random.pick([1, 64]), ...addresses, ...body] };
+    return {
+      type: 0x86dd,
+      bytes: [
+        0x60,
+        0,
+        0,
+        0,
+        ...u16(body.length),
+        protocolNumber[protocol] ?? 200,
+        random.pick([1, 64]),
+        ...addresses,
+        ...body,
+      ],
+    };
   }
   return { type: 0x88b5, bytes: Array.from({ length: 46 }, () => random.below(256)) };
 }

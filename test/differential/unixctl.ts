@@ -25,10 +25,11 @@ export function openUnixctl(path: string): Promise<Unixctl> {
     socket.once("error", reject);
     socket.once("connect", () => {
       resolve({
-        call: (method, ...params) => new Promise((done) => {
-          waiting.push(done);
-          socket.write(JSON.stringify({ id: id++, method, params }));
-        }),
+        call: (method, ...params) =>
+          new Promise((done) => {
+            waiting.push(done);
+            socket.write(JSON.stringify({ id: id++, method, params }));
+          }),
         close: () => socket.destroy(),
       });
     });

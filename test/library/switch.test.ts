@@ -4,8 +4,12 @@ import { createSwitch, type SwitchBridge } from "../../ts/index.js";
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ""), "hex"));
 /** 10.0.0.1 to 10.0.0.2, UDP 1 to 2. */
-const frame = hex("505400000002 505400000001 0800 4500001c000100004011 66ce 0a000001 0a000002 0001 0002 0008 0000 000000000000000000000000000000000000");
-const back = hex("505400000001 505400000002 0800 4500001c000100004011 66ce 0a000002 0a000001 0002 0001 0008 0000 000000000000000000000000000000000000");
+const frame = hex(
+  "505400000002 505400000001 0800 4500001c000100004011 66ce 0a000001 0a000002 0001 0002 0008 0000 000000000000000000000000000000000000",
+);
+const back = hex(
+  "505400000001 505400000002 0800 4500001c000100004011 66ce 0a000002 0a000001 0002 0001 0008 0000 000000000000000000000000000000000000",
+);
 
 async function code(action: () => unknown): Promise<string> {
   try {
@@ -46,7 +50,13 @@ test("a frame goes where a flow sends it, and is counted", async () => {
 
 test("a flow given as an object is the flow given as text", async () => {
   await withBridge(async (bridge) => {
-    bridge.addFlow({ table: 1, priority: 5, cookie: 3n, match: { eth_type: 0x0800, ip_src: ["10.0.0.0", "255.0.0.0"] }, actions: [{ type: "output", port: 2 }] });
+    bridge.addFlow({
+      table: 1,
+      priority: 5,
+      cookie: 3n,
+      match: { eth_type: 0x0800, ip_src: ["10.0.0.0", "255.0.0.0"] },
+      actions: [{ type: "output", port: 2 }],
+    });
     bridge.addFlow("table=1,priority=5,cookie=0x4,ip,nw_src=10.0.0.0/8,actions=output:2");
     const flows = bridge.dumpFlows("table=1");
     assert.is(flows.length, 1);

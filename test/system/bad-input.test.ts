@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { seeded } from "../differential/random.js";
-import { missing, sleep, startSluice, type Switch } from "./switch.js";
+import { missing, type Switch, sleep, startSluice } from "./switch.js";
 
 const seed = Number(process.env.BAD_INPUT_SEED ?? 20261120);
 const million = process.env.BAD_INPUT_LONG === "1";
@@ -55,12 +55,16 @@ async function healthy(under: Switch): Promise<void> {
   under.ok("ovs-appctl", "-T", "10", "version");
 }
 
-async function withBridge(body: (under: Switch, sockets: Record<"database" | "openflow" | "control", string>) => Promise<void>): Promise<void> {
+async function withBridge(
+  body: (under: Switch, sockets: Record<"database" | "openflow" | "control", string>) => Promise<void>,
+): Promise<void> {
   const under = await startSluice({ dummy: true });
   try {
     under.ok("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy");
     await body(under, {
-      database: join(under.directory, "db.sock"), openflow: join(under.directory, "br0.mgmt"), control: join(under.directory, `ovs-vswitchd.${under.pid}.ctl`),
+      database: join(under.directory, "db.sock"),
+      openflow: join(under.directory, "br0.mgmt"),
+      control: join(under.directory, `ovs-vswitchd.${under.pid}.ctl`),
     });
   } finally {
     await under.stop();
@@ -85,7 +89,9 @@ maybe("random bytes on every socket leave the switch and other connections as th
     await healthy(under);
     assert.not.ok(bystander.destroyed, "the bystander's connection is open");
     let answered = false;
-    bystander.on("data", () => { answered = true; });
+    bystander.on("data", () => {
+      answered = true;
+    });
     bystander.write(openflow(4, 2, text("echo")));
     await sleep(300);
     assert.ok(answered, "the bystander is answered");
@@ -100,7 +106,16 @@ maybe("truncated and mutated OpenFlow messages of every type are answered or end
     for (const version of [1, 4, 5, 6]) {
       for (let type = 0; type < 36; type++) {
         const body = Uint8Array.from({ length: random.below(120) }, () => (random.chance(0.5) ? 0 : random.below(256)));
-        await talk(sockets.openflow, [openflow(version, 0, new Uint8Array(0)), openflow(version, type, body), openflow(version, type, body.subarray(0, body.length >> 1)), openflow(version, type, body, 7)], 15);
+        await talk(
+          sockets.openflow,
+          [
+            openflow(version, 0, new Uint8Array(0)),
+            openflow(version, type, body),
+            openflow(version, type, body.subarray(0, body.length >> 1)),
+            openflow(version, type, body, 7),
+          ],
+          15,
+        );
       }
     }
     const answer = await talk(sockets.openflow, [hello, openflow(4, 14, new Uint8Array(20))]);

@@ -66,10 +66,14 @@ class Learning(app_manager.OSKenApp):
 
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject).listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => { resolve(typeof address === "object" && address !== null ? address.port : 0); });
-    });
+    const server = createServer()
+      .once("error", reject)
+      .listen(0, "127.0.0.1", () => {
+        const address = server.address();
+        server.close(() => {
+          resolve(typeof address === "object" && address !== null ? address.port : 0);
+        });
+      });
   });
 }
 
@@ -85,14 +89,38 @@ maybe("an os-ken learning switch connects every host, and sees links fall and po
   const bridge = `slc${process.pid % 10000}`;
   const extra = `${bridge}x`;
   try {
-    under.ok("ovs-vsctl", "add-br", bridge, "--", "set-fail-mode", bridge, "secure", "--", "set", "bridge", bridge, "protocols=OpenFlow13", ...hosts.flatMap((host) => ["--", "add-port", bridge, host.port]));
+    under.ok(
+      "ovs-vsctl",
+      "add-br",
+      bridge,
+      "--",
+      "set-fail-mode",
+      bridge,
+      "secure",
+      "--",
+      "set",
+      "bridge",
+      bridge,
+      "protocols=OpenFlow13",
+      ...hosts.flatMap((host) => ["--", "add-port", bridge, host.port]),
+    );
     under.ok("ovs-vsctl", "set-controller", bridge, `tcp:127.0.0.1:${port}`);
-    await until("the controller is connected", 20, () => under.ok("ovs-vsctl", "get", "controller", bridge, "is_connected").trim() === "true");
-    await until("the table-miss flow is there", 10, () => under.ok("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", bridge).includes("CONTROLLER"));
+    await until(
+      "the controller is connected",
+      20,
+      () => under.ok("ovs-vsctl", "get", "controller", bridge, "is_connected").trim() === "true",
+    );
+    await until("the table-miss flow is there", 10, () =>
+      under.ok("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", bridge).includes("CONTROLLER"),
+    );
     for (const from of hosts) {
       for (const to of hosts) {
         if (from === to) continue;
-        assert.match(from.exec("ping", "-c", "2", "-W", "2", to.address).stdout, /[12] received/, `${from.name} to ${to.name}`);
+        assert.match(
+          from.exec("ping", "-c", "2", "-W", "2", to.address).stdout,
+          /[12] received/,
+          `${from.name} to ${to.name}`,
+        );
       }
     }
     const flows = under.ok("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", bridge);

@@ -31,7 +31,10 @@ export function makeHosts(prefix: string, count: number): Host[] {
     ip("-n", name, "link", "set", "eth0", "address", mac, "up");
     ip("-n", name, "addr", "add", `10.77.0.${index + 1}/24`, "dev", "eth0");
     return {
-      name, port, mac, address: `10.77.0.${index + 1}`,
+      name,
+      port,
+      mac,
+      address: `10.77.0.${index + 1}`,
       exec(...command) {
         const result = spawnSync("ip", ["netns", "exec", name, ...command], { encoding: "utf8", timeout: 60_000 });
         return { status: result.status ?? -1, stdout: result.stdout ?? "", stderr: result.stderr ?? "" };

@@ -11,10 +11,18 @@ interface Demo {
 }
 
 function startDemo(env: NodeJS.ProcessEnv = {}, uid?: number): Demo {
-  const child = spawn(process.execPath, [sluice, "demo"], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"], ...(uid === undefined ? {} : { uid, gid: uid }) });
+  const child = spawn(process.execPath, [sluice, "demo"], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  });
   let text = "";
-  child.stdout?.on("data", (data: Buffer) => { text += data.toString(); });
-  child.stderr?.on("data", (data: Buffer) => { text += data.toString(); });
+  child.stdout?.on("data", (data: Buffer) => {
+    text += data.toString();
+  });
+  child.stderr?.on("data", (data: Buffer) => {
+    text += data.toString();
+  });
   return { child, text: () => text, ended: () => child.exitCode !== null || child.signalCode !== null };
 }
 
@@ -23,28 +31,36 @@ const stays = (demo: Demo) => (): boolean => {
   return demo.text().includes("Ctrl-C");
 };
 
-const devices = (): string => spawnSync("ip", ["-br", "link"], { encoding: "utf8" }).stdout.split("\n").map((line) => line.split(/[\s@]/)[0]).sort().join(" ");
+const devices = (): string =>
+  spawnSync("ip", ["-br", "link"], { encoding: "utf8" })
+    .stdout.split("\n")
+    .map((line) => line.split(/[\s@]/)[0])
+    .sort()
+    .join(" ");
 const namespaces = (): string => spawnSync("ip", ["netns", "list"], { encoding: "utf8" }).stdout;
 
 const asRoot = missing({ root: true, tools: ["ip", "ping"] });
 if (asRoot !== undefined) console.log(`skip: start as root: ${asRoot}`);
 
-(asRoot === undefined ? test : test.skip)("as root it connects hosts, obeys its flow table, and leaves nothing behind", async () => {
-  const before = { devices: devices(), namespaces: namespaces() };
-  const demo = startDemo();
-  try {
-    await until("it says how to stop", 60, stays(demo));
-    assert.match(demo.text(), /sluice-h1 -> sluice-h2 ok, sluice-h3 ok/);
-    assert.match(demo.text(), /sluice-h1 -> sluice-h2 ok, sluice-h3 no answer/);
-    assert.match(demo.text(), /n_packets=[1-9]\d*.*actions=drop/);
-  } finally {
-    // Twice, as Ctrl-C under npm does.
-    demo.child.kill("SIGINT");
-    demo.child.kill("SIGINT");
-    await until("it has ended", 20, demo.ended);
-  }
-  assert.equal({ devices: devices(), namespaces: namespaces() }, before);
-});
+(asRoot === undefined ? test : test.skip)(
+  "as root it connects hosts, obeys its flow table, and leaves nothing behind",
+  async () => {
+    const before = { devices: devices(), namespaces: namespaces() };
+    const demo = startDemo();
+    try {
+      await until("it says how to stop", 60, stays(demo));
+      assert.match(demo.text(), /sluice-h1 -> sluice-h2 ok, sluice-h3 ok/);
+      assert.match(demo.text(), /sluice-h1 -> sluice-h2 ok, sluice-h3 no answer/);
+      assert.match(demo.text(), /n_packets=[1-9]\d*.*actions=drop/);
+    } finally {
+      // Twice, as Ctrl-C under npm does.
+      demo.child.kill("SIGINT");
+      demo.child.kill("SIGINT");
+      await until("it has ended", 20, demo.ended);
+    }
+    assert.equal({ devices: devices(), namespaces: namespaces() }, before);
+  },
+);
 
 (asRoot === undefined ? test : test.skip)("after kill -9 it starts again, and then leaves nothing behind", async () => {
   const before = { devices: devices(), namespaces: namespaces() };

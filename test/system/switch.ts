@@ -49,7 +49,13 @@ export interface SwitchOptions {
 }
 
 function environment(directory: string): NodeJS.ProcessEnv {
-  return { ...process.env, OVS_RUNDIR: directory, OVS_LOGDIR: directory, OVS_DBDIR: directory, OVS_SYSCONFDIR: directory };
+  return {
+    ...process.env,
+    OVS_RUNDIR: directory,
+    OVS_LOGDIR: directory,
+    OVS_DBDIR: directory,
+    OVS_SYSCONFDIR: directory,
+  };
 }
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -63,17 +69,27 @@ export async function until(what: string, seconds: number, test: () => boolean |
   }
 }
 
-function makeSwitch(kind: "sluice" | "ovs", directory: string, env: NodeJS.ProcessEnv, stopAll: () => Promise<void>): Switch {
+function makeSwitch(
+  kind: "sluice" | "ovs",
+  directory: string,
+  env: NodeJS.ProcessEnv,
+  stopAll: () => Promise<void>,
+): Switch {
   const pid = Number(readFileSync(join(directory, "ovs-vswitchd.pid"), "utf8"));
   const run = (tool: string, ...args: string[]): Ran => {
     const result = spawnSync(tool, args, { env, encoding: "utf8", timeout: 60_000, maxBuffer: 1 << 28 });
     return { status: result.status ?? -1, stdout: result.stdout ?? "", stderr: result.stderr ?? "" };
   };
   return {
-    kind, directory, env, pid, run,
+    kind,
+    directory,
+    env,
+    pid,
+    run,
     ok(tool, ...args) {
       const result = run(tool, ...args);
-      if (result.status !== 0) throw new Error(`${tool} ${args.join(" ")} exited ${result.status}: ${result.stderr}${result.stdout}`);
+      if (result.status !== 0)
+        throw new Error(`${tool} ${args.join(" ")} exited ${result.status}: ${result.stderr}${result.stdout}`);
       return result.stdout;
     },
     log: () => readFileSync(join(directory, "ovs-vswitchd.log"), "utf8"),
@@ -94,19 +110,32 @@ export async function startSluice(options: SwitchOptions = {}): Promise<Switch> 
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), "sluice-test-"));
   const env = { ...environment(directory), ...options.env };
   const dummy = options.dummy === true ? ["--enable-dummy", "--disable-system"] : [];
-  const child: ChildProcess = spawn(process.execPath, [sluice, "vswitchd", "--pidfile", "--log-file", "-vconsole:off", ...dummy, ...(options.args ?? [])], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child: ChildProcess = spawn(
+    process.execPath,
+    [sluice, "vswitchd", "--pidfile", "--log-file", "-vconsole:off", ...dummy, ...(options.args ?? [])],
+    { env, stdio: ["ignore", "pipe", "pipe"] },
+  );
   let output = "";
-  child.stdout?.on("data", (data: Buffer) => { output += data.toString(); });
-  child.stderr?.on("data", (data: Buffer) => { output += data.toString(); });
+  child.stdout?.on("data", (data: Buffer) => {
+    output += data.toString();
+  });
+  child.stderr?.on("data", (data: Buffer) => {
+    output += data.toString();
+  });
   await until("sluice vswitchd answers on its control socket", 20, () => {
     if (child.exitCode !== null) throw new Error(`sluice vswitchd exited ${child.exitCode}: ${output}`);
     // A killed daemon leaves its pidfile and sockets: only this one's count.
     const pidfile = join(directory, "ovs-vswitchd.pid");
-    return existsSync(pidfile) && Number(readFileSync(pidfile, "utf8")) === child.pid && existsSync(join(directory, "db.sock"));
+    return (
+      existsSync(pidfile) &&
+      Number(readFileSync(pidfile, "utf8")) === child.pid &&
+      existsSync(join(directory, "db.sock"))
+    );
   });
   const made = makeSwitch("sluice", directory, env, async () => {
     if (made.alive()) made.run("ovs-appctl", "exit", "--cleanup");
-    if (made.alive() && child.exitCode === null) await Promise.race([new Promise((resolve) => child.once("exit", resolve)), sleep(5000)]);
+    if (made.alive() && child.exitCode === null)
+      await Promise.race([new Promise((resolve) => child.once("exit", resolve)), sleep(5000)]);
     await waitGone(made.pid);
     if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
   });
@@ -122,10 +151,28 @@ export async function startOvs(options: SwitchOptions = {}): Promise<Switch> {
     execFileSync(tool, args, { env, stdio: ["ignore", "ignore", "pipe"] });
   };
   exec("ovsdb-tool", "create", join(directory, "conf.db"), "/usr/share/openvswitch/vswitch.ovsschema");
-  exec("ovsdb-server", "--detach", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off", "--remote=punix:db.sock", join(directory, "conf.db"));
+  exec(
+    "ovsdb-server",
+    "--detach",
+    "--no-chdir",
+    "--pidfile",
+    "--log-file",
+    "-vconsole:off",
+    "--remote=punix:db.sock",
+    join(directory, "conf.db"),
+  );
   exec("ovs-vsctl", "--no-wait", "init");
   const dummy = options.dummy === true ? ["--enable-dummy", "--disable-system"] : [];
-  exec("ovs-vswitchd", "--detach", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off", ...dummy, ...(options.args ?? []));
+  exec(
+    "ovs-vswitchd",
+    "--detach",
+    "--no-chdir",
+    "--pidfile",
+    "--log-file",
+    "-vconsole:off",
+    ...dummy,
+    ...(options.args ?? []),
+  );
   const database = Number(readFileSync(join(directory, "ovsdb-server.pid"), "utf8"));
   const made = makeSwitch("ovs", directory, env, async () => {
     made.run("ovs-appctl", "exit", "--cleanup");

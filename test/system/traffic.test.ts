@@ -3,20 +3,36 @@ import { spawn } from "node:child_process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Host, makeHosts, removeHosts } from "./hosts.js";
-import { missing, sleep, startSluice, type Switch, until } from "./switch.js";
+import { missing, type Switch, sleep, startSluice, until } from "./switch.js";
 
 const reason = missing({ root: true, tools: ["ovs-vsctl", "ovs-ofctl", "ip", "ping", "iperf3"] });
 if (reason !== undefined) console.log(`skip: traffic: ${reason}`);
 const maybe = reason === undefined ? test : test.skip;
 
-async function withNetwork(count: number, type: string, env: NodeJS.ProcessEnv, body: (under: Switch, hosts: Host[], bridge: string) => Promise<void>): Promise<void> {
+async function withNetwork(
+  count: number,
+  type: string,
+  env: NodeJS.ProcessEnv,
+  body: (under: Switch, hosts: Host[], bridge: string) => Promise<void>,
+): Promise<void> {
   const hosts = makeHosts("slt", count);
   const under = await startSluice({ env });
   const bridge = `slt${process.pid % 10000}`;
   try {
     under.ok("ovs-vsctl", "add-br", bridge);
     hosts.forEach((host, index) => {
-      under.ok("ovs-vsctl", "add-port", bridge, host.port, "--", "set", "interface", host.port, `ofport_request=${index + 1}`, ...(type === "" ? [] : [`type=${type}`]));
+      under.ok(
+        "ovs-vsctl",
+        "add-port",
+        bridge,
+        host.port,
+        "--",
+        "set",
+        "interface",
+        host.port,
+        `ofport_request=${index + 1}`,
+        ...(type === "" ? [] : [`type=${type}`]),
+      );
       assert.is(under.ok("ovs-vsctl", "get", "interface", host.port, "error").trim(), "[]");
     });
     await body(under, hosts, bridge);
@@ -27,7 +43,10 @@ async function withNetwork(count: number, type: string, env: NodeJS.ProcessEnv, 
   }
 }
 
-const pings = (from: Host, to: Host, count = 3): number => Number(/(\d+) received/.exec(from.exec("ping", "-c", String(count), "-i", "0.05", "-W", "1", to.address).stdout)?.[1] ?? 0);
+const pings = (from: Host, to: Host, count = 3): number =>
+  Number(
+    /(\d+) received/.exec(from.exec("ping", "-c", String(count), "-i", "0.05", "-W", "1", to.address).stdout)?.[1] ?? 0,
+  );
 
 /** Megabits a second of one TCP stream, from iperf3's own report. */
 async function tcp(from: Host, to: Host, seconds: number): Promise<number> {
@@ -71,7 +90,9 @@ maybe("known and new flows are forwarded while the JavaScript thread is blocked"
     assert.is(pings(b, c, 40), 40, "hosts that had not spoken to each other");
     const server = spawn("ip", ["netns", "exec", c.name, "iperf3", "-s", "-1", "-p", "5300"], { stdio: "ignore" });
     await sleep(300);
-    const report = JSON.parse(b.exec("iperf3", "-c", c.address, "-p", "5300", "-t", "1", "-J").stdout) as { error?: string };
+    const report = JSON.parse(b.exec("iperf3", "-c", c.address, "-p", "5300", "-t", "1", "-J").stdout) as {
+      error?: string;
+    };
     server.kill();
     assert.is(report.error, undefined, "a new TCP connection");
     assert.ok(Date.now() - start < 9000, "all of it while the thread was blocked");

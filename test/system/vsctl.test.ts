@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { missing, startOvs, startSluice, type Switch, until } from "./switch.js";
+import { missing, type Switch, startOvs, startSluice, until } from "./switch.js";
 
 const reason = missing({ tools: ["ovs-vsctl", "ovs-vswitchd", "ovsdb-server"] });
 if (reason !== undefined) console.log(`skip: vsctl: ${reason}`);
@@ -26,10 +26,12 @@ async function inBoth(commands: readonly (readonly string[])[]): Promise<{ ours:
   for (const start of [startSluice, startOvs]) {
     const under = await start({ dummy: true });
     try {
-      outputs.push(commands.map((words) => {
-        const { status, stdout, stderr } = under.run("ovs-vsctl", "-t", "15", ...words);
-        return `$ ovs-vsctl ${words.join(" ")}\n${stdout}${stderr.replaceAll(under.directory, "DIR")}exit ${status}`;
-      }));
+      outputs.push(
+        commands.map((words) => {
+          const { status, stdout, stderr } = under.run("ovs-vsctl", "-t", "15", ...words);
+          return `$ ovs-vsctl ${words.join(" ")}\n${stdout}${stderr.replaceAll(under.directory, "DIR")}exit ${status}`;
+        }),
+      );
     } finally {
       await under.stop();
     }
@@ -37,7 +39,17 @@ async function inBoth(commands: readonly (readonly string[])[]): Promise<{ ours:
   return { ours: outputs[0] ?? [], theirs: outputs[1] ?? [] };
 }
 
-const dummyPort = (name: string, ...more: string[]): string[] => ["add-port", "br0", name, "--", "set", "interface", name, "type=dummy", ...more];
+const dummyPort = (name: string, ...more: string[]): string[] => [
+  "add-port",
+  "br0",
+  name,
+  "--",
+  "set",
+  "interface",
+  name,
+  "type=dummy",
+  ...more,
+];
 
 maybe("the commands of every day print and end as with Open vSwitch", async () => {
   const { ours, theirs } = await inBoth([
@@ -49,41 +61,74 @@ maybe("the commands of every day print and end as with Open vSwitch", async () =
     ["--may-exist", "add-port", "br0", "p1"],
     ["add-port", "br0", "p1"],
     dummyPort("p2", "ofport_request=3", "--", "set", "port", "p2", "tag=5"),
-    ["list-br"], ["list-ports", "br0"], ["port-to-br", "p1"], ["br-exists", "br0"], ["br-exists", "br1"],
-    ["get", "interface", "p1", "ofport"], ["get", "interface", "p2", "ofport"], ["get", "port", "p2", "tag"],
+    ["list-br"],
+    ["list-ports", "br0"],
+    ["port-to-br", "p1"],
+    ["br-exists", "br0"],
+    ["br-exists", "br1"],
+    ["get", "interface", "p1", "ofport"],
+    ["get", "interface", "p2", "ofport"],
+    ["get", "port", "p2", "tag"],
     ["get", "bridge", "br0", "datapath_id"],
-    ["set", "port", "p1", "trunks=1,2,3"], ["get", "port", "p1", "trunks"],
-    ["set", "bridge", "br0", "other_config:mac-aging-time=60", "external-ids:a=b"], ["get", "bridge", "br0", "other_config", "external_ids"],
-    ["add", "port", "p1", "trunks", "9"], ["remove", "port", "p1", "trunks", "1"], ["get", "port", "p1", "trunks"], ["clear", "port", "p1", "trunks"],
-    ["set", "bridge", "br0", "stp_enable=maybe"], ["set", "port", "p1", "tag=9999"], ["get", "interface", "p1", "nonsense"],
+    ["set", "port", "p1", "trunks=1,2,3"],
+    ["get", "port", "p1", "trunks"],
+    ["set", "bridge", "br0", "other_config:mac-aging-time=60", "external-ids:a=b"],
+    ["get", "bridge", "br0", "other_config", "external_ids"],
+    ["add", "port", "p1", "trunks", "9"],
+    ["remove", "port", "p1", "trunks", "1"],
+    ["get", "port", "p1", "trunks"],
+    ["clear", "port", "p1", "trunks"],
+    ["set", "bridge", "br0", "stp_enable=maybe"],
+    ["set", "port", "p1", "tag=9999"],
+    ["get", "interface", "p1", "nonsense"],
     ["wait-until", "interface", "p1", "ofport=7"],
-    ["set-fail-mode", "br0", "secure"], ["get-fail-mode", "br0"], ["del-fail-mode", "br0"],
-    ["set-controller", "br0", "tcp:127.0.0.1:1"], ["get-controller", "br0"], ["del-controller", "br0"],
-    ["br-set-external-id", "br0", "k", "v"], ["br-get-external-id", "br0"],
+    ["set-fail-mode", "br0", "secure"],
+    ["get-fail-mode", "br0"],
+    ["del-fail-mode", "br0"],
+    ["set-controller", "br0", "tcp:127.0.0.1:1"],
+    ["get-controller", "br0"],
+    ["del-controller", "br0"],
+    ["br-set-external-id", "br0", "k", "v"],
+    ["br-get-external-id", "br0"],
     ["--columns=name,ofport,error,admin_state,link_state,mtu,duplex,link_speed,status", "list", "interface", "p1"],
     ["--format=json", "--columns=name,ofport", "list", "interface", "p2"],
     ["get", "open", ".", "datapath_types"],
-    ["del-port", "br0", "p1"], ["--if-exists", "del-port", "br0", "p1"], ["del-port", "br0", "p1"],
+    ["del-port", "br0", "p1"],
+    ["--if-exists", "del-port", "br0", "p1"],
+    ["del-port", "br0", "p1"],
     ["list-ifaces", "br0"],
-    ["del-br", "br0"], ["--if-exists", "del-br", "br0"], ["list-br"],
+    ["del-br", "br0"],
+    ["--if-exists", "del-br", "br0"],
+    ["list-br"],
   ]);
   assert.equal(ours, theirs);
 });
 
 maybe("a port that cannot be says so as with Open vSwitch", async () => {
-  const { ours, theirs } = await inBoth([
-    ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy"],
-    ["add-port", "br0", "nosuch"], ["get", "interface", "nosuch", "ofport", "error"],
-    ["add-port", "br0", "strange", "--", "set", "interface", "strange", "type=foo"], ["get", "interface", "strange", "ofport", "error"],
-    ["add-port", "br0", "vxlan_sys_4789"], ["get", "interface", "vxlan_sys_4789", "ofport", "error"],
-    ["add-br", "a/b"], ["del-br", "a/b"],
-    ["add-br", "odd", "--", "set", "bridge", "odd", "datapath_type=weird"], ["get", "bridge", "odd", "datapath_version", "datapath_id"],
-    ["add-port", "br0", "lonely", "--", "set", "interface", "lonely", "type=patch", "options:peer=nobody"], ["get", "interface", "lonely", "error"],
-    ["show"],
-  ].map((words) => words));
+  const { ours, theirs } = await inBoth(
+    [
+      ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy"],
+      ["add-port", "br0", "nosuch"],
+      ["get", "interface", "nosuch", "ofport", "error"],
+      ["add-port", "br0", "strange", "--", "set", "interface", "strange", "type=foo"],
+      ["get", "interface", "strange", "ofport", "error"],
+      ["add-port", "br0", "vxlan_sys_4789"],
+      ["get", "interface", "vxlan_sys_4789", "ofport", "error"],
+      ["add-br", "a/b"],
+      ["del-br", "a/b"],
+      ["add-br", "odd", "--", "set", "bridge", "odd", "datapath_type=weird"],
+      ["get", "bridge", "odd", "datapath_version", "datapath_id"],
+      ["add-port", "br0", "lonely", "--", "set", "interface", "lonely", "type=patch", "options:peer=nobody"],
+      ["get", "interface", "lonely", "error"],
+      ["show"],
+    ].map((words) => words),
+  );
   const text = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/^[0-9a-f-]{36}$/gm, "UUID"));
   // `show` lists in the order of random ids; its lines are compared sorted.
-  const sortLast = (lines: string[]): string[] => [...lines.slice(0, -1), (lines.at(-1) ?? "").split("\n").sort().join("\n")];
+  const sortLast = (lines: string[]): string[] => [
+    ...lines.slice(0, -1),
+    (lines.at(-1) ?? "").split("\n").sort().join("\n"),
+  ];
   assert.equal(sortLast(text(ours)), sortLast(text(theirs)));
 });
 
@@ -92,7 +137,11 @@ maybe("a thousand ports come and go in one transaction each", async () => {
     under.ok("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy");
     const names = Array.from({ length: 1000 }, (_, index) => `p${index + 1}`);
     under.ok("ovs-vsctl", "-t", "60", ...names.flatMap((name) => ["--", ...dummyPort(name)]));
-    const numbers = under.ok("ovs-vsctl", "--bare", "--columns=ofport", "list", "interface").split("\n").map((line) => line.trim()).filter((line) => line !== "");
+    const numbers = under
+      .ok("ovs-vsctl", "--bare", "--columns=ofport", "list", "interface")
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
     assert.is(new Set(numbers).size, 1001);
     assert.ok(!numbers.includes("-1"));
     under.ok("ovs-vsctl", "-t", "60", ...names.flatMap((name) => ["--", "del-port", "br0", name]));
@@ -113,11 +162,57 @@ maybe("numbers survive a restart, and a freed number is not given again at once"
 
 maybe("patch ports join two bridges, and count what passes", async () => {
   await withSluice(true, async (under) => {
-    const patch = (bridge: string, name: string, peer: string): string[] => ["--", "add-port", bridge, name, "--", "set", "interface", name, "type=patch", `options:peer=${peer}`];
-    under.ok("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy", "--", "add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=dummy",
-      ...patch("br0", "to1", "to0"), ...patch("br1", "to0", "to1"), "--", ...dummyPort("p1"), "--", "add-port", "br1", "p2", "--", "set", "interface", "p2", "type=dummy");
+    const patch = (bridge: string, name: string, peer: string): string[] => [
+      "--",
+      "add-port",
+      bridge,
+      name,
+      "--",
+      "set",
+      "interface",
+      name,
+      "type=patch",
+      `options:peer=${peer}`,
+    ];
+    under.ok(
+      "ovs-vsctl",
+      "add-br",
+      "br0",
+      "--",
+      "set",
+      "bridge",
+      "br0",
+      "datapath_type=dummy",
+      "--",
+      "add-br",
+      "br1",
+      "--",
+      "set",
+      "bridge",
+      "br1",
+      "datapath_type=dummy",
+      ...patch("br0", "to1", "to0"),
+      ...patch("br1", "to0", "to1"),
+      "--",
+      ...dummyPort("p1"),
+      "--",
+      "add-port",
+      "br1",
+      "p2",
+      "--",
+      "set",
+      "interface",
+      "p2",
+      "type=dummy",
+    );
     assert.is(under.ok("ovs-vsctl", "get", "interface", "to1", "error").trim(), "[]");
-    for (let n = 0; n < 3; n++) under.ok("ovs-appctl", "netdev-dummy/receive", "p1", "in_port(1),eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x1234)");
+    for (let n = 0; n < 3; n++)
+      under.ok(
+        "ovs-appctl",
+        "netdev-dummy/receive",
+        "p1",
+        "in_port(1),eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x1234)",
+      );
     under.ok("ovs-appctl", "revalidator/wait");
     assert.match(under.ok("ovs-ofctl", "dump-ports", "br1", "p2"), /tx pkts=3/);
     assert.match(under.ok("ovs-ofctl", "dump-ports", "br0", "to1"), /tx pkts=3/);
@@ -135,8 +230,44 @@ maybeRoot("devices of the system, internal, tap and AF_XDP ports come up with th
     ip("link", "set", `${tag}b`, "up");
     await withSluice(false, async (under) => {
       const bridge = `${tag}br`;
-      under.ok("ovs-vsctl", "-t", "15", "add-br", bridge, "--", "add-port", bridge, `${tag}a`, "--", "add-port", bridge, `${tag}i`, "--", "set", "interface", `${tag}i`, "type=internal",
-        "--", "add-port", bridge, `${tag}t`, "--", "set", "interface", `${tag}t`, "type=tap", "--", "add-port", bridge, `${tag}b`, "--", "set", "interface", `${tag}b`, "type=afxdp");
+      under.ok(
+        "ovs-vsctl",
+        "-t",
+        "15",
+        "add-br",
+        bridge,
+        "--",
+        "add-port",
+        bridge,
+        `${tag}a`,
+        "--",
+        "add-port",
+        bridge,
+        `${tag}i`,
+        "--",
+        "set",
+        "interface",
+        `${tag}i`,
+        "type=internal",
+        "--",
+        "add-port",
+        bridge,
+        `${tag}t`,
+        "--",
+        "set",
+        "interface",
+        `${tag}t`,
+        "type=tap",
+        "--",
+        "add-port",
+        bridge,
+        `${tag}b`,
+        "--",
+        "set",
+        "interface",
+        `${tag}b`,
+        "type=afxdp",
+      );
       const column = (name: string, key: string): string => under.ok("ovs-vsctl", "get", "interface", name, key).trim();
       for (const name of [`${tag}a`, `${tag}b`, `${tag}i`, `${tag}t`]) {
         assert.is(column(name, "error"), "[]", name);

@@ -23,10 +23,68 @@ const rooms: ReadonlyMap<string, readonly string[]> = new Map([
   ["connmgr", ["ofproto", "openflow", "openflow/tables", "datapath", "datapath/generated", ...leaves]],
   ["protocols", leaves],
   ["export", leaves],
-  ["bridge", ["ovsdb", "connmgr", "ofproto", "netdev", "protocols", "export", "openflow", "openflow/tables", "datapath", "datapath/generated", ...leaves]],
-  ["daemon", ["bridge", "ovsdb", "connmgr", "ofproto", "netdev", "openflow", "openflow/tables", "datapath", "datapath/generated", ...leaves]],
-  ["cli", ["daemon", "bridge", "ovsdb", "connmgr", "ofproto", "netdev", "openflow", "openflow/tables", "datapath", ...leaves, ""]],
-  ["", ["bridge", "ovsdb", "connmgr", "ofproto", "netdev", "openflow", "openflow/tables", "datapath", "datapath/generated", ...leaves]],
+  [
+    "bridge",
+    [
+      "ovsdb",
+      "connmgr",
+      "ofproto",
+      "netdev",
+      "protocols",
+      "export",
+      "openflow",
+      "openflow/tables",
+      "datapath",
+      "datapath/generated",
+      ...leaves,
+    ],
+  ],
+  [
+    "daemon",
+    [
+      "bridge",
+      "ovsdb",
+      "connmgr",
+      "ofproto",
+      "netdev",
+      "openflow",
+      "openflow/tables",
+      "datapath",
+      "datapath/generated",
+      ...leaves,
+    ],
+  ],
+  [
+    "cli",
+    [
+      "daemon",
+      "bridge",
+      "ovsdb",
+      "connmgr",
+      "ofproto",
+      "netdev",
+      "openflow",
+      "openflow/tables",
+      "datapath",
+      ...leaves,
+      "",
+    ],
+  ],
+  [
+    "",
+    [
+      "bridge",
+      "ovsdb",
+      "connmgr",
+      "ofproto",
+      "netdev",
+      "openflow",
+      "openflow/tables",
+      "datapath",
+      "datapath/generated",
+      ...leaves,
+    ],
+  ],
 ]);
 
 /** Rooms that must run in a browser: nothing of Node in them. */
@@ -76,10 +134,14 @@ test("imports point one way", () => {
 });
 
 test("no file imports itself through others", () => {
-  const edges = new Map(sources.map((source) => [
-    source.path.replace(/\.ts$/, ""),
-    source.imports.filter((name) => name.startsWith(".")).map((name) => join(dirname(source.path), name).replace(/\.js$/, "")),
-  ]));
+  const edges = new Map(
+    sources.map((source) => [
+      source.path.replace(/\.ts$/, ""),
+      source.imports
+        .filter((name) => name.startsWith("."))
+        .map((name) => join(dirname(source.path), name).replace(/\.js$/, "")),
+    ]),
+  );
   const done = new Set<string>();
   const circles: string[] = [];
   const visit = (node: string, trail: readonly string[]): void => {
@@ -96,15 +158,25 @@ test("no file imports itself through others", () => {
 });
 
 test("pure rooms import nothing of Node", () => {
-  const wrong = sources.filter((source) => pure.includes(source.room) && source.imports.some((name) => name.startsWith("node:")));
-  assert.equal(wrong.map((source) => relative(root, source.path)), []);
+  const wrong = sources.filter(
+    (source) => pure.includes(source.room) && source.imports.some((name) => name.startsWith("node:")),
+  );
+  assert.equal(
+    wrong.map((source) => relative(root, source.path)),
+    [],
+  );
 });
 
 test("the native rooms include only downward", () => {
   const order = ["packet", "actions", "classifier", "pipeline", "port", "worker", "addon"];
   const allowed: Readonly<Record<string, readonly string[]>> = {
-    packet: [], actions: ["packet"], classifier: ["packet", "actions"], pipeline: ["packet", "actions", "classifier"],
-    port: ["packet"], worker: ["packet", "actions", "classifier", "pipeline", "port"], addon: [],
+    packet: [],
+    actions: ["packet"],
+    classifier: ["packet", "actions"],
+    pipeline: ["packet", "actions", "classifier"],
+    port: ["packet"],
+    worker: ["packet", "actions", "classifier", "pipeline", "port"],
+    addon: [],
   };
   const wrong = walk(join(root, "native"), /\.(c|h|cc)$/).flatMap((path) => {
     const parts = relative(join(root, "native"), path).split("/");

@@ -33,7 +33,10 @@ test("no file is longer than 900 lines", () => {
 
 test("no file name is a grab-bag", () => {
   const bags = /(^|[/_-])(utils?|helpers?|manager|common|misc)([._-]|$)/;
-  assert.equal([...typescript, ...native].map(name).filter((path) => bags.test(path)), []);
+  assert.equal(
+    [...typescript, ...native].map(name).filter((path) => bags.test(path)),
+    [],
+  );
 });
 
 test("no mark of unfinished work is left behind", () => {
@@ -62,13 +65,19 @@ test("links between pages lead somewhere", () => {
 });
 
 test("generated files are what the rows say", () => {
-  const result = spawnSync(process.execPath, [join(root, "dist", "tools", "generate.js"), "--check"], { encoding: "utf8" });
+  const result = spawnSync(process.execPath, [join(root, "dist", "tools", "generate.js"), "--check"], {
+    encoding: "utf8",
+  });
   assert.is(result.stdout, "");
   assert.is(result.status, 0);
 });
 
 test("formatter and linter are content", () => {
-  const result = spawnSync(join(root, "node_modules", ".bin", "biome"), ["check", ...["ts", "test", "tools", "bench"].filter((folder) => existsSync(join(root, folder)))], { cwd: root, encoding: "utf8" });
+  const result = spawnSync(
+    join(root, "node_modules", ".bin", "biome"),
+    ["check", ...["ts", "test", "tools", "bench"].filter((folder) => existsSync(join(root, folder)))],
+    { cwd: root, encoding: "utf8" },
+  );
   assert.is(result.status, 0, `${result.stdout}${result.stderr}`.slice(-4000));
 });
 

@@ -5,13 +5,18 @@ import type { Uuid } from "../ovsdb/index.js";
 export type Mac = bigint;
 
 export function parseMac(text: string): Mac | undefined {
-  const match = /^([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2})$/i.exec(text);
+  const match =
+    /^([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2})$/i.exec(text);
   if (match === null) return undefined;
   return match.slice(1).reduce((mac, byte) => (mac << 8n) | BigInt(Number.parseInt(byte, 16)), 0n);
 }
 
 export function formatMac(mac: Mac): string {
-  return Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn).toString(16).padStart(2, "0")).join(":");
+  return Array.from({ length: 6 }, (_, index) =>
+    Number((mac >> BigInt(40 - 8 * index)) & 0xffn)
+      .toString(16)
+      .padStart(2, "0"),
+  ).join(":");
 }
 
 export const isMulticast = (mac: Mac): boolean => (mac & 0x0100_0000_0000n) !== 0n;
@@ -30,7 +35,11 @@ export interface AddressCandidate {
 
 /** The address of a bridge: what `other_config:hwaddr` says, else the numerically lowest unicast, globally administered
  *  address among its ports, else one made from the row's UUID.  `from` is the interface that gave it. */
-export function bridgeAddress(hwaddr: string | undefined, candidates: readonly AddressCandidate[], uuid: Uuid): { mac: Mac; from: string | undefined; bad: string | undefined } {
+export function bridgeAddress(
+  hwaddr: string | undefined,
+  candidates: readonly AddressCandidate[],
+  uuid: Uuid,
+): { mac: Mac; from: string | undefined; bad: string | undefined } {
   let bad: string | undefined;
   if (hwaddr !== undefined) {
     const mac = parseMac(hwaddr);

@@ -1,7 +1,15 @@
 import { patchStats } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import { linkFeatures, type Netdev, NetdevError, type Netdevs } from "../netdev/index.js";
-import { localPort as ofportLocal, localPort10 as localPort, noFeatures, type Ofproto, type PortCounters, type PortDevice, PortError } from "../ofproto/index.js";
+import {
+  localPort10 as localPort,
+  noFeatures,
+  type Ofproto,
+  localPort as ofportLocal,
+  type PortCounters,
+  type PortDevice,
+  PortError,
+} from "../ofproto/index.js";
 import type { Uuid } from "../ovsdb/index.js";
 import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
 import { wantedBundle } from "./bundle.js";
@@ -50,16 +58,33 @@ export class Bridge implements RunningBridge {
       netdev = this.#netdevs.open(wanted.name, wanted.type, this.datapathType, options);
       const opened = netdev;
       const added = this.ofproto.addPort({
-        name: wanted.name, dpPort: netdev.dpPort, requestedNumber: requested, shownAs: netdev.type.shownAs,
+        name: wanted.name,
+        dpPort: netdev.dpPort,
+        requestedNumber: requested,
+        shownAs: netdev.type.shownAs,
         shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : undefined,
-        setUp: (up) => { this.#setUp(opened, up); },
+        setUp: (up) => {
+          this.#setUp(opened, up);
+        },
         counters: () => this.#counters(wanted.name),
         ...describe(netdev),
       });
       const number = added.number === ofportLocal ? localPort : added.number;
-      this.interfaces.set(wanted.name, { name: wanted.name, port: port.name, type: wanted.type, options, ofport: number, netdev, row: wanted.row?.uuid });
+      this.interfaces.set(wanted.name, {
+        name: wanted.name,
+        port: port.name,
+        type: wanted.type,
+        options,
+        ofport: number,
+        netdev,
+        row: wanted.row?.uuid,
+      });
       this.failures.delete(wanted.name);
-      this.#log.info(`bridge ${this.name}: added interface ${wanted.name} on port ${number}`, { bridge: this.name, name: wanted.name, ofport: number });
+      this.#log.info(`bridge ${this.name}: added interface ${wanted.name} on port ${number}`, {
+        bridge: this.name,
+        name: wanted.name,
+        ofport: number,
+      });
     } catch (error) {
       netdev?.close();
       if (!(error instanceof NetdevError) && !(error instanceof PortError)) throw error;
@@ -74,12 +99,17 @@ export class Bridge implements RunningBridge {
     this.interfaces.delete(name);
     this.ofproto.removePort(name);
     open.netdev.close();
-    this.#log.info(`bridge ${this.name}: deleted interface ${name} on port ${open.ofport}`, { bridge: this.name, name });
+    this.#log.info(`bridge ${this.name}: deleted interface ${name} on port ${open.ofport}`, {
+      bridge: this.name,
+      name,
+    });
   }
 
   /** Everything that follows from the rows and needs no port to come or go. */
   configure(wanted: WantedBridge): void {
-    const wantedNames = new Set([...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => iface.name)));
+    const wantedNames = new Set(
+      [...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => iface.name)),
+    );
     for (const name of this.failures.keys()) if (!wantedNames.has(name)) this.failures.delete(name);
     for (const port of wanted.ports.values()) {
       for (const iface of port.interfaces) {
@@ -104,8 +134,15 @@ export class Bridge implements RunningBridge {
     for (const iface of this.interfaces.values()) {
       if (iface.type !== "patch") continue;
       const other = find(iface.options.get("peer") ?? "");
-      const joined = other !== undefined && other.iface.type === "patch" && other.iface.options.get("peer") === iface.name && other.bridge.datapathType === this.datapathType;
-      this.ofproto.setPeer(iface.name, joined ? { bridge: other.bridge.ofproto.bridge, ofpPort: other.iface.ofport } : undefined);
+      const joined =
+        other !== undefined &&
+        other.iface.type === "patch" &&
+        other.iface.options.get("peer") === iface.name &&
+        other.bridge.datapathType === this.datapathType;
+      this.ofproto.setPeer(
+        iface.name,
+        joined ? { bridge: other.bridge.ofproto.bridge, ofpPort: other.iface.ofport } : undefined,
+      );
     }
   }
 
@@ -170,7 +207,10 @@ export class Bridge implements RunningBridge {
   #configureAddress(wanted: WantedBridge): void {
     const first = new Map<string, string>();
     for (const port of wanted.ports.values()) {
-      const names = port.interfaces.map((iface) => iface.name).filter((name) => this.interfaces.has(name)).sort();
+      const names = port.interfaces
+        .map((iface) => iface.name)
+        .filter((name) => this.interfaces.has(name))
+        .sort();
       if (names[0] !== undefined) first.set(names[0], port.name);
     }
     const candidates = [...first].map(([name, portName]) => {
@@ -183,7 +223,9 @@ export class Bridge implements RunningBridge {
     if (bad !== undefined) this.#log.warn(`bridge ${this.name}: invalid hwaddr ${bad}`, { bridge: this.name });
     const local = this.interfaces.get(this.name);
     if (local !== undefined && textOf(local.netdev.last.mac) !== formatMac(mac)) {
-      this.#attempt(() => { local.netdev.setMac(bytesOf(mac)); });
+      this.#attempt(() => {
+        local.netdev.setMac(bytesOf(mac));
+      });
       this.refresh(this.name);
     }
     this.#mac = mac;
@@ -197,7 +239,9 @@ export class Bridge implements RunningBridge {
 
   /** What is asked for is set; internal ports that ask for nothing follow the smallest of the others. */
   #configureMtu(wanted: WantedBridge): void {
-    const rows = new Map([...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => [iface.name, iface.row] as const)));
+    const rows = new Map(
+      [...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => [iface.name, iface.row] as const)),
+    );
     const mtus = new Map([...this.interfaces.values()].map((iface) => [iface.name, iface.netdev.last.mtu]));
     let smallest: number | undefined;
     for (const iface of this.interfaces.values()) {
@@ -208,7 +252,9 @@ export class Bridge implements RunningBridge {
     for (const iface of this.interfaces.values()) {
       const asked = rows.get(iface.name)?.mtu_request ?? (iface.type === "internal" ? smallest : undefined);
       if (asked === undefined || asked === 0 || asked === mtus.get(iface.name)) continue;
-      this.#attempt(() => { iface.netdev.setMtu(asked); });
+      this.#attempt(() => {
+        iface.netdev.setMtu(asked);
+      });
       this.refresh(iface.name);
     }
   }
@@ -232,7 +278,9 @@ export class Bridge implements RunningBridge {
   }
 
   #setUp(netdev: Netdev, up: boolean): void {
-    this.#attempt(() => { netdev.setUp(up); });
+    this.#attempt(() => {
+      netdev.setUp(up);
+    });
     this.refresh(netdev.name);
   }
 
@@ -247,13 +295,20 @@ export class Bridge implements RunningBridge {
 }
 
 const textOf = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-const bytesOf = (mac: Mac): Uint8Array => Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
+const bytesOf = (mac: Mac): Uint8Array =>
+  Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
 
 /** The device as the switch sees it. */
 function describe(netdev: Netdev): PortDevice {
   const state = netdev.state();
   const { current, currentSpeedKbps } = linkFeatures(state);
-  return { hwAddr: state.mac, mtu: state.mtu ?? 0, up: state.up, carrier: state.carrier && state.up, features: { ...noFeatures, current, currentSpeedKbps } };
+  return {
+    hwAddr: state.mac,
+    mtu: state.mtu ?? 0,
+    up: state.up,
+    carrier: state.carrier && state.up,
+    features: { ...noFeatures, current, currentSpeedKbps },
+  };
 }
 
 function countersOf(statistics: ReadonlyMap<string, number>): PortCounters | undefined {
@@ -261,7 +316,17 @@ function countersOf(statistics: ReadonlyMap<string, number>): PortCounters | und
   // All bits set: the device does not count that.
   const at = (key: string): bigint => BigInt(statistics.get(key) ?? 0xffffffffffffffffn);
   return {
-    rxPackets: at("rx_packets"), txPackets: at("tx_packets"), rxBytes: at("rx_bytes"), txBytes: at("tx_bytes"), rxDropped: at("rx_dropped"), txDropped: at("tx_dropped"),
-    rxErrors: at("rx_errors"), txErrors: at("tx_errors"), rxFrameErrors: at("rx_frame_err"), rxOverErrors: at("rx_over_err"), rxCrcErrors: at("rx_crc_err"), collisions: at("collisions"),
+    rxPackets: at("rx_packets"),
+    txPackets: at("tx_packets"),
+    rxBytes: at("rx_bytes"),
+    txBytes: at("tx_bytes"),
+    rxDropped: at("rx_dropped"),
+    txDropped: at("tx_dropped"),
+    rxErrors: at("rx_errors"),
+    txErrors: at("tx_errors"),
+    rxFrameErrors: at("rx_frame_err"),
+    rxOverErrors: at("rx_over_err"),
+    rxCrcErrors: at("rx_crc_err"),
+    collisions: at("collisions"),
   };
 }

@@ -4,8 +4,8 @@ import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type NetdevPolicy, Netdevs } from "../netdev/index.js";
 import { type FlowDatapath, Ofprotos } from "../ofproto/index.js";
 import type { ControllerRow, Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
-import { formatDatapathId } from "./bridge-address.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
+import { formatDatapathId } from "./bridge-address.js";
 import { plan, type Step } from "./plan.js";
 import { failedColumns, runningColumns } from "./status.js";
 import { collectWanted, type WantedBridge } from "./wanted.js";
@@ -56,7 +56,12 @@ export class Bridges {
     this.#idl = options.idl;
     this.#log = options.log("bridge");
     this.ofprotos = new Ofprotos({ datapath: options.datapath, clock: options.clock, log: options.log });
-    this.netdevs = new Netdevs({ datapath: options.datapath, policy: options.policy, log: options.log("netdev"), random: options.random });
+    this.netdevs = new Netdevs({
+      datapath: options.datapath,
+      policy: options.policy,
+      log: options.log("netdev"),
+      random: options.random,
+    });
   }
 
   /** Datapath types that a bridge may have, sorted. */
@@ -89,7 +94,12 @@ export class Bridges {
     if (this.#closed) return;
     for (const { bridge } of this.#running.values()) {
       for (const iface of [...bridge.interfaces.values()]) {
-        if (!iface.netdev.isHostDevice ? iface.netdev.dpPort !== dpPort : ifindex !== 0 && iface.netdev.last.ifindex !== ifindex) continue;
+        if (
+          !iface.netdev.isHostDevice
+            ? iface.netdev.dpPort !== dpPort
+            : ifindex !== 0 && iface.netdev.last.ifindex !== ifindex
+        )
+          continue;
         this.#refresh(bridge, iface);
       }
       if (bridge.failures.size > 0) this.#devicesChanged = true;
@@ -133,7 +143,11 @@ export class Bridges {
       this.#writeStatus(txn);
       this.#writeStatistics(txn);
       txn.set("Open_vSwitch", root.uuid, {
-        cur_cfg: root.next_cfg, datapath_types: this.datapathTypes, iface_types: this.netdevs.types().map((type) => type.name), dpdk_initialized: false, dpdk_version: "none",
+        cur_cfg: root.next_cfg,
+        datapath_types: this.datapathTypes,
+        iface_types: this.netdevs.types().map((type) => type.name),
+        dpdk_initialized: false,
+        dpdk_version: "none",
       });
       this.#configured = seqno;
       this.#armStatistics();
@@ -146,7 +160,8 @@ export class Bridges {
     this.#statusStale = false;
     this.#statsDue = false;
     const outcome = await txn.commit();
-    if (outcome.status === "error") this.#log.err(`the database refused our status: ${outcome.error}: ${outcome.details}`);
+    if (outcome.status === "error")
+      this.#log.err(`the database refused our status: ${outcome.error}: ${outcome.details}`);
     if (outcome.status === "try_again") {
       this.#statusStale = true;
       this.#options.clock.after(retryMs, this.#options.wake);
@@ -159,13 +174,20 @@ export class Bridges {
     const { bridges, warnings } = collectWanted(this.#idl);
     for (const warning of warnings) this.#log.warn(warning);
     const known = this.datapathTypes;
-    const wanted = new Map([...bridges].filter(([name, bridge]) => {
-      if (known.includes(bridge.datapathType)) return true;
-      this.#log.err(`failed to create bridge ${name}: Address family not supported by protocol`, { bridge: name, datapathType: bridge.datapathType });
-      return false;
-    }));
+    const wanted = new Map(
+      [...bridges].filter(([name, bridge]) => {
+        if (known.includes(bridge.datapathType)) return true;
+        this.#log.err(`failed to create bridge ${name}: Address family not supported by protocol`, {
+          bridge: name,
+          datapathType: bridge.datapathType,
+        });
+        return false;
+      }),
+    );
     const running = new Map([...this.#running].map(([name, { bridge }]) => [name, bridge]));
-    const steps = plan(running, wanted, (was, is) => this.#mustReopen(was.name, was.options, is.row?.options ?? new Map()));
+    const steps = plan(running, wanted, (was, is) =>
+      this.#mustReopen(was.name, was.options, is.row?.options ?? new Map()),
+    );
     for (const step of steps) this.#take(step);
     for (const bridge of wanted.values()) this.#configure(bridge);
     const find = (name: string): { bridge: Bridge; iface: OpenInterface } | undefined => {
@@ -204,7 +226,12 @@ export class Bridges {
 
   #createBridge(wanted: WantedBridge): void {
     const ofproto = this.ofprotos.create({ name: wanted.name, datapathType: wanted.datapathType, datapathId: 0n });
-    const connmgr = new Connmgr({ ofproto, runDirectory: this.#options.runDirectory, clock: this.#options.clock, log: this.#options.log });
+    const connmgr = new Connmgr({
+      ofproto,
+      runDirectory: this.#options.runDirectory,
+      clock: this.#options.clock,
+      log: this.#options.log,
+    });
     this.#running.set(wanted.name, { bridge: new Bridge(wanted, ofproto, this.netdevs, this.#log), connmgr });
     connmgr.openManagement();
   }
@@ -226,11 +253,18 @@ export class Bridges {
     bridge.configure(wanted);
     const { protocols, other_config: config } = wanted.row;
     if (protocols.length > 0) connmgr.setVersions(versionsOf(protocols));
-    else connmgr.setVersions(versionsOf(["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]));
+    else
+      connmgr.setVersions(
+        versionsOf(["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]),
+      );
     connmgr.setFailMode(wanted.row.fail_mode ?? "standalone");
     connmgr.setControllers(wanted.controllers.map(controllerOptions));
     if (idBefore !== 0n && idBefore !== bridge.ofproto.datapathId) connmgr.reconnect();
-    bridge.ofproto.description = { ...bridge.ofproto.description, datapath: config.get("dp-desc") ?? "None", serial: config.get("dp-sn") ?? "None" };
+    bridge.ofproto.description = {
+      ...bridge.ofproto.description,
+      datapath: config.get("dp-desc") ?? "None",
+      serial: config.get("dp-sn") ?? "None",
+    };
   }
 
   /** Another process has the database: keep nothing that it will want. */
@@ -242,7 +276,9 @@ export class Bridges {
   }
 
   #armStatistics(): void {
-    const asked = Number(this.#idl.table("Open_vSwitch").first()?.other_config.get("stats-update-interval") ?? statsMsMin);
+    const asked = Number(
+      this.#idl.table("Open_vSwitch").first()?.other_config.get("stats-update-interval") ?? statsMsMin,
+    );
     const periodMs = Math.max(Number.isFinite(asked) ? asked : statsMsMin, statsMsMin);
     this.#statsTimer?.cancel();
     this.#statsTimer = this.#options.clock.every(periodMs, () => {
@@ -254,21 +290,35 @@ export class Bridges {
   #writeStatus(txn: IdlTransaction<VswitchTables>): void {
     for (const row of this.#idl.table("Bridge")) {
       const running = this.#running.get(row.name);
-      if (running === undefined || row.datapath_type !== "" && row.datapath_type !== running.bridge.datapathType) {
+      if (running === undefined || (row.datapath_type !== "" && row.datapath_type !== running.bridge.datapathType)) {
         txn.set("Bridge", row.uuid, { datapath_id: undefined, datapath_version: "" });
         continue;
       }
       const { bridge } = running;
-      txn.set("Bridge", row.uuid, { datapath_id: formatDatapathId(bridge.ofproto.datapathId), datapath_version: "<built-in>" });
+      txn.set("Bridge", row.uuid, {
+        datapath_id: formatDatapathId(bridge.ofproto.datapathId),
+        datapath_version: "<built-in>",
+      });
       for (const iface of bridge.interfaces.values()) {
         if (iface.row === undefined || this.#idl.table("Interface").get(iface.row) === undefined) continue;
-        txn.set("Interface", iface.row, runningColumns(iface.ofport, bridge.runningError(iface), iface.netdev.last, iface.netdev.status(), iface.netdev.carrierResets));
+        txn.set(
+          "Interface",
+          iface.row,
+          runningColumns(
+            iface.ofport,
+            bridge.runningError(iface),
+            iface.netdev.last,
+            iface.netdev.status(),
+            iface.netdev.carrierResets,
+          ),
+        );
       }
       if (bridge.failures.size === 0) continue;
       for (const portId of row.ports) {
         for (const id of this.#idl.table("Port").get(portId)?.interfaces ?? []) {
           const iface = this.#idl.table("Interface").get(id);
-          if (iface !== undefined && bridge.failures.has(iface.name)) txn.set("Interface", id, failedColumns(bridge.failures.get(iface.name)));
+          if (iface !== undefined && bridge.failures.has(iface.name))
+            txn.set("Interface", id, failedColumns(bridge.failures.get(iface.name)));
         }
       }
     }
@@ -286,7 +336,11 @@ export class Bridges {
         const controller = this.#idl.table("Controller").get(id);
         const status = controller === undefined ? undefined : statuses.get(controller.target);
         if (status === undefined) continue;
-        txn.set("Controller", id, { is_connected: status.isConnected, role: roleColumn(status.role), status: status.status });
+        txn.set("Controller", id, {
+          is_connected: status.isConnected,
+          role: roleColumn(status.role),
+          status: status.status,
+        });
       }
     }
   }

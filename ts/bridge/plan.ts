@@ -24,7 +24,13 @@ export type Step =
   | { readonly kind: "deleteBridge"; readonly bridge: string }
   | { readonly kind: "deleteInterface"; readonly bridge: string; readonly name: string }
   | { readonly kind: "createBridge"; readonly wanted: WantedBridge }
-  | { readonly kind: "addInterface"; readonly bridge: string; readonly port: WantedPort; readonly wanted: WantedInterface; readonly requested: number | undefined };
+  | {
+      readonly kind: "addInterface";
+      readonly bridge: string;
+      readonly port: WantedPort;
+      readonly wanted: WantedInterface;
+      readonly requested: number | undefined;
+    };
 
 const localPort = 65534;
 const highestPort = 0xfeff;
@@ -44,14 +50,16 @@ function sameOptions(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, stri
 export function plan(
   running: ReadonlyMap<string, RunningBridge>,
   wanted: ReadonlyMap<string, WantedBridge>,
-  reopens: (running: RunningInterface, wanted: WantedInterface) => boolean = (was, is) => !sameOptions(was.options, is.row?.options ?? new Map()),
+  reopens: (running: RunningInterface, wanted: WantedInterface) => boolean = (was, is) =>
+    !sameOptions(was.options, is.row?.options ?? new Map()),
 ): Step[] {
   const deletions: Step[] = [];
   const creations: Step[] = [];
   const first: Step[] = [];
   const second: Step[] = [];
   for (const bridge of running.values()) {
-    if (wanted.get(bridge.name)?.datapathType !== bridge.datapathType) deletions.push({ kind: "deleteBridge", bridge: bridge.name });
+    if (wanted.get(bridge.name)?.datapathType !== bridge.datapathType)
+      deletions.push({ kind: "deleteBridge", bridge: bridge.name });
   }
   for (const bridge of wanted.values()) {
     const before = running.get(bridge.name);
@@ -63,7 +71,13 @@ export function plan(
       for (const iface of port.interfaces) {
         if (kept?.interfaces.has(iface.name) === true && !gone.has(iface.name)) continue;
         const requested = iface.name === bridge.name ? localPort : pickOfport(iface);
-        (iface.row?.ofport_request === undefined ? second : first).push({ kind: "addInterface", bridge: bridge.name, port, wanted: iface, requested });
+        (iface.row?.ofport_request === undefined ? second : first).push({
+          kind: "addInterface",
+          bridge: bridge.name,
+          port,
+          wanted: iface,
+          requested,
+        });
       }
     }
   }
@@ -71,7 +85,11 @@ export function plan(
 }
 
 /** Interfaces that must go, or go and come back with another type, option or number. */
-function doomed(running: RunningBridge, wanted: WantedBridge, reopens: (running: RunningInterface, wanted: WantedInterface) => boolean): Set<string> {
+function doomed(
+  running: RunningBridge,
+  wanted: WantedBridge,
+  reopens: (running: RunningInterface, wanted: WantedInterface) => boolean,
+): Set<string> {
   const byName = new Map<string, { readonly port: string; readonly wanted: WantedInterface }>();
   for (const port of wanted.ports.values()) {
     for (const iface of port.interfaces) byName.set(iface.name, { port: port.name, wanted: iface });
@@ -80,7 +98,12 @@ function doomed(running: RunningBridge, wanted: WantedBridge, reopens: (running:
   const gone = new Set<string>();
   for (const iface of running.interfaces.values()) {
     const want = byName.get(iface.name);
-    if (want === undefined || want.port !== iface.port || want.wanted.type !== iface.type || reopens(iface, want.wanted)) {
+    if (
+      want === undefined ||
+      want.port !== iface.port ||
+      want.wanted.type !== iface.type ||
+      reopens(iface, want.wanted)
+    ) {
       gone.add(iface.name);
       continue;
     }

@@ -3,7 +3,13 @@ import type { DeviceState } from "../netdev/index.js";
 import type { InterfaceInput } from "../ovsdb/index.js";
 
 /** Columns of an interface that runs. */
-export function runningColumns(ofport: number, error: string | undefined, state: DeviceState, status: ReadonlyMap<string, string>, carrierResets: number): InterfaceInput {
+export function runningColumns(
+  ofport: number,
+  error: string | undefined,
+  state: DeviceState,
+  status: ReadonlyMap<string, string>,
+  carrierResets: number,
+): InterfaceInput {
   return {
     ofport,
     error,
@@ -22,7 +28,17 @@ export function runningColumns(ofport: number, error: string | undefined, state:
 /** Columns of an interface that could not be made. */
 export function failedColumns(error: string | undefined): InterfaceInput {
   return {
-    ofport: -1, error, admin_state: undefined, link_state: undefined, link_resets: undefined, mac_in_use: undefined, mtu: undefined, ifindex: undefined, link_speed: undefined,
-    duplex: undefined, status: new Map(), statistics: new Map(),
+    ofport: -1,
+    error,
+    admin_state: undefined,
+    link_state: undefined,
+    link_resets: undefined,
+    mac_in_use: undefined,
+    mtu: undefined,
+    ifindex: undefined,
+    link_speed: undefined,
+    duplex: undefined,
+    status: new Map(),
+    statistics: new Map(),
   };
 }

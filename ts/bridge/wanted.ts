@@ -54,7 +54,12 @@ export function collectWanted(idl: Idl<VswitchTables>): Wanted {
   return { bridges, warnings };
 }
 
-function wantedBridge(idl: Idl<VswitchTables>, row: BridgeRow, owners: Map<string, string>, warnings: string[]): WantedBridge {
+function wantedBridge(
+  idl: Idl<VswitchTables>,
+  row: BridgeRow,
+  owners: Map<string, string>,
+  warnings: string[],
+): WantedBridge {
   const ports = new Map<string, WantedPort>();
   for (const uuid of row.ports) {
     const port = idl.table("Port").get(uuid);
@@ -67,26 +72,44 @@ function wantedBridge(idl: Idl<VswitchTables>, row: BridgeRow, owners: Map<strin
     if (interfaces.length === 0) warnings.push(`bridge ${row.name}: port ${port.name} has no interfaces, dropping`);
     else ports.set(port.name, { row: port, name: port.name, interfaces });
   }
-  const controllers = row.controller.map((uuid) => idl.table("Controller").get(uuid)).filter((controller) => controller !== undefined);
+  const controllers = row.controller
+    .map((uuid) => idl.table("Controller").get(uuid))
+    .filter((controller) => controller !== undefined);
   if (controllers.length > 0 && !ports.has(row.name)) {
     warnings.push(`bridge ${row.name}: no port named ${row.name}, synthesizing one`);
-    ports.set(row.name, { row: undefined, name: row.name, interfaces: [{ row: undefined, name: row.name, type: "internal" }] });
+    ports.set(row.name, {
+      row: undefined,
+      name: row.name,
+      interfaces: [{ row: undefined, name: row.name, type: "internal" }],
+    });
   }
   return { row, name: row.name, datapathType: datapathTypeOf(row), ports, controllers };
 }
 
-function wantedInterfaces(idl: Idl<VswitchTables>, bridge: BridgeRow, port: PortRow, owners: Map<string, string>, warnings: string[]): WantedInterface[] {
+function wantedInterfaces(
+  idl: Idl<VswitchTables>,
+  bridge: BridgeRow,
+  port: PortRow,
+  owners: Map<string, string>,
+  warnings: string[],
+): WantedInterface[] {
   const out: WantedInterface[] = [];
   for (const uuid of port.interfaces) {
     const row = idl.table("Interface").get(uuid);
     if (row === undefined) continue;
     const owner = owners.get(row.name);
     if (owner !== undefined) {
-      warnings.push(`bridge ${bridge.name}: interface ${row.name} is already in port ${owner}, ignoring it in port ${port.name}`);
+      warnings.push(
+        `bridge ${bridge.name}: interface ${row.name} is already in port ${owner}, ignoring it in port ${port.name}`,
+      );
       continue;
     }
     owners.set(row.name, port.name);
-    out.push({ row, name: row.name, type: row.name === bridge.name ? "internal" : row.type === "" ? "system" : row.type });
+    out.push({
+      row,
+      name: row.name,
+      type: row.name === bridge.name ? "internal" : row.type === "" ? "system" : row.type,
+    });
   }
   return out;
 }

@@ -31,7 +31,10 @@ function must(command: string, ...args: string[]): void {
 }
 
 const exists = {
-  namespace: (name: string): boolean => run("ip", "netns", "list").text.split("\n").some((line) => line.split(" ")[0] === name),
+  namespace: (name: string): boolean =>
+    run("ip", "netns", "list")
+      .text.split("\n")
+      .some((line) => line.split(" ")[0] === name),
   link: (name: string): boolean => run("ip", "link", "show", name).ok,
 };
 
@@ -53,7 +56,9 @@ export class DemoHosts {
       return false;
     }
     if (left.pid !== process.pid && isDemo(left.pid)) {
-      throw new DemoError(`a demonstration is running already, process ${left.pid}: stop it with Ctrl-C where it runs, or kill ${left.pid}`);
+      throw new DemoError(
+        `a demonstration is running already, process ${left.pid}: stop it with Ctrl-C where it runs, or kill ${left.pid}`,
+      );
     }
     remove(left);
     rmSync(this.ledger, { force: true });
@@ -64,8 +69,14 @@ export class DemoHosts {
     mkdirSync(this.directory, { recursive: true });
     for (let n = 1; n <= count; n++) {
       const host = { namespace: `sluice-h${n}`, port: `sluice-p${n}`, address: `10.77.1.${n}` };
-      if (exists.namespace(host.namespace)) throw new DemoError(`a namespace ${host.namespace} is there already and is not ours; if you do not need it: ip netns del ${host.namespace}`);
-      if (exists.link(host.port)) throw new DemoError(`a device ${host.port} is there already and is not ours; if you do not need it: ip link del ${host.port}`);
+      if (exists.namespace(host.namespace))
+        throw new DemoError(
+          `a namespace ${host.namespace} is there already and is not ours; if you do not need it: ip netns del ${host.namespace}`,
+        );
+      if (exists.link(host.port))
+        throw new DemoError(
+          `a device ${host.port} is there already and is not ours; if you do not need it: ip link del ${host.port}`,
+        );
       this.made.namespaces.push(host.namespace);
       this.made.links.push(host.port);
       writeFileSync(this.ledger, JSON.stringify(this.made));

@@ -24,14 +24,24 @@ function checksum(bytes: readonly number[]): number[] {
   return [(~sum >> 8) & 0xff, ~sum & 0xff];
 }
 
-function frameOf(to: readonly number[], from: readonly number[], type: readonly number[], body: readonly number[]): Uint8Array {
+function frameOf(
+  to: readonly number[],
+  from: readonly number[],
+  type: readonly number[],
+  body: readonly number[],
+): Uint8Array {
   const bytes = [...to, ...from, ...type, ...body];
   while (bytes.length < minimumFrame) bytes.push(0);
   return Uint8Array.from(bytes);
 }
 
 const arp = (operation: number, from: MemoryHost, toMac: readonly number[], toAddress: readonly number[]): Uint8Array =>
-  frameOf(operation === 1 ? broadcast : toMac, from.mac, [8, 6], [0, 1, 8, 0, 6, 4, 0, operation, ...from.mac, ...from.address, ...toMac, ...toAddress]);
+  frameOf(
+    operation === 1 ? broadcast : toMac,
+    from.mac,
+    [8, 6],
+    [0, 1, 8, 0, 6, 4, 0, operation, ...from.mac, ...from.address, ...toMac, ...toAddress],
+  );
 
 function echo(type: 0 | 8, from: MemoryHost, toMac: readonly number[], toAddress: readonly number[]): Uint8Array {
   const icmp = [type, 0, 0, 0, 0, 1, 0, 1, 0x73, 0x6c, 0x75, 0x69, 0x63, 0x65];
@@ -45,7 +55,8 @@ function echo(type: 0 | 8, from: MemoryHost, toMac: readonly number[], toAddress
   return frameOf(toMac, from.mac, [8, 0], [...ip, ...icmp]);
 }
 
-const isFor = (frame: Uint8Array, at: number, address: readonly number[]): boolean => address.every((byte, index) => frame[at + index] === byte);
+const isFor = (frame: Uint8Array, at: number, address: readonly number[]): boolean =>
+  address.every((byte, index) => frame[at + index] === byte);
 
 /** Lets every host answer what has arrived, until nothing arrives any more.  Returns the frames that each got. */
 function exchange(hosts: readonly MemoryHost[]): Map<MemoryHost, Uint8Array[]> {
@@ -60,7 +71,8 @@ function exchange(hosts: readonly MemoryHost[]): Map<MemoryHost, Uint8Array[]> {
         const isArp = frame[12] === 8 && frame[13] === 6 && frame[21] === 1;
         const isEcho = frame[12] === 8 && frame[13] === 0 && frame[23] === 1 && frame[34] === 8;
         if (isArp && isFor(frame, 38, host.address)) host.port.send(arp(2, host, sender, [...frame.subarray(28, 32)]));
-        if (isEcho && isFor(frame, 30, host.address)) host.port.send(echo(0, host, sender, [...frame.subarray(26, 30)]));
+        if (isEcho && isFor(frame, 30, host.address))
+          host.port.send(echo(0, host, sender, [...frame.subarray(26, 30)]));
       }
     }
   }
@@ -72,18 +84,27 @@ function ping(hosts: readonly MemoryHost[], from: MemoryHost, to: MemoryHost): b
   from.port.send(arp(1, from, [0, 0, 0, 0, 0, 0], to.address));
   if (!(exchange(hosts).get(from) ?? []).some((frame) => frame[21] === 2)) return false;
   from.port.send(echo(8, from, to.mac, to.address));
-  return (exchange(hosts).get(from) ?? []).some((frame) => frame[12] === 8 && frame[13] === 0 && frame[34] === 0 && isFor(frame, 26, to.address));
+  return (exchange(hosts).get(from) ?? []).some(
+    (frame) => frame[12] === 8 && frame[13] === 0 && frame[34] === 0 && isFor(frame, 26, to.address),
+  );
 }
 
 function pingAll(hosts: readonly MemoryHost[]): void {
   for (const from of hosts) {
-    const words = hosts.filter((to) => to !== from).map((to) => `${to.name} ${ping(hosts, from, to) ? "ok" : "no answer"}`);
+    const words = hosts
+      .filter((to) => to !== from)
+      .map((to) => `${to.name} ${ping(hosts, from, to) ? "ok" : "no answer"}`);
     say(`    ${from.name} -> ${words.join(", ")}`);
   }
 }
 
 function addHosts(bridge: SwitchBridge): MemoryHost[] {
-  return [1, 2, 3].map((n) => ({ name: `h${n}`, port: bridge.addPort(`p${n}`, { number: n }), mac: [2, 0, 0, 0, 0, n], address: [10, 77, 1, n] }));
+  return [1, 2, 3].map((n) => ({
+    name: `h${n}`,
+    port: bridge.addPort(`p${n}`, { number: n }),
+    mac: [2, 0, 0, 0, 0, n],
+    address: [10, 77, 1, n],
+  }));
 }
 
 /** Runs until interrupted.  `flows` are the lines of the flow table. */

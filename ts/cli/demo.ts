@@ -32,11 +32,21 @@ class Tools {
   readonly env: NodeJS.ProcessEnv;
 
   constructor(readonly directory: string) {
-    this.env = { ...process.env, OVS_RUNDIR: directory, OVS_LOGDIR: directory, OVS_DBDIR: directory, OVS_SYSCONFDIR: directory };
+    this.env = {
+      ...process.env,
+      OVS_RUNDIR: directory,
+      OVS_LOGDIR: directory,
+      OVS_DBDIR: directory,
+      OVS_SYSCONFDIR: directory,
+    };
   }
 
   run(...args: string[]): { ok: boolean; text: string } {
-    const result = spawnSync(process.execPath, [launcher, ...args], { env: this.env, encoding: "utf8", timeout: 30_000 });
+    const result = spawnSync(process.execPath, [launcher, ...args], {
+      env: this.env,
+      encoding: "utf8",
+      timeout: 30_000,
+    });
     return { ok: result.status === 0, text: `${result.stdout ?? ""}${result.stderr ?? ""}` };
   }
 
@@ -53,11 +63,17 @@ class Tools {
 
   async startSwitch(): Promise<ChildProcess> {
     const log = openSync(join(this.directory, "console.log"), "w");
-    const child = spawn(process.execPath, [launcher, "vswitchd", "--pidfile", "--overwrite-pidfile", "--log-file"], { env: this.env, stdio: ["ignore", log, log], detached: true });
+    const child = spawn(process.execPath, [launcher, "vswitchd", "--pidfile", "--overwrite-pidfile", "--log-file"], {
+      env: this.env,
+      stdio: ["ignore", log, log],
+      detached: true,
+    });
     const end = Date.now() + startMsMax;
     while (!this.run("appctl", "version").ok) {
       if (child.exitCode !== null || Date.now() > end) {
-        throw new DemoError(`the switch did not start: ${readFileSync(join(this.directory, "console.log"), "utf8").trim() || "no output"}`);
+        throw new DemoError(
+          `the switch did not start: ${readFileSync(join(this.directory, "console.log"), "utf8").trim() || "no output"}`,
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
@@ -67,13 +83,17 @@ class Tools {
 
 function pingAll(hosts: DemoHosts): void {
   for (const from of hosts.hosts) {
-    const words = hosts.hosts.filter((to) => to !== from).map((to) => `${to.namespace} ${hosts.ping(from, to) ? "ok" : "no answer"}`);
+    const words = hosts.hosts
+      .filter((to) => to !== from)
+      .map((to) => `${to.namespace} ${hosts.ping(from, to) ? "ok" : "no answer"}`);
     say(`    ${from.namespace} -> ${words.join(", ")}`);
   }
 }
 
 function nextSteps(directory: string): void {
-  const [vsctl, ofctl, appctl] = have("ovs-vsctl") ? ["ovs-vsctl", "ovs-ofctl", "ovs-appctl"] : [`${launcher} vsctl`, `${launcher} ofctl`, `${launcher} appctl`];
+  const [vsctl, ofctl, appctl] = have("ovs-vsctl")
+    ? ["ovs-vsctl", "ovs-ofctl", "ovs-appctl"]
+    : [`${launcher} vsctl`, `${launcher} ofctl`, `${launcher} appctl`];
   say("The switch stays up. In another terminal, try:");
   say();
   say(`    export OVS_RUNDIR=${directory}`);
@@ -111,7 +131,17 @@ async function runWithHosts(directory: string): Promise<void> {
     const made = hosts.make(3);
     const words = ["add-br", bridge];
     made.forEach((host, index) => {
-      words.push("--", "add-port", bridge, host.port, "--", "set", "Interface", host.port, `ofport_request=${index + 1}`);
+      words.push(
+        "--",
+        "add-port",
+        bridge,
+        host.port,
+        "--",
+        "set",
+        "Interface",
+        host.port,
+        `ofport_request=${index + 1}`,
+      );
     });
     tools.must("vsctl", "--if-exists", "del-br", bridge);
     tools.must("vsctl", ...words);
@@ -132,7 +162,14 @@ async function runWithHosts(directory: string): Promise<void> {
     child.once("exit", () => {
       if (!stopping) say("The switch has ended.");
     });
-    await Promise.race([interrupted, new Promise<void>((resolve) => child?.once("exit", () => { resolve(); }))]);
+    await Promise.race([
+      interrupted,
+      new Promise<void>((resolve) =>
+        child?.once("exit", () => {
+          resolve();
+        }),
+      ),
+    ]);
     say();
     say("Stopping, and removing what was made.");
   } finally {
@@ -146,7 +183,11 @@ export async function runDemo(): Promise<number> {
   try {
     const memory = process.env.SLUICE_DEMO_MEMORY === "1";
     if (!memory && process.getuid?.() === 0 && have("ip") && have("ping")) await runWithHosts("/run/sluice-demo");
-    else await runDemoInMemory(join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), `sluice-demo-${process.getuid?.() ?? 0}`), flows);
+    else
+      await runDemoInMemory(
+        join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), `sluice-demo-${process.getuid?.() ?? 0}`),
+        flows,
+      );
     return 0;
   } catch (error) {
     if (!(error instanceof DemoError)) throw error;

@@ -40,8 +40,8 @@ import {
   writeComposeQuery,
   writeDumpQuery,
   writeLinkQuery,
-  writeParseQuery,
   writeOfportQuery,
+  writeParseQuery,
   writePortQuery,
   writeTraceQuery,
 } from "./generated/records.js";

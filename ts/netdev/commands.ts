@@ -1,11 +1,15 @@
 /** Commands of ovs-appctl for test devices. */
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { composePacket, type QueryTarget } from "../datapath/index.js";
-import { FlowSyntaxError, parseDatapathMatch, type PortNames } from "../openflow/index.js";
+import { FlowSyntaxError, type PortNames, parseDatapathMatch } from "../openflow/index.js";
 import type { Netdev, Netdevs } from "./netdev.js";
 
 /** `changed` is told after a device's state was set. */
-export function deviceCommands(netdevs: Netdevs, datapath: QueryTarget, changed: (netdev: Netdev) => void): readonly UnixctlCommand[] {
+export function deviceCommands(
+  netdevs: Netdevs,
+  datapath: QueryTarget,
+  changed: (netdev: Netdev) => void,
+): readonly UnixctlCommand[] {
   const dummy = (name: string): Netdev => {
     const netdev = netdevs.find(name);
     if (netdev === undefined || !netdev.type.dummy) throw new UnixctlError("no such dummy netdev");
@@ -49,7 +53,10 @@ export function deviceCommands(netdevs: Netdevs, datapath: QueryTarget, changed:
       handler: (args) => {
         const state = args.at(-1) ?? "";
         if (state !== "up" && state !== "down") throw new UnixctlError("Invalid Admin State");
-        const chosen = args.length === 2 ? [dummyNamed(netdevs, args[0] ?? "")] : netdevs.all().filter((netdev) => netdev.type.dummy);
+        const chosen =
+          args.length === 2
+            ? [dummyNamed(netdevs, args[0] ?? "")]
+            : netdevs.all().filter((netdev) => netdev.type.dummy);
         for (const netdev of chosen) {
           netdev.setUp(state === "up");
           changed(netdev);
@@ -70,7 +77,9 @@ function dummyNamed(netdevs: Netdevs, name: string): Netdev {
 function frameOf(text: string, length: number | undefined, datapath: QueryTarget, names: PortNames): Uint8Array {
   const digits = text.replace(/\s+/g, "");
   if (/^[0-9a-fA-F]+$/.test(digits) && digits.length % 2 === 0) {
-    return Uint8Array.from({ length: digits.length / 2 }, (_, index) => Number.parseInt(digits.slice(2 * index, 2 * index + 2), 16));
+    return Uint8Array.from({ length: digits.length / 2 }, (_, index) =>
+      Number.parseInt(digits.slice(2 * index, 2 * index + 2), 16),
+    );
   }
   try {
     return composePacket(datapath, parseDatapathMatch(text, names), length);

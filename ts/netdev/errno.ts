@@ -24,7 +24,14 @@ const words: ReadonlyMap<number, string> = new Map([
   [105, "No buffer space available"],
 ]);
 
-export const errno = { noDevice: 19, exists: 17, invalid: 22, notSupported: 95, addressFamily: 97, noMemory: 12 } as const;
+export const errno = {
+  noDevice: 19,
+  exists: 17,
+  invalid: 22,
+  notSupported: 95,
+  addressFamily: 97,
+  noMemory: 12,
+} as const;
 
 export function errnoWords(number: number): string {
   return words.get(number) ?? `Unknown error ${number}`;

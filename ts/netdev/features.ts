@@ -10,7 +10,13 @@ const copper = 1 << 11;
 const other = 1 << 10;
 /** Bits for half and full duplex by speed in megabits a second. */
 const speedBits: ReadonlyMap<number, readonly [half: number, full: number]> = new Map([
-  [10, [1 << 0, 1 << 1]], [100, [1 << 2, 1 << 3]], [1000, [1 << 4, 1 << 5]], [10_000, [1 << 6, 1 << 6]], [40_000, [1 << 7, 1 << 7]], [100_000, [1 << 8, 1 << 8]], [1_000_000, [1 << 9, 1 << 9]],
+  [10, [1 << 0, 1 << 1]],
+  [100, [1 << 2, 1 << 3]],
+  [1000, [1 << 4, 1 << 5]],
+  [10_000, [1 << 6, 1 << 6]],
+  [40_000, [1 << 7, 1 << 7]],
+  [100_000, [1 << 8, 1 << 8]],
+  [1_000_000, [1 << 9, 1 << 9]],
 ]);
 
 export function linkFeatures(state: Pick<DeviceState, "speedMbps" | "duplex">): LinkFeatures {

@@ -1,5 +1,11 @@
 /** Devices: opened by name and type, asked for their state, counters and status, closed. */
-import { error as abiError, type LinkInfo, type PortInfo, portClass, type Result } from "../datapath/generated/records.js";
+import {
+  error as abiError,
+  type LinkInfo,
+  type PortInfo,
+  portClass,
+  type Result,
+} from "../datapath/generated/records.js";
 import { BatchBuilder, type BatchTarget, link, portStats, type QueryTarget } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import { errno, errnoWords } from "./errno.js";
@@ -30,7 +36,15 @@ export interface DeviceState {
   readonly duplex: "half" | "full" | undefined;
 }
 
-const gone: DeviceState = { mac: new Uint8Array(6), mtu: undefined, up: false, carrier: false, ifindex: 0, speedMbps: undefined, duplex: undefined };
+const gone: DeviceState = {
+  mac: new Uint8Array(6),
+  mtu: undefined,
+  up: false,
+  carrier: false,
+  ifindex: 0,
+  speedMbps: undefined,
+  duplex: undefined,
+};
 
 /** An errno value for the outcome of a batch of one command; 0 when it worked. */
 function errnoOf(results: readonly Result[]): number {
@@ -74,7 +88,11 @@ export class Netdev {
 
   /** Whether the host knows it as a network device. */
   get isHostDevice(): boolean {
-    return this.type.portClass === portClass.packet || this.type.portClass === portClass.afxdp || this.type.portClass === portClass.tap;
+    return (
+      this.type.portClass === portClass.packet ||
+      this.type.portClass === portClass.afxdp ||
+      this.type.portClass === portClass.tap
+    );
   }
 
   /** Frames that the host sends into a device that we made are what we receive. */
@@ -145,12 +163,18 @@ export class Netdev {
   setUp(up: boolean): void {
     if (this.dpPort === 0) return;
     const change = { flagsOn: up ? linkFlag.up : 0, flagsOff: up ? 0 : linkFlag.up };
-    this.#must(this.isHostDevice ? this.#setLink(linkWhat.flags, change) : this.#setPort({ up: up ? 1 : 0 }), `turned ${up ? "up" : "down"}`);
+    this.#must(
+      this.isHostDevice ? this.#setLink(linkWhat.flags, change) : this.#setPort({ up: up ? 1 : 0 }),
+      `turned ${up ? "up" : "down"}`,
+    );
   }
 
   setMtu(mtu: number): void {
     if (this.dpPort === 0) return;
-    this.#must(this.isHostDevice ? this.#setLink(linkWhat.mtu, { mtu }) : this.#setPort({ mtu }), `given an MTU of ${mtu}`);
+    this.#must(
+      this.isHostDevice ? this.#setLink(linkWhat.mtu, { mtu }) : this.#setPort({ mtu }),
+      `given an MTU of ${mtu}`,
+    );
   }
 
   setMac(mac: Uint8Array): void {
@@ -158,24 +182,35 @@ export class Netdev {
     const text = [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
     const padded = new Uint8Array(8);
     padded.set(mac.subarray(0, 6));
-    this.#must(this.isHostDevice ? this.#setLink(linkWhat.mac, { mac: padded }) : this.#setPort({ mac: text }), `given the address ${text}`);
+    this.#must(
+      this.isHostDevice ? this.#setLink(linkWhat.mac, { mac: padded }) : this.#setPort({ mac: text }),
+      `given the address ${text}`,
+    );
   }
 
   /** Takes changed options; false when the device must be opened anew for them. */
   setOptions(options: ReadonlyMap<string, string>): boolean {
-    return this.dpPort === 0 || errnoOf(new BatchBuilder().portSet(this.dpPort, options).submit(this.owner.datapath)) === 0;
+    return (
+      this.dpPort === 0 || errnoOf(new BatchBuilder().portSet(this.dpPort, options).submit(this.owner.datapath)) === 0
+    );
   }
 
   /** Only for devices of the dummy and memory kind. */
   receive(frame: Uint8Array, queue = 0): void {
-    this.#must(errnoOf(new BatchBuilder().portInject(this.dpPort, frame, queue).submit(this.owner.datapath)), "given a frame");
+    this.#must(
+      errnoOf(new BatchBuilder().portInject(this.dpPort, frame, queue).submit(this.owner.datapath)),
+      "given a frame",
+    );
   }
 
   close(): void {
     this.owner.forget(this);
   }
 
-  #setLink(what: number, change: { readonly mtu?: number; readonly mac?: Uint8Array; readonly flagsOn?: number; readonly flagsOff?: number }): number {
+  #setLink(
+    what: number,
+    change: { readonly mtu?: number; readonly mac?: Uint8Array; readonly flagsOn?: number; readonly flagsOff?: number },
+  ): number {
     const record = { what, mtu: 0, mac: new Uint8Array(8), flagsOn: 0, flagsOff: 0, ...change };
     return errnoOf(new BatchBuilder().linkSet(this.name, record).submit(this.owner.datapath));
   }
@@ -185,7 +220,11 @@ export class Netdev {
   }
 
   #must(error: number, what: string): void {
-    if (error !== 0) throw new NetdevError(`network device ${this.name} could not be ${what} (${errnoWords(error)})`, { name: this.name, errno: error });
+    if (error !== 0)
+      throw new NetdevError(`network device ${this.name} could not be ${what} (${errnoWords(error)})`, {
+        name: this.name,
+        errno: error,
+      });
   }
 }
 
@@ -202,26 +241,50 @@ function linkState(link: LinkInfo): DeviceState {
 }
 
 function portState(info: PortInfo): DeviceState {
-  return { mac: info.mac.subarray(0, 6), mtu: info.mtu, up: info.up !== 0, carrier: info.carrier !== 0, ifindex: info.ifindex, speedMbps: undefined, duplex: undefined };
+  return {
+    mac: info.mac.subarray(0, 6),
+    mtu: info.mtu,
+    up: info.up !== 0,
+    carrier: info.carrier !== 0,
+    ifindex: info.ifindex,
+    speedMbps: undefined,
+    duplex: undefined,
+  };
 }
 
 function linkStatistics(link: LinkInfo, swapped: boolean): Map<string, number> {
   const [rx, tx] = swapped ? (["tx", "rx"] as const) : (["rx", "tx"] as const);
   const rows: [string, bigint][] = [
     ["collisions", link.collisions],
-    ["rx_bytes", link[`${rx}Bytes`]], ["rx_crc_err", link.rxCrcErrors], ["rx_dropped", link[`${rx}Dropped`]], ["rx_errors", link[`${rx}Errors`]],
-    ["rx_frame_err", link.rxFrameErrors], ["rx_missed_errors", link.rxMissedErrors], ["rx_multicast_packets", link.multicast], ["rx_over_err", link.rxOverErrors],
+    ["rx_bytes", link[`${rx}Bytes`]],
+    ["rx_crc_err", link.rxCrcErrors],
+    ["rx_dropped", link[`${rx}Dropped`]],
+    ["rx_errors", link[`${rx}Errors`]],
+    ["rx_frame_err", link.rxFrameErrors],
+    ["rx_missed_errors", link.rxMissedErrors],
+    ["rx_multicast_packets", link.multicast],
+    ["rx_over_err", link.rxOverErrors],
     ["rx_packets", link[`${rx}Packets`]],
-    ["tx_bytes", link[`${tx}Bytes`]], ["tx_dropped", link[`${tx}Dropped`]], ["tx_errors", link[`${tx}Errors`]], ["tx_packets", link[`${tx}Packets`]],
+    ["tx_bytes", link[`${tx}Bytes`]],
+    ["tx_dropped", link[`${tx}Dropped`]],
+    ["tx_errors", link[`${tx}Errors`]],
+    ["tx_packets", link[`${tx}Packets`]],
   ];
   return new Map(rows.map(([key, value]) => [key, Number(value)]));
 }
 
 function dummyStatistics(info: PortInfo): Map<string, number> {
   return new Map<string, number>([
-    ["rx_bytes", Number(info.rxBytes)], ["rx_custom_packets_1", 0], ["rx_custom_packets_2", 0], ["rx_packets", Number(info.rxPackets)],
-    ["rx_q0_bytes", Number(info.rxBytes)], ["rx_q0_packets", Number(info.rxPackets)],
-    ["tx_bytes", Number(info.txBytes)], ["tx_packets", Number(info.txPackets)], ["tx_q0_bytes", Number(info.txBytes)], ["tx_q0_packets", Number(info.txPackets)],
+    ["rx_bytes", Number(info.rxBytes)],
+    ["rx_custom_packets_1", 0],
+    ["rx_custom_packets_2", 0],
+    ["rx_packets", Number(info.rxPackets)],
+    ["rx_q0_bytes", Number(info.rxBytes)],
+    ["rx_q0_packets", Number(info.rxPackets)],
+    ["tx_bytes", Number(info.txBytes)],
+    ["tx_packets", Number(info.txPackets)],
+    ["tx_q0_bytes", Number(info.txBytes)],
+    ["tx_q0_packets", Number(info.txPackets)],
   ]);
 }
 
@@ -283,11 +346,14 @@ export class Netdevs {
     }
     if (this.#byName.has(name)) throw this.#refused(name, errno.exists);
     for (const key of options.keys()) {
-      if (!resolved.options.includes(key)) this.#log.warn(`${name}: unknown ${resolved.name} option '${key}'`, { name, key });
+      if (!resolved.options.includes(key))
+        this.#log.warn(`${name}: unknown ${resolved.name} option '${key}'`, { name, key });
     }
     const dpPort = resolved.portClass === undefined ? 0 : this.#chooseNumber(name, resolved);
     if (resolved.portClass !== undefined) {
-      const error = errnoOf(new BatchBuilder().portOpen(dpPort, resolved.portClass, name, options).submit(this.datapath));
+      const error = errnoOf(
+        new BatchBuilder().portOpen(dpPort, resolved.portClass, name, options).submit(this.datapath),
+      );
       if (error !== 0) throw this.#refused(name, error);
     }
     const netdev = new Netdev(name, resolved, dpPort, this, this.#patchMac());

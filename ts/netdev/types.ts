@@ -20,19 +20,111 @@ export interface NetdevType {
 }
 
 /** What the test devices understand. */
-const dummyOptions = ["pcap", "rxq_pcap", "tx_pcap", "n_rxq", "n_txq", "numa_id", "ifindex", "ip4addr", "ip6addr"] as const;
+const dummyOptions = [
+  "pcap",
+  "rxq_pcap",
+  "tx_pcap",
+  "n_rxq",
+  "n_txq",
+  "numa_id",
+  "ifindex",
+  "ip4addr",
+  "ip6addr",
+] as const;
 
 export const netdevTypes: readonly NetdevType[] = [
-  { name: "system", portClass: portClass.packet, shownAs: "system", host: true, dummy: false, options: ["n_rxq"], doc: "A network device of the host, such as a NIC or one end of a veth pair." },
-  { name: "internal", portClass: portClass.tap, shownAs: "tap", host: true, dummy: false, options: [], doc: "A device that Sluice makes, for the host to talk through the bridge." },
-  { name: "tap", portClass: portClass.tap, shownAs: "tap", host: true, dummy: false, options: [], doc: "A tap device that Sluice makes." },
-  { name: "patch", portClass: undefined, shownAs: "patch", host: false, dummy: false, options: ["peer"], doc: "One end of a connection between two bridges." },
-  { name: "afxdp", portClass: portClass.afxdp, shownAs: "afxdp", host: true, dummy: false, options: ["n_rxq", "xdp-mode", "use-need-wakeup"], doc: "A network device of the host, driven by AF_XDP." },
-  { name: "dummy", portClass: portClass.dummy, shownAs: "dummy", host: false, dummy: true, options: dummyOptions, doc: "A test device: frames come from netdev-dummy/receive." },
-  { name: "dummy-internal", portClass: portClass.dummy, shownAs: "dummy-internal", host: false, dummy: true, options: dummyOptions, doc: "The test device as the local port of a dummy bridge." },
-  { name: "dummy-pmd", portClass: portClass.dummy, shownAs: "dummy-pmd", host: false, dummy: true, options: dummyOptions, doc: "The test device, received by a polling worker." },
-  { name: "memory", portClass: portClass.memory, shownAs: "memory", host: false, dummy: false, embedded: true, options: ["n_rxq", "mtu"], doc: "Frames come from the program and go to it." },
-  { name: "pcap", portClass: portClass.pcap, shownAs: "pcap", host: false, dummy: false, embedded: true, options: ["rx_pcap", "tx_pcap"], doc: "Frames come from one pcap file and go to another." },
+  {
+    name: "system",
+    portClass: portClass.packet,
+    shownAs: "system",
+    host: true,
+    dummy: false,
+    options: ["n_rxq"],
+    doc: "A network device of the host, such as a NIC or one end of a veth pair.",
+  },
+  {
+    name: "internal",
+    portClass: portClass.tap,
+    shownAs: "tap",
+    host: true,
+    dummy: false,
+    options: [],
+    doc: "A device that Sluice makes, for the host to talk through the bridge.",
+  },
+  {
+    name: "tap",
+    portClass: portClass.tap,
+    shownAs: "tap",
+    host: true,
+    dummy: false,
+    options: [],
+    doc: "A tap device that Sluice makes.",
+  },
+  {
+    name: "patch",
+    portClass: undefined,
+    shownAs: "patch",
+    host: false,
+    dummy: false,
+    options: ["peer"],
+    doc: "One end of a connection between two bridges.",
+  },
+  {
+    name: "afxdp",
+    portClass: portClass.afxdp,
+    shownAs: "afxdp",
+    host: true,
+    dummy: false,
+    options: ["n_rxq", "xdp-mode", "use-need-wakeup"],
+    doc: "A network device of the host, driven by AF_XDP.",
+  },
+  {
+    name: "dummy",
+    portClass: portClass.dummy,
+    shownAs: "dummy",
+    host: false,
+    dummy: true,
+    options: dummyOptions,
+    doc: "A test device: frames come from netdev-dummy/receive.",
+  },
+  {
+    name: "dummy-internal",
+    portClass: portClass.dummy,
+    shownAs: "dummy-internal",
+    host: false,
+    dummy: true,
+    options: dummyOptions,
+    doc: "The test device as the local port of a dummy bridge.",
+  },
+  {
+    name: "dummy-pmd",
+    portClass: portClass.dummy,
+    shownAs: "dummy-pmd",
+    host: false,
+    dummy: true,
+    options: dummyOptions,
+    doc: "The test device, received by a polling worker.",
+  },
+  {
+    name: "memory",
+    portClass: portClass.memory,
+    shownAs: "memory",
+    host: false,
+    dummy: false,
+    embedded: true,
+    options: ["n_rxq", "mtu"],
+    doc: "Frames come from the program and go to it.",
+  },
+  {
+    name: "pcap",
+    portClass: portClass.pcap,
+    shownAs: "pcap",
+    host: false,
+    dummy: false,
+    embedded: true,
+    options: ["rx_pcap", "tx_pcap"],
+    doc: "Frames come from one pcap file and go to another.",
+  },
 ];
 
 /** How `--enable-dummy` and `--disable-system` change what is there. */
@@ -49,7 +141,9 @@ export function availableTypes(policy: NetdevPolicy): readonly NetdevType[] {
   return netdevTypes
     .filter((type) => !type.dummy || policy.dummy !== "none")
     .filter((type) => type.embedded !== true || policy.embedded === true)
-    .filter((type) => policy.system || type.name !== "system" || policy.dummy === "system" || policy.dummy === "override")
+    .filter(
+      (type) => policy.system || type.name !== "system" || policy.dummy === "system" || policy.dummy === "override",
+    )
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -63,7 +157,19 @@ export function resolveType(name: string, datapathType: string, policy: NetdevPo
 }
 
 /** Names that tunnels' datapath ports and the datapaths themselves use; an interface may not be called so. */
-const reservedPrefixes = ["gre_sys", "vxlan_sys", "genev_sys", "lisp_sys", "stt_sys", "erspan_sys", "ip6erspan_sys", "ip6gre_sys", "gtpu_sys", "bareudp_sys", "srv6_sys"];
+const reservedPrefixes = [
+  "gre_sys",
+  "vxlan_sys",
+  "genev_sys",
+  "lisp_sys",
+  "stt_sys",
+  "erspan_sys",
+  "ip6erspan_sys",
+  "ip6gre_sys",
+  "gtpu_sys",
+  "bareudp_sys",
+  "srv6_sys",
+];
 const reservedNames = ["ovs-netdev", "ovs-system", "ovs-dummy"];
 
 export function isReservedName(name: string): boolean {
