@@ -24,8 +24,8 @@ interface Place {
   /** How the place is called in the switch's and our remarks. */
   readonly name: string;
   readonly connect: () => Socket;
-  /** The sentence for a connection that failed. */
-  readonly sentence: (words: string) => string;
+  /** The sentence when nobody is there. */
+  readonly absent: (words: string) => string;
 }
 
 function unixSocket(path: string): Socket {
@@ -37,13 +37,13 @@ function unixSocket(path: string): Socket {
 function placeOf(name: string): Place {
   const { run } = directories(process.env);
   if (name.includes(":")) {
-    const sentence = (words: string): string => `connecting to ${name} (${words})`;
+    const absent = (words: string): string => `connecting to ${name} (${words})`;
     const target = parseTarget(name, run);
     if (target === undefined || target.passive || target.kind === "ssl")
-      throw new Failure(sentence("Address family not supported by protocol"));
+      throw new Failure(absent("Address family not supported by protocol"));
     return {
       name,
-      sentence,
+      absent,
       connect: () =>
         target.kind === "unix" ? unixSocket(target.path) : createConnection({ host: target.host, port: target.port }),
     };
@@ -53,23 +53,29 @@ function placeOf(name: string): Place {
   return {
     name: `unix:${path}`,
     connect: () => unixSocket(path),
-    sentence: (words) => `${name}: failed to connect to socket (${words})`,
+    absent: (words) => `${path}: failed to open socket (${words})`,
   };
 }
 
 export class OfctlConnection {
   readonly #run: OfctlRun;
+  readonly #name: string;
   readonly #place: Place;
   readonly #socket: Socket;
   readonly #framer = new MessageFramer();
   #version = 0;
+  #isConnected = false;
   #over: string | undefined;
   #wake: (() => void) | undefined;
 
-  private constructor(run: OfctlRun, place: Place) {
+  private constructor(run: OfctlRun, name: string) {
     this.#run = run;
-    this.#place = place;
-    this.#socket = place.connect();
+    this.#name = name;
+    this.#place = placeOf(name);
+    this.#socket = this.#place.connect();
+    this.#socket.once("connect", () => {
+      this.#isConnected = true;
+    });
     this.#socket.on("data", (chunk: Uint8Array) => {
       this.#framer.push(chunk);
       this.#socket.pause();
@@ -85,7 +91,7 @@ export class OfctlConnection {
 
   /** Connects and agrees on a version; throws Failure. */
   static async open(run: OfctlRun, name: string): Promise<OfctlConnection> {
-    const connection = new OfctlConnection(run, placeOf(name));
+    const connection = new OfctlConnection(run, name);
     try {
       await connection.#greet();
       return connection;
@@ -159,7 +165,10 @@ export class OfctlConnection {
     const { versions } = this.#run;
     const top = 31 - Math.clz32(versions);
     this.#socket.write(encodeMessage(top, this.#run.xid++, { type: "hello", versions }));
-    const fail = (words: string): Failure => new Failure(this.#place.sentence(words));
+    const fail = (words: string): Failure =>
+      new Failure(
+        this.#isConnected ? `${this.#name}: failed to connect to socket (${words})` : this.#place.absent(words),
+      );
     let bytes: Uint8Array;
     try {
       bytes = await this.#next();

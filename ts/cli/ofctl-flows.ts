@@ -46,7 +46,7 @@ export async function acceptedNames(call: OfctlCall, name: string): Promise<Name
 }
 
 const flowFlags = ["send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"];
-const timeouts = ["idle_timeout", "hard_timeout", "importance", ...flowFlags];
+const timeouts = ["idle_timeout", "hard_timeout", "importance"];
 
 /** Keywords that only some commands take; `undefined` is a query. */
 function refusedWords(which: number | undefined): readonly string[] {
@@ -61,8 +61,11 @@ export function readFlow(call: OfctlCall, text: string, which: number | undefine
     if (new RegExp(`(?:^|[,\\s])${word}\\s*(?:[=:,]|$)`).test(text))
       throw new FlowSyntaxError(`unknown keyword ${word}`);
   }
+  const deletes = which === undefined || which >= command.delete;
+  const flag = deletes ? flowFlags.find((word) => new RegExp(`(?:^|[,\\s])${word}(?:[,\\s]|$)`).test(text)) : undefined;
+  if (flag !== undefined) throw new FlowSyntaxError(`field ${flag} missing value`);
   const cookie = /(?:^|[,\s])cookie\s*=\s*([^,\s/]+)(?=[,\s]|$)/.exec(text)?.[1];
-  if (cookie !== undefined && (which === undefined || which >= command.delete)) {
+  if (cookie !== undefined && deletes) {
     const remedy = `to match on a cookie, specify a mask, e.g. cookie=${cookie}/-1`;
     throw new FlowSyntaxError(`cannot set cookie (${remedy})`);
   }
@@ -152,7 +155,7 @@ export async function addFlows(call: OfctlCall): Promise<number> {
   for (const [index, line] of readLines(file).entries()) {
     const text = line.replace(/#.*$/, "").trim();
     if (text === "") continue;
-    const [, word = "", rest = ""] = /^([a-z_]+)\s+(.*)$/.exec(text) ?? [];
+    const [, word = "", rest = ""] = /^([a-z_]+)(?:\s+(.*))?$/.exec(text) ?? [];
     const which = lineCommands[word];
     try {
       flows.push(readFlow(call, which === undefined ? text : rest, which ?? command.add, names));

@@ -151,16 +151,18 @@ const countsForMachines = (stats: PortStats): Readonly<Record<string, unknown>> 
 export async function dumpPorts(call: OfctlCall): Promise<number> {
   const wanted = call.args[1];
   const port = wanted === undefined ? ofpp.ANY : await portNumber(call, wanted);
-  const names = (call.options.names ?? process.stdout.isTTY === true) ? await portsOf(call, switchOf(call)) : undefined;
-  const all: PortStats[] = [];
+  const replies: (Message & { readonly type: "port_stats_reply" })[] = [];
   await dump(call, { type: "port_stats_request", port }, (reply) => {
-    if (reply.type !== "port_stats_reply") return;
-    all.push(...reply.ports);
-    if (call.options.json) return;
+    if (reply.type === "port_stats_reply") replies.push(reply);
+  });
+  if (call.options.json) printJson(replies.flatMap((reply) => reply.ports.map(countsForMachines)));
+  if (call.options.json) return 0;
+  const shown = call.options.names ?? process.stdout.isTTY === true;
+  const names = shown ? await portsOf(call, switchOf(call)) : undefined;
+  for (const reply of replies) {
     const texts = reply.ports.map((stats) => formatPortStats(stats, reply.version, names));
     print(`${heading("OFPST_PORT reply", reply)} ${reply.ports.length} ports\n${texts.join("")}`);
-  });
-  if (call.options.json) printJson(all.map(countsForMachines));
+  }
   return 0;
 }
 
@@ -252,6 +254,10 @@ export async function sendPacket(call: OfctlCall): Promise<number> {
     if (value === "") throw new Failure(`field ${word} missing value`);
     if (word === "in_port") {
       const port = parsePort(value, ports);
+      if (port === undefined && /^\d+$/.test(value)) {
+        const range = "outside the supported range 0 through ffff or 0xffffff00 through 0xffffffff";
+        call.remark("ofp_port", "WARN", `port ${value} is ${range}`);
+      }
       if (port === undefined) throw new Failure(`${value} is not a valid OpenFlow port`);
       inPort = port;
     } else if (word === "packet") packet = packetBytes(value, "packet: ");

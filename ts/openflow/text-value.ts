@@ -44,7 +44,7 @@ export function formatPort(port: number, ports?: PortNames): string {
   if (reserved !== undefined) return reserved.name;
   const name = ports?.nameOf(port);
   if (name === undefined) return String(port);
-  return /^[A-Za-z_][-A-Za-z0-9_.]*$/.test(name) && !reservedPorts.some((row) => row.name === name.toUpperCase())
+  return /^[A-Za-z][A-Za-z0-9]*$/.test(name) && !reservedPorts.some((row) => row.name === name.toUpperCase())
     ? name
     : JSON.stringify(name);
 }
