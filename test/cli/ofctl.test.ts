@@ -261,6 +261,15 @@ test("a socket whose path is longer than an address is reached", () => {
   assert.is(own("probe", join(path, "mgmt")).status, 0);
 });
 
+test("a reader that stops reading ends the command quietly", () => {
+  const lines = Array.from({ length: 2000 }, (_, index) => `priority=${index},ip,actions=output:1`);
+  writeFileSync(join(under.directory, "many"), `${lines.join("\n")}\n`);
+  assert.is(own("add-flows", "br0", join(under.directory, "many")).status, 0);
+  const { stdout, stderr } = under.run("sh", "-c", `'${process.execPath}' '${sluice}' ofctl dump-flows br0 | head -1`);
+  assert.is(stderr, "");
+  assert.match(stdout, /^NXST_FLOW reply/);
+});
+
 test("--help names every command, with examples", () => {
   const { stdout, status } = own("--help");
   assert.is(status, 0);

@@ -147,8 +147,15 @@ function checked(words: readonly string[]): { readonly row: OfctlRow; readonly a
   return { row, args };
 }
 
+/** A reader that has seen enough, like head(1), ends the command as a signal would. */
+function endWithReader(error: Error): void {
+  if ("code" in error && error.code === "EPIPE") process.exit(141);
+  throw error;
+}
+
 /** Resolves to the exit status. */
 export async function runOfctl(args: readonly string[]): Promise<number> {
+  process.stdout.on("error", endWithReader);
   let timer: NodeJS.Timeout | undefined;
   try {
     const read = readArguments(args);
