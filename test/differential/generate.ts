@@ -64,7 +64,11 @@ function matchText(random: Random, protocol: Protocol): string[] {
     maybe(0.1, () => `nw_ttl=${random.pick([1, 2, 64])}`);
     maybe(0.1, () => `nw_tos=${random.pick([0, 32, 184])}`);
     maybe(0.05, () => `nw_ecn=${random.below(4)}`);
-    maybe(0.1, () => `ip_frag=${random.pick(["no", "yes", "first", "later", "not_later"])}`);
+    maybe(
+      0.1,
+      () =>
+        `ip_frag=${random.pick(protocol === "ip" ? ["no", "yes", "first", "later", "not_later"] : ["no", "first", "not_later"])}`,
+    );
   }
   if (isIp6(protocol)) {
     maybe(0.4, () => `ipv6_src=${random.pick(ipv6)}${random.pick(["", "/64", "/32"])}`);
