@@ -93,8 +93,14 @@ export async function makeDummyBridge(database: string): Promise<void> {
     ["named-uuid", "p_p1"],
   ];
   const bridge = { name: "br0", datapath_type: "dummy", fail_mode: "secure", ports: ["set", ports] };
+  const [found] = (await call(database, "transact", [
+    "Open_vSwitch",
+    { op: "select", table: "Open_vSwitch", where: [] },
+  ])) as [{ rows: unknown[] }];
   const result = await call(database, "transact", [
     "Open_vSwitch",
+    // A new database is empty, as after ovsdb-tool create; the first user of it makes the root row.
+    ...(found.rows.length === 0 ? [{ op: "insert", table: "Open_vSwitch", row: {} }] : []),
     iface("br0", "internal"),
     iface("p1", "dummy"),
     port("br0"),

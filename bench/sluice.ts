@@ -78,25 +78,30 @@ async function startDaemon(): Promise<Daemon> {
   const env = directoryEnv(directory);
   const args = ["vswitchd", "--pidfile", "--log-file", "-vconsole:off", "--enable-dummy", "--disable-system"];
   const child = spawn(process.execPath, [join(root, "bin", "sluice"), ...args], { env, stdio: "ignore" });
-  await until("sluice vswitchd serves its database", 20, () => {
-    if (child.exitCode !== null) throw new Error(`sluice vswitchd exited ${child.exitCode}`);
-    return existsSync(join(directory, "db.sock")) && existsSync(join(directory, "ovs-vswitchd.pid"));
-  });
-  await makeDummyBridge(join(directory, "db.sock"));
-  await until("the bridge is there", 20, () => existsSync(join(directory, "br0.mgmt")));
-  const client = await OpenFlowClient.open(join(directory, "br0.mgmt"));
-  const pid = readPid(directory, "ovs-vswitchd");
-  return {
-    client,
-    env,
-    resident: () => residentOf(pid),
-    stop: async () => {
-      client.close();
-      child.kill("SIGTERM");
-      await waitGone(pid);
-      rmSync(directory, { recursive: true, force: true });
-    },
+  const stop = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    if (child.pid !== undefined) await waitGone(child.pid);
+    rmSync(directory, { recursive: true, force: true });
   };
+  try {
+    await until("sluice vswitchd serves its database", 20, () => {
+      if (child.exitCode !== null) throw new Error(`sluice vswitchd exited ${child.exitCode}`);
+      return existsSync(join(directory, "db.sock")) && existsSync(join(directory, "ovs-vswitchd.pid"));
+    });
+    const management = join(directory, "br0.mgmt");
+    await makeDummyBridge(join(directory, "db.sock"));
+    await until("sluice vswitchd has made the bridge", 20, () => existsSync(management));
+    const client = await OpenFlowClient.open(management);
+    const pid = readPid(directory, "ovs-vswitchd");
+    const close = async (): Promise<void> => {
+      client.close();
+      await stop();
+    };
+    return { client, env, resident: () => residentOf(pid), stop: close };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 export const sluice: Side = {
