@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 if ! command -v clang >/dev/null; then
-    echo "native tests need clang (Debian: apt-get install clang); skipped" >&2
+    echo "skip: native: clang is not installed (Debian: apt-get install clang llvm)"
     exit 0
 fi
 fuzz=
@@ -45,6 +45,7 @@ if [ -n "$fuzz" ]; then
         echo "# $target for $fuzz s"
         "$target" -max_total_time="$fuzz" -print_final_stats=1 -verbosity=0 "$corpus" ||
             { echo "not ok - $target" >&2; exit 1; }
+        echo "ok - $(basename "$target") found nothing in $fuzz s"
     done
     exit 0
 fi

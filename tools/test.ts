@@ -10,6 +10,8 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const fileTimeoutMs = 300_000;
 const nativeTimeoutMs = 900_000;
+/** For each libFuzzer target in continuous integration; `tools/native-test.sh --fuzz 600` is for longer ones. */
+const fuzzSeconds = 5;
 /** A test file that has told its outcome and does not end by itself (a child of its own still runs) is ended. */
 const lingerMs = 20_000;
 /** Rooms whose tests make devices, namespaces or load the machine: they run one after the other, after the rest. */
@@ -128,6 +130,13 @@ await Promise.all(
 for (const file of apart) await runFile(file);
 if (wanted("native")) {
   const outcome = await run("native", "sh", ["tools/native-test.sh"], nativeTimeoutMs, countNative);
+  outcomes.push(outcome);
+  report(outcome);
+}
+
+if (wanted("fuzz") && (process.env.CI !== undefined || words.length > 0)) {
+  const args = ["tools/native-test.sh", "--fuzz", String(fuzzSeconds)];
+  const outcome = await run("fuzz", "sh", args, nativeTimeoutMs, countNative);
   outcomes.push(outcome);
   report(outcome);
 }

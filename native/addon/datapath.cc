@@ -14,7 +14,10 @@ namespace {
 class NativeDatapath : public Napi::ObjectWrap<NativeDatapath> {
   public:
     explicit NativeDatapath(const Napi::CallbackInfo &info);
-    ~NativeDatapath() override { close(); }
+    ~NativeDatapath() override
+    {
+        close();
+    }
     static Napi::Function define(Napi::Env env);
 
   private:
@@ -80,8 +83,8 @@ NativeDatapath::NativeDatapath(const Napi::CallbackInfo &info) : Napi::ObjectWra
         return;
     }
     napi_value name = Napi::String::New(env, "sluice wake");
-    if (napi_create_threadsafe_function(env, info[1], nullptr, name, 1, 1, nullptr, nullptr, nullptr, call_js,
-                                        &wake_) != napi_ok) {
+    if (napi_create_threadsafe_function(env, info[1], nullptr, name, 1, 1, nullptr, nullptr, nullptr, call_js, &wake_)
+        != napi_ok) {
         Napi::Error::New(env, "cannot make a thread-safe function").ThrowAsJavaScriptException();
         return;
     }
@@ -240,15 +243,16 @@ NativeDatapath::unreference(const Napi::CallbackInfo &info)
 Napi::Function
 NativeDatapath::define(Napi::Env env)
 {
-    return DefineClass(env, "NativeDatapath", {
-        InstanceMethod<&NativeDatapath::submit>("submit"),
-        InstanceMethod<&NativeDatapath::query>("query"),
-        InstanceMethod<&NativeDatapath::run>("run"),
-        InstanceMethod<&NativeDatapath::now>("now"),
-        InstanceMethod<&NativeDatapath::destroy>("destroy"),
-        InstanceMethod<&NativeDatapath::reference>("ref"),
-        InstanceMethod<&NativeDatapath::unreference>("unref"),
-    });
+    return DefineClass(env, "NativeDatapath",
+                       {
+                           InstanceMethod<&NativeDatapath::submit>("submit"),
+                           InstanceMethod<&NativeDatapath::query>("query"),
+                           InstanceMethod<&NativeDatapath::run>("run"),
+                           InstanceMethod<&NativeDatapath::now>("now"),
+                           InstanceMethod<&NativeDatapath::destroy>("destroy"),
+                           InstanceMethod<&NativeDatapath::reference>("ref"),
+                           InstanceMethod<&NativeDatapath::unreference>("unref"),
+                       });
 }
 
 } // namespace

@@ -134,8 +134,8 @@ become_user(const Napi::CallbackInfo &info)
 
     /* glibc changes the ids of all threads, but the capabilities are this thread's: those it makes later inherit
      * them, which is what the datapath's workers need, and those that exist lose them. */
-    if (setgroups(groups.size(), groups.data()) < 0 || setresgid(gid, gid, gid) < 0
-        || prctl(PR_SET_KEEPCAPS, 1) < 0 || setresuid(uid, uid, uid) < 0) {
+    if (setgroups(groups.size(), groups.data()) < 0 || setresgid(gid, gid, gid) < 0 || prctl(PR_SET_KEEPCAPS, 1) < 0
+        || setresuid(uid, uid, uid) < 0) {
         return number(info, -errno);
     }
     int error = set_capabilities(mask);

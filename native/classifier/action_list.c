@@ -10,12 +10,12 @@
 #define BUCKETS_MIN 64u
 
 struct action_lists {
-    pthread_mutex_t mutex;      /* Guards all but the lists' 'refs' and what never changes. */
+    pthread_mutex_t mutex; /* Guards all but the lists' 'refs' and what never changes. */
     struct action_list **buckets;
-    uint32_t n_buckets;         /* A power of two. */
+    uint32_t n_buckets; /* A power of two. */
     uint32_t n_lists;
     uint64_t n_bytes;
-    bool orphaned;              /* The owner let go; the last list frees the set. */
+    bool orphaned; /* The owner let go; the last list frees the set. */
 };
 
 struct action_lists *
@@ -108,7 +108,7 @@ action_lists_add(struct action_lists *lists, const void *bytes, size_t size, uin
         action_lists_grow(lists);
     }
     struct action_list **bucket = &lists->buckets[hash & (lists->n_buckets - 1)];
-    *list = (struct action_list) { .owner = lists, .next = *bucket, .hash = hash, .size = (uint32_t) size };
+    *list = (struct action_list){ .owner = lists, .next = *bucket, .hash = hash, .size = (uint32_t) size };
     atomic_init(&list->refs, 1);
     if (size != 0) {
         memcpy(list->bytes, bytes, size);

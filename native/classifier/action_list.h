@@ -14,10 +14,10 @@ struct action_lists;
 
 struct action_list {
     struct action_lists *owner;
-    struct action_list *next;   /* In the same bucket. */
+    struct action_list *next; /* In the same bucket. */
     _Atomic uint32_t refs;
     uint32_t hash;
-    uint32_t size;              /* Of 'bytes'. */
+    uint32_t size; /* Of 'bytes'. */
     uint32_t pad;
     uint8_t bytes[] __attribute__((aligned(8)));
 };

@@ -83,5 +83,5 @@ void
 cookie_index_clear(struct cookie_index *index)
 {
     free(index->buckets);
-    *index = (struct cookie_index) { .n_buckets = 0 };
+    *index = (struct cookie_index){ .n_buckets = 0 };
 }

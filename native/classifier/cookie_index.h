@@ -7,7 +7,7 @@
 #include "classifier/rule.h"
 
 struct cookie_index {
-    struct rule **buckets;      /* Of rules linked by cookie_next; null until the first. */
+    struct rule **buckets; /* Of rules linked by cookie_next; null until the first. */
     uint32_t n_buckets;
     uint32_t n_rules;
 };

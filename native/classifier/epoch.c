@@ -121,7 +121,7 @@ epoch_synchronize(struct epoch *epoch)
         if (i < 16) {
             sched_yield();
         } else {
-            nanosleep(&(struct timespec) { .tv_nsec = 50000 }, NULL);
+            nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
         }
     }
 }
@@ -129,7 +129,7 @@ epoch_synchronize(struct epoch *epoch)
 void
 limbo_init(struct limbo *limbo, struct epoch *epoch)
 {
-    *limbo = (struct limbo) { .epoch = epoch };
+    *limbo = (struct limbo){ .epoch = epoch };
 }
 
 /* Freeing may put further objects in limbo, so that 'tail' can grow meanwhile. */
@@ -149,7 +149,7 @@ limbo_uninit(struct limbo *limbo)
         limbo_free_until(limbo, limbo->tail);
     }
     free(limbo->entries);
-    *limbo = (struct limbo) { .epoch = limbo->epoch };
+    *limbo = (struct limbo){ .epoch = limbo->epoch };
 }
 
 static bool
@@ -176,7 +176,7 @@ limbo_put(struct limbo *limbo, epoch_free_func *free_object, void *object)
     if (limbo->tail - limbo->head == limbo->capacity && !limbo_grow(limbo)) {
         return;
     }
-    limbo->entries[limbo->tail++ & (limbo->capacity - 1)] = (struct limbo_entry) { free_object, object };
+    limbo->entries[limbo->tail++ & (limbo->capacity - 1)] = (struct limbo_entry){ free_object, object };
 }
 
 /* Freeing may put further objects in limbo; they have no ticket yet, so one more round stamps them. */

@@ -77,7 +77,7 @@ struct limbo {
     struct limbo_entry *entries; /* A ring of 'capacity' elements, a power of two. */
     uint64_t head, tail;         /* Ever taken, ever put. */
     uint64_t capacity;
-    uint64_t stamped;            /* Entries in [head, stamped) wait for 'ticket', those in [stamped, tail) for the next. */
+    uint64_t stamped; /* Entries in [head, stamped) wait for 'ticket', those in [stamped, tail) for the next. */
     uint64_t ticket;
 };
 

@@ -12,8 +12,8 @@ rule_due_ms(const struct rule *rule)
         due = rule->modified_ms + rule->hard_timeout_s * UINT64_C(1000);
     }
     if (rule->idle_timeout_s != 0) {
-        uint64_t idle = atomic_load_explicit(&rule->stats->used_ms, memory_order_relaxed)
-                        + rule->idle_timeout_s * UINT64_C(1000);
+        uint64_t idle =
+            atomic_load_explicit(&rule->stats->used_ms, memory_order_relaxed) + rule->idle_timeout_s * UINT64_C(1000);
         due = idle < due ? idle : due;
     }
     return due;
@@ -69,7 +69,7 @@ expiry_heap_add(struct expiry_heap *heap, struct rule *rule)
         heap->capacity = capacity;
     }
     heap->n++;
-    sift_up(heap, heap->n - 1, (struct expiry) { rule_due_ms(rule), rule });
+    sift_up(heap, heap->n - 1, (struct expiry){ rule_due_ms(rule), rule });
     return 0;
 }
 
@@ -106,5 +106,5 @@ void
 expiry_heap_clear(struct expiry_heap *heap)
 {
     free(heap->elements);
-    *heap = (struct expiry_heap) { .n = 0 };
+    *heap = (struct expiry_heap){ .n = 0 };
 }

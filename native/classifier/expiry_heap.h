@@ -13,7 +13,7 @@ struct expiry_heap {
     struct expiry {
         uint64_t due_ms;
         struct rule *rule;
-    } *elements;
+    } * elements;
     uint32_t n;
     uint32_t capacity;
 };

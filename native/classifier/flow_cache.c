@@ -111,12 +111,12 @@ count(_Atomic uint64_t *counter, uint64_t n)
 struct burst {
     const struct flow_key *const *keys;
     struct megaflow **megaflows;
-    uint32_t missing;               /* Bit for each key that is not found yet. */
+    uint32_t missing; /* Bit for each key that is not found yet. */
     uint64_t signatures[FLOW_CACHE_BURST];
     uint32_t hashes[FLOW_CACHE_BURST];
 };
 
-#define FOR_EACH_BIT(I, BITS)                                                                                          \
+#define FOR_EACH_BIT(I, BITS) \
     for (uint32_t set_ = (BITS), I; set_ != 0 && (I = (uint32_t) __builtin_ctz(set_), true); set_ &= set_ - 1)
 
 /* Looks the burst up by signature. */
@@ -127,11 +127,13 @@ find_by_signature(struct flow_cache *cache, struct burst *burst)
     uint32_t indexes[FLOW_CACHE_BURST];
     uint32_t n_found = 0;
 
-    FOR_EACH_BIT (i, burst->missing) {
+    FOR_EACH_BIT(i, burst->missing)
+    {
         burst->signatures[i] = signature_hash(cache, burst->keys[i]);
         signature_cache_prefetch(signatures, burst->signatures[i]);
     }
-    FOR_EACH_BIT (i, burst->missing) {
+    FOR_EACH_BIT(i, burst->missing)
+    {
         indexes[i] = signature_cache_find(signatures, burst->signatures[i]);
         if (indexes[i] != 0) {
             struct megaflow *megaflow = cache_megaflow(cache, indexes[i] - 1);
@@ -139,7 +141,8 @@ find_by_signature(struct flow_cache *cache, struct burst *burst)
             __builtin_prefetch(megaflow->values);
         }
     }
-    FOR_EACH_BIT (i, burst->missing) {
+    FOR_EACH_BIT(i, burst->missing)
+    {
         if (indexes[i] == 0) {
             continue;
         }
@@ -169,16 +172,17 @@ find_by_mask(struct flow_cache *cache, struct megaflow_mask *mask, struct burst 
         return;
     }
     bool ahead = array->limit * sizeof array->slots[0] > PREFETCH_SIZE;
-    FOR_EACH_BIT (i, burst->missing) {
+    FOR_EACH_BIT(i, burst->missing)
+    {
         burst->hashes[i] = megaflow_hash(mask, burst->keys[i]);
         if (ahead) {
             __builtin_prefetch((const void *) &array->slots[burst->hashes[i] & array->limit]);
         }
     }
     if (ahead) {
-        FOR_EACH_BIT (i, burst->missing) {
-            uint64_t slot = atomic_load_explicit(&array->slots[burst->hashes[i] & array->limit],
-                                                 memory_order_relaxed);
+        FOR_EACH_BIT(i, burst->missing)
+        {
+            uint64_t slot = atomic_load_explicit(&array->slots[burst->hashes[i] & array->limit], memory_order_relaxed);
             if (slot >> 32 == burst->hashes[i] && slot != SLOT_REMOVED) {
                 struct megaflow *megaflow = cache_megaflow(cache, (uint32_t) slot - 1);
                 __builtin_prefetch(megaflow);
@@ -186,7 +190,8 @@ find_by_mask(struct flow_cache *cache, struct megaflow_mask *mask, struct burst 
             }
         }
     }
-    FOR_EACH_BIT (i, burst->missing) {
+    FOR_EACH_BIT(i, burst->missing)
+    {
         burst->megaflows[i] = cache_find(cache, mask, burst->hashes[i], burst->keys[i]);
         if (burst->megaflows[i] != NULL) {
             burst->missing &= ~(UINT32_C(1) << i);
@@ -215,7 +220,8 @@ find_by_masks(struct flow_cache *cache, struct burst *burst)
     signatures->n_searches += (uint32_t) __builtin_popcount(before & ~burst->missing);
     count(&cache->n_mask_probes, n_probes);
     if (signatures->entries != NULL) {
-        FOR_EACH_BIT (i, before & ~burst->missing) {
+        FOR_EACH_BIT(i, before & ~burst->missing)
+        {
             signature_cache_put(signatures, burst->signatures[i], burst->megaflows[i]->index);
         }
     }
@@ -258,7 +264,8 @@ flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[],
         find_by_masks(cache, &burst);
     }
     uint32_t found = all & ~burst.missing;
-    FOR_EACH_BIT (i, all & ~burst.missing) {
+    FOR_EACH_BIT(i, all & ~burst.missing)
+    {
         if (!is_current(cache, megaflows[i], change)) {
             megaflows[i] = NULL;
             found &= ~(UINT32_C(1) << i);
@@ -305,8 +312,10 @@ create_body(struct flow_cache *cache, const struct flow_cache_insertion *inserti
     if (body == NULL) {
         return NULL;
     }
-    *body = (struct megaflow_body) { .cache = cache, .actions_size = insertion->actions_size,
-                                     .data_size = insertion->data_size, .created_ms = insertion->now_ms };
+    *body = (struct megaflow_body){ .cache = cache,
+                                    .actions_size = insertion->actions_size,
+                                    .data_size = insertion->data_size,
+                                    .created_ms = insertion->now_ms };
     if (n_words > MEGAFLOW_VALUES && (body->values = malloc(n_words * sizeof *body->values)) == NULL) {
         free(body);
         return NULL;
@@ -385,8 +394,7 @@ insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, s
 }
 
 int
-flow_cache_insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion,
-                  struct megaflow **megaflowp)
+flow_cache_insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, struct megaflow **megaflowp)
 {
     int error = EAGAIN;
 

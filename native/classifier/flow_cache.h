@@ -42,14 +42,14 @@ struct megaflow_mask;
 /* The part of a megaflow that only matters once it is found; does not change but for what the mutex guards. */
 struct megaflow_body {
     struct flow_cache *cache;
-    uint32_t actions_size;      /* In bytes, a multiple of 8. */
+    uint32_t actions_size; /* In bytes, a multiple of 8. */
     uint32_t data_size;
-    uint64_t n_packets_pushed;  /* Under the cache's mutex. */
+    uint64_t n_packets_pushed; /* Under the cache's mutex. */
     uint64_t n_bytes_pushed;
     uint64_t created_ms;
-    uint64_t id;                /* Never used twice in a cache. */
-    uint64_t *values;           /* Values of a match of more than MEGAFLOW_VALUES words, else null. */
-    uint64_t bytes[];           /* The actions, then the owner's data. */
+    uint64_t id;      /* Never used twice in a cache. */
+    uint64_t *values; /* Values of a match of more than MEGAFLOW_VALUES words, else null. */
+    uint64_t bytes[]; /* The actions, then the owner's data. */
 };
 
 /* A megaflow.  Its memory stays a megaflow's as long as the cache lives. */
@@ -118,12 +118,12 @@ struct flow_cache_hooks {
 };
 
 struct flow_cache_options {
-    struct epoch *epoch;            /* Not owned; must outlive the cache. */
+    struct epoch *epoch; /* Not owned; must outlive the cache. */
     struct flow_cache_hooks hooks;
-    uint32_t flows_max;             /* Megaflows at most; 0: 200000. */
-    uint32_t masks_max;             /* 0: 128. */
-    uint32_t signatures_max;        /* Entries of the signature cache at most, of 8 bytes; 0: 2 Mi. */
-    uint64_t hash_seed;             /* Secret, so that nobody can make packets collide. */
+    uint32_t flows_max;      /* Megaflows at most; 0: 200000. */
+    uint32_t masks_max;      /* 0: 128. */
+    uint32_t signatures_max; /* Entries of the signature cache at most, of 8 bytes; 0: 2 Mi. */
+    uint64_t hash_seed;      /* Secret, so that nobody can make packets collide. */
 };
 
 /* Null when out of memory. */
@@ -134,17 +134,17 @@ void flow_cache_destroy(struct flow_cache *cache);
 
 /* Finds the megaflows of 'n' <= FLOW_CACHE_BURST keys.  'change' is the owner's present change number.
  * megaflows[i] gets the one for keys[i] or null.  Returns a bit for each that was found.  The worker. */
-uint32_t flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[], uint32_t n,
-                           uint64_t change, struct megaflow *megaflows[]);
+uint32_t flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[], uint32_t n, uint64_t change,
+                           struct megaflow *megaflows[]);
 
 struct flow_cache_insertion {
-    const struct flow_key *key;     /* The packet that was translated. */
-    const struct flow_key *mask;    /* What was read of it.  Words from SLUICE_KEY_PIPELINE_WORD on are ignored. */
-    const void *actions;            /* Copied. */
-    uint32_t actions_size;          /* A multiple of 8. */
-    uint32_t data_size;             /* A multiple of 8. */
-    const void *data;               /* Copied; on success the cache takes over the references in it. */
-    uint64_t change;                /* The owner's change number that the translation is good for. */
+    const struct flow_key *key;  /* The packet that was translated. */
+    const struct flow_key *mask; /* What was read of it.  Words from SLUICE_KEY_PIPELINE_WORD on are ignored. */
+    const void *actions;         /* Copied. */
+    uint32_t actions_size;       /* A multiple of 8. */
+    uint32_t data_size;          /* A multiple of 8. */
+    const void *data;            /* Copied; on success the cache takes over the references in it. */
+    uint64_t change;             /* The owner's change number that the translation is good for. */
     uint64_t now_ms;
 };
 
@@ -155,10 +155,10 @@ int flow_cache_insert(struct flow_cache *cache, const struct flow_cache_insertio
 
 struct flow_cache_sweep {
     uint64_t now_ms;
-    uint64_t change;            /* As for lookup. */
-    uint64_t idle_ms;           /* Megaflows without packets for so long are removed; 10000 is OVS's. */
-    uint64_t idle_over_ms;      /* The same while there are more than 'flows_wanted'; 100 is OVS's. */
-    uint32_t flows_wanted;      /* OVS's flow limit, which follows the load; above twice as many all are removed. */
+    uint64_t change;       /* As for lookup. */
+    uint64_t idle_ms;      /* Megaflows without packets for so long are removed; 10000 is OVS's. */
+    uint64_t idle_over_ms; /* The same while there are more than 'flows_wanted'; 100 is OVS's. */
+    uint32_t flows_wanted; /* OVS's flow limit, which follows the load; above twice as many all are removed. */
 };
 
 /* Pushes the statistics of all megaflows, removes the idle and the stale, ranks the masks, frees what is due.  Returns
@@ -185,16 +185,16 @@ int flow_cache_dump(struct flow_cache *cache, uint32_t worker, uint64_t *cursor,
                     size_t *used, uint32_t *n_records);
 
 struct flow_cache_stats {
-    uint64_t n_hits;            /* Packets found, by signature or by mask. */
+    uint64_t n_hits; /* Packets found, by signature or by mask. */
     uint64_t n_misses;
     uint64_t n_signature_hits;
-    uint64_t n_mask_probes;     /* Subtables searched. */
-    uint64_t n_not_cached;      /* Insertions refused, for whatever reason. */
-    uint64_t n_replaced;        /* Megaflows that had to go for a new one. */
+    uint64_t n_mask_probes; /* Subtables searched. */
+    uint64_t n_not_cached;  /* Insertions refused, for whatever reason. */
+    uint64_t n_replaced;    /* Megaflows that had to go for a new one. */
     uint32_t n_flows;
     uint32_t n_masks;
-    uint64_t n_signatures;      /* Size of the signature cache in entries; 0 while not in use. */
-    uint64_t n_bytes;           /* Memory, about. */
+    uint64_t n_signatures; /* Size of the signature cache in entries; 0 while not in use. */
+    uint64_t n_bytes;      /* Memory, about. */
 };
 
 /* Adds this cache's figures to '*stats'. */

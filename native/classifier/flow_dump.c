@@ -38,8 +38,7 @@ match_passes(const struct filter *filter, const struct rule *rule)
     const uint64_t *map = filter->match->map;
 
     if (filter->query->strict) {
-        if (rule->priority != filter->query->priority || rule->mask->map[0] != map[0]
-            || rule->mask->map[1] != map[1]) {
+        if (rule->priority != filter->query->priority || rule->mask->map[0] != map[0] || rule->mask->map[1] != map[1]) {
             return false;
         }
         rule_put_match(rule, &buffer.match);
@@ -61,8 +60,7 @@ filter_passes(const struct filter *filter, const struct rule *rule)
     const struct sluice_flow_query *query = filter->query;
 
     return ((rule->cookie ^ query->cookie) & query->cookie_mask) == 0
-           && (query->include_hidden || !rule_is_hidden(rule))
-           && match_passes(filter, rule)
+           && (query->include_hidden || !rule_is_hidden(rule)) && match_passes(filter, rule)
            && (query->out_port == OFPP_ANY || action_list_outputs_to(rule->actions, query->out_port))
            && query->out_group == OFPG_ANY;
 }
@@ -80,7 +78,7 @@ put_rule(const struct flow_store *store, const struct rule *rule, uint16_t type,
     }
     const struct rule_stats *stats = rule->stats;
     struct sluice_flow_info *info = (struct sluice_flow_info *) (void *) record;
-    *info = (struct sluice_flow_info) {
+    *info = (struct sluice_flow_info){
         .type = type,
         .size = (uint32_t) size,
         .bridge = store->options.bridge,
@@ -149,8 +147,8 @@ table_is_wanted(const struct sluice_flow_query *query, uint32_t table)
 }
 
 int
-flow_store_dump(const struct flow_store *store, const struct sluice_flow_query *query, uint64_t now_ms,
-                uint8_t *reply, size_t room, size_t *used)
+flow_store_dump(const struct flow_store *store, const struct sluice_flow_query *query, uint64_t now_ms, uint8_t *reply,
+                size_t room, size_t *used)
 {
     struct sluice_dump_reply *header = (struct sluice_dump_reply *) (void *) reply;
     uint32_t table = (uint32_t) (query->cursor >> CURSOR_TABLE_SHIFT);
@@ -163,8 +161,9 @@ flow_store_dump(const struct flow_store *store, const struct sluice_flow_query *
     if (room < sizeof *header) {
         return ENOSPC;
     }
-    struct dump dump = { .store = store, .filter = &filter, .now_ms = now_ms, .bytes = reply, .room = room,
-                         .used = sizeof *header };
+    struct dump dump = {
+        .store = store, .filter = &filter, .now_ms = now_ms, .bytes = reply, .room = room, .used = sizeof *header
+    };
     uint64_t cursor = 0;
     for (; table < store->n_tables && cursor == 0; table++) {
         if (table_is_wanted(query, table)) {
@@ -176,7 +175,7 @@ flow_store_dump(const struct flow_store *store, const struct sluice_flow_query *
     if (cursor != 0 && dump.n_records == 0) {
         return ENOSPC;
     }
-    *header = (struct sluice_dump_reply) { .cursor = cursor, .n_records = dump.n_records };
+    *header = (struct sluice_dump_reply){ .cursor = cursor, .n_records = dump.n_records };
     *used = dump.used;
     return 0;
 }
@@ -190,7 +189,7 @@ flow_store_aggregate(const struct flow_store *store, const struct sluice_flow_qu
     if (filter_init(&filter, query) != 0) {
         return EINVAL;
     }
-    *reply = (struct sluice_aggregate_reply) { .n_flows = 0 };
+    *reply = (struct sluice_aggregate_reply){ .n_flows = 0 };
     for (uint32_t table = 0; table < store->n_tables; table++) {
         const struct rule_order *order = &store->tables[table].order;
         for (uint32_t i = 0; table_is_wanted(query, table) && i < order->n; i++) {
@@ -224,7 +223,7 @@ flow_store_table_stats(const struct flow_store *store, const struct sluice_bridg
     for (; table < store->n_tables && n < n_fit; table++, n++) {
         const struct store_table *state = &store->tables[table];
         const struct table_counters *counters = rule_table_counters(state->rules);
-        info[n] = (struct sluice_table_info) {
+        info[n] = (struct sluice_table_info){
             .type = SLUICE_QUERY_TABLE_STATS,
             .size = sizeof *info,
             .table = table,
@@ -234,7 +233,7 @@ flow_store_table_stats(const struct flow_store *store, const struct sluice_bridg
             .max_flows = state->max_flows,
         };
     }
-    *header = (struct sluice_dump_reply) { .cursor = table < store->n_tables ? table : 0, .n_records = n };
+    *header = (struct sluice_dump_reply){ .cursor = table < store->n_tables ? table : 0, .n_records = n };
     *used = sizeof *header + n * sizeof *info;
     return 0;
 }
@@ -248,8 +247,8 @@ flow_store_take_removed(struct flow_store *store, uint8_t *records, size_t room,
     *used = 0;
     for (; queue->head != queue->tail; queue->head++) {
         struct removal *removal = &queue->elements[queue->head & (queue->capacity - 1)];
-        size_t size = put_rule(store, removal->rule, SLUICE_QUERY_REMOVED_FLOWS, removal->removed_ms,
-                               records + *used, room - *used);
+        size_t size = put_rule(store, removal->rule, SLUICE_QUERY_REMOVED_FLOWS, removal->removed_ms, records + *used,
+                               room - *used);
         if (size == 0) {
             break;
         }

@@ -275,10 +275,9 @@ search_cookie(struct search *search)
             search->store->n_found = 0;
             return false;
         }
-        if (rule->cookie == record->cookie
-            && (record->table == FLOW_STORE_ALL_TABLES || record->table == rule->table)
-            && rule_is_visible(rule, search->store->version)
-            && (!whole_match || rule_is_within(rule, match)) && !visit(rule, search)) {
+        if (rule->cookie == record->cookie && (record->table == FLOW_STORE_ALL_TABLES || record->table == rule->table)
+            && rule_is_visible(rule, search->store->version) && (!whole_match || rule_is_within(rule, match))
+            && !visit(rule, search)) {
             break;
         }
     }
@@ -427,8 +426,7 @@ delete_rules(struct flow_store *store, const struct request *request, uint64_t *
 }
 
 uint32_t
-flow_store_flow_mod(struct flow_store *store, const struct sluice_flow_mod *record, uint64_t now_ms,
-                    uint64_t *n_rules)
+flow_store_flow_mod(struct flow_store *store, const struct sluice_flow_mod *record, uint64_t now_ms, uint64_t *n_rules)
 {
     struct request request = { .now_ms = now_ms };
     uint32_t mark = transaction_mark(store);

@@ -110,7 +110,7 @@ flow_store_measure(const struct flow_store *store, struct flow_store_size *size)
 {
     uint64_t action_bytes;
 
-    *size = (struct flow_store_size) { .n_waiting = store->n_unlinking + flow_store_n_removed(store) };
+    *size = (struct flow_store_size){ .n_waiting = store->n_unlinking + flow_store_n_removed(store) };
     action_lists_measure(store->actions, &size->n_actions, &action_bytes);
     size->n_bytes = sizeof *store + action_bytes + store->cookies.n_buckets * sizeof *store->cookies.buckets
                     + store->expiry.capacity * sizeof *store->expiry.elements

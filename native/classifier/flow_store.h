@@ -31,13 +31,13 @@ struct flow_store;
 #define FLOW_STORE_ALL_TABLES 255
 
 struct flow_store_options {
-    struct epoch *epoch;        /* Not owned; must outlive the store. */
-    uint32_t bridge;            /* For the records of dumps. */
-    uint32_t n_tables;          /* 1 to 255. */
+    struct epoch *epoch; /* Not owned; must outlive the store. */
+    uint32_t bridge;     /* For the records of dumps. */
+    uint32_t n_tables;   /* 1 to 255. */
     /* Judges the actions of a flow_mod for a table: 0 or an enum sluice_error.  Null: all are good (tests). */
     uint32_t (*check_actions)(const void *actions, size_t size, uint8_t table, uint32_t n_tables);
-    uint32_t prefix_fields;     /* enum rule_table_prefix, or 0 for the default. */
-    uint64_t random_seed;       /* For what OpenFlow leaves to chance. */
+    uint32_t prefix_fields; /* enum rule_table_prefix, or 0 for the default. */
+    uint64_t random_seed;   /* For what OpenFlow leaves to chance. */
 };
 
 /* Null when out of memory. */
@@ -111,11 +111,11 @@ uint32_t flow_store_take_removed(struct flow_store *store, uint8_t *records, siz
 uint64_t flow_store_n_removed(const struct flow_store *store);
 
 struct flow_store_size {
-    uint64_t n_rules;       /* Current ones, the hidden too. */
-    uint64_t n_waiting;     /* Removed, but still linked or to be reported. */
+    uint64_t n_rules;   /* Current ones, the hidden too. */
+    uint64_t n_waiting; /* Removed, but still linked or to be reported. */
     uint64_t n_subtables;
-    uint64_t n_actions;     /* Different lists of actions. */
-    uint64_t n_bytes;       /* All of it, about. */
+    uint64_t n_actions; /* Different lists of actions. */
+    uint64_t n_bytes;   /* All of it, about. */
 };
 
 void flow_store_measure(const struct flow_store *store, struct flow_store_size *size);

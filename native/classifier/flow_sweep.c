@@ -154,7 +154,7 @@ put_megaflow(const struct megaflow *megaflow, uint32_t worker, uint8_t *record, 
     }
     struct sluice_megaflow_info *info = (struct sluice_megaflow_info *) (void *) record;
     uint64_t n_packets = atomic_load_explicit(&megaflow->n_packets, memory_order_relaxed);
-    *info = (struct sluice_megaflow_info) {
+    *info = (struct sluice_megaflow_info){
         .type = SLUICE_QUERY_MEGAFLOW_DUMP,
         .size = (uint32_t) size,
         .n_packets = n_packets,
@@ -221,8 +221,8 @@ flow_cache_add_stats(struct flow_cache *cache, struct flow_cache_stats *stats)
     stats->n_flows += cache->n_live;
     stats->n_masks += list != NULL ? list->n : 0;
     stats->n_signatures += n_signatures;
-    stats->n_bytes += sizeof *cache + 8 * n_signatures + cache->n_body_bytes
-                      + (uint64_t) cache->n_made * sizeof(struct megaflow);
+    stats->n_bytes +=
+        sizeof *cache + 8 * n_signatures + cache->n_body_bytes + (uint64_t) cache->n_made * sizeof(struct megaflow);
     for (uint32_t i = 0; list != NULL && i < list->n; i++) {
         stats->n_bytes += slot_table_size(&list->masks[i]->slots);
     }

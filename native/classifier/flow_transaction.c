@@ -58,7 +58,7 @@ reserve_change(struct flow_store *store)
 static void
 note_change(struct flow_store *store, struct rule *rule, bool added, bool report)
 {
-    store->list->changes[store->list->n++] = (struct change) { rule, added, report };
+    store->list->changes[store->list->n++] = (struct change){ rule, added, report };
     store->changed[rule->table / 64] |= UINT64_C(1) << rule->table % 64;
     store->n_reports += report;
     if (store->list->n % RECLAIM_PERIOD == 0) {
@@ -129,8 +129,7 @@ transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, 
 
     assert(store->open);
     report = report && (rule->flags & SLUICE_FLOW_FLAG_SEND_FLOW_REM) != 0 && !rule_is_hidden(rule);
-    if (reserve_change(store) != 0
-        || (report && removal_queue_reserve(&store->removals, store->n_reports + 1) != 0)) {
+    if (reserve_change(store) != 0 || (report && removal_queue_reserve(&store->removals, store->n_reports + 1) != 0)) {
         return ENOMEM;
     }
     rule->removed_reason = reason;
@@ -218,8 +217,7 @@ unlink_removed(void *list_)
         }
     }
     for (uint32_t table = 0; table < store->n_tables; table++) {
-        emptied[table] = n_removed[table] != 0
-                         && rule_table_remove_all(store->tables[table].rules, n_removed[table]);
+        emptied[table] = n_removed[table] != 0 && rule_table_remove_all(store->tables[table].rules, n_removed[table]);
         store->n_unlinking -= n_removed[table];
     }
     for (uint32_t i = 0; i < list->n; i++) {
@@ -257,7 +255,7 @@ flow_store_commit(struct flow_store *store)
         n_removed += !change->added;
         if (!change->added && change->report) {
             rule_ref(change->rule);
-            queue->elements[queue->tail++ & (queue->capacity - 1)] = (struct removal) { change->rule, store->now_ms };
+            queue->elements[queue->tail++ & (queue->capacity - 1)] = (struct removal){ change->rule, store->now_ms };
         }
     }
     if (n_removed != 0) {

@@ -17,8 +17,8 @@
 struct store_table {
     struct rule_table *rules;
     struct rule_order order;
-    uint32_t n_rules;           /* Those of the newest version, open transaction included. */
-    uint32_t n_hidden;          /* Of these. */
+    uint32_t n_rules;  /* Those of the newest version, open transaction included. */
+    uint32_t n_hidden; /* Of these. */
     uint32_t max_flows;
     bool evict;
 };
@@ -26,8 +26,8 @@ struct store_table {
 /* One change of a transaction. */
 struct change {
     struct rule *rule;
-    bool added;                 /* Else removed. */
-    bool report;                /* The removal is to be told. */
+    bool added;  /* Else removed. */
+    bool report; /* The removal is to be told. */
 };
 
 /* The changes of one transaction.  After the commit it waits in limbo until its removed rules can be unlinked. */
@@ -40,36 +40,36 @@ struct change_list {
 
 /* A removal that waits to be told. */
 struct removal {
-    struct rule *rule;          /* A reference. */
+    struct rule *rule; /* A reference. */
     uint64_t removed_ms;
 };
 
 /* First in, first out. */
 struct removal_queue {
-    struct removal *elements;   /* A ring; 'capacity' is a power of two. */
+    struct removal *elements; /* A ring; 'capacity' is a power of two. */
     uint64_t head, tail;
     uint64_t capacity;
 };
 
 struct flow_store {
     struct flow_store_options options;
-    struct limbo limbo;         /* What readers may still see. */
-    struct limbo unlinking;     /* Change lists whose removed rules are to be unlinked. */
+    struct limbo limbo;     /* What readers may still see. */
+    struct limbo unlinking; /* Change lists whose removed rules are to be unlinked. */
     struct action_lists *actions;
     struct cookie_index cookies;
     struct expiry_heap expiry;
     struct removal_queue removals;
     uint64_t random;
-    uint64_t n_unlinking;       /* Rules in 'unlinking'. */
+    uint64_t n_unlinking; /* Rules in 'unlinking'. */
 
     bool open;
-    uint64_t version;           /* Of the open transaction, else of the last one. */
-    uint64_t now_ms;            /* Of the last change. */
-    uint64_t n_reports;         /* In 'list'. */
-    struct change_list *list;   /* Null before the first change. */
+    uint64_t version;         /* Of the open transaction, else of the last one. */
+    uint64_t now_ms;          /* Of the last change. */
+    uint64_t n_reports;       /* In 'list'. */
+    struct change_list *list; /* Null before the first change. */
     uint64_t changed[4];
 
-    struct rule **found;        /* What a command's search found. */
+    struct rule **found; /* What a command's search found. */
     uint32_t n_found, found_capacity;
 
     uint32_t n_tables;

@@ -64,8 +64,7 @@ create_mask(struct flow_cache *cache, const struct flow_key *bits)
     }
     for (uint32_t word = 0; word < SLUICE_KEY_PIPELINE_WORD; word++) {
         if (bits->words[word] != 0) {
-            mask->words[mask->n_words++] =
-                (struct megaflow_word) { bits->words[word], cache->factors[word], word };
+            mask->words[mask->n_words++] = (struct megaflow_word){ bits->words[word], cache->factors[word], word };
         }
     }
     return mask;
@@ -164,8 +163,7 @@ cache_rank_masks(struct flow_cache *cache)
 }
 
 struct megaflow *
-cache_find(const struct flow_cache *cache, const struct megaflow_mask *mask, uint32_t hash,
-           const struct flow_key *key)
+cache_find(const struct flow_cache *cache, const struct megaflow_mask *mask, uint32_t hash, const struct flow_key *key)
 {
     struct slot_search search = slot_search_begin(&mask->slots, hash);
 

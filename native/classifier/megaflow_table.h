@@ -23,20 +23,20 @@
 enum megaflow_state {
     MEGAFLOW_FREE,
     MEGAFLOW_LIVE,
-    MEGAFLOW_DEAD,              /* Unlinked; waits for readers. */
+    MEGAFLOW_DEAD, /* Unlinked; waits for readers. */
 };
 
 struct megaflow_word {
     uint64_t mask;
-    uint64_t factor;            /* For the hash. */
+    uint64_t factor; /* For the hash. */
     uint64_t key_word;
 };
 
 /* The megaflows of one mask. */
 struct megaflow_mask {
-    struct slot_table slots;    /* The hash, then the index plus one. */
-    _Atomic uint64_t n_hits;    /* Written by the worker. */
-    uint64_t n_hits_ranked;     /* Those that the last ranking saw. */
+    struct slot_table slots; /* The hash, then the index plus one. */
+    _Atomic uint64_t n_hits; /* Written by the worker. */
+    uint64_t n_hits_ranked;  /* Those that the last ranking saw. */
     uint64_t score;
     uint32_t n_flows;
     uint32_t n_words;
@@ -71,9 +71,9 @@ struct flow_cache {
     uint32_t masks_max;
     uint32_t n_live;
     uint32_t n_dead;
-    uint32_t n_made;            /* Megaflows in chunks. */
-    uint32_t first_free;        /* Index plus one, or 0. */
-    uint32_t hand;              /* Where the search for a megaflow to replace goes on. */
+    uint32_t n_made;     /* Megaflows in chunks. */
+    uint32_t first_free; /* Index plus one, or 0. */
+    uint32_t hand;       /* Where the search for a megaflow to replace goes on. */
     uint64_t n_replaced;
     uint64_t last_id;
     uint64_t n_body_bytes;
@@ -140,8 +140,7 @@ struct megaflow *cache_find(const struct flow_cache *cache, const struct megaflo
 struct megaflow *cache_allocate(struct flow_cache *cache);
 
 /* Puts a complete megaflow in, in the place of 'old' if that is not null.  0 or ENOMEM. */
-int cache_link(struct flow_cache *cache, struct megaflow_mask *mask, struct megaflow *megaflow,
-               struct megaflow *old);
+int cache_link(struct flow_cache *cache, struct megaflow_mask *mask, struct megaflow *megaflow, struct megaflow *old);
 
 /* Takes a live megaflow out and puts it in limbo. */
 void cache_kill(struct flow_cache *cache, struct megaflow *megaflow);

@@ -16,7 +16,7 @@
 #define TRIES_MAX 4
 
 struct prefix_page {
-    _Atomic uint32_t sequence;  /* Odd while the writer changes the page. */
+    _Atomic uint32_t sequence; /* Odd while the writer changes the page. */
     _Atomic uint32_t n;
     uint32_t capacity;
     uint32_t pad;
@@ -46,7 +46,7 @@ words_of(const struct prefix_set *set)
 void
 prefix_set_init(struct prefix_set *set, uint32_t n_bits)
 {
-    *set = (struct prefix_set) { .n_bits = (uint8_t) n_bits };
+    *set = (struct prefix_set){ .n_bits = (uint8_t) n_bits };
 }
 
 /* The prefix of 'length' bits of a value, with count 0. */
@@ -60,10 +60,10 @@ prefix_of(const struct prefix_set *set, const uint32_t *value, uint32_t length)
         cut[i] = n_left >= 32 ? value[i] : value[i] & ~(UINT32_MAX >> n_left);
     }
     if (words_of(set) == 1) {
-        return (struct prefix) { { (uint64_t) cut[0] << 32 | length << COUNT_BITS } };
+        return (struct prefix){ { (uint64_t) cut[0] << 32 | length << COUNT_BITS } };
     }
-    return (struct prefix) { { (uint64_t) cut[0] << 32 | cut[1], (uint64_t) cut[2] << 32 | cut[3],
-                               (uint64_t) length << COUNT_BITS } };
+    return (struct prefix){ { (uint64_t) cut[0] << 32 | cut[1], (uint64_t) cut[2] << 32 | cut[3],
+                              (uint64_t) length << COUNT_BITS } };
 }
 
 static uint32_t
@@ -153,7 +153,7 @@ directory_position(const struct prefix_directory *directory, uint32_t n_words, c
 
 /* What a reader learns from a page. */
 struct neighbours {
-    struct prefix below, above;     /* The greatest that is not above the key, and the least that is. */
+    struct prefix below, above; /* The greatest that is not above the key, and the least that is. */
     bool has_below, has_above;
 };
 

@@ -24,9 +24,9 @@
 struct prefix_directory;
 
 struct prefix_set {
-    _Atomic(struct prefix_directory *) directory;   /* Null while empty. */
-    _Atomic bool broken;                            /* Out of memory at some time. */
-    uint8_t n_bits;                                 /* Of values: up to 32, or 128. */
+    _Atomic(struct prefix_directory *) directory; /* Null while empty. */
+    _Atomic bool broken;                          /* Out of memory at some time. */
+    uint8_t n_bits;                               /* Of values: up to 32, or 128. */
 };
 
 /* An empty set. */

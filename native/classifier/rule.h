@@ -34,15 +34,15 @@ struct rule_mask {
     _Atomic uint32_t refs;
     uint32_t n_words;
     uint64_t map[SLUICE_KEY_MAP_WORDS];
-    struct table_counters *counters;    /* Of the table it is in. */
-    uint64_t masks[];                   /* 'n_words' masks, then 'n_words' bytes that say which word of the key. */
+    struct table_counters *counters; /* Of the table it is in. */
+    uint64_t masks[];                /* 'n_words' masks, then 'n_words' bytes that say which word of the key. */
 };
 
 /* Statistics of a rule, shared with the rules that it was modified into. */
 struct rule_stats {
     _Atomic uint64_t n_packets;
     _Atomic uint64_t n_bytes;
-    _Atomic uint64_t used_ms;           /* When the last packet that counts passed, or when it was added. */
+    _Atomic uint64_t used_ms; /* When the last packet that counts passed, or when it was added. */
     uint64_t created_ms;
     _Atomic uint32_t refs;
 };
@@ -50,32 +50,32 @@ struct rule_stats {
 struct rule {
     /* What lookups read. */
     uint64_t add_version;
-    _Atomic uint64_t remove_version;    /* RULE_VERSION_NEVER while it is to stay. */
-    _Atomic(struct rule *) next;        /* Same match, lower priority or older. */
-    struct rule_mask *mask;             /* Counted. */
-    uint32_t hash;                      /* Of the match's values. */
+    _Atomic uint64_t remove_version; /* RULE_VERSION_NEVER while it is to stay. */
+    _Atomic(struct rule *) next;     /* Same match, lower priority or older. */
+    struct rule_mask *mask;          /* Counted. */
+    uint32_t hash;                   /* Of the match's values. */
     uint32_t priority;
 
     /* What translation and dumps read. */
-    struct action_list *actions;        /* Counted. */
-    struct rule_stats *stats;           /* Counted. */
+    struct action_list *actions; /* Counted. */
+    struct rule_stats *stats;    /* Counted. */
     uint64_t cookie;
     uint64_t modified_ms;
     uint16_t idle_timeout_s;
     uint16_t hard_timeout_s;
-    uint16_t flags;                     /* enum sluice_flow_flag. */
+    uint16_t flags; /* enum sluice_flow_flag. */
     uint8_t table;
-    uint8_t removed_reason;             /* enum sluice_removed_reason, once it is being removed. */
+    uint8_t removed_reason; /* enum sluice_removed_reason, once it is being removed. */
     uint32_t importance;
     _Atomic uint32_t refs;
 
     /* The flow store's own; only under the control lock. */
     struct rule *cookie_next, *cookie_prev;
-    uint64_t sequence;                  /* Its place in dumps. */
-    uint32_t position;                  /* In the table's order, or RULE_POSITION_NONE. */
-    uint32_t expiry;                    /* In the heap of timeouts, or RULE_POSITION_NONE. */
+    uint64_t sequence; /* Its place in dumps. */
+    uint32_t position; /* In the table's order, or RULE_POSITION_NONE. */
+    uint32_t expiry;   /* In the heap of timeouts, or RULE_POSITION_NONE. */
 
-    uint64_t values[];                  /* mask->n_words of them. */
+    uint64_t values[]; /* mask->n_words of them. */
 };
 
 static inline const uint8_t *
@@ -88,8 +88,7 @@ rule_mask_indexes(const struct rule_mask *mask)
 static inline bool
 rule_is_visible(const struct rule *rule, uint64_t version)
 {
-    return rule->add_version <= version
-           && version < atomic_load_explicit(&rule->remove_version, memory_order_relaxed);
+    return rule->add_version <= version && version < atomic_load_explicit(&rule->remove_version, memory_order_relaxed);
 }
 
 /* Takes a reference.  The caller holds one, or found the rule and has passed no quiescent point since. */

@@ -90,5 +90,5 @@ void
 rule_order_clear(struct rule_order *order)
 {
     free(order->places);
-    *order = (struct rule_order) { .n = 0 };
+    *order = (struct rule_order){ .n = 0 };
 }

@@ -11,7 +11,7 @@
 struct rule;
 
 struct rule_order {
-    uint64_t *places;           /* A rule's address, or for a hole its sequence number * 2 + 1. */
+    uint64_t *places; /* A rule's address, or for a hole its sequence number * 2 + 1. */
     uint32_t n;
     uint32_t n_holes;
     uint32_t capacity;

@@ -26,7 +26,7 @@ struct rule_table {
     struct limbo *limbo;
     struct table_counters *counters;
     uint32_t prefix_fields;
-    struct subtable **buckets;          /* By the hash of the mask. */
+    struct subtable **buckets; /* By the hash of the mask. */
     uint32_t n_buckets, n_subtables;
     uint64_t n_rules;
 };
@@ -123,13 +123,13 @@ update_list(struct rule_table *table, struct subtable *subtable)
             continue;
         }
         if (wanted && old->places[i].max_priority < priority) {
-            list->places[list->n++] = (struct subtable_place) { priority, subtable };
+            list->places[list->n++] = (struct subtable_place){ priority, subtable };
             wanted = false;
         }
         list->places[list->n++] = old->places[i];
     }
     if (wanted) {
-        list->places[list->n++] = (struct subtable_place) { priority, subtable };
+        list->places[list->n++] = (struct subtable_place){ priority, subtable };
     }
     subtable->listed = subtable->n_rules != 0;
     atomic_store_explicit(&table->list, list, memory_order_release);
@@ -194,7 +194,7 @@ create_mask(struct rule_table *table, const struct match *match)
     mask->counters = table->counters;
     table_counters_ref(table->counters);
     uint8_t *indexes = (uint8_t *) (mask->masks + n);
-    MATCH_FOR_EACH_WORD (word, match->map) {
+    MATCH_FOR_EACH_WORD(word, match->map) {
         indexes[i] = (uint8_t) word;
         mask->masks[i] = match->words[2 * i + 1];
         i++;
@@ -295,7 +295,7 @@ rule_table_new_rule(struct rule_table *table, const struct match *match)
 
 static void
 prefixes_change(struct rule_table *table, const struct subtable *subtable, const struct rule *rule,
-             void (*change)(struct prefix_set *, struct limbo *, const uint32_t *, uint32_t))
+                void (*change)(struct prefix_set *, struct limbo *, const uint32_t *, uint32_t))
 {
     const uint8_t *indexes = rule_mask_indexes(rule->mask);
     struct flow_key key;
@@ -466,7 +466,7 @@ compare_with(const struct rule_mask *mask, const struct match *match, struct com
     uint32_t word, i = 0;
 
     comparison->n = 0;
-    MATCH_FOR_EACH_WORD (word, match->map) {
+    MATCH_FOR_EACH_WORD(word, match->map) {
         uint64_t value = match->words[2 * i], bits = match->words[2 * i + 1];
         i++;
         if (!(mask->map[word / 64] >> word % 64 & 1)) {
@@ -505,7 +505,8 @@ visit_subtable(const struct subtable *subtable, uint64_t version, const struct c
     const uint64_t pointer_bits = (UINT64_C(1) << 48) - 1, ahead = 8;
     uint64_t slot;
 
-    SLOT_TABLE_FOR_EACH (slot, array) {
+    SLOT_TABLE_FOR_EACH(slot, array)
+    {
         uint64_t later = atomic_load_explicit(&array->slots[(i_ + ahead) & array->limit], memory_order_relaxed);
         __builtin_prefetch((const void *) (uintptr_t) (later & pointer_bits));
         struct rule *rule = (struct rule *) (uintptr_t) (slot & pointer_bits);
@@ -590,7 +591,7 @@ rule_table_counters(const struct rule_table *table)
 void
 rule_table_measure(const struct rule_table *table, struct rule_table_size *size)
 {
-    *size = (struct rule_table_size) { .n_rules = table->n_rules, .n_subtables = table->n_subtables };
+    *size = (struct rule_table_size){ .n_rules = table->n_rules, .n_subtables = table->n_subtables };
     size->n_bytes = sizeof *table + table->n_buckets * sizeof *table->buckets;
     for (uint32_t i = 0; i < SUBTABLE_PREFIXES; i++) {
         size->n_bytes += prefix_set_size(&table->prefixes[i]);

@@ -91,9 +91,9 @@ table_counters_credit_miss(struct table_counters *counters, uint64_t n_packets)
 }
 
 struct rule_table_size {
-    uint64_t n_rules;       /* In the table, visible or not. */
+    uint64_t n_rules; /* In the table, visible or not. */
     uint64_t n_subtables;
-    uint64_t n_bytes;       /* Of the indexes; rules not included. */
+    uint64_t n_bytes; /* Of the indexes; rules not included. */
 };
 
 void rule_table_measure(const struct rule_table *table, struct rule_table_size *size);

@@ -10,7 +10,7 @@
 void
 signature_cache_init(struct signature_cache *cache, uint64_t n_max)
 {
-    *cache = (struct signature_cache) { .n_max = 2 };
+    *cache = (struct signature_cache){ .n_max = 2 };
     while (cache->n_max * 2 <= n_max) {
         cache->n_max *= 2;
     }

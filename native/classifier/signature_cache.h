@@ -13,19 +13,19 @@
 #include <stdint.h>
 
 struct signature_cache {
-    uint64_t *entries;              /* Null while off. */
-    uint64_t limit;                 /* Number of entries - 1. */
+    uint64_t *entries; /* Null while off. */
+    uint64_t limit;    /* Number of entries - 1. */
     uint64_t n_max;
-    _Atomic uint64_t n_entries;     /* For statistics, from any thread. */
+    _Atomic uint64_t n_entries; /* For statistics, from any thread. */
 
     /* Since the last judgement. */
     uint32_t n_packets;
     uint32_t n_hits;
-    uint32_t n_searches;            /* Of masks, for packets that were found there. */
-    uint32_t n_probes;              /* Masks that these took. */
-    uint32_t n_conflicts;           /* Entries of another packet that were overwritten. */
-    uint32_t n_rest;                /* Judgements to sit out. */
-    uint32_t turn;                  /* For choices among equals. */
+    uint32_t n_searches;  /* Of masks, for packets that were found there. */
+    uint32_t n_probes;    /* Masks that these took. */
+    uint32_t n_conflicts; /* Entries of another packet that were overwritten. */
+    uint32_t n_rest;      /* Judgements to sit out. */
+    uint32_t turn;        /* For choices among equals. */
 };
 
 /* Packets between two judgements. */

@@ -41,7 +41,8 @@ resize(struct slot_table *table, struct limbo *limbo, uint32_t (*hash_of)(uint64
         return ENOMEM;
     }
     array->limit = n_slots - 1;
-    SLOT_TABLE_FOR_EACH (slot, old) {
+    SLOT_TABLE_FOR_EACH(slot, old)
+    {
         put(array, hash_of(slot, aux), slot);
     }
     table->n_used = table->n_live;
@@ -94,7 +95,7 @@ void
 slot_table_clear(struct slot_table *table)
 {
     free(atomic_load_explicit(&table->array, memory_order_relaxed));
-    *table = (struct slot_table) { .n_live = 0 };
+    *table = (struct slot_table){ .n_live = 0 };
 }
 
 uint64_t

@@ -12,17 +12,17 @@
 #include "classifier/epoch.h"
 
 #define SLOT_EMPTY UINT64_C(0)
-#define SLOT_REMOVED UINT64_MAX     /* Was in use; searches go on. */
+#define SLOT_REMOVED UINT64_MAX /* Was in use; searches go on. */
 
 struct slot_array {
-    uint64_t limit;                 /* Number of slots - 1; the number is a power of two. */
+    uint64_t limit; /* Number of slots - 1; the number is a power of two. */
     _Atomic uint64_t slots[];
 };
 
 struct slot_table {
-    _Atomic(struct slot_array *) array;     /* Null until something is put in. */
-    uint32_t n_live;                /* The writer's. */
-    uint32_t n_used;                /* The writer's: with SLOT_REMOVED ones. */
+    _Atomic(struct slot_array *) array; /* Null until something is put in. */
+    uint32_t n_live;                    /* The writer's. */
+    uint32_t n_used;                    /* The writer's: with SLOT_REMOVED ones. */
 };
 
 /* Readers: walks over the slots that a search for 'hash' meets.
@@ -40,7 +40,7 @@ slot_search_begin(const struct slot_table *table, uint32_t hash)
 {
     struct slot_array *array = atomic_load_explicit(&table->array, memory_order_acquire);
 
-    return (struct slot_search) { array, (uint64_t) hash - 1, 0 };
+    return (struct slot_search){ array, (uint64_t) hash - 1, 0 };
 }
 
 /* Goes to the next slot, which may be SLOT_REMOVED.  False at the end. */
@@ -76,9 +76,9 @@ void slot_table_clear(struct slot_table *table);
 uint64_t slot_table_size(const struct slot_table *table);
 
 /* The writer: calls the body for each slot in use. */
-#define SLOT_TABLE_FOR_EACH(SLOT, ARRAY)                                                                               \
-    for (uint64_t i_ = 0; (ARRAY) != NULL && i_ <= (ARRAY)->limit; i_++)                                               \
-        if (((SLOT) = atomic_load_explicit(&(ARRAY)->slots[i_], memory_order_relaxed)) != SLOT_EMPTY                   \
+#define SLOT_TABLE_FOR_EACH(SLOT, ARRAY) \
+    for (uint64_t i_ = 0; (ARRAY) != NULL && i_ <= (ARRAY)->limit; i_++) \
+        if (((SLOT) = atomic_load_explicit(&(ARRAY)->slots[i_], memory_order_relaxed)) != SLOT_EMPTY \
             && (SLOT) != SLOT_REMOVED)
 
 #endif

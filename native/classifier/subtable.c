@@ -167,8 +167,7 @@ init_stages(struct subtable *subtable)
         uint32_t before = n;
         for (uint32_t i = 0; i < subtable->mask->n_words; i++) {
             if (stage_of(indexes[i]) == stage) {
-                subtable->words[n++] =
-                    (struct stage_word) { subtable->mask->masks[i], indexes[i], (uint8_t) i };
+                subtable->words[n++] = (struct stage_word){ subtable->mask->masks[i], indexes[i], (uint8_t) i };
             }
         }
         if (n != before) {
@@ -205,7 +204,8 @@ subtable_destroy(void *subtable_)
     struct slot_array *array = atomic_load_explicit(&subtable->rules.array, memory_order_relaxed);
     uint64_t slot;
 
-    SLOT_TABLE_FOR_EACH (slot, array) {
+    SLOT_TABLE_FOR_EACH(slot, array)
+    {
         struct rule *next;
         for (struct rule *rule = slot_rule(slot); rule != NULL; rule = next) {
             next = atomic_load_explicit(&rule->next, memory_order_relaxed);
@@ -283,7 +283,7 @@ priority_add(struct subtable *subtable, uint32_t priority)
     }
     memmove(&subtable->priorities[i + 1], &subtable->priorities[i],
             (subtable->n_priorities - i) * sizeof *subtable->priorities);
-    subtable->priorities[i] = (struct priority_count) { priority, 1 };
+    subtable->priorities[i] = (struct priority_count){ priority, 1 };
     subtable->n_priorities++;
     return 0;
 }

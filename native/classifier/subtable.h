@@ -16,8 +16,8 @@
 #include "classifier/rule.h"
 #include "classifier/slot_table.h"
 
-#define SUBTABLE_STAGES 4       /* Metadata, L2, L3, L4. */
-#define SUBTABLE_PREFIXES 4     /* As enum rule_table_prefix. */
+#define SUBTABLE_STAGES 4   /* Metadata, L2, L3, L4. */
+#define SUBTABLE_PREFIXES 4 /* As enum rule_table_prefix. */
 
 struct priority_count {
     uint32_t priority;
@@ -27,19 +27,19 @@ struct priority_count {
 /* One word of the mask, in the order of stages. */
 struct stage_word {
     uint64_t mask;
-    uint8_t key_word;           /* Which word of the key. */
-    uint8_t position;           /* Which of the rule's values. */
+    uint8_t key_word; /* Which word of the key. */
+    uint8_t position; /* Which of the rule's values. */
 };
 
 struct subtable {
     /* For readers; constant. */
     uint32_t n_words;
-    uint8_t n_indexes;                          /* Stages before the last. */
-    uint8_t stage_ends[SUBTABLE_STAGES];        /* Positions in 'words' at which each stage ends. */
-    uint8_t prefix_lengths[SUBTABLE_PREFIXES];  /* 0: the mask has no prefix of that field. */
-    uint8_t prefix_stage;                       /* The stage of these fields; UINT8_MAX if it has none. */
-    uint32_t ports_mask;                        /* Of both port numbers, tp_src first; host order. */
-    uint32_t ports_length;                      /* Bits of them up to the last one that matters. */
+    uint8_t n_indexes;                         /* Stages before the last. */
+    uint8_t stage_ends[SUBTABLE_STAGES];       /* Positions in 'words' at which each stage ends. */
+    uint8_t prefix_lengths[SUBTABLE_PREFIXES]; /* 0: the mask has no prefix of that field. */
+    uint8_t prefix_stage;                      /* The stage of these fields; UINT8_MAX if it has none. */
+    uint32_t ports_mask;                       /* Of both port numbers, tp_src first; host order. */
+    uint32_t ports_length;                     /* Bits of them up to the last one that matters. */
 
     /* For readers; changed by the writer. */
     struct slot_table rules;
@@ -47,13 +47,13 @@ struct subtable {
     struct prefix_set ports;
 
     /* The writer's. */
-    struct rule_mask *mask;                     /* Counted. */
-    struct subtable *next;                      /* In the table's bucket. */
-    uint32_t hash;                              /* Of the mask. */
+    struct rule_mask *mask; /* Counted. */
+    struct subtable *next;  /* In the table's bucket. */
+    uint32_t hash;          /* Of the mask. */
     uint32_t n_rules;
-    struct priority_count *priorities;          /* Ascending. */
+    struct priority_count *priorities; /* Ascending. */
     uint32_t n_priorities, priorities_capacity;
-    bool listed;                                /* In the list that lookups go through. */
+    bool listed; /* In the list that lookups go through. */
 
     struct stage_word words[];
 };

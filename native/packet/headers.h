@@ -11,7 +11,7 @@
 #define SNAP_SIZE 8u /* LLC and SNAP. */
 
 /* Ethernet types as numbers. */
-#define ETH_TYPE_MIN 0x0600u /* Less is a length. */
+#define ETH_TYPE_MIN 0x0600u  /* Less is a length. */
 #define ETH_TYPE_NONE 0x05ffu /* The flow key's word for "no Ethernet type". */
 #define ETH_TYPE_IPV4 0x0800u
 #define ETH_TYPE_ARP 0x0806u
@@ -34,7 +34,7 @@
 #define IPV6_SIZE 40u
 #define IPV6_LABEL_MASK 0x000fffffu
 
-#define FRAG_ANY 1u   /* Bits of the key's ip_frag. */
+#define FRAG_ANY 1u /* Bits of the key's ip_frag. */
 #define FRAG_LATER 2u
 
 #define PROTO_HOPOPTS 0u

@@ -53,7 +53,7 @@ match_expand(const struct match *match, struct flow_key *value, struct flow_key 
     memset(mask, 0, sizeof *mask);
     const uint64_t *p = match->words;
     uint32_t word;
-    MATCH_FOR_EACH_WORD (word, match->map) {
+    MATCH_FOR_EACH_WORD(word, match->map) {
         value->words[word] = *p++;
         mask->words[word] = *p++;
     }
@@ -95,7 +95,7 @@ match_covers(const struct match *match, const struct flow_key *key)
 {
     const uint64_t *p = match->words;
     uint32_t word;
-    MATCH_FOR_EACH_WORD (word, match->map) {
+    MATCH_FOR_EACH_WORD(word, match->map) {
         if ((key->words[word] ^ p[0]) & p[1]) {
             return false;
         }
@@ -122,7 +122,7 @@ match_contains(const struct match *wide, const struct match *narrow)
     }
     const uint64_t *p = wide->words;
     uint32_t word;
-    MATCH_FOR_EACH_WORD (word, wide->map) {
+    MATCH_FOR_EACH_WORD(word, wide->map) {
         const uint64_t *q = match_word(narrow, word);
         if (p[1] & ~q[1] || (p[0] ^ q[0]) & p[1]) {
             return false;
@@ -137,7 +137,7 @@ match_overlaps(const struct match *a, const struct match *b)
 {
     const uint64_t shared[SLUICE_KEY_MAP_WORDS] = { a->map[0] & b->map[0], a->map[1] & b->map[1] };
     uint32_t word;
-    MATCH_FOR_EACH_WORD (word, shared) {
+    MATCH_FOR_EACH_WORD(word, shared) {
         const uint64_t *p = match_word(a, word);
         const uint64_t *q = match_word(b, word);
         if ((p[0] ^ q[0]) & p[1] & q[1]) {

@@ -47,9 +47,9 @@ match_size(const struct match *match)
 }
 
 /* Walks over the words of a map:  MATCH_FOR_EACH_WORD (word, map) { ... } */
-#define MATCH_FOR_EACH_WORD(WORD, MAP)                                                                                 \
-    for (uint32_t part_ = 0; part_ < SLUICE_KEY_MAP_WORDS; part_++)                                                    \
-        for (uint64_t bits_ = (MAP)[part_]; bits_ && ((WORD) = 64 * part_ + (uint32_t) __builtin_ctzll(bits_), true);  \
+#define MATCH_FOR_EACH_WORD(WORD, MAP) \
+    for (uint32_t part_ = 0; part_ < SLUICE_KEY_MAP_WORDS; part_++) \
+        for (uint64_t bits_ = (MAP)[part_]; bits_ && ((WORD) = 64 * part_ + (uint32_t) __builtin_ctzll(bits_), true); \
              bits_ &= bits_ - 1)
 
 /* Judges untrusted bytes.  '*used' gets the bytes that the match takes, which may be fewer than 'size'.

@@ -146,7 +146,7 @@ packet_pool_destroy(struct packet_pool *pool)
 void
 packet_pool_get_stats(const struct packet_pool *pool, struct packet_pool_stats *stats)
 {
-    *stats = (struct packet_pool_stats) {
+    *stats = (struct packet_pool_stats){
         .n_small = pool->small.n,
         .n_small_free = __atomic_load_n(&pool->small.n_free, __ATOMIC_RELAXED),
         .n_large = pool->large.n,

@@ -50,12 +50,14 @@ enum packet_l4 {
 };
 
 /* Bits of 'flags'. */
-#define PACKET_CSUM_PARTIAL 0x01u /* The L4 checksum field holds the folded sum of the pseudo-header, not complemented;
+#define PACKET_CSUM_PARTIAL \
+    0x01u                       /* The L4 checksum field holds the folded sum of the pseudo-header, not complemented;
                                    * whoever transmits sums from 'csum_start' on into 'csum_start' + 'csum_offset'.
                                    * As VIRTIO_NET_HDR_F_NEEDS_CSUM. */
-#define PACKET_CSUM_VALID 0x02u   /* The L4 checksum was verified.  As VIRTIO_NET_HDR_F_DATA_VALID. */
-#define PACKET_HASH_VALID 0x04u   /* 'hash' holds a hash of the 5-tuple that the device computed. */
-#define PACKET_ROUTED 0x08u       /* IPv6 with a routing header that has segments left: the destination that L4's
+#define PACKET_CSUM_VALID 0x02u /* The L4 checksum was verified.  As VIRTIO_NET_HDR_F_DATA_VALID. */
+#define PACKET_HASH_VALID 0x04u /* 'hash' holds a hash of the 5-tuple that the device computed. */
+#define PACKET_ROUTED \
+    0x08u /* IPv6 with a routing header that has segments left: the destination that L4's
                                    * checksum covers is not the one in the IPv6 header.  Set by parsing. */
 
 /* 'gso_type': numbered as VIRTIO_NET_HDR_GSO_*. */

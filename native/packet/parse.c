@@ -175,9 +175,9 @@ parse_l4(struct packet *packet, struct cursor *cursor, struct flow_key *key)
     static const struct {
         uint8_t type, size;
     } protocols[256] = {
-        [PROTO_TCP] = { PACKET_L4_TCP, TCP_SIZE },          [PROTO_UDP] = { PACKET_L4_UDP, UDP_SIZE },
-        [PROTO_SCTP] = { PACKET_L4_SCTP, SCTP_SIZE },       [PROTO_ICMP] = { PACKET_L4_ICMP, ICMP_SIZE },
-        [PROTO_ICMPV6] = { PACKET_L4_ICMPV6, ICMP_SIZE },   [PROTO_IGMP] = { PACKET_L4_IGMP, IGMP_SIZE },
+        [PROTO_TCP] = { PACKET_L4_TCP, TCP_SIZE },        [PROTO_UDP] = { PACKET_L4_UDP, UDP_SIZE },
+        [PROTO_SCTP] = { PACKET_L4_SCTP, SCTP_SIZE },     [PROTO_ICMP] = { PACKET_L4_ICMP, ICMP_SIZE },
+        [PROTO_ICMPV6] = { PACKET_L4_ICMPV6, ICMP_SIZE }, [PROTO_IGMP] = { PACKET_L4_IGMP, IGMP_SIZE },
     };
 
     packet->l4_ofs = offset_of(packet, cursor);

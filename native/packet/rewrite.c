@@ -16,9 +16,14 @@ struct rewrite {
     struct flow_key mask;
 };
 
-#define ONES6 { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }
-#define ONES16                                                                                                         \
-    { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }
+#define ONES6 \
+    { \
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff \
+    }
+#define ONES16 \
+    { \
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff \
+    }
 
 /* The bits that can be written.  Numbers are given by their bytes in network order. */
 static const struct flow_key writable = {
@@ -62,7 +67,7 @@ packet_rewrite_check(const struct match *match)
 {
     const uint64_t *p = match->words;
     uint32_t word;
-    MATCH_FOR_EACH_WORD (word, match->map) {
+    MATCH_FOR_EACH_WORD(word, match->map) {
         if (p[1] & ~writable.words[word]) {
             return false;
         }

@@ -31,7 +31,7 @@ void
 packet_segment_begin(struct packet_segmenter *segmenter, struct packet_pool *pool, struct packet *packet)
 {
     uint32_t header_size = packet->gso_type != PACKET_GSO_NONE ? payload_offset(packet) : 0;
-    *segmenter = (struct packet_segmenter) {
+    *segmenter = (struct packet_segmenter){
         .packet = packet,
         .pool = pool,
         .header_size = header_size,

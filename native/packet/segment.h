@@ -20,10 +20,10 @@ packet_has_offload(const struct packet *packet)
 struct packet_segmenter {
     struct packet *packet; /* Owned until packet_segment_end(). */
     struct packet_pool *pool;
-    uint32_t header_size;  /* Bytes repeated before each segment's payload. */
-    uint32_t next;         /* Payload bytes already sent. */
+    uint32_t header_size; /* Bytes repeated before each segment's payload. */
+    uint32_t next;        /* Payload bytes already sent. */
     uint32_t payload_size;
-    uint32_t index;        /* Of the next segment. */
+    uint32_t index; /* Of the next segment. */
 };
 
 /* Begins.  Takes 'packet'.  Segments come from 'pool'. */

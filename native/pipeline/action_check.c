@@ -109,17 +109,39 @@ check_nested(const struct check *check, const void *action, size_t fixed, uint32
 /* Fixed sizes by opcode. */
 #define FIXED(NAME, STRUCT) [SLUICE_ACTION_##NAME] = sizeof(struct sluice_action_##STRUCT)
 static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
-    FIXED(OUTPUT, output), FIXED(OUTPUT_REG, output_reg), FIXED(CONTROLLER, controller),
-    FIXED(SET_FIELD, set_field), FIXED(MOVE, move), FIXED(PUSH_VLAN, push_vlan),
-    FIXED(STRIP_VLAN, strip_vlan), FIXED(SET_VLAN_VID, set_vlan_vid), FIXED(SET_VLAN_PCP, set_vlan_pcp),
-    FIXED(SET_ETH_SRC, set_eth_src), FIXED(SET_ETH_DST, set_eth_dst), FIXED(SET_IPV4_SRC, set_ipv4_src),
-    FIXED(SET_IPV4_DST, set_ipv4_dst), FIXED(SET_IP_DSCP, set_ip_dscp), FIXED(SET_IP_ECN, set_ip_ecn),
-    FIXED(SET_IP_TTL, set_ip_ttl), FIXED(SET_L4_SRC_PORT, set_l4_src_port),
-    FIXED(SET_L4_DST_PORT, set_l4_dst_port), FIXED(DEC_TTL, dec_ttl), FIXED(RESUBMIT, resubmit),
-    FIXED(GOTO_TABLE, goto_table), FIXED(WRITE_METADATA, write_metadata), FIXED(CLEAR_ACTIONS, clear_actions),
-    FIXED(WRITE_ACTIONS, write_actions), FIXED(EXIT, exit), FIXED(NOTE, note), FIXED(CLONE, clone),
-    FIXED(STACK_PUSH, stack_push), FIXED(STACK_POP, stack_pop), FIXED(SET_TUNNEL, set_tunnel),
-    FIXED(SET_QUEUE, set_queue), FIXED(POP_QUEUE, pop_queue), FIXED(ENQUEUE, enqueue),
+    FIXED(OUTPUT, output),
+    FIXED(OUTPUT_REG, output_reg),
+    FIXED(CONTROLLER, controller),
+    FIXED(SET_FIELD, set_field),
+    FIXED(MOVE, move),
+    FIXED(PUSH_VLAN, push_vlan),
+    FIXED(STRIP_VLAN, strip_vlan),
+    FIXED(SET_VLAN_VID, set_vlan_vid),
+    FIXED(SET_VLAN_PCP, set_vlan_pcp),
+    FIXED(SET_ETH_SRC, set_eth_src),
+    FIXED(SET_ETH_DST, set_eth_dst),
+    FIXED(SET_IPV4_SRC, set_ipv4_src),
+    FIXED(SET_IPV4_DST, set_ipv4_dst),
+    FIXED(SET_IP_DSCP, set_ip_dscp),
+    FIXED(SET_IP_ECN, set_ip_ecn),
+    FIXED(SET_IP_TTL, set_ip_ttl),
+    FIXED(SET_L4_SRC_PORT, set_l4_src_port),
+    FIXED(SET_L4_DST_PORT, set_l4_dst_port),
+    FIXED(DEC_TTL, dec_ttl),
+    FIXED(RESUBMIT, resubmit),
+    FIXED(GOTO_TABLE, goto_table),
+    FIXED(WRITE_METADATA, write_metadata),
+    FIXED(CLEAR_ACTIONS, clear_actions),
+    FIXED(WRITE_ACTIONS, write_actions),
+    FIXED(EXIT, exit),
+    FIXED(NOTE, note),
+    FIXED(CLONE, clone),
+    FIXED(STACK_PUSH, stack_push),
+    FIXED(STACK_POP, stack_pop),
+    FIXED(SET_TUNNEL, set_tunnel),
+    FIXED(SET_QUEUE, set_queue),
+    FIXED(POP_QUEUE, pop_queue),
+    FIXED(ENQUEUE, enqueue),
 };
 #undef FIXED
 
@@ -131,15 +153,18 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
     case SLUICE_ACTION_CONTROLLER:
         return tail_fits(size, sizeof(struct sluice_action_controller),
                          ((const struct sluice_action_controller *) action)->userdata_size)
-                   ? 0 : SLUICE_ERROR_BAD_ACTION;
+                   ? 0
+                   : SLUICE_ERROR_BAD_ACTION;
     case SLUICE_ACTION_NOTE:
         return tail_fits(size, sizeof(struct sluice_action_note),
                          ((const struct sluice_action_note *) action)->note_size)
-                   ? 0 : SLUICE_ERROR_BAD_ACTION;
+                   ? 0
+                   : SLUICE_ERROR_BAD_ACTION;
     case SLUICE_ACTION_DEC_TTL:
         return tail_fits(size, sizeof(struct sluice_action_dec_ttl),
                          2u * ((const struct sluice_action_dec_ttl *) action)->n_controllers)
-                   ? 0 : SLUICE_ERROR_BAD_ACTION;
+                   ? 0
+                   : SLUICE_ERROR_BAD_ACTION;
     case SLUICE_ACTION_SET_FIELD:
         return check_set_field((const struct sluice_action_set_field *) action);
     case SLUICE_ACTION_WRITE_ACTIONS:
@@ -174,8 +199,9 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
     }
     case SLUICE_ACTION_RESUBMIT: {
         const struct sluice_action_resubmit *a = (const struct sluice_action_resubmit *) action;
-        return a->with_ct                                 ? SLUICE_ERROR_UNSUPPORTED_ACTION
-               : a->table != 255 && a->table >= check->n_tables ? SLUICE_ERROR_BAD_TABLE : 0;
+        return a->with_ct                                       ? SLUICE_ERROR_UNSUPPORTED_ACTION
+               : a->table != 255 && a->table >= check->n_tables ? SLUICE_ERROR_BAD_TABLE
+                                                                : 0;
     }
     case SLUICE_ACTION_GOTO_TABLE: {
         uint32_t table = ((const struct sluice_action_goto_table *) action)->table;

@@ -267,8 +267,8 @@ static const struct {
 } formats[] = {
     FIXED(BRIDGE_ADD, bridge_add, false), FIXED(BRIDGE_DEL, bridge_del, false), FIXED(BRIDGE_SET, bridge_set, false),
     FIXED(OFPORT_SET, ofport_set, false), FIXED(OFPORT_DEL, ofport_del, false), FIXED(BUNDLE_SET, bundle_set, true),
-    FIXED(BUNDLE_DEL, bundle_del, false), FIXED(TABLE_SET, table_set, false), FIXED(FLOW_MOD, flow_mod, true),
-    FIXED(PACKET_OUT, packet_out, true), FIXED(FDB_FLUSH, fdb_flush, false), FIXED(FLOW_FLUSH, flow_flush, false),
+    FIXED(BUNDLE_DEL, bundle_del, false), FIXED(TABLE_SET, table_set, false),   FIXED(FLOW_MOD, flow_mod, true),
+    FIXED(PACKET_OUT, packet_out, true),  FIXED(FDB_FLUSH, fdb_flush, false),   FIXED(FLOW_FLUSH, flow_flush, false),
     FIXED(SETTINGS, settings, false),
 };
 #undef FIXED
@@ -320,6 +320,6 @@ execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t 
 void
 pipeline_command(struct pipeline *pipeline, const struct sluice_record *record, struct sluice_result *result)
 {
-    *result = (struct sluice_result) { 0, 0, 0 };
+    *result = (struct sluice_result){ 0, 0, 0 };
     result->error = execute(pipeline, record, &result->value);
 }

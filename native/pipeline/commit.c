@@ -12,7 +12,10 @@ struct member {
     uint16_t size;
 };
 
-#define MEMBER(NAME) { offsetof(struct flow_key, NAME), sizeof(((struct flow_key *) NULL)->NAME) }
+#define MEMBER(NAME) \
+    { \
+        offsetof(struct flow_key, NAME), sizeof(((struct flow_key *) NULL)->NAME) \
+    }
 
 /* Members that one datapath action sets together; 'whole': all of them when one changes. */
 struct group {
@@ -21,8 +24,8 @@ struct group {
     bool whole;
 };
 
-#define GROUP(NAME, WHOLE, ...)                                                                                        \
-    static const struct member NAME##_members[] = { __VA_ARGS__ };                                                     \
+#define GROUP(NAME, WHOLE, ...) \
+    static const struct member NAME##_members[] = { __VA_ARGS__ }; \
     static const struct group NAME = { NAME##_members, sizeof NAME##_members / sizeof NAME##_members[0], WHOLE }
 
 GROUP(eth_group, false, MEMBER(eth_src), MEMBER(eth_dst));
@@ -194,8 +197,8 @@ struct tag {
 static uint32_t
 get_tags(const struct flow_key *flow, struct tag tags[2])
 {
-    tags[0] = (struct tag) { flow->vlan0_tpid, flow->vlan0_tci };
-    tags[1] = (struct tag) { flow->vlan1_tpid, flow->vlan1_tci };
+    tags[0] = (struct tag){ flow->vlan0_tpid, flow->vlan0_tci };
+    tags[1] = (struct tag){ flow->vlan1_tpid, flow->vlan1_tci };
     return vlan_count(flow);
 }
 

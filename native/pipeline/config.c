@@ -270,7 +270,7 @@ order_bundles(const struct bridge_view *view)
     uint32_t *order = malloc((view->n_bundles + 1) * sizeof *order);
     if (numbered && order) {
         for (uint32_t i = 0; i < view->n_bundles; i++) {
-            numbered[i] = (struct numbered) { view->bundles[i]->id, i };
+            numbered[i] = (struct numbered){ view->bundles[i]->id, i };
         }
         qsort(numbered, view->n_bundles, sizeof *numbered, compare_ids);
         for (uint32_t i = 0; i < view->n_bundles; i++) {

@@ -39,10 +39,10 @@ void port_counters_unref(struct port_counters *counters);
 struct ofport {
     uint32_t refs;
     uint32_t ofp_port;
-    uint32_t dp_port;           /* 0 for a patch port. */
-    uint32_t config;            /* enum sluice_ofport_config */
+    uint32_t dp_port; /* 0 for a patch port. */
+    uint32_t config;  /* enum sluice_ofport_config */
     bool link_down;
-    uint32_t peer_bridge;       /* 0: no peer. */
+    uint32_t peer_bridge; /* 0: no peer. */
     uint32_t peer_port;
     struct port_counters *counters; /* Counted. */
 };
@@ -51,16 +51,16 @@ struct ofport {
 struct bundle {
     uint32_t refs;
     uint32_t id;
-    uint16_t vlan_mode;         /* enum sluice_vlan_mode */
-    uint16_t vlan;              /* Tag, or native VLAN. */
+    uint16_t vlan_mode; /* enum sluice_vlan_mode */
+    uint16_t vlan;      /* Tag, or native VLAN. */
     uint16_t qinq_ethertype;
-    uint16_t flags;             /* enum sluice_bundle_flag */
+    uint16_t flags; /* enum sluice_bundle_flag */
     bool all_trunks;
     bool all_cvlans;
     uint64_t trunks[64];
     uint64_t cvlans[64];
     uint32_t n_members;
-    uint32_t members[];         /* OpenFlow ports. */
+    uint32_t members[]; /* OpenFlow ports. */
 };
 
 struct bridge {
@@ -68,24 +68,24 @@ struct bridge {
     uint32_t id;
     uint32_t n_tables;
     struct flow_store *flows;
-    struct mac_table *macs;     /* Counted. */
+    struct mac_table *macs; /* Counted. */
 };
 
 struct bridge_view {
-    struct bridge *bridge;      /* Not owned. */
-    uint32_t flags;             /* enum sluice_bridge_flag */
+    struct bridge *bridge; /* Not owned. */
+    uint32_t flags;        /* enum sluice_bridge_flag */
     uint32_t frag_mode;
     uint32_t depth_max;
     uint32_t mac_aging_s;
     uint32_t mac_table_size;
 
     uint32_t n_ports;
-    struct ofport **ports;      /* By ascending number; LOCAL is last. */
+    struct ofport **ports; /* By ascending number; LOCAL is last. */
     uint32_t n_bundles;
-    struct bundle **bundles;    /* In order of creation, which is the order of flooding. */
+    struct bundle **bundles; /* In order of creation, which is the order of flooding. */
     /* Made by bridge_view_index(); null in a draft. */
-    uint32_t *port_bundles;     /* Parallel to 'ports': index in 'bundles' or UINT32_MAX. */
-    uint32_t *bundle_order;     /* Indexes in 'bundles' by ascending id. */
+    uint32_t *port_bundles; /* Parallel to 'ports': index in 'bundles' or UINT32_MAX. */
+    uint32_t *bundle_order; /* Indexes in 'bundles' by ascending id. */
 
     uint8_t miss[BRIDGE_TABLES_MAX]; /* enum sluice_miss of each table. */
 };
@@ -97,7 +97,7 @@ struct dp_port_ref {
 };
 
 struct config {
-    uint64_t version;           /* Of the rules. */
+    uint64_t version; /* Of the rules. */
     const struct topology *topology;
 };
 
@@ -105,7 +105,7 @@ struct config {
 struct topology {
     uint32_t n_views;
     uint32_t n_dp_ports;
-    struct dp_port_ref *dp_ports;   /* By datapath port; 'view' is null where there is none. */
+    struct dp_port_ref *dp_ports;      /* By datapath port; 'view' is null where there is none. */
     const struct bridge_view *views[]; /* By ascending id. */
 };
 

@@ -74,7 +74,7 @@ subfield_unwildcard_write(struct flow_key *wild, struct subfield sf)
 bool field_is_present(const struct flow_key *key, struct flow_key *wild, uint16_t field);
 
 /* OpenFlow 1.1+ numbers of ports; those of 1.0 (16 bits) become them. */
-#define PORT_MAX 0xff00u          /* Ports below this one are real. */
+#define PORT_MAX 0xff00u /* Ports below this one are real. */
 #define PORT_UNSET 0xfffffff7u
 #define PORT_IN_PORT 0xfffffff8u
 #define PORT_TABLE 0xfffffff9u

@@ -20,8 +20,8 @@ struct mac_entry {
     _Atomic uint64_t used_ms;
 
     /* Under the lock. */
-    uint64_t locked_until_ms;           /* Gratuitous ARPs behind a bond do not move it before. */
-    struct mac_entry *newer, *older;    /* By 'used_ms', roughly: refreshed entries move to the front. */
+    uint64_t locked_until_ms;        /* Gratuitous ARPs behind a bond do not move it before. */
+    struct mac_entry *newer, *older; /* By 'used_ms', roughly: refreshed entries move to the front. */
 };
 
 struct bundle_count {
@@ -47,7 +47,7 @@ struct mac_table {
     uint32_t size_max;
     uint32_t aging_s;
     struct mac_entry *newest, *oldest;
-    struct bundle_count *counts;        /* Of the bundles that entries are behind, in no order. */
+    struct bundle_count *counts; /* Of the bundles that entries are behind, in no order. */
     uint32_t n_counts;
     uint32_t counts_capacity;
 };
@@ -198,7 +198,7 @@ count_bundle(struct mac_table *table, uint32_t bundle, int delta)
             table->counts = counts;
             table->counts_capacity = capacity;
         }
-        table->counts[table->n_counts++] = (struct bundle_count) { bundle, 0 };
+        table->counts[table->n_counts++] = (struct bundle_count){ bundle, 0 };
     }
     table->counts[i].n += (uint32_t) delta;
     if (!table->counts[i].n) {
@@ -456,7 +456,7 @@ mac_table_dump(struct mac_table *table, uint64_t from, struct mac_entry_info *en
     const struct mac_entry *entry = table->oldest;
     for (; entry && used < n; entry = entry->newer, position++) {
         if (position >= from) {
-            entries[used++] = (struct mac_entry_info) {
+            entries[used++] = (struct mac_entry_info){
                 .mac = entry->id & UINT64_C(0xffffffffffff),
                 .bundle = atomic_load_explicit(&entry->bundle, memory_order_relaxed),
                 .vlan = (uint16_t) (entry->id >> 48),

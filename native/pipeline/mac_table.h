@@ -24,7 +24,7 @@ struct mac_entry_info {
     uint32_t bundle;
     uint16_t vlan;
     bool is_static;
-    uint64_t used_ms;   /* When a packet from it was last seen. */
+    uint64_t used_ms; /* When a packet from it was last seen. */
 };
 
 /* What became of an address. */

@@ -10,7 +10,7 @@ struct tags {
     struct {
         uint16_t tpid;
         uint16_t vid;
-        uint16_t pcp;   /* In place: bits 13 to 15. */
+        uint16_t pcp; /* In place: bits 13 to 15. */
     } v[2];
 };
 
@@ -291,8 +291,7 @@ learn_source(struct xlate_ctx *ctx, const struct bundle *in, uint16_t vlan)
     }
     struct mac_table *macs = ctx->view->bridge->macs;
     bool gratuitous = is_gratuitous_arp(ctx);
-    if (ctx->in->learn
-        && mac_table_learn(macs, vlan, mac, in->id, gratuitous, in->n_members > 1, ctx->in->now_ms)) {
+    if (ctx->in->learn && mac_table_learn(macs, vlan, mac, in->id, gratuitous, in->n_members > 1, ctx->in->now_ms)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_SOURCE, mac, be32(ctx->flow.in_port), vlan);
     }
 
@@ -395,8 +394,7 @@ normal_output(struct xlate_ctx *ctx)
         }
         translate_input(in, &received, &tags);
     }
-    if (mac_is_reserved(mac_number(ctx->flow.eth_dst)) && in
-        && !(ctx->view->flags & SLUICE_BRIDGE_FLAG_FORWARD_BPDU)) {
+    if (mac_is_reserved(mac_number(ctx->flow.eth_dst)) && in && !(ctx->view->flags & SLUICE_BRIDGE_FLAG_FORWARD_BPDU)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_RESERVED_DESTINATION, 0, 0, 0);
         ctx->drop_reason = SLUICE_DROP_REASON_RESERVED_DESTINATION;
         return;

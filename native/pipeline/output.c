@@ -38,12 +38,22 @@ struct bridge_state {
 static void
 leave_bridge(struct xlate_ctx *ctx, struct bridge_state *state)
 {
-    *state = (struct bridge_state) {
-        .view = ctx->view, .rule = ctx->rule, .cookie = ctx->cookie, .is_table_miss = ctx->is_table_miss,
-        .in_packet_out = ctx->in_packet_out, .in_action_set = ctx->in_action_set, .table = ctx->table,
-        .stack = ctx->stack, .stack_size = ctx->stack_size, .stack_capacity = ctx->stack_capacity,
-        .action_set = ctx->action_set, .action_set_size = ctx->action_set_size,
-        .action_set_capacity = ctx->action_set_capacity, .has_action_set = ctx->has_action_set, .flow = ctx->flow,
+    *state = (struct bridge_state){
+        .view = ctx->view,
+        .rule = ctx->rule,
+        .cookie = ctx->cookie,
+        .is_table_miss = ctx->is_table_miss,
+        .in_packet_out = ctx->in_packet_out,
+        .in_action_set = ctx->in_action_set,
+        .table = ctx->table,
+        .stack = ctx->stack,
+        .stack_size = ctx->stack_size,
+        .stack_capacity = ctx->stack_capacity,
+        .action_set = ctx->action_set,
+        .action_set_size = ctx->action_set_size,
+        .action_set_capacity = ctx->action_set_capacity,
+        .has_action_set = ctx->has_action_set,
+        .flow = ctx->flow,
     };
     ctx->stack = NULL;
     ctx->stack_size = ctx->stack_capacity = 0;
@@ -185,10 +195,10 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
 static uint8_t
 controller_reason(const struct xlate_ctx *ctx)
 {
-    return ctx->in_packet_out    ? SLUICE_PACKET_IN_REASON_PACKET_OUT
-           : ctx->in_action_set  ? SLUICE_PACKET_IN_REASON_ACTION_SET
-           : ctx->is_table_miss  ? SLUICE_PACKET_IN_REASON_EXPLICIT_MISS
-                                 : SLUICE_PACKET_IN_REASON_ACTION;
+    return ctx->in_packet_out   ? SLUICE_PACKET_IN_REASON_PACKET_OUT
+           : ctx->in_action_set ? SLUICE_PACKET_IN_REASON_ACTION_SET
+           : ctx->is_table_miss ? SLUICE_PACKET_IN_REASON_EXPLICIT_MISS
+                                : SLUICE_PACKET_IN_REASON_ACTION;
 }
 
 void

@@ -39,8 +39,8 @@ get_parts(const struct sluice_packet_out *command)
 uint32_t
 packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out *command)
 {
-    uint64_t size = sizeof *command + padded(command->match_size) + padded(command->actions_size)
-                    + padded(command->packet_size);
+    uint64_t size =
+        sizeof *command + padded(command->match_size) + padded(command->actions_size) + padded(command->packet_size);
     if (size != command->size) {
         return SLUICE_ERROR_INVALID_RECORD;
     }

@@ -24,8 +24,8 @@ struct pipeline_hooks {
     void *aux;
     /* Executes datapath actions on a frame (a packet-out).  'key' is the frame's key with 'in_port' the datapath
      * port or 0.  Nothing is kept. */
-    void (*execute)(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
-                    const void *actions, size_t actions_size);
+    void (*execute)(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size, const void *actions,
+                    size_t actions_size);
     /* Rules that asked to be reported were removed: a query of removed_flows will tell which. */
     void (*flows_removed)(void *aux);
     /* The datapath's clock in milliseconds. */
@@ -33,10 +33,10 @@ struct pipeline_hooks {
 };
 
 struct pipeline_options {
-    struct epoch *epoch;            /* Not owned; must outlive the pipeline. */
+    struct epoch *epoch; /* Not owned; must outlive the pipeline. */
     struct pipeline_hooks hooks;
-    uint32_t n_threads;             /* Threads that translate at once; at least 1. */
-    uint64_t random_seed;           /* For what OpenFlow leaves to chance, and for hashes. */
+    uint32_t n_threads;   /* Threads that translate at once; at least 1. */
+    uint64_t random_seed; /* For what OpenFlow leaves to chance, and for hashes. */
 };
 
 /* Makes an empty pipeline.  0 or ENOMEM. */

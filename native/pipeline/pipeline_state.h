@@ -17,13 +17,13 @@
  * version is stale.  An address cell holds a count of its changes: what was translated after reading another count is
  * stale; it is read before the address is looked up, and counted up after the change can be seen. */
 #define PIPELINE_CELLS 16384u
-#define PIPELINE_CELL_ADDRESS 0x80000000u   /* In a stamp: an address cell. */
+#define PIPELINE_CELL_ADDRESS 0x80000000u /* In a stamp: an address cell. */
 
 enum cell_kind {
-    CELL_BRIDGE,    /* Settings, ports and bundles of a bridge. */
-    CELL_TABLE,     /* Rules of one table. */
-    CELL_ADDRESS,   /* Where one address on one VLAN is. */
-    CELL_PORTS,     /* Which datapath ports are in a bridge at all. */
+    CELL_BRIDGE,  /* Settings, ports and bundles of a bridge. */
+    CELL_TABLE,   /* Rules of one table. */
+    CELL_ADDRESS, /* Where one address on one VLAN is. */
+    CELL_PORTS,   /* Which datapath ports are in a bridge at all. */
 };
 
 #define PIPELINE_DROP_REASONS 64u
@@ -31,11 +31,11 @@ enum cell_kind {
 
 /* A bridge's place, and what the open transaction did to it. */
 struct bridge_slot {
-    struct bridge_view *view;   /* In force, or null. */
-    struct bridge_view *draft;  /* What it will be; null with 'drafted' if the bridge is going away. */
+    struct bridge_view *view;  /* In force, or null. */
+    struct bridge_view *draft; /* What it will be; null with 'drafted' if the bridge is going away. */
     bool drafted;
-    bool touched;               /* In 'touched' of the transaction. */
-    bool flows_open;            /* The flow store of 'view' or 'draft' has an open transaction. */
+    bool touched;    /* In 'touched' of the transaction. */
+    bool flows_open; /* The flow store of 'view' or 'draft' has an open transaction. */
 };
 
 /* An address table to be flushed at commit. */
@@ -47,7 +47,7 @@ struct mac_flush {
 struct transaction {
     bool open;
     bool independent;
-    uint32_t *touched;          /* Ids of bridges. */
+    uint32_t *touched; /* Ids of bridges. */
     uint32_t n_touched;
     uint32_t touched_capacity;
     struct mac_flush *flushes;
@@ -70,10 +70,10 @@ struct pipeline {
 
     /* Under the control lock. */
     struct limbo limbo;
-    struct epoch_reader *reader;    /* For translations by the control thread; offline otherwise. */
-    struct bridge_slot *slots;      /* By bridge id. */
+    struct epoch_reader *reader; /* For translations by the control thread; offline otherwise. */
+    struct bridge_slot *slots;   /* By bridge id. */
     uint32_t n_slots;
-    uint64_t random;                /* State of a generator of seeds. */
+    uint64_t random; /* State of a generator of seeds. */
     struct transaction transaction;
 };
 

@@ -255,8 +255,7 @@ static int
 parse(const struct pipeline *pipeline, const struct sluice_parse_query *query, uint8_t *reply, size_t room,
       size_t *used)
 {
-    if (query->packet_size > PACKET_LARGE_SIZE
-        || query->size != sizeof *query + ((query->packet_size + 7u) & ~7u)) {
+    if (query->packet_size > PACKET_LARGE_SIZE || query->size != sizeof *query + ((query->packet_size + 7u) & ~7u)) {
         return EINVAL;
     }
     struct packet packet;
@@ -282,10 +281,10 @@ parse(const struct pipeline *pipeline, const struct sluice_parse_query *query, u
 
 #define FIXED(NAME, STRUCT) [SLUICE_QUERY_##NAME] = sizeof(struct sluice_##STRUCT)
 static const uint16_t fixed_sizes[] = {
-    FIXED(FLOW_DUMP, flow_query), FIXED(FLOW_AGGREGATE, flow_query), FIXED(TABLE_STATS, bridge_query),
-    FIXED(FDB_DUMP, bridge_query), FIXED(COUNTERS, dump_query), FIXED(TRACE, trace_query),
+    FIXED(FLOW_DUMP, flow_query),     FIXED(FLOW_AGGREGATE, flow_query),    FIXED(TABLE_STATS, bridge_query),
+    FIXED(FDB_DUMP, bridge_query),    FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
     FIXED(REMOVED_FLOWS, dump_query), FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
-    FIXED(MEMORY, dump_query), FIXED(OFPORT_STATS, ofport_query),
+    FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),
 };
 #undef FIXED
 

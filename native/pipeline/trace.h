@@ -19,15 +19,15 @@ struct trace_sink {
     size_t room;
     size_t used;
     uint32_t n;
-    bool overflow;      /* Some step did not fit; nothing more is put. */
+    bool overflow; /* Some step did not fit; nothing more is put. */
 };
 
 /* A step without match and actions to begin with. */
 struct trace_step {
     struct sluice_trace_step record;
-    const struct flow_key *value;   /* The match, or null. */
+    const struct flow_key *value; /* The match, or null. */
     const struct flow_key *mask;
-    const struct rule *rule;        /* Whose match is the step's, or null. */
+    const struct rule *rule; /* Whose match is the step's, or null. */
     const void *actions;
 };
 

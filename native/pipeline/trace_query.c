@@ -24,8 +24,8 @@ static int
 check(const struct pipeline *pipeline, const struct sluice_trace_query *query)
 {
     if (query->size < sizeof *query
-        || query->size != sizeof *query + padded(query->match_size) + padded(query->packet_size)
-                              + padded(query->actions_size)
+        || query->size
+               != sizeof *query + padded(query->match_size) + padded(query->packet_size) + padded(query->actions_size)
         || (query->match_size && match_check_exact(query + 1, query->match_size, SLUICE_KEY_WORDS))
         || query->packet_size > PACKET_LARGE_SIZE) {
         return EINVAL;
@@ -76,7 +76,7 @@ trim_mask(const struct flow_key *key, struct flow_key *mask)
     if (key->eth_type != be16(ETH_TYPE_MPLS) && key->eth_type != be16(ETH_TYPE_MPLS_MCAST)) {
         mask->mpls0_lse = mask->mpls1_lse = mask->mpls2_lse = 0;
     }
-    bool has_tunnel = key->tun_dst || memcmp(key->tun_ipv6_dst, (const uint8_t[16]) { 0 }, 16);
+    bool has_tunnel = key->tun_dst || memcmp(key->tun_ipv6_dst, (const uint8_t[16]){ 0 }, 16);
     if (!has_tunnel) {
         memset(&mask->words[SLUICE_KEY_TUNNEL_WORD], 0, (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8);
     }
@@ -104,18 +104,18 @@ put_summary(struct trace_sink *sink, const struct flow_key *key, const struct fl
     trace_put(sink, &step);
 
     trim_mask(key, &out->mask);
-    step = (struct trace_step) { .record = { .kind = SLUICE_TRACE_KIND_MEGAFLOW } };
+    step = (struct trace_step){ .record = { .kind = SLUICE_TRACE_KIND_MEGAFLOW } };
     step.value = key;
     step.mask = &out->mask;
     trace_put(sink, &step);
 
-    step = (struct trace_step) { .record = { .kind = SLUICE_TRACE_KIND_DATAPATH_ACTIONS } };
+    step = (struct trace_step){ .record = { .kind = SLUICE_TRACE_KIND_DATAPATH_ACTIONS } };
     step.actions = out->actions;
     step.record.actions_size = out->actions_size;
     trace_put(sink, &step);
 
     if (out->failed) {
-        step = (struct trace_step) { .record = { .kind = SLUICE_TRACE_KIND_ERROR } };
+        step = (struct trace_step){ .record = { .kind = SLUICE_TRACE_KIND_ERROR } };
         step.record.code = (uint16_t) out->drop_reason;
         trace_put(sink, &step);
     }

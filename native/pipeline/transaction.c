@@ -64,7 +64,7 @@ bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
     bridge->id = id;
     bridge->n_tables = n_tables;
     bridge->macs = mac_table_create(pipeline->options.epoch, address_changed, bridge);
-    bridge->flows = flow_store_create(&(struct flow_store_options) {
+    bridge->flows = flow_store_create(&(struct flow_store_options){
         .epoch = pipeline->options.epoch,
         .bridge = id,
         .n_tables = n_tables,
@@ -161,7 +161,7 @@ transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bund
     if (!grow(&txn->flushes, txn->n_flushes, &txn->flushes_capacity, sizeof *txn->flushes)) {
         return SLUICE_ERROR_NO_MEMORY;
     }
-    txn->flushes[txn->n_flushes++] = (struct mac_flush) { bridge, bundle };
+    txn->flushes[txn->n_flushes++] = (struct mac_flush){ bridge, bundle };
     return 0;
 }
 

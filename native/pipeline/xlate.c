@@ -24,10 +24,10 @@ xlate_stamp(struct xlate_ctx *ctx, uint32_t cell)
     }
     uint32_t state = (uint32_t) ctx->config->version;
     if (cell & PIPELINE_CELL_ADDRESS) {
-        state = atomic_load_explicit(&ctx->pipeline->address_cells[cell & ~PIPELINE_CELL_ADDRESS],
-                                     memory_order_acquire);
+        state =
+            atomic_load_explicit(&ctx->pipeline->address_cells[cell & ~PIPELINE_CELL_ADDRESS], memory_order_acquire);
     }
-    out->stamps[out->n_stamps++] = (struct xlate_stamp) { cell, state };
+    out->stamps[out->n_stamps++] = (struct xlate_stamp){ cell, state };
 }
 
 bool
@@ -221,10 +221,10 @@ trace_lookup(struct xlate_ctx *ctx, enum lookup result)
         return;
     }
     struct trace_step step = { .record = {
-        .depth = ctx->trace_depth,
-        .table = ctx->table,
-        .bridge = ctx->view->bridge->id,
-    } };
+                                   .depth = ctx->trace_depth,
+                                   .table = ctx->table,
+                                   .bridge = ctx->view->bridge->id,
+                               } };
     if (result == LOOKUP_RULE) {
         step.record.kind = SLUICE_TRACE_KIND_RULE;
         step.record.priority = ctx->rule->priority;
@@ -397,7 +397,8 @@ finish(struct xlate_ctx *ctx)
     out->drop_reason = 0;
     if (!out->actions_size) {
         out->drop_reason = ctx->error         ? ctx->error
-                           : ctx->drop_reason ? ctx->drop_reason : (uint32_t) SLUICE_DROP_REASON_NO_OUTPUT;
+                           : ctx->drop_reason ? ctx->drop_reason
+                                              : (uint32_t) SLUICE_DROP_REASON_NO_OUTPUT;
         ctx->error = 0;
         struct sluice_dp_action_drop *drop = commit_append(ctx, SLUICE_DP_ACTION_DROP, sizeof *drop);
         if (drop) {

@@ -29,11 +29,11 @@ struct table_counters;
 struct trace_sink;
 
 /* Limits of one translation.  Over any of them the packet is dropped and a reason counted. */
-#define XLATE_DEPTH_MAX 64          /* Nested resubmits, patch ports and clones. */
-#define XLATE_RESUBMITS_MAX 4096    /* Resubmits in all. */
-#define XLATE_STACK_SIZE_MAX 65536  /* Bytes on the stack of push and pop. */
+#define XLATE_DEPTH_MAX 64           /* Nested resubmits, patch ports and clones. */
+#define XLATE_RESUBMITS_MAX 4096     /* Resubmits in all. */
+#define XLATE_STACK_SIZE_MAX 65536   /* Bytes on the stack of push and pop. */
 #define XLATE_ACTIONS_SIZE_MAX 61440 /* Bytes of datapath actions: what fits into a 16-bit size, with room to nest. */
-#define XLATE_ACTION_SET_MAX 16384  /* Bytes of OpenFlow actions in the action set. */
+#define XLATE_ACTION_SET_MAX 16384   /* Bytes of OpenFlow actions in the action set. */
 
 /* Stamps that a result may carry; one that needs more goes stale with every change. */
 #define XLATE_STAMPS_MAX 48
@@ -46,11 +46,11 @@ struct xlate_stamp {
 
 /* What a packet that takes this path counts for, besides the megaflow itself. */
 enum xlate_credit_kind {
-    XLATE_CREDIT_RULE,      /* 'rule' matched; the credit owns a reference to it. */
-    XLATE_CREDIT_MISS,      /* A lookup in the table of 'counters' found nothing; the credit owns a reference. */
-    XLATE_CREDIT_PATCH_RX,  /* The patch port of 'port' received it; the credit owns a reference. */
-    XLATE_CREDIT_PATCH_TX,  /* The patch port of 'port' sent it; the credit owns a reference. */
-    XLATE_CREDIT_MAC,       /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
+    XLATE_CREDIT_RULE,     /* 'rule' matched; the credit owns a reference to it. */
+    XLATE_CREDIT_MISS,     /* A lookup in the table of 'counters' found nothing; the credit owns a reference. */
+    XLATE_CREDIT_PATCH_RX, /* The patch port of 'port' received it; the credit owns a reference. */
+    XLATE_CREDIT_PATCH_TX, /* The patch port of 'port' sent it; the credit owns a reference. */
+    XLATE_CREDIT_MAC,      /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
 };
 
 struct xlate_credit {
@@ -62,24 +62,24 @@ struct xlate_credit {
         struct port_counters *port;
         struct mac_table *macs;
     };
-    uint64_t mac;           /* 48 bits, first byte of the address highest, above it the VLAN. */
+    uint64_t mac; /* 48 bits, first byte of the address highest, above it the VLAN. */
 };
 
 /* The result.  'actions' and 'credits' are owned by it and reused by the next translation into it; a megaflow takes
  * copies, and the references of the credits (see xlate_out_steal_credits). */
 struct xlate_out {
-    struct flow_key mask;       /* What was read.  'in_port' stands for the datapath port and is always all ones. */
-    uint64_t *actions;          /* Datapath actions, struct sluice_dp_action_*; a lone drop if nothing else. */
-    uint32_t actions_size;      /* In bytes, a multiple of 8. */
+    struct flow_key mask;  /* What was read.  'in_port' stands for the datapath port and is always all ones. */
+    uint64_t *actions;     /* Datapath actions, struct sluice_dp_action_*; a lone drop if nothing else. */
+    uint32_t actions_size; /* In bytes, a multiple of 8. */
     uint32_t actions_capacity;
     struct xlate_credit *credits;
     uint32_t n_credits;
     uint32_t credits_capacity;
-    uint64_t change;            /* The pipeline's change number that the stamps were last compared at. */
-    uint32_t n_stamps;          /* XLATE_STAMPS_MAX + 1: too many, any change makes it stale. */
-    uint32_t drop_reason;       /* enum sluice_drop_reason; 0 if something was output. */
-    bool failed;                /* Translation hit a limit: the packet is dropped whatever its actions say. */
-    bool cacheable;             /* False if the result must serve this packet only. */
+    uint64_t change;      /* The pipeline's change number that the stamps were last compared at. */
+    uint32_t n_stamps;    /* XLATE_STAMPS_MAX + 1: too many, any change makes it stale. */
+    uint32_t drop_reason; /* enum sluice_drop_reason; 0 if something was output. */
+    bool failed;          /* Translation hit a limit: the packet is dropped whatever its actions say. */
+    bool cacheable;       /* False if the result must serve this packet only. */
     struct xlate_stamp stamps[XLATE_STAMPS_MAX];
 };
 
@@ -96,7 +96,7 @@ struct xlate_in {
     uint32_t in_port;
     const void *actions;
     uint32_t actions_size;
-    struct flow_key *final;     /* Not null: gets the key after translation. */
+    struct flow_key *final; /* Not null: gets the key after translation. */
 };
 
 /* Prepares 'out'; allocates nothing. */
@@ -114,8 +114,8 @@ bool xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const str
                     uint32_t n_stamps);
 
 /* Counts packets for each credit.  Any thread; 'used_ms' is when the last of these packets passed. */
-void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits,
-                  uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);
+void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits, uint64_t n_packets,
+                  uint64_t n_bytes, uint64_t used_ms);
 
 /* Gives up the references that 'credits' own.  The array itself stays the caller's.  Any thread. */
 void xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits);

@@ -25,25 +25,25 @@ struct xlate_ctx {
     struct flow_key *wild;          /* out->mask. */
 
     uint8_t table;
-    const struct rule *rule;        /* Whose actions are executed, or null. */
+    const struct rule *rule; /* Whose actions are executed, or null. */
     uint64_t cookie;
-    bool is_table_miss;             /* 'rule' is priority 0 and matches everything. */
+    bool is_table_miss; /* 'rule' is priority 0 and matches everything. */
 
     uint32_t depth;
     uint32_t nesting;
     uint32_t n_resubmits;
-    bool exit;                      /* Stop executing actions. */
+    bool exit; /* Stop executing actions. */
     bool in_action_set;
     bool in_packet_out;
-    uint32_t error;                 /* enum sluice_drop_reason: the packet is dropped whatever was output. */
-    uint32_t drop_reason;           /* Why nothing was output, if nothing is. */
-    uint32_t queue;                 /* The packet's own skb_priority, in network order. */
+    uint32_t error;       /* enum sluice_drop_reason: the packet is dropped whatever was output. */
+    uint32_t drop_reason; /* Why nothing was output, if nothing is. */
+    uint32_t queue;       /* The packet's own skb_priority, in network order. */
 
-    uint8_t *stack;                 /* Values pushed: their bytes, big-endian, then one byte with their number. */
+    uint8_t *stack; /* Values pushed: their bytes, big-endian, then one byte with their number. */
     uint32_t stack_size;
     uint32_t stack_capacity;
 
-    uint64_t *action_set;           /* As written, in order of writing. */
+    uint64_t *action_set; /* As written, in order of writing. */
     uint32_t action_set_size;
     uint32_t action_set_capacity;
     bool has_action_set;
@@ -53,7 +53,7 @@ struct xlate_ctx {
 
 /* Un-wildcards the bits of 'MEMBER' that are set in 'BITS' (in network order). */
 #define WILD(CTX, MEMBER, BITS) ((CTX)->wild->MEMBER |= (BITS))
-#define WILD_ALL(CTX, MEMBER) memset(&(CTX)->wild->MEMBER, 0xff, sizeof (CTX)->wild->MEMBER)
+#define WILD_ALL(CTX, MEMBER) memset(&(CTX)->wild->MEMBER, 0xff, sizeof(CTX)->wild->MEMBER)
 
 /* xlate.c */
 

@@ -3,12 +3,12 @@
 static struct trace_step
 new_step(const struct xlate_ctx *ctx, uint16_t kind)
 {
-    return (struct trace_step) { .record = {
-        .kind = kind,
-        .depth = ctx->trace_depth,
-        .table = ctx->table,
-        .bridge = ctx->view ? ctx->view->bridge->id : 0,
-    } };
+    return (struct trace_step){ .record = {
+                                    .kind = kind,
+                                    .depth = ctx->trace_depth,
+                                    .table = ctx->table,
+                                    .bridge = ctx->view ? ctx->view->bridge->id : 0,
+                                } };
 }
 
 void

@@ -27,7 +27,7 @@ struct afxdp_port {
     enum xdp_mode mode;
     _Bool peer_may_leave_checksums;
     struct xdp_socket sockets[PORT_QUEUES_MAX];
-    uint64_t n_dropped_said;               /* Of the kernel's drops, those that are in our counters. */
+    uint64_t n_dropped_said; /* Of the kernel's drops, those that are in our counters. */
 };
 
 static void

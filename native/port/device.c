@@ -119,8 +119,8 @@ device_give_header(const struct packet *packet, struct virtio_net_hdr *header)
             return 0;
         }
         _Bool tcp = (packet->gso_type & ~PACKET_GSO_ECN) != PACKET_GSO_UDP_L4;
-        uint32_t l4_size = tcp && packet->csum_start + 13u < packet->size
-            ? (packet->data[packet->csum_start + 12] >> 4) * 4u : 8;
+        uint32_t l4_size =
+            tcp && packet->csum_start + 13u < packet->size ? (packet->data[packet->csum_start + 12] >> 4) * 4u : 8;
         header->gso_type = packet->gso_type;
         header->gso_size = packet->gso_size;
         header->hdr_len = (uint16_t) (packet->csum_start + l4_size);

@@ -14,7 +14,7 @@
 #define DEVICE_OVERFLOW_SIZE (PACKET_LARGE_SIZE - PACKET_SMALL_SIZE)
 
 struct device {
-    _Bool was_promiscuous;     /* The flag was set before we came. */
+    _Bool was_promiscuous; /* The flag was set before we came. */
 };
 
 /* Fills the port's ifindex, mac and mtu from the device of its name, and tells its link in '*kind' (32 bytes) if that

@@ -20,12 +20,12 @@
 struct dummy_port {
     struct port port;
     struct frame_queue queues[PORT_QUEUES_MAX];
-    atomic_flag file_lock;         /* 'tx_file' and 'rx_file' may be one file. */
+    atomic_flag file_lock; /* 'tx_file' and 'rx_file' may be one file. */
     struct pcap_file tx_file;
     struct pcap_file rx_file;
-    _Atomic uint32_t admin_up;     /* Only told: as with OVS's, frames pass a dummy port that is down. */
-    _Atomic uint32_t ip4addr;      /* Network byte order; 0: none. */
-    struct frame_queue replies;    /* ARP replies, from the transmitting to the receiving thread. */
+    _Atomic uint32_t admin_up;  /* Only told: as with OVS's, frames pass a dummy port that is down. */
+    _Atomic uint32_t ip4addr;   /* Network byte order; 0: none. */
+    struct frame_queue replies; /* ARP replies, from the transmitting to the receiving thread. */
 };
 
 static int

@@ -17,11 +17,11 @@ struct frame {
 };
 
 struct frame_queue {
-    uint32_t limit;                  /* Frames at most. */
+    uint32_t limit; /* Frames at most. */
     uint32_t mask;
     struct frame **frames;
-    _Alignas(64) _Atomic uint32_t head;  /* Frames ever taken. */
-    _Alignas(64) _Atomic uint32_t tail;  /* Frames ever put. */
+    _Alignas(64) _Atomic uint32_t head; /* Frames ever taken. */
+    _Alignas(64) _Atomic uint32_t tail; /* Frames ever put. */
 };
 
 /* Prepares a queue for 'limit' frames, at most 2^16.  ENOMEM. */

@@ -331,8 +331,8 @@ link_monitor_open(struct link_monitor *monitor)
 {
     int room = 1 << 20;
 
-    monitor->fd = netlink_open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE
-                               | RTMGRP_IPV6_ROUTE, SOCK_NONBLOCK);
+    monitor->fd = netlink_open(
+        RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, SOCK_NONBLOCK);
     if (monitor->fd < 0) {
         return errno;
     }

@@ -10,9 +10,9 @@
 #include "sluice/records.h"
 
 struct link {
-    struct sluice_link_info info;  /* 'type', 'flags', 'size', 'name_size' and 'kind_size' are not set. */
+    struct sluice_link_info info; /* 'type', 'flags', 'size', 'name_size' and 'kind_size' are not set. */
     char name[IFNAMSIZ];
-    char kind[32];                 /* rtnetlink's, "" for a physical device. */
+    char kind[32]; /* rtnetlink's, "" for a physical device. */
 };
 
 /* State of the device 'name'.  ENODEV when there is none. */
@@ -31,7 +31,7 @@ struct link_monitor {
 
 struct link_listener {
     void (*link)(void *aux, uint32_t ifindex, const char *name, _Bool is_gone);
-    void (*address)(void *aux, uint32_t ifindex);  /* An address or route; ifindex 0 when it is of no one device. */
+    void (*address)(void *aux, uint32_t ifindex); /* An address or route; ifindex 0 when it is of no one device. */
     void *aux;
 };
 

@@ -27,8 +27,7 @@ memory_set(struct port *port, const char *config, size_t config_size)
         || !port_config_number(config, config_size, "up", 0, 1, atomic_load(&port->up), &up)) {
         return EINVAL;
     }
-    if (mac != NULL
-        && sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", m, m + 1, m + 2, m + 3, m + 4, m + 5) != 6) {
+    if (mac != NULL && sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", m, m + 1, m + 2, m + 3, m + 4, m + 5) != 6) {
         return EINVAL;
     }
     atomic_store(&port->mtu, (uint32_t) mtu);

@@ -28,7 +28,7 @@ struct null_port {
     uint32_t n_flows;
     uint32_t n_masks;
     uint32_t size;
-    uint32_t step;                      /* From one flow's number to the next's, odd. */
+    uint32_t step; /* From one flow's number to the next's, odd. */
     enum null_pattern pattern;
     _Alignas(64) uint32_t next[PORT_QUEUES_MAX];
     uint8_t frame[1514];
@@ -38,9 +38,9 @@ static void
 make_template(struct null_port *null)
 {
     static const uint8_t headers[42] = {
-        0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, 0x08, 0x00,              /* Ethernet */
-        0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 0, 10, 255, 0, 1, /* IPv4 */
-        0x10, 0x00, 0x20, 0x00, 0, 0, 0, 0,                                /* UDP without a checksum */
+        0x02, 0,    0,    0,    0, 2, 0x02, 0, 0,  0,  0, 1, 0x08, 0x00,                      /* Ethernet */
+        0x45, 0,    0,    0,    0, 0, 0x40, 0, 64, 17, 0, 0, 10,   0,    0, 0, 10, 255, 0, 1, /* IPv4 */
+        0x10, 0x00, 0x20, 0x00, 0, 0, 0,    0, /* UDP without a checksum */
     };
 
     memcpy(null->frame, headers, sizeof headers);

@@ -28,8 +28,8 @@ struct packet_port {
     struct port port;
     struct device device;
     int fd;
-    uint32_t budget;                       /* Packets that the next receive asks for; follows the load. */
-    uint8_t *overflow;                     /* PACKET_BATCH_MAX of DEVICE_OVERFLOW_SIZE; touched when needed. */
+    uint32_t budget;   /* Packets that the next receive asks for; follows the load. */
+    uint8_t *overflow; /* PACKET_BATCH_MAX of DEVICE_OVERFLOW_SIZE; touched when needed. */
     struct mmsghdr rx_messages[PACKET_BATCH_MAX];
     struct packet_slot rx_slots[PACKET_BATCH_MAX];
     struct mmsghdr tx_messages[PACKET_BATCH_MAX];
@@ -46,7 +46,9 @@ static int
 open_socket(const struct port *port, int *fdp)
 {
     const struct sockaddr_ll address = {
-        .sll_family = AF_PACKET, .sll_protocol = be16(ETH_P_ALL), .sll_ifindex = (int) port->ifindex,
+        .sll_family = AF_PACKET,
+        .sll_protocol = be16(ETH_P_ALL),
+        .sll_ifindex = (int) port->ifindex,
     };
     int size = BUFFER_SIZE;
     /* Protocol 0: nothing is received before the options and the device are set. */
@@ -78,11 +80,11 @@ prepare_messages(struct packet_port *packet)
     for (uint32_t i = 0; i < PACKET_BATCH_MAX; i++) {
         struct packet_slot *rx = &packet->rx_slots[i];
         struct packet_slot *tx = &packet->tx_slots[i];
-        rx->iov[0] = (struct iovec) { &rx->header, sizeof rx->header };
-        rx->iov[2] = (struct iovec) { packet->overflow + (size_t) i * DEVICE_OVERFLOW_SIZE, DEVICE_OVERFLOW_SIZE };
-        packet->rx_messages[i].msg_hdr = (struct msghdr) { .msg_iov = rx->iov, .msg_iovlen = 3 };
-        tx->iov[0] = (struct iovec) { &tx->header, sizeof tx->header };
-        packet->tx_messages[i].msg_hdr = (struct msghdr) { .msg_iov = tx->iov, .msg_iovlen = 2 };
+        rx->iov[0] = (struct iovec){ &rx->header, sizeof rx->header };
+        rx->iov[2] = (struct iovec){ packet->overflow + (size_t) i * DEVICE_OVERFLOW_SIZE, DEVICE_OVERFLOW_SIZE };
+        packet->rx_messages[i].msg_hdr = (struct msghdr){ .msg_iov = rx->iov, .msg_iovlen = 3 };
+        tx->iov[0] = (struct iovec){ &tx->header, sizeof tx->header };
+        packet->tx_messages[i].msg_hdr = (struct msghdr){ .msg_iov = tx->iov, .msg_iovlen = 2 };
     }
 }
 
@@ -161,8 +163,8 @@ finish_packet(struct packet_port *packet, uint32_t i, struct packet *first, stru
         packet_release(first);
         return NULL;
     }
-    struct packet *whole = device_join(pool, first, slot->iov[2].iov_base,
-                                       message->msg_len - (uint32_t) sizeof slot->header);
+    struct packet *whole =
+        device_join(pool, first, slot->iov[2].iov_base, message->msg_len - (uint32_t) sizeof slot->header);
     if (whole == NULL) {
         port_count_drop(counters, SLUICE_PORT_DROP_RX_NO_BUFFER, 1);
         return NULL;
@@ -186,7 +188,7 @@ packet_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct pa
     for (uint32_t i = 0; i < n; i++) {
         struct packet_slot *slot = &packet->rx_slots[i];
         struct msghdr *header = &packet->rx_messages[i].msg_hdr;
-        slot->iov[1] = (struct iovec) { buffers[i]->data, PACKET_SMALL_SIZE };
+        slot->iov[1] = (struct iovec){ buffers[i]->data, PACKET_SMALL_SIZE };
         header->msg_control = slot->control;
         header->msg_controllen = sizeof slot->control;
         header->msg_flags = 0;
@@ -221,7 +223,7 @@ fill_messages(struct packet_port *packet, uint32_t queue, const struct packet_ba
             port_count_drop(&packet->port.tx[queue], SLUICE_PORT_DROP_TX_UNSUPPORTED, 1);
             continue;
         }
-        slot->iov[1] = (struct iovec) { frame->data, frame->size };
+        slot->iov[1] = (struct iovec){ frame->data, frame->size };
         n++;
     }
     return n;

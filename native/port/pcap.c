@@ -11,8 +11,8 @@
 
 struct pcap_port {
     struct port port;
-    struct pcap_file in;       /* The receiving thread's. */
-    struct pcap_file out;      /* Under the transmit queue's lock. */
+    struct pcap_file in;  /* The receiving thread's. */
+    struct pcap_file out; /* Under the transmit queue's lock. */
     _Atomic uint32_t at_end;
     uint8_t frame[PACKET_LARGE_SIZE];
 };

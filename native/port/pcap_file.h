@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 struct pcap_file {
-    FILE *stream;          /* Null: not open. */
-    _Bool swap;            /* The file has the other byte order. */
+    FILE *stream; /* Null: not open. */
+    _Bool swap;   /* The file has the other byte order. */
 };
 
 /* Opens an existing file and reads its header.  An errno value; EPROTO: not a pcap file of Ethernet frames. */

@@ -27,44 +27,44 @@ struct port;
 #define PORT_NAME_SIZE 128u
 
 /* port_class.wait_fd's answers besides a descriptor. */
-#define PORT_WAIT_NEVER (-1)    /* Nothing will come: the queue need not be waited for. */
-#define PORT_WAIT_BUSY (-2)     /* There is always something: the worker must not sleep. */
+#define PORT_WAIT_NEVER (-1) /* Nothing will come: the queue need not be waited for. */
+#define PORT_WAIT_BUSY (-2)  /* There is always something: the worker must not sleep. */
 
 /* What a port's transmit side completes by itself; what it does not is done in software before class->tx. */
-#define PORT_OFFLOAD_CHECKSUM 1u    /* Partial checksums. */
-#define PORT_OFFLOAD_SEGMENT 2u     /* GSO super-frames. */
+#define PORT_OFFLOAD_CHECKSUM 1u /* Partial checksums. */
+#define PORT_OFFLOAD_SEGMENT 2u  /* GSO super-frames. */
 
 /* What the ports of one datapath count together. */
 struct port_counters {
-    _Atomic uint32_t n_dummies;    /* Dummy ports ever opened: their Ethernet addresses count up. */
+    _Atomic uint32_t n_dummies; /* Dummy ports ever opened: their Ethernet addresses count up. */
 };
 
 /* What a port tells the datapath.  Functions may be called by any thread, and never call back into the port. */
 struct port_host {
-    void (*frame)(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size);  /* A memory port transmitted. */
-    void (*changed)(void *aux, uint32_t dp_port, int error);  /* Carrier changed (0), or the device failed (errno). */
-    void (*readable)(void *aux, uint32_t dp_port);            /* A frame was injected: who polls the port may sleep. */
+    void (*frame)(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size); /* A memory port transmitted. */
+    void (*changed)(void *aux, uint32_t dp_port, int error); /* Carrier changed (0), or the device failed (errno). */
+    void (*readable)(void *aux, uint32_t dp_port);           /* A frame was injected: who polls the port may sleep. */
     void *aux;
     struct port_counters *counters;
 };
 
 /* What to open. */
 struct port_options {
-    uint32_t dp_port;              /* 1 to 65535. */
-    const char *name;              /* Device or port name; copied. */
-    const char *config;            /* 'key=value' strings, each ended by a zero byte. */
+    uint32_t dp_port;   /* 1 to 65535. */
+    const char *name;   /* Device or port name; copied. */
+    const char *config; /* 'key=value' strings, each ended by a zero byte. */
     size_t config_size;
-    uint32_t n_threads;            /* Threads that will transmit: how many transmit queues are worth having. */
-    const struct port_host *host;  /* Must outlive the port. */
+    uint32_t n_threads;           /* Threads that will transmit: how many transmit queues are worth having. */
+    const struct port_host *host; /* Must outlive the port. */
 };
 
 /* Counters of a queue.  Written by the queue's thread (transmit: under the queue's lock), read by anyone. */
 struct port_queue {
-    _Alignas(64) atomic_flag lock;               /* Transmit queues only. */
+    _Alignas(64) atomic_flag lock; /* Transmit queues only. */
     _Atomic uint64_t n_packets;
     _Atomic uint64_t n_bytes;
-    _Atomic uint64_t n_errors;                   /* The device refused with an error. */
-    _Atomic uint64_t n_dropped[16];              /* By enum sluice_port_drop. */
+    _Atomic uint64_t n_errors;      /* The device refused with an error. */
+    _Atomic uint64_t n_dropped[16]; /* By enum sluice_port_drop. */
 };
 
 /* What every driver's structure begins with.  Set by port_open() and class->open; 'up', 'mtu' and 'mac' may change. */
@@ -72,12 +72,12 @@ struct port {
     const struct port_class *class;
     const struct port_host *host;
     uint32_t dp_port;
-    uint32_t n_rxq;                /* Set by open, 1 unless it says otherwise. */
+    uint32_t n_rxq; /* Set by open, 1 unless it says otherwise. */
     uint32_t n_txq;
-    uint32_t offloads;             /* PORT_OFFLOAD_*. */
-    uint32_t ifindex;              /* 0: no device of the host. */
-    _Atomic uint32_t mtu;          /* Frames longer than it and its headers are dropped when transmitted; 0: any. */
-    _Atomic uint32_t up;           /* 0: administratively down, neither receives nor transmits. */
+    uint32_t offloads;    /* PORT_OFFLOAD_*. */
+    uint32_t ifindex;     /* 0: no device of the host. */
+    _Atomic uint32_t mtu; /* Frames longer than it and its headers are dropped when transmitted; 0: any. */
+    _Atomic uint32_t up;  /* 0: administratively down, neither receives nor transmits. */
     uint8_t mac[6];
     char name[PORT_NAME_SIZE];
     struct port_queue rx[PORT_QUEUES_MAX];
@@ -85,9 +85,9 @@ struct port {
 };
 
 struct port_class {
-    uint32_t number;               /* enum sluice_port_class */
+    uint32_t number; /* enum sluice_port_class */
     const char *name;
-    size_t size;                   /* Of the driver's structure, which begins with struct port; zeroed before open. */
+    size_t size; /* Of the driver's structure, which begins with struct port; zeroed before open. */
 
     /* Opens the device.  0 or a positive errno value, after which close is not called: it undoes what it did. */
     int (*open)(struct port *port, const struct port_options *options);

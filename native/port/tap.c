@@ -20,7 +20,7 @@
 struct tap_port {
     struct port port;
     int fd;
-    _Atomic uint32_t is_lost;              /* The device was deleted under us. */
+    _Atomic uint32_t is_lost; /* The device was deleted under us. */
     uint8_t *overflow;
 };
 

@@ -47,7 +47,9 @@ static int
 load_program(int map_fd, uint32_t flags)
 {
     const struct bpf_insn code[] = {
-        { .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1,
+        { .code = BPF_LDX | BPF_MEM | BPF_W,
+          .dst_reg = 2,
+          .src_reg = 1,
           .off = offsetof(struct xdp_md, rx_queue_index) },
         { .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map_fd },
         { .code = 0 },
@@ -83,7 +85,7 @@ create_link(int program_fd, uint32_t ifindex, enum xdp_mode mode)
 int
 xdp_program_attach(struct xdp_program *program, uint32_t ifindex, enum xdp_mode mode, uint32_t n_queues)
 {
-    *program = (struct xdp_program) { -1, -1, -1 };
+    *program = (struct xdp_program){ -1, -1, -1 };
     program->map_fd = create_map(n_queues);
     if (program->map_fd >= 0) {
         program->program_fd = load_program(program->map_fd, mode == XDP_MODE_GENERIC ? PROGRAM_HAS_FRAGS : 0);
@@ -143,12 +145,12 @@ map_rings(struct xdp_socket *socket)
         return errno;
     }
     int error = map_ring(socket->fd, &offsets.fr, 8, XDP_UMEM_PGOFF_FILL_RING, &socket->fill);
-    error = error != 0 ? error : map_ring(socket->fd, &offsets.cr, 8, XDP_UMEM_PGOFF_COMPLETION_RING,
-                                          &socket->completion);
-    error = error != 0 ? error : map_ring(socket->fd, &offsets.rx, sizeof(struct xdp_desc), XDP_PGOFF_RX_RING,
-                                          &socket->rx);
-    return error != 0 ? error : map_ring(socket->fd, &offsets.tx, sizeof(struct xdp_desc), XDP_PGOFF_TX_RING,
-                                         &socket->tx);
+    error =
+        error != 0 ? error : map_ring(socket->fd, &offsets.cr, 8, XDP_UMEM_PGOFF_COMPLETION_RING, &socket->completion);
+    error =
+        error != 0 ? error : map_ring(socket->fd, &offsets.rx, sizeof(struct xdp_desc), XDP_PGOFF_RX_RING, &socket->rx);
+    return error != 0 ? error
+                      : map_ring(socket->fd, &offsets.tx, sizeof(struct xdp_desc), XDP_PGOFF_TX_RING, &socket->tx);
 }
 
 static int
@@ -156,7 +158,9 @@ set_rings(struct xdp_socket *socket)
 {
     static const int options[] = { XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_RX_RING, XDP_TX_RING };
     const struct xdp_umem_reg umem = {
-        .addr = (uint64_t) (uintptr_t) socket->umem, .len = UMEM_SIZE, .chunk_size = XDP_FRAME_SIZE,
+        .addr = (uint64_t) (uintptr_t) socket->umem,
+        .len = UMEM_SIZE,
+        .chunk_size = XDP_FRAME_SIZE,
     };
     uint32_t size = XDP_RING_SIZE;
 
@@ -323,7 +327,7 @@ xdp_socket_tx_put(struct xdp_socket *socket, uint8_t *frame, uint32_t size)
     struct xdp_desc *entry = (struct xdp_desc *) socket->tx.entries + (producer & RING_MASK);
 
     socket->n_free_tx--;
-    *entry = (struct xdp_desc) { .addr = (uint64_t) (frame - socket->umem), .len = size };
+    *entry = (struct xdp_desc){ .addr = (uint64_t) (frame - socket->umem), .len = size };
     atomic_store_explicit(socket->tx.producer, producer + 1, memory_order_release);
 }
 

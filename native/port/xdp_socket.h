@@ -24,7 +24,7 @@ struct xdp_ring {
     _Atomic uint32_t *producer;
     _Atomic uint32_t *consumer;
     _Atomic uint32_t *flags;
-    void *entries;             /* XDP_RING_SIZE of uint64_t or struct xdp_desc. */
+    void *entries; /* XDP_RING_SIZE of uint64_t or struct xdp_desc. */
     void *map;
     size_t map_size;
 };
@@ -36,7 +36,7 @@ struct xdp_socket {
     struct xdp_ring completion;
     struct xdp_ring rx;
     struct xdp_ring tx;
-    uint64_t free_tx[XDP_RING_SIZE];  /* Addresses of transmit frames that are ours. */
+    uint64_t free_tx[XDP_RING_SIZE]; /* Addresses of transmit frames that are ours. */
     uint32_t n_free_tx;
 };
 
@@ -44,7 +44,7 @@ struct xdp_socket {
 struct xdp_program {
     int map_fd;
     int program_fd;
-    int link_fd;               /* Closing it takes the program off the device. */
+    int link_fd; /* Closing it takes the program off the device. */
 };
 
 /* In generic mode a packet may be longer than a frame and lie in several (Linux 6.6); in native mode it never does: a

@@ -65,8 +65,7 @@ device_result(struct sluice_result *result, int error)
 static _Bool
 has_tails(const struct sluice_record *record, size_t fixed, uint32_t a, uint32_t b)
 {
-    return record->size >= fixed && a <= record->size && b <= record->size
-           && record->size == fixed + pad8(a) + pad8(b);
+    return record->size >= fixed && a <= record->size && b <= record->size && record->size == fixed + pad8(a) + pad8(b);
 }
 
 /* Copies a name of 'size' bytes, without zero bytes in it, to 'name' of 'room' bytes. */
@@ -286,7 +285,7 @@ apply_all(struct sluice_datapath *datapath, const uint8_t *bytes, struct sluice_
         apply_one(datapath, record, &results[i]);
         if (results[i].error != 0 && !independent) {
             for (uint32_t rest = i + 1; rest < batch->n_commands; rest++) {
-                results[rest] = (struct sluice_result) { .error = SLUICE_ERROR_CANCELED, .system_error = ECANCELED };
+                results[rest] = (struct sluice_result){ .error = SLUICE_ERROR_CANCELED, .system_error = ECANCELED };
             }
             return 0;
         }

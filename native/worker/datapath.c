@@ -139,8 +139,8 @@ sluice_datapath_destroy(struct sluice_datapath *datapath)
 }
 
 int
-sluice_datapath_submit(struct sluice_datapath *datapath, const void *batch, size_t size,
-                       struct sluice_result *results, size_t n_results)
+sluice_datapath_submit(struct sluice_datapath *datapath, const void *batch, size_t size, struct sluice_result *results,
+                       size_t n_results)
 {
     datapath_lock(datapath);
     int error = batch_apply(datapath, batch, size, results, n_results);
@@ -153,8 +153,8 @@ sluice_datapath_submit(struct sluice_datapath *datapath, const void *batch, size
 }
 
 int
-sluice_datapath_query(struct sluice_datapath *datapath, const void *query, size_t size,
-                      void *reply, size_t reply_size, size_t *used)
+sluice_datapath_query(struct sluice_datapath *datapath, const void *query, size_t size, void *reply, size_t reply_size,
+                      size_t *used)
 {
     const struct sluice_record *record = query;
 

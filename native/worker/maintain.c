@@ -38,7 +38,10 @@ static void
 tell_port(struct sluice_datapath *datapath, uint16_t type, uint32_t dp_port, uint32_t ifindex, int error)
 {
     struct sluice_event_port event = {
-        .type = type, .dp_port = dp_port, .ifindex = ifindex, .system_error = (uint32_t) error,
+        .type = type,
+        .dp_port = dp_port,
+        .ifindex = ifindex,
+        .system_error = (uint32_t) error,
     };
     const struct ring_part part = { &event, sizeof event };
 
@@ -67,8 +70,8 @@ address_changed(void *aux, uint32_t ifindex)
 {
     struct sluice_datapath *datapath = aux;
 
-    tell_port(datapath, SLUICE_EVENT_ADDRESS_CHANGED,
-              ifindex == 0 ? 0 : port_table_find_ifindex(datapath, ifindex), ifindex, 0);
+    tell_port(datapath, SLUICE_EVENT_ADDRESS_CHANGED, ifindex == 0 ? 0 : port_table_find_ifindex(datapath, ifindex),
+              ifindex, 0);
 }
 
 static void

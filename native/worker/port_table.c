@@ -14,7 +14,9 @@ host_frame(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size)
 {
     struct sluice_datapath *datapath = aux;
     struct sluice_event_port_frame event = {
-        .type = SLUICE_EVENT_PORT_FRAME, .dp_port = dp_port, .packet_size = size,
+        .type = SLUICE_EVENT_PORT_FRAME,
+        .dp_port = dp_port,
+        .packet_size = size,
     };
     const struct ring_part parts[] = { { &event, sizeof event }, { frame, size } };
 
@@ -56,7 +58,7 @@ port_table_init(struct sluice_datapath *datapath)
     struct port_table *table = &datapath->ports;
 
     table->ports = calloc(DATAPATH_PORTS_MAX, sizeof *table->ports);
-    table->host = (struct port_host) { host_frame, host_changed, host_readable, datapath, &table->counters };
+    table->host = (struct port_host){ host_frame, host_changed, host_readable, datapath, &table->counters };
     limbo_init(&table->limbo, datapath->epoch);
     return table->ports == NULL ? ENOMEM : 0;
 }
@@ -204,8 +206,8 @@ int
 port_table_close(struct sluice_datapath *datapath, uint32_t number)
 {
     struct port_table *table = &datapath->ports;
-    struct dp_port *entry = number < DATAPATH_PORTS_MAX
-        ? atomic_load_explicit(&table->ports[number], memory_order_relaxed) : NULL;
+    struct dp_port *entry =
+        number < DATAPATH_PORTS_MAX ? atomic_load_explicit(&table->ports[number], memory_order_relaxed) : NULL;
 
     if (entry == NULL) {
         return ENOENT;

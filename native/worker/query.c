@@ -25,8 +25,8 @@ struct dump {
     size_t size;
     size_t used;
     uint32_t n;
-    uint64_t skip;             /* Records still to be passed over. */
-    uint64_t cursor;           /* Of the next record. */
+    uint64_t skip;   /* Records still to be passed over. */
+    uint64_t cursor; /* Of the next record. */
     _Bool is_full;
 };
 
@@ -41,8 +41,9 @@ dump_begin(struct dump *dump, const struct sluice_record *query, uint8_t *reply,
     if (reply_size < sizeof(struct sluice_dump_reply)) {
         return ENOSPC;
     }
-    *dump = (struct dump) { .reply = reply, .size = reply_size, .used = sizeof(struct sluice_dump_reply),
-                            .skip = ask->cursor };
+    *dump = (struct dump){
+        .reply = reply, .size = reply_size, .used = sizeof(struct sluice_dump_reply), .skip = ask->cursor
+    };
     return 0;
 }
 
@@ -134,8 +135,8 @@ write_link(const struct link *link, uint16_t type, uint8_t *record)
 }
 
 static int
-answer_link_get(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
-                size_t reply_size, size_t *used)
+answer_link_get(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
+                size_t *used)
 {
     const struct sluice_link_query *ask = (const struct sluice_link_query *) query;
     char name[IFNAMSIZ] = "";
@@ -176,8 +177,8 @@ add_link(void *aux, const struct link *link)
 }
 
 static int
-answer_link_list(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
-                 size_t reply_size, size_t *used)
+answer_link_list(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
+                 size_t *used)
 {
     struct dump dump;
     int error = dump_begin(&dump, query, reply, reply_size);
@@ -243,7 +244,8 @@ answer_datapath_stats(struct sluice_datapath *datapath, const struct sluice_reco
 {
     struct flow_cache_stats stats = { 0 };
     struct sluice_datapath_stats info = {
-        .flow_limit = datapath->flow_limit, .n_rules = count_rules(datapath),
+        .flow_limit = datapath->flow_limit,
+        .n_rules = count_rules(datapath),
     };
 
     (void) query;
@@ -292,8 +294,8 @@ answer_worker_stats(struct sluice_datapath *datapath, const struct sluice_record
 
 /* Gives the megaflows' part of the answer; the pipeline knows of rules. */
 static int
-answer_memory(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
-              size_t reply_size, size_t *used)
+answer_memory(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
+              size_t *used)
 {
     struct sluice_memory_info info = { 0 };
     struct flow_cache_stats stats = { 0 };
@@ -350,8 +352,8 @@ add_drops(struct dump *dump, const struct port *port)
 #define PORT_CURSOR (UINT64_C(1) << 63)
 
 static int
-answer_counters(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
-                size_t reply_size, size_t *used)
+answer_counters(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
+                size_t *used)
 {
     const struct sluice_dump_query *ask = (const struct sluice_dump_query *) query;
     struct sluice_dump_reply header;
@@ -382,7 +384,7 @@ answer_counters(struct sluice_datapath *datapath, const struct sluice_record *qu
     }
     error = dump_end(&dump, used);
     if (error == 0 && dump.is_full) {
-        header = (struct sluice_dump_reply) { .cursor = PORT_CURSOR + dump.cursor, .n_records = dump.n };
+        header = (struct sluice_dump_reply){ .cursor = PORT_CURSOR + dump.cursor, .n_records = dump.n };
         memcpy(reply, &header, sizeof header);
     }
     return error;

@@ -26,11 +26,11 @@ struct pipeline;
 struct rx_queue {
     struct port *port;
     uint32_t queue;
-    uint32_t worker;           /* Who polls it; never changes. */
-    int fd;                    /* What to wait for, or -1. */
-    _Bool is_watched;          /* 'fd' is in the epoll set.  The control thread's. */
-    uint32_t n_empty;          /* Polls in a row that found nothing.  The worker's. */
-    _Bool is_hot;              /* In the worker's hot list.  The worker's. */
+    uint32_t worker;  /* Who polls it; never changes. */
+    int fd;           /* What to wait for, or -1. */
+    _Bool is_watched; /* 'fd' is in the epoll set.  The control thread's. */
+    uint32_t n_empty; /* Polls in a row that found nothing.  The worker's. */
+    _Bool is_hot;     /* In the worker's hot list.  The worker's. */
 };
 
 /* An open port. */
@@ -41,12 +41,12 @@ struct dp_port {
 };
 
 struct port_table {
-    _Atomic(struct dp_port *) *ports;  /* DATAPATH_PORTS_MAX of them, by number. */
-    struct dp_port *closing;           /* Unlinked, to be closed after the next grace period. */
-    struct limbo limbo;                /* Old queue lists. */
+    _Atomic(struct dp_port *) *ports; /* DATAPATH_PORTS_MAX of them, by number. */
+    struct dp_port *closing;          /* Unlinked, to be closed after the next grace period. */
+    struct limbo limbo;               /* Old queue lists. */
     uint32_t n_ports;
-    uint64_t version;                  /* Of the workers' queue lists. */
-    _Bool is_dirty;                    /* The workers' queue lists are out of date. */
+    uint64_t version; /* Of the workers' queue lists. */
+    _Bool is_dirty;   /* The workers' queue lists are out of date. */
     struct port_counters counters;
     struct port_host host;
 };
@@ -54,7 +54,7 @@ struct port_table {
 struct datapath_clock {
     _Atomic uint32_t is_frozen;
     _Atomic uint64_t frozen_ms;
-    _Atomic uint64_t ahead_ms;      /* Of real time, when the clock runs. */
+    _Atomic uint64_t ahead_ms; /* Of real time, when the clock runs. */
 };
 
 struct sluice_datapath {
@@ -65,20 +65,20 @@ struct sluice_datapath {
     struct pipeline *pipeline;
     struct datapath_clock clock;
     struct port_table ports;
-    uint32_t n_threads;                /* Worker threads; 0 in manual mode. */
-    uint32_t n_workers;                /* Elements of 'workers', at least 1. */
+    uint32_t n_threads; /* Worker threads; 0 in manual mode. */
+    uint32_t n_workers; /* Elements of 'workers', at least 1. */
     struct worker *workers[DATAPATH_WORKERS_MAX];
-    struct worker *control_worker;     /* Executes packet-outs, under 'control'. */
+    struct worker *control_worker; /* Executes packet-outs, under 'control'. */
     uint32_t flow_limit;
     uint32_t max_idle_ms;
-    uint64_t next_maintenance_ms;      /* When pipeline timers are due. */
-    uint64_t next_sweep_ms;            /* By the real clock or the frozen one, as now() says. */
-    _Bool removed_waits;               /* Removed rules were announced and not yet asked for. */
-    _Bool removed_unsaid;              /* They could not be announced: the ring was full. */
+    uint64_t next_maintenance_ms; /* When pipeline timers are due. */
+    uint64_t next_sweep_ms;       /* By the real clock or the frozen one, as now() says. */
+    _Bool removed_waits;          /* Removed rules were announced and not yet asked for. */
+    _Bool removed_unsaid;         /* They could not be announced: the ring was full. */
     struct link_monitor monitor;
     pthread_t maintenance;
     _Bool has_maintenance;
-    int stop_fd;                       /* Readable: the maintenance thread ends, or has something to do. */
+    int stop_fd; /* Readable: the maintenance thread ends, or has something to do. */
     _Atomic uint32_t is_stopping;
 };
 
@@ -104,8 +104,8 @@ void port_table_publish(struct sluice_datapath *datapath);
 static inline struct port *
 port_table_get(const struct sluice_datapath *datapath, uint32_t number)
 {
-    struct dp_port *entry = number < DATAPATH_PORTS_MAX
-        ? atomic_load_explicit(&datapath->ports.ports[number], memory_order_acquire) : NULL;
+    struct dp_port *entry =
+        number < DATAPATH_PORTS_MAX ? atomic_load_explicit(&datapath->ports.ports[number], memory_order_acquire) : NULL;
 
     return entry == NULL ? NULL : entry->port;
 }
@@ -118,8 +118,8 @@ int batch_apply(struct sluice_datapath *datapath, const void *batch, size_t size
                 size_t n_results);
 
 /* query.c: answers a query that is not the pipeline's.  With the control lock. */
-int query_answer(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
-                 size_t reply_size, size_t *used);
+int query_answer(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
+                 size_t *used);
 
 /* maintain.c */
 

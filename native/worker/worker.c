@@ -91,8 +91,8 @@ cache_translation(struct worker *worker, const struct flow_key *key, uint64_t no
 {
     struct xlate_out *out = &worker->xlate;
     uint32_t n_stamps = out->n_stamps < XLATE_STAMPS_MAX ? out->n_stamps : XLATE_STAMPS_MAX;
-    size_t size = sizeof(struct megaflow_origin) + n_stamps * sizeof out->stamps[0]
-                  + out->n_credits * sizeof out->credits[0];
+    size_t size =
+        sizeof(struct megaflow_origin) + n_stamps * sizeof out->stamps[0] + out->n_credits * sizeof out->credits[0];
     uint64_t room[1024];
     struct megaflow *megaflow = NULL;
 
@@ -380,8 +380,7 @@ static void
 sleep_until_work(struct worker *worker, const struct queue_list *list)
 {
     atomic_exchange(&worker->is_sleeping, 1);
-    if (!others_wait(list) && !atomic_load(&worker->is_stopping)
-        && atomic_load(&worker->queues) == list) {
+    if (!others_wait(list) && !atomic_load(&worker->is_stopping) && atomic_load(&worker->queues) == list) {
         /* Events name queues; they are looked at while online, so that none of them is freed meanwhile. */
         struct epoll_event event;
         epoch_offline(worker->reader);

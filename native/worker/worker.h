@@ -23,7 +23,7 @@ struct rx_queue;
 
 /* The queues that a worker polls.  Immutable, but for what their elements say is the worker's. */
 struct queue_list {
-    uint64_t version;                      /* Differs for each list; 0 for the first, empty one. */
+    uint64_t version; /* Differs for each list; 0 for the first, empty one. */
     uint32_t n;
     struct rx_queue *queues[];
 };
@@ -47,14 +47,14 @@ struct worker {
     struct sluice_datapath *datapath;
     uint32_t index;
     uint32_t core;
-    struct epoch_reader *reader;           /* Null for the control worker, which is the control reader. */
-    struct flow_cache *cache;              /* Null for the control worker. */
+    struct epoch_reader *reader; /* Null for the control worker, which is the control reader. */
+    struct flow_cache *cache;    /* Null for the control worker. */
     struct packet_pool *pool;
     struct xlate_out xlate;
 
     /* The burst at hand. */
     struct flow_key keys[PACKET_BATCH_MAX];
-    uint64_t maps[PACKET_BATCH_MAX];       /* Words of 'keys' that may be other than zero. */
+    uint64_t maps[PACKET_BATCH_MAX]; /* Words of 'keys' that may be other than zero. */
 
     /* To be sent before the turn ends. */
     uint32_t n_outputs;
@@ -62,14 +62,14 @@ struct worker {
 
     /* Queues. */
     _Atomic(struct queue_list *) queues;
-    struct rx_queue **hot;                 /* Of 'hot_room' elements: descriptor queues that had packets lately. */
+    struct rx_queue **hot; /* Of 'hot_room' elements: descriptor queues that had packets lately. */
     uint32_t n_hot;
     uint32_t hot_room;
-    uint64_t seen;                         /* Version of the list that 'hot' was made for. */
+    uint64_t seen; /* Version of the list that 'hot' was made for. */
 
     /* Sleep. */
     int epoll_fd;
-    int wake_fd;                           /* An eventfd in the epoll set. */
+    int wake_fd; /* An eventfd in the epoll set. */
     _Atomic uint32_t is_sleeping;
     _Atomic uint32_t is_stopping;
     pthread_t thread;

@@ -1,4 +1,11 @@
-import { error, flowCommand, flowFlag, flowModOffsets, flowModSize, writeFlowMod } from "../datapath/generated/records.js";
+import {
+  error,
+  flowCommand,
+  flowFlag,
+  flowModOffsets,
+  flowModSize,
+  writeFlowMod,
+} from "../datapath/generated/records.js";
 import { decodeFlowMod, type ErrorName, lastFlowModBuffer, OpenFlowError } from "../openflow/index.js";
 import type { FlowMod } from "../openflow/message.js";
 import { keyMember } from "../openflow/tables/key.js";

@@ -39,7 +39,7 @@ static void
 happen(char kind, uint32_t number, struct packet *const *packets, uint32_t n)
 {
     CHECK(n_happenings < 16);
-    happenings[n_happenings++] = (struct happening) {
+    happenings[n_happenings++] = (struct happening){
         .kind = kind,
         .number = number,
         .n = n,
@@ -137,8 +137,7 @@ put_set_eth_dst_last(struct list *list, uint8_t value)
 static void
 put_clone(struct list *list, const struct list *nested)
 {
-    struct sluice_dp_action_clone *clone =
-        put(list, SLUICE_DP_ACTION_CLONE, (uint16_t) (sizeof *clone + nested->size));
+    struct sluice_dp_action_clone *clone = put(list, SLUICE_DP_ACTION_CLONE, (uint16_t) (sizeof *clone + nested->size));
     clone->actions_size = nested->size;
     memcpy(clone + 1, nested->bytes, nested->size);
 }
@@ -214,8 +213,7 @@ test_order_of_changes(void)
     struct list list = { .size = 0 };
     put_output(&list, 1, 0);
     put_set_eth_dst_last(&list, 9);
-    struct sluice_dp_action_controller *controller =
-        put(&list, SLUICE_DP_ACTION_CONTROLLER, sizeof *controller + 8);
+    struct sluice_dp_action_controller *controller = put(&list, SLUICE_DP_ACTION_CONTROLLER, sizeof *controller + 8);
     controller->controller_id = 77;
     controller->userdata_size = 3;
     put_push_vlan(&list, ETH_TYPE_QINQ, 0x1005);

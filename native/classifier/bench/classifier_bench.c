@@ -63,14 +63,21 @@ static void
 make_mod(struct mod *mod, uint32_t i)
 {
     struct flow_key key = { .in_port = 0 };
-    struct flow_key mask = { .eth_type = UINT16_MAX, .ip_proto = 0xff, .ip_src = UINT32_MAX, .ip_dst = UINT32_MAX,
-                             .tp_src = UINT16_MAX, .tp_dst = UINT16_MAX };
+    struct flow_key mask = { .eth_type = UINT16_MAX,
+                             .ip_proto = 0xff,
+                             .ip_src = UINT32_MAX,
+                             .ip_dst = UINT32_MAX,
+                             .tp_src = UINT16_MAX,
+                             .tp_dst = UINT16_MAX };
     struct sluice_action_output output = { SLUICE_ACTION_OUTPUT, sizeof output, 0, 1 + i % 16, 0 };
 
     five_tuple(i, &key);
-    mod->record = (struct sluice_flow_mod) { .command = SLUICE_FLOW_COMMAND_ADD, .priority = 100,
-                                             .out_port = UINT32_MAX, .out_group = UINT32_MAX, .new_cookie = i % 1000,
-                                             .actions_size = sizeof output };
+    mod->record = (struct sluice_flow_mod){ .command = SLUICE_FLOW_COMMAND_ADD,
+                                            .priority = 100,
+                                            .out_port = UINT32_MAX,
+                                            .out_group = UINT32_MAX,
+                                            .new_cookie = i % 1000,
+                                            .actions_size = sizeof output };
     mod->record.match_size =
         (uint32_t) match_compress(&key, &mask, (struct match *) (void *) mod->tail, sizeof mod->tail);
     memcpy((uint8_t *) mod->tail + mod->record.match_size, &output, sizeof output);
@@ -84,7 +91,10 @@ dump_all(const struct flow_store *store)
     struct {
         struct sluice_flow_query record;
         uint64_t match[2];
-    } query = { .record = { .size = sizeof query, .table = 255, .out_port = UINT32_MAX, .out_group = UINT32_MAX,
+    } query = { .record = { .size = sizeof query,
+                            .table = 255,
+                            .out_port = UINT32_MAX,
+                            .out_group = UINT32_MAX,
                             .match_size = 16 } };
     double start = seconds();
 
@@ -118,7 +128,7 @@ static void
 bench_rules(uint32_t n_rules)
 {
     struct epoch *epoch = epoch_create();
-    struct flow_store *store = flow_store_create(&(struct flow_store_options) { .epoch = epoch, .n_tables = 254 });
+    struct flow_store *store = flow_store_create(&(struct flow_store_options){ .epoch = epoch, .n_tables = 254 });
     size_t before = heap_size();
     struct mod mod;
     uint64_t n;
@@ -134,8 +144,11 @@ bench_rules(uint32_t n_rules)
     size_t bytes = heap_size() - before;
     double lookups = lookups_per_second(store, n_rules, false), staged = lookups_per_second(store, n_rules, true);
     double dump_s = dump_all(store);
-    mod.record = (struct sluice_flow_mod) { .size = sizeof mod.record + 16, .command = SLUICE_FLOW_COMMAND_DELETE,
-                                            .out_port = UINT32_MAX, .out_group = UINT32_MAX, .match_size = 16 };
+    mod.record = (struct sluice_flow_mod){ .size = sizeof mod.record + 16,
+                                           .command = SLUICE_FLOW_COMMAND_DELETE,
+                                           .out_port = UINT32_MAX,
+                                           .out_group = UINT32_MAX,
+                                           .match_size = 16 };
     memset(mod.tail, 0, 16);
     start = seconds();
     flow_store_begin(store, n_rules + 1);
@@ -162,8 +175,8 @@ bench_cache(uint32_t n_flows, uint32_t n_masks, bool exact)
 {
     struct epoch *epoch = epoch_create();
     struct epoch_reader *reader = epoch_register(epoch);
-    struct flow_cache *cache = flow_cache_create(&(struct flow_cache_options) { .epoch = epoch,
-                                                 .flows_max = n_flows + 1000, .hash_seed = 12345 });
+    struct flow_cache *cache = flow_cache_create(
+        &(struct flow_cache_options){ .epoch = epoch, .flows_max = n_flows + 1000, .hash_seed = 12345 });
     static struct flow_key keys[FLOW_CACHE_BURST];
     const struct flow_key *pointers[FLOW_CACHE_BURST];
     struct megaflow *megaflows[FLOW_CACHE_BURST];
@@ -171,7 +184,8 @@ bench_cache(uint32_t n_flows, uint32_t n_masks, bool exact)
 
     double start = seconds();
     for (uint32_t i = 0; i < n_flows; i++) {
-        struct flow_key key = { .in_port = 0 }, mask = { .in_port = UINT32_MAX, .eth_type = UINT16_MAX, .ip_ttl = 0xff };
+        struct flow_key key = { .in_port = 0 },
+                        mask = { .in_port = UINT32_MAX, .eth_type = UINT16_MAX, .ip_ttl = 0xff };
         cache_key(i, n_masks, &key);
         mask.ip_dst = exact ? UINT32_MAX : 0;
         mask.tp_src = exact ? (uint16_t) (0xffff << i % n_masks % 16) : 0;

@@ -12,7 +12,7 @@ struct owner {
     uint64_t n_bytes;
     uint64_t last_used;
     uint32_t n_released;
-    uint64_t stale_before;      /* Megaflows known to be current at an older change are stale. */
+    uint64_t stale_before; /* Megaflows known to be current at an older change are stale. */
     uint64_t change;
 };
 
@@ -64,7 +64,7 @@ open_fixture(struct fixture *fixture, struct flow_cache_options options)
     fixture->reader = epoch_register(fixture->epoch);
     fixture->random = 7;
     options.epoch = fixture->epoch;
-    options.hooks = (struct flow_cache_hooks) { &fixture->owner, is_stale, credit, release };
+    options.hooks = (struct flow_cache_hooks){ &fixture->owner, is_stale, credit, release };
     fixture->cache = flow_cache_create(&options);
     CHECK(fixture->cache != NULL);
 }
@@ -83,8 +83,14 @@ insert(struct fixture *fixture, const struct flow_key *key, const struct flow_ke
 {
     uint64_t actions[2] = { number, 0 };
     struct flow_cache_insertion insertion = {
-        .key = key, .mask = mask, .actions = actions, .actions_size = sizeof actions, .data = &number,
-        .data_size = sizeof number, .change = fixture->owner.change, .now_ms = now_ms,
+        .key = key,
+        .mask = mask,
+        .actions = actions,
+        .actions_size = sizeof actions,
+        .data = &number,
+        .data_size = sizeof number,
+        .change = fixture->owner.change,
+        .now_ms = now_ms,
     };
 
     return flow_cache_insert(fixture->cache, &insertion, megaflow);
@@ -102,7 +108,7 @@ look_up(struct fixture *fixture, const struct flow_key *key)
 static struct flow_key
 key_of(uint32_t i)
 {
-    return (struct flow_key) { .in_port = be32(1), .eth_type = be16(0x0800), .ip_src = be32(i), .ip_proto = 17 };
+    return (struct flow_key){ .in_port = be32(1), .eth_type = be16(0x0800), .ip_src = be32(i), .ip_proto = 17 };
 }
 
 static const struct flow_key mask_src = { .in_port = UINT32_MAX, .eth_type = UINT16_MAX, .ip_src = UINT32_MAX };
@@ -116,7 +122,7 @@ test_life(void)
     struct flow_key key = key_of(5), other = key_of(6);
     struct megaflow *megaflow, *again;
 
-    open_fixture(&fixture, (struct flow_cache_options) { .hash_seed = 1 });
+    open_fixture(&fixture, (struct flow_cache_options){ .hash_seed = 1 });
     CHECK(look_up(&fixture, &key) == NULL);
     CHECK(insert(&fixture, &key, &mask_src, 9, 1000, &megaflow) == 0);
     key.ip_ttl = 3;
@@ -164,7 +170,7 @@ test_limits(void)
     struct megaflow *megaflow;
     struct flow_cache_stats stats = { .n_hits = 0 };
 
-    open_fixture(&fixture, (struct flow_cache_options) { .flows_max = 100, .masks_max = 4 });
+    open_fixture(&fixture, (struct flow_cache_options){ .flows_max = 100, .masks_max = 4 });
     for (uint32_t i = 0; i < 8; i++) {
         struct flow_key key = key_of(i), mask = { .in_port = UINT32_MAX, .ip_src = prefix_mask(i + 1) };
         CHECK(insert(&fixture, &key, &mask, i, 1000, &megaflow) == (i < 4 ? 0 : ENOSPC));
@@ -198,7 +204,7 @@ test_dump(void)
     struct megaflow *megaflow;
     uint64_t cursor = 0;
 
-    open_fixture(&fixture, (struct flow_cache_options) { .hash_seed = 3 });
+    open_fixture(&fixture, (struct flow_cache_options){ .hash_seed = 3 });
     for (uint32_t i = 0; i < 3000; i++) {
         struct flow_key key = key_of(i);
         CHECK(insert(&fixture, &key, &mask_src, i, 1000, &megaflow) == 0);
@@ -239,8 +245,9 @@ static void
 masks_of(struct flow_key masks[32])
 {
     for (uint32_t i = 0; i < 32; i++) {
-        masks[i] = (struct flow_key) { .in_port = UINT32_MAX, .ip_proto = 0xff, .ip_src = prefix_mask(1 + i % 32),
-                                       .tp_dst = i % 3 ? UINT16_MAX : 0 };
+        masks[i] = (struct flow_key){
+            .in_port = UINT32_MAX, .ip_proto = 0xff, .ip_src = prefix_mask(1 + i % 32), .tp_dst = i % 3 ? UINT16_MAX : 0
+        };
         if (i == 31) {
             memset(masks[i].words, 0xff, 8 * SLUICE_KEY_L4_WORD); /* More words than a megaflow holds itself. */
         }
@@ -257,7 +264,7 @@ test_signatures(uint32_t n_flows)
     struct flow_cache_stats stats = { .n_hits = 0 };
 
     masks_of(masks);
-    open_fixture(&fixture, (struct flow_cache_options) { .hash_seed = 11, .signatures_max = 1u << 18 });
+    open_fixture(&fixture, (struct flow_cache_options){ .hash_seed = 11, .signatures_max = 1u << 18 });
     for (uint32_t round = 0; round < 400000 / FLOW_CACHE_BURST; round++) {
         epoch_quiesce(fixture.reader);
         for (uint32_t i = 0; i < FLOW_CACHE_BURST; i++) {

@@ -16,7 +16,7 @@ struct shared {
     _Atomic uint64_t change;
     _Atomic bool stop;
     _Atomic uint64_t n_credited[N_FLOWS];
-    _Atomic int64_t n_held;             /* References that megaflows own. */
+    _Atomic int64_t n_held; /* References that megaflows own. */
     uint64_t n_sent[N_FLOWS];
     uint64_t n_found, n_cached;
 };
@@ -56,14 +56,13 @@ is_stale(void *shared_, void *data, uint64_t *change)
 static struct flow_key
 key_of(uint32_t flow)
 {
-    return (struct flow_key) { .in_port = be32(1 + flow % 8), .ip_src = be32(flow), .tp_dst = (uint16_t) (flow * 7) };
+    return (struct flow_key){ .in_port = be32(1 + flow % 8), .ip_src = be32(flow), .tp_dst = (uint16_t) (flow * 7) };
 }
 
 static struct flow_key
 mask_of(uint32_t flow)
 {
-    return (struct flow_key) { .in_port = UINT32_MAX, .ip_src = UINT32_MAX,
-                               .tp_dst = (uint16_t) (0xffff << flow % 8) };
+    return (struct flow_key){ .in_port = UINT32_MAX, .ip_src = UINT32_MAX, .tp_dst = (uint16_t) (0xffff << flow % 8) };
 }
 
 static void
@@ -84,9 +83,14 @@ forward_burst(struct shared *shared, uint64_t *random, uint64_t now_ms)
     for (uint32_t i = 0; i < FLOW_CACHE_BURST; i++) {
         if (!(found >> i & 1)) {
             struct flow_key mask = mask_of((uint32_t) flows[i]);
-            struct flow_cache_insertion insertion = { .key = &keys[i], .mask = &mask, .actions = &flows[i],
-                                                      .actions_size = 8, .data = &flows[i], .data_size = 8,
-                                                      .change = change, .now_ms = now_ms };
+            struct flow_cache_insertion insertion = { .key = &keys[i],
+                                                      .mask = &mask,
+                                                      .actions = &flows[i],
+                                                      .actions_size = 8,
+                                                      .data = &flows[i],
+                                                      .data_size = 8,
+                                                      .change = change,
+                                                      .now_ms = now_ms };
             atomic_fetch_add(&shared->n_held, 1);
             if (flow_cache_insert(shared->cache, &insertion, &megaflows[i]) != 0) {
                 atomic_fetch_sub(&shared->n_held, 1);
@@ -113,7 +117,7 @@ work(void *shared_)
         epoch_quiesce(reader);
         if (i % 1000 == 999) {
             epoch_offline(reader);
-            nanosleep(&(struct timespec) { .tv_nsec = 2000000 }, NULL);
+            nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
             epoch_online(reader);
         }
     }
@@ -129,12 +133,15 @@ maintain(void *shared_)
     uint64_t now_ms = 1000;
 
     while (!atomic_load(&shared->stop)) {
-        struct flow_cache_sweep sweep = { .now_ms = now_ms, .change = atomic_load(&shared->change), .idle_ms = 300,
-                                          .idle_over_ms = 50, .flows_wanted = 1500 };
+        struct flow_cache_sweep sweep = { .now_ms = now_ms,
+                                          .change = atomic_load(&shared->change),
+                                          .idle_ms = 300,
+                                          .idle_over_ms = 50,
+                                          .flows_wanted = 1500 };
         flow_cache_sweep(shared->cache, &sweep);
         atomic_fetch_add(&shared->change, 1);
         now_ms += 50;
-        nanosleep(&(struct timespec) { .tv_nsec = 300000 }, NULL);
+        nanosleep(&(struct timespec){ .tv_nsec = 300000 }, NULL);
     }
     return NULL;
 }
@@ -151,14 +158,14 @@ watch(struct shared *shared)
         size_t used;
         uint32_t n;
         CHECK(flow_cache_dump(shared->cache, 0, &cursor, records, sizeof records, &used, &n) == 0);
-        stats = (struct flow_cache_stats) { .n_hits = 0 };
+        stats = (struct flow_cache_stats){ .n_hits = 0 };
         flow_cache_add_stats(shared->cache, &stats);
         if (round % 64 == 0) {
             flow_cache_flush(shared->cache, NULL, NULL);
         } else if (round % 8 == 0) {
             flow_cache_push(shared->cache);
         }
-        nanosleep(&(struct timespec) { .tv_nsec = 500000 }, NULL);
+        nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
     }
 }
 
@@ -169,9 +176,11 @@ main(void)
     pthread_t worker, maintainer;
 
     shared.epoch = epoch_create();
-    shared.cache = flow_cache_create(&(struct flow_cache_options) {
-        .epoch = shared.epoch, .hooks = { &shared, is_stale, credit, release }, .flows_max = 2000, .hash_seed = 5,
-        .signatures_max = 4096 });
+    shared.cache = flow_cache_create(&(struct flow_cache_options){ .epoch = shared.epoch,
+                                                                   .hooks = { &shared, is_stale, credit, release },
+                                                                   .flows_max = 2000,
+                                                                   .hash_seed = 5,
+                                                                   .signatures_max = 4096 });
     CHECK(pthread_create(&worker, NULL, work, &shared) == 0);
     CHECK(pthread_create(&maintainer, NULL, maintain, &shared) == 0);
     watch(&shared);

@@ -13,7 +13,7 @@ struct fixture {
     struct flow_store *store;
     uint64_t version;
     uint64_t now_ms;
-    uint64_t n;                         /* Rules that the last command touched. */
+    uint64_t n; /* Rules that the last command touched. */
     _Alignas(8) uint8_t reply[REPLY_SIZE];
 };
 
@@ -21,8 +21,7 @@ static uint32_t
 judge_actions(const void *actions, size_t size, uint8_t table, uint32_t n_tables)
 {
     (void) table, (void) n_tables;
-    if (size >= sizeof(struct sluice_action_output)
-        && ((const struct sluice_action_output *) actions)->port == 0xbad) {
+    if (size >= sizeof(struct sluice_action_output) && ((const struct sluice_action_output *) actions)->port == 0xbad) {
         return SLUICE_ERROR_BAD_ACTION;
     }
     return 0;
@@ -35,7 +34,7 @@ open_fixture(struct fixture *fixture)
     fixture->epoch = epoch_create();
     fixture->now_ms = 1000;
     fixture->version = 1;
-    fixture->store = flow_store_create(&(struct flow_store_options) {
+    fixture->store = flow_store_create(&(struct flow_store_options){
         .epoch = fixture->epoch, .bridge = 3, .n_tables = 4, .check_actions = judge_actions });
     CHECK(fixture->store != NULL);
 }
@@ -56,8 +55,12 @@ struct mod {
 static struct mod
 mod_of(uint8_t command, uint32_t priority, uint32_t ip_dst, uint32_t prefix, uint32_t port)
 {
-    struct mod mod = { .record = { .type = SLUICE_COMMAND_FLOW_MOD, .bridge = 3, .command = command,
-                                   .priority = priority, .out_port = ANY, .out_group = ANY } };
+    struct mod mod = { .record = { .type = SLUICE_COMMAND_FLOW_MOD,
+                                   .bridge = 3,
+                                   .command = command,
+                                   .priority = priority,
+                                   .out_port = ANY,
+                                   .out_group = ANY } };
     struct flow_key key = { .eth_type = be16(0x0800), .ip_dst = be32(ip_dst) };
     struct flow_key mask = { .eth_type = UINT16_MAX, .ip_dst = prefix_mask(prefix) };
     struct sluice_action_output output = { SLUICE_ACTION_OUTPUT, sizeof output, 0, port, 0 };
@@ -65,8 +68,7 @@ mod_of(uint8_t command, uint32_t priority, uint32_t ip_dst, uint32_t prefix, uin
     if (prefix == 0) {
         mask.eth_type = 0; /* Everything. */
     }
-    mod.record.match_size =
-        (uint32_t) match_compress(&key, &mask, (struct match *) (void *) mod.tail, sizeof mod.tail);
+    mod.record.match_size = (uint32_t) match_compress(&key, &mask, (struct match *) (void *) mod.tail, sizeof mod.tail);
     mod.record.actions_size = port != 0 ? sizeof output : 0;
     memcpy((uint8_t *) mod.tail + mod.record.match_size, &output, mod.record.actions_size);
     mod.record.size = (uint32_t) sizeof mod.record + mod.record.match_size + mod.record.actions_size;
@@ -115,8 +117,12 @@ query_of(uint32_t ip_dst, uint32_t prefix, struct sluice_flow_query *query)
 {
     struct mod mod = mod_of(0, 0, ip_dst, prefix, 0);
 
-    *query = (struct sluice_flow_query) { .type = SLUICE_QUERY_FLOW_DUMP, .bridge = 3, .table = 255, .out_port = ANY,
-                                          .out_group = ANY, .match_size = mod.record.match_size };
+    *query = (struct sluice_flow_query){ .type = SLUICE_QUERY_FLOW_DUMP,
+                                         .bridge = 3,
+                                         .table = 255,
+                                         .out_port = ANY,
+                                         .out_group = ANY,
+                                         .match_size = mod.record.match_size };
     query->size = (uint32_t) sizeof *query + query->match_size;
     return mod;
 }
@@ -177,9 +183,9 @@ test_add(void)
     const struct sluice_flow_info *info = dump_first(&fixture);
     CHECK(info->bridge == 3 && info->priority == 5 && info->cookie == 0x77 && info->n_packets == 2
           && info->n_bytes == 200 && info->created_ms == 1000 && info->used_ms == 1500 && info->now_ms == 2000
-          && info->idle_timeout_s == 9 && info->importance == 4
-          && info->flow_flags == SLUICE_FLOW_FLAG_SEND_FLOW_REM && info->actions_size == 16
-          && info->match_size == mod.record.match_size && !memcmp(info + 1, mod.tail, info->match_size + 16));
+          && info->idle_timeout_s == 9 && info->importance == 4 && info->flow_flags == SLUICE_FLOW_FLAG_SEND_FLOW_REM
+          && info->actions_size == 16 && info->match_size == mod.record.match_size
+          && !memcmp(info + 1, mod.tail, info->match_size + 16));
     printf("ok - a dump tells a rule as it was added, with its counters\n");
 
     mod = mod_of(SLUICE_FLOW_COMMAND_ADD, 5, 0x0a000000, 8, 2);
@@ -235,8 +241,8 @@ test_modify(void)
     rule_credit(before, 1, 100, 1200);
     const struct sluice_flow_info *info = dump_first(&fixture);
     CHECK(info->priority == 5 && info->cookie == 2 && info->hard_timeout_s == 10 && info->idle_timeout_s == 0
-          && info->flow_flags == SLUICE_FLOW_FLAG_SEND_FLOW_REM && info->created_ms == 1000
-          && info->modified_ms == 3000 && info->n_packets == 2 && info->used_ms == 1200);
+          && info->flow_flags == SLUICE_FLOW_FLAG_SEND_FLOW_REM && info->created_ms == 1000 && info->modified_ms == 3000
+          && info->n_packets == 2 && info->used_ms == 1200);
     CHECK(port_of(look_up(&fixture, 0x0a000001)) == 2 && port_of(before) == 1);
     printf("ok - a modify changes actions and cookie, keeps timeouts, flags, priority and counters\n");
     printf("ok - packets credited to the rule as it was count for the rule as it is\n");
@@ -453,8 +459,7 @@ test_limits(void)
     CHECK(look_up(&fixture, 0x0a000001) != NULL && look_up(&fixture, 0x0a000002) == NULL);
     CHECK(add(&fixture, 1, 0x0a000004, 32, 3) == 0 && look_up(&fixture, 0x0a000001) == NULL);
     CHECK(take_removed(&fixture, REPLY_SIZE) == 1);
-    CHECK(((const struct sluice_flow_info *) (const void *) fixture.reply)->reason
-          == SLUICE_REMOVED_REASON_EVICTION);
+    CHECK(((const struct sluice_flow_info *) (const void *) fixture.reply)->reason == SLUICE_REMOVED_REASON_EVICTION);
     printf("ok - eviction takes the least important rule that has a timeout\n");
     close_fixture(&fixture);
 }

@@ -12,7 +12,7 @@
 #include "sluice/flow_key.h"
 
 /* Unlike assert(), stays when NDEBUG is defined. */
-#define CHECK(CONDITION)                                                                                               \
+#define CHECK(CONDITION) \
     ((CONDITION) ? (void) 0 : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #CONDITION), abort()))
 
 static inline uint64_t

@@ -237,8 +237,11 @@ static void
 test_wide_megaflows(void)
 {
     struct fixture fixture;
-    struct flow_key key = { .eth_type = be16(0x0800), .ip_proto = 6, .ip_dst = be32(0x14000001),
-                            .tp_src = be16(1000), .tp_dst = be16(0x8050) };
+    struct flow_key key = { .eth_type = be16(0x0800),
+                            .ip_proto = 6,
+                            .ip_dst = be32(0x14000001),
+                            .tp_src = be16(1000),
+                            .tp_dst = be16(0x8050) };
     struct flow_key read = { .in_port = 0 };
 
     open_fixture(&fixture, 1, RULE_TABLE_PREFIX_DEFAULT);
@@ -250,7 +253,7 @@ test_wide_megaflows(void)
     printf("ok - the prefixes in use tell a miss by the first bits that differ\n");
 
     struct flow_key arp = { .eth_type = be16(0x0806) };
-    read = (struct flow_key) { .in_port = 0 };
+    read = (struct flow_key){ .in_port = 0 };
     CHECK(rule_table_lookup(fixture.table, VERSION, &arp, &read) == NULL);
     CHECK(read.eth_type == UINT16_MAX && read.ip_dst == 0);
     printf("ok - a stage that proves a miss is the last that is read\n");
@@ -259,7 +262,7 @@ test_wide_megaflows(void)
     open_fixture(&fixture, 1, RULE_TABLE_PREFIX_DEFAULT);
     add_tp_dst(&fixture, 80, 10);
     add_tp_dst(&fixture, 443, 10);
-    read = (struct flow_key) { .in_port = 0 };
+    read = (struct flow_key){ .in_port = 0 };
     CHECK(rule_table_lookup(fixture.table, VERSION, &key, &read) == NULL);
     CHECK(read.tp_dst == be16(0x8000) && read.tp_src == 0 && read.ip_proto == 0xff);
     printf("ok - the ports in use tell a miss by the first bits that differ\n");

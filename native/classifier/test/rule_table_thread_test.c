@@ -20,8 +20,9 @@ struct shared {
 static struct flow_key
 key_of(uint32_t i)
 {
-    return (struct flow_key) { .eth_type = be16(0x0800), .ip_dst = be32(0x0a000000 | i << 8), .ip_proto = 6,
-                               .tp_dst = be16((uint16_t) i) };
+    return (struct flow_key){
+        .eth_type = be16(0x0800), .ip_dst = be32(0x0a000000 | i << 8), .ip_proto = 6, .tp_dst = be16((uint16_t) i)
+    };
 }
 
 /* A version of the rules has the same cookie in all of them. */
@@ -38,8 +39,7 @@ read_rules(void *shared_)
         uint64_t cookie = 0;
         for (uint32_t i = 0; i < 8; i++) {
             struct flow_key key = key_of(random_below(&random, N_ADDRESSES)), mask = { .in_port = 0 };
-            const struct rule *rule =
-                flow_store_lookup(shared->store, 0, version, &key, i % 2 ? &mask : NULL);
+            const struct rule *rule = flow_store_lookup(shared->store, 0, version, &key, i % 2 ? &mask : NULL);
             CHECK(rule != NULL);
             CHECK(i == 0 || rule->cookie == cookie);
             CHECK(*(const uint64_t *) (const void *) (rule->actions->bytes + 8) == rule->cookie);
@@ -73,13 +73,17 @@ replace_all(struct shared *shared, uint64_t *random, uint64_t cookie)
     } mod;
     uint64_t n;
 
-    mod.record = (struct sluice_flow_mod) { .size = sizeof mod.record + 16, .command = SLUICE_FLOW_COMMAND_DELETE,
-                                            .out_port = UINT32_MAX, .out_group = UINT32_MAX, .match_size = 16 };
+    mod.record = (struct sluice_flow_mod){ .size = sizeof mod.record + 16,
+                                           .command = SLUICE_FLOW_COMMAND_DELETE,
+                                           .out_port = UINT32_MAX,
+                                           .out_group = UINT32_MAX,
+                                           .match_size = 16 };
     mod.tail[0] = mod.tail[1] = 0;
     CHECK(flow_store_flow_mod(shared->store, &mod.record, cookie, &n) == 0);
     for (uint32_t i = 0; i < N_ADDRESSES; i++) {
         struct flow_key key = key_of(i);
-        struct flow_key mask = { .eth_type = UINT16_MAX, .ip_dst = prefix_mask(24 + random_below(random, 9)),
+        struct flow_key mask = { .eth_type = UINT16_MAX,
+                                 .ip_dst = prefix_mask(24 + random_below(random, 9)),
                                  .tp_dst = random_below(random, 2) ? UINT16_MAX : 0,
                                  .ip_proto = 0xff };
         uint64_t actions[2] = { SLUICE_ACTION_SET_TUNNEL | 16 << 16, cookie };
@@ -103,7 +107,7 @@ main(void)
     pthread_t threads[N_READERS];
     uint64_t random = 4;
 
-    shared.store = flow_store_create(&(struct flow_store_options) { .epoch = shared.epoch, .n_tables = 1 });
+    shared.store = flow_store_create(&(struct flow_store_options){ .epoch = shared.epoch, .n_tables = 1 });
     flow_store_begin(shared.store, 1);
     replace_all(&shared, &random, 1);
     atomic_store(&shared.version, 1);

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 
 /* Ends the test unless 'condition' holds. */
-#define CHECK(CONDITION)                                                                                               \
-    do {                                                                                                               \
-        if (!(CONDITION)) {                                                                                            \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #CONDITION);                                  \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
+#define CHECK(CONDITION) \
+    do { \
+        if (!(CONDITION)) { \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #CONDITION); \
+            exit(1); \
+        } \
     } while (0)
 
 static inline void

@@ -38,8 +38,8 @@ random_tags(uint64_t *state, struct flow_key *key)
 static void
 random_key(uint64_t *state, struct flow_key *key)
 {
-    static const uint16_t types[] = { ETH_TYPE_IPV4, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_IPV6, ETH_TYPE_ARP,
-                                      ETH_TYPE_MPLS };
+    static const uint16_t types[] = { ETH_TYPE_IPV4, ETH_TYPE_IPV4, ETH_TYPE_IPV6,
+                                      ETH_TYPE_IPV6, ETH_TYPE_ARP,  ETH_TYPE_MPLS };
     static const uint8_t protos[] = { PROTO_TCP, PROTO_UDP, PROTO_SCTP, PROTO_ICMP, PROTO_ICMPV6, PROTO_IGMP };
     memset(key, 0, sizeof *key);
     random_bytes(state, key->eth_dst, 6);

@@ -39,10 +39,10 @@ packet(uint32_t dp_port, uint8_t src, uint8_t dst, uint16_t vid, uint16_t pcp)
     return key;
 }
 
-#define EXPECT_PACKET(RIG, PORT, SRC, DST, VID, PCP, TEXT)                                                             \
-    do {                                                                                                               \
-        struct flow_key key_ = packet(PORT, SRC, DST, VID, PCP);                                                       \
-        EXPECT(RIG, &key_, TEXT);                                                                                      \
+#define EXPECT_PACKET(RIG, PORT, SRC, DST, VID, PCP, TEXT) \
+    do { \
+        struct flow_key key_ = packet(PORT, SRC, DST, VID, PCP); \
+        EXPECT(RIG, &key_, TEXT); \
     } while (0)
 
 static void
@@ -85,7 +85,7 @@ test_learning(struct rig *rig)
     key.eth_dst[0] = 1;
     EXPECT(rig, &key, "4,100,2");
     key = packet(1, 0, 0, 0, 0);
-    memcpy(key.eth_dst, (uint8_t[]) { 0x01, 0x80, 0xc2, 0, 0, 0x0e }, 6);
+    memcpy(key.eth_dst, (uint8_t[]){ 0x01, 0x80, 0xc2, 0, 0, 0x0e }, 6);
     EXPECT(rig, &key, "drop");
     rig_bridge_flags(rig, 1, SLUICE_BRIDGE_FLAG_FORWARD_BPDU, 0);
     EXPECT(rig, &key, "4,100,2");
@@ -156,7 +156,7 @@ test_stale(struct rig *rig)
     EXPECT_PACKET(rig, 100, 0x99, 0x98, 40, 0, "1");
     CHECK(!xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps));
     CHECK(out.change == pipeline_change(rig->pipeline));
-    rig_xlate(rig, &(struct flow_key) { .in_port = 0 }, NULL);
+    rig_xlate(rig, &(struct flow_key){ .in_port = 0 }, NULL);
     key = packet(100, 0x62, 0x61, 40, 0);
     rig_xlate(rig, &key, NULL);
     CHECK(xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps));

@@ -23,7 +23,7 @@ struct rig {
     uint64_t now_ms;
     uint32_t n_executed;
     uint32_t n_removed_calls;
-    char executed[4096];        /* Actions of the last packet-out. */
+    char executed[4096]; /* Actions of the last packet-out. */
 };
 
 /* A buffer of OpenFlow actions. */
@@ -40,12 +40,23 @@ rig_set_text(const struct sluice_dp_action_set *set, char *text, size_t room)
         uint16_t field;
         const char *name;
     } names[] = {
-        { SLUICE_FIELD_SKB_PRIORITY, "skb_priority" }, { SLUICE_FIELD_PKT_MARK, "skb_mark" },
-        { SLUICE_FIELD_ETH_SRC, "eth_src" }, { SLUICE_FIELD_ETH_DST, "eth_dst" }, { SLUICE_FIELD_IP_SRC, "ip_src" },
-        { SLUICE_FIELD_IP_DST, "ip_dst" }, { SLUICE_FIELD_IPV6_SRC, "ipv6_src" }, { SLUICE_FIELD_IPV6_DST, "ipv6_dst" },
-        { SLUICE_FIELD_IPV6_LABEL, "label" }, { SLUICE_FIELD_NW_PROTO, "proto" }, { SLUICE_FIELD_NW_TOS, "tos" },
-        { SLUICE_FIELD_NW_TTL, "ttl" }, { SLUICE_FIELD_ARP_SHA, "sha" }, { SLUICE_FIELD_ARP_THA, "tha" },
-        { SLUICE_FIELD_TCP_SRC, "src" }, { SLUICE_FIELD_TCP_DST, "dst" }, { SLUICE_FIELD_ND_TARGET, "target" },
+        { SLUICE_FIELD_SKB_PRIORITY, "skb_priority" },
+        { SLUICE_FIELD_PKT_MARK, "skb_mark" },
+        { SLUICE_FIELD_ETH_SRC, "eth_src" },
+        { SLUICE_FIELD_ETH_DST, "eth_dst" },
+        { SLUICE_FIELD_IP_SRC, "ip_src" },
+        { SLUICE_FIELD_IP_DST, "ip_dst" },
+        { SLUICE_FIELD_IPV6_SRC, "ipv6_src" },
+        { SLUICE_FIELD_IPV6_DST, "ipv6_dst" },
+        { SLUICE_FIELD_IPV6_LABEL, "label" },
+        { SLUICE_FIELD_NW_PROTO, "proto" },
+        { SLUICE_FIELD_NW_TOS, "tos" },
+        { SLUICE_FIELD_NW_TTL, "ttl" },
+        { SLUICE_FIELD_ARP_SHA, "sha" },
+        { SLUICE_FIELD_ARP_THA, "tha" },
+        { SLUICE_FIELD_TCP_SRC, "src" },
+        { SLUICE_FIELD_TCP_DST, "dst" },
+        { SLUICE_FIELD_ND_TARGET, "target" },
     };
     struct flow_key value;
     struct flow_key mask;
@@ -229,8 +240,9 @@ rig_port(struct rig *rig, uint32_t bridge, uint32_t ofp_port, uint32_t dp_port, 
 static inline void
 rig_patch(struct rig *rig, uint32_t bridge, uint32_t ofp_port, uint32_t peer_bridge, uint32_t peer_port)
 {
-    struct sluice_ofport_set command = { .bridge = bridge, .ofp_port = ofp_port, .peer_bridge = peer_bridge,
-                                         .peer_ofp_port = peer_port };
+    struct sluice_ofport_set command = {
+        .bridge = bridge, .ofp_port = ofp_port, .peer_bridge = peer_bridge, .peer_ofp_port = peer_port
+    };
     CHECK(!rig_do(rig, &command, SLUICE_COMMAND_OFPORT_SET, sizeof command));
 }
 
@@ -271,12 +283,12 @@ actions_add(struct actions *actions, uint16_t opcode, uint32_t size)
     return a;
 }
 
-#define ADD_ACTION(ACTIONS, OPCODE, STRUCT, ...)                                                                       \
-    do {                                                                                                               \
-        struct sluice_action_##STRUCT init_ = { __VA_ARGS__ };                                                         \
-        init_.opcode = SLUICE_ACTION_##OPCODE;                                                                         \
-        init_.size = sizeof init_;                                                                                     \
-        memcpy(actions_add(ACTIONS, init_.opcode, init_.size), &init_, sizeof init_);                                  \
+#define ADD_ACTION(ACTIONS, OPCODE, STRUCT, ...) \
+    do { \
+        struct sluice_action_##STRUCT init_ = { __VA_ARGS__ }; \
+        init_.opcode = SLUICE_ACTION_##OPCODE; \
+        init_.size = sizeof init_; \
+        memcpy(actions_add(ACTIONS, init_.opcode, init_.size), &init_, sizeof init_); \
     } while (0)
 
 static inline void
@@ -340,8 +352,7 @@ rig_flow_command(struct rig *rig, uint32_t bridge, uint8_t table, uint32_t prior
     command.mod.out_group = UINT32_MAX;
     command.mod.match_size = (uint32_t) size;
     command.mod.actions_size = actions->size;
-    return rig_command(rig, &command, SLUICE_COMMAND_FLOW_MOD,
-                       (uint32_t) (sizeof command.mod + size + actions->size));
+    return rig_command(rig, &command, SLUICE_COMMAND_FLOW_MOD, (uint32_t) (sizeof command.mod + size + actions->size));
 }
 
 static inline uint32_t

@@ -10,35 +10,38 @@
 
 /* Fields that rules match and actions set. */
 static const uint16_t match_fields[] = {
-    SLUICE_FIELD_ETH_SRC, SLUICE_FIELD_ETH_DST, SLUICE_FIELD_VLAN_TCI, SLUICE_FIELD_VLAN_VID, SLUICE_FIELD_VLAN_PCP,
-    SLUICE_FIELD_IP_SRC, SLUICE_FIELD_IP_DST, SLUICE_FIELD_NW_PROTO, SLUICE_FIELD_NW_TTL, SLUICE_FIELD_NW_TOS,
-    SLUICE_FIELD_TCP_SRC, SLUICE_FIELD_TCP_DST, SLUICE_FIELD_REG0, SLUICE_FIELD_METADATA, SLUICE_FIELD_ETH_TYPE,
-    SLUICE_FIELD_IP_FRAG, SLUICE_FIELD_TCP_FLAGS, SLUICE_FIELD_IPV6_SRC, SLUICE_FIELD_IPV6_LABEL, SLUICE_FIELD_PKT_MARK,
+    SLUICE_FIELD_ETH_SRC,   SLUICE_FIELD_ETH_DST,   SLUICE_FIELD_VLAN_TCI,    SLUICE_FIELD_VLAN_VID,
+    SLUICE_FIELD_VLAN_PCP,  SLUICE_FIELD_IP_SRC,    SLUICE_FIELD_IP_DST,      SLUICE_FIELD_NW_PROTO,
+    SLUICE_FIELD_NW_TTL,    SLUICE_FIELD_NW_TOS,    SLUICE_FIELD_TCP_SRC,     SLUICE_FIELD_TCP_DST,
+    SLUICE_FIELD_REG0,      SLUICE_FIELD_METADATA,  SLUICE_FIELD_ETH_TYPE,    SLUICE_FIELD_IP_FRAG,
+    SLUICE_FIELD_TCP_FLAGS, SLUICE_FIELD_IPV6_SRC,  SLUICE_FIELD_IPV6_LABEL,  SLUICE_FIELD_PKT_MARK,
     SLUICE_FIELD_ICMP_TYPE, SLUICE_FIELD_ND_TARGET, SLUICE_FIELD_IN_PORT_OXM,
 };
 static const uint16_t set_fields[] = {
-    SLUICE_FIELD_ETH_SRC, SLUICE_FIELD_ETH_DST, SLUICE_FIELD_VLAN_TCI, SLUICE_FIELD_VLAN_VID, SLUICE_FIELD_VLAN_PCP,
-    SLUICE_FIELD_DL_VLAN, SLUICE_FIELD_IP_SRC, SLUICE_FIELD_IP_DST, SLUICE_FIELD_NW_TTL, SLUICE_FIELD_NW_TOS,
-    SLUICE_FIELD_NW_ECN, SLUICE_FIELD_TCP_SRC, SLUICE_FIELD_UDP_DST, SLUICE_FIELD_REG0, SLUICE_FIELD_XREG0,
-    SLUICE_FIELD_XXREG0, SLUICE_FIELD_METADATA, SLUICE_FIELD_IPV6_SRC, SLUICE_FIELD_IPV6_LABEL, SLUICE_FIELD_PKT_MARK,
-    SLUICE_FIELD_ICMP_TYPE, SLUICE_FIELD_ND_TARGET, SLUICE_FIELD_ARP_SHA, SLUICE_FIELD_ARP_OP, SLUICE_FIELD_ARP_TPA,
+    SLUICE_FIELD_ETH_SRC,   SLUICE_FIELD_ETH_DST,   SLUICE_FIELD_VLAN_TCI,   SLUICE_FIELD_VLAN_VID,
+    SLUICE_FIELD_VLAN_PCP,  SLUICE_FIELD_DL_VLAN,   SLUICE_FIELD_IP_SRC,     SLUICE_FIELD_IP_DST,
+    SLUICE_FIELD_NW_TTL,    SLUICE_FIELD_NW_TOS,    SLUICE_FIELD_NW_ECN,     SLUICE_FIELD_TCP_SRC,
+    SLUICE_FIELD_UDP_DST,   SLUICE_FIELD_REG0,      SLUICE_FIELD_XREG0,      SLUICE_FIELD_XXREG0,
+    SLUICE_FIELD_METADATA,  SLUICE_FIELD_IPV6_SRC,  SLUICE_FIELD_IPV6_LABEL, SLUICE_FIELD_PKT_MARK,
+    SLUICE_FIELD_ICMP_TYPE, SLUICE_FIELD_ND_TARGET, SLUICE_FIELD_ARP_SHA,    SLUICE_FIELD_ARP_OP,
+    SLUICE_FIELD_ARP_TPA,
 };
 
-#define PICK(SEED, ARRAY) (ARRAY)[random_next(SEED) % (sizeof (ARRAY) / sizeof (ARRAY)[0])]
+#define PICK(SEED, ARRAY) (ARRAY)[random_next(SEED) % (sizeof(ARRAY) / sizeof(ARRAY)[0])]
 
 static field_value
 random_value(uint64_t *seed)
 {
     /* Small numbers, so that things meet. */
-    return random_next(seed) % 4 ? random_next(seed) % 4
-                                 : (field_value) random_next(seed) << 64 | random_next(seed);
+    return random_next(seed) % 4 ? random_next(seed) % 4 : (field_value) random_next(seed) << 64 | random_next(seed);
 }
 
 static void
 random_packet(uint64_t *seed, struct flow_key *key)
 {
-    static const uint16_t types[] = { ETH_TYPE_IPV4, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_ARP, 0x1234,
-                                      ETH_TYPE_VLAN };
+    static const uint16_t types[] = {
+        ETH_TYPE_IPV4, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_ARP, 0x1234, ETH_TYPE_VLAN
+    };
     static const uint8_t protocols[] = { 6, 17, 1, 58, 132, 2 };
     memset(key, 0, sizeof *key);
     key->in_port = be32((uint32_t) (1 + random_next(seed) % 5));
@@ -66,7 +69,7 @@ random_packet(uint64_t *seed, struct flow_key *key)
     if (key_is_ip(key)) {
         key->ip_ttl = (uint8_t) (random_next(seed) % 4);
         key->ip_tos = (uint8_t) random_next(seed);
-        key->ip_frag = (uint8_t[]) { 0, 0, 0, 1, 3 }[random_next(seed) % 5];
+        key->ip_frag = (uint8_t[]){ 0, 0, 0, 1, 3 }[random_next(seed) % 5];
         if (!(key->ip_frag & FRAG_LATER)) {
             bool is_icmp = key->ip_proto == 1 || key->ip_proto == 58;
             key->tp_src = is_icmp ? be16(random_next(seed) % 2 ? 135 : 8) : be16((uint16_t) (random_next(seed) % 4));
@@ -179,7 +182,7 @@ random_config(struct rig *rig, uint64_t *seed)
 {
     for (uint32_t bridge = 1; bridge <= 2; bridge++) {
         rig_clear(rig, bridge);
-        rig_bridge_flags(rig, bridge, 0, (uint32_t[]) { 0, 0, 1, 3 }[random_next(seed) % 4]);
+        rig_bridge_flags(rig, bridge, 0, (uint32_t[]){ 0, 0, 1, 3 }[random_next(seed) % 4]);
         for (uint32_t port = 1; port <= 4; port++) {
             rig_bundle(rig, bridge, port, (uint16_t) (random_next(seed) % 5), (uint16_t) (random_next(seed) % 4),
                        (uint16_t) (random_next(seed) % 4), (uint16_t) (random_next(seed) % 4));

@@ -20,8 +20,13 @@ count_flows(struct rig *rig, uint32_t bridge)
     struct {
         struct sluice_flow_query flow;
         struct sluice_match match;
-    } query = { .flow = { .type = SLUICE_QUERY_FLOW_AGGREGATE, .size = sizeof query, .bridge = bridge, .table = 255,
-                          .out_port = UINT32_MAX, .out_group = UINT32_MAX, .match_size = sizeof query.match } };
+    } query = { .flow = { .type = SLUICE_QUERY_FLOW_AGGREGATE,
+                          .size = sizeof query,
+                          .bridge = bridge,
+                          .table = 255,
+                          .out_port = UINT32_MAX,
+                          .out_group = UINT32_MAX,
+                          .match_size = sizeof query.match } };
     struct sluice_aggregate_reply reply;
     size_t used;
     CHECK(!pipeline_query(rig->pipeline, (struct sluice_record *) &query, (uint8_t *) &reply, sizeof reply, &used));
@@ -52,7 +57,7 @@ test_rollback(struct rig *rig)
     CHECK(rig_command(rig, &add, SLUICE_COMMAND_BRIDGE_ADD, sizeof add) == SLUICE_ERROR_EXISTS);
     EXPECT(rig, &key, "2");
     CHECK(!rig_command(rig, &gone, SLUICE_COMMAND_BRIDGE_DEL, sizeof gone));
-    CHECK(!rig_command(rig, &(struct sluice_bridge_add) { .bridge = 1, .n_tables = 3 }, SLUICE_COMMAND_BRIDGE_ADD,
+    CHECK(!rig_command(rig, &(struct sluice_bridge_add){ .bridge = 1, .n_tables = 3 }, SLUICE_COMMAND_BRIDGE_ADD,
                        sizeof add));
     CHECK(!rig_flow_command(rig, 1, 0, 1, NULL, NULL, &a));
     pipeline_rollback(rig->pipeline);
@@ -63,11 +68,11 @@ test_rollback(struct rig *rig)
 
     pipeline_begin(rig->pipeline, false);
     CHECK(!rig_command(rig, &gone, SLUICE_COMMAND_BRIDGE_DEL, sizeof gone));
-    CHECK(!rig_command(rig, &(struct sluice_bridge_add) { .bridge = 1, .n_tables = 10 }, SLUICE_COMMAND_BRIDGE_ADD,
+    CHECK(!rig_command(rig, &(struct sluice_bridge_add){ .bridge = 1, .n_tables = 10 }, SLUICE_COMMAND_BRIDGE_ADD,
                        sizeof add));
-    CHECK(!rig_command(rig, &(struct sluice_ofport_set) { .bridge = 1, .ofp_port = 1, .dp_port = 1 },
+    CHECK(!rig_command(rig, &(struct sluice_ofport_set){ .bridge = 1, .ofp_port = 1, .dp_port = 1 },
                        SLUICE_COMMAND_OFPORT_SET, sizeof port));
-    CHECK(!rig_command(rig, &(struct sluice_ofport_set) { .bridge = 1, .ofp_port = 3, .dp_port = 7 },
+    CHECK(!rig_command(rig, &(struct sluice_ofport_set){ .bridge = 1, .ofp_port = 3, .dp_port = 7 },
                        SLUICE_COMMAND_OFPORT_SET, sizeof port));
     CHECK(!rig_flow_command(rig, 1, 0, 1, NULL, NULL, &a));
     rig_commit(rig);
@@ -102,8 +107,7 @@ packet_out(struct rig *rig, const struct actions *actions, uint32_t in_port)
     command.out.in_port = in_port;
     command.out.actions_size = actions->size;
     command.out.packet_size = 60;
-    return rig_command(rig, &command, SLUICE_COMMAND_PACKET_OUT,
-                       (uint32_t) sizeof command.out + actions->size + 64);
+    return rig_command(rig, &command, SLUICE_COMMAND_PACKET_OUT, (uint32_t) sizeof command.out + actions->size + 64);
 }
 
 static void
@@ -203,10 +207,14 @@ test_trace(struct rig *rig)
     struct sluice_record *record = (struct sluice_record *) &command.query;
     CHECK(!pipeline_query(rig->pipeline, record, (uint8_t *) reply, sizeof reply, &used));
 
-    static const struct { uint16_t kind; uint16_t depth; } expected[] = {
-        { SLUICE_TRACE_KIND_BRIDGE, 0 }, { SLUICE_TRACE_KIND_RULE, 1 }, { SLUICE_TRACE_KIND_ACTION, 2 },
-        { SLUICE_TRACE_KIND_MISS, 3 }, { SLUICE_TRACE_KIND_ACTION, 4 }, { SLUICE_TRACE_KIND_ACTION, 2 },
-        { SLUICE_TRACE_KIND_FINAL_FLOW, 0 }, { SLUICE_TRACE_KIND_MEGAFLOW, 0 },
+    static const struct {
+        uint16_t kind;
+        uint16_t depth;
+    } expected[] = {
+        { SLUICE_TRACE_KIND_BRIDGE, 0 },           { SLUICE_TRACE_KIND_RULE, 1 },
+        { SLUICE_TRACE_KIND_ACTION, 2 },           { SLUICE_TRACE_KIND_MISS, 3 },
+        { SLUICE_TRACE_KIND_ACTION, 4 },           { SLUICE_TRACE_KIND_ACTION, 2 },
+        { SLUICE_TRACE_KIND_FINAL_FLOW, 0 },       { SLUICE_TRACE_KIND_MEGAFLOW, 0 },
         { SLUICE_TRACE_KIND_DATAPATH_ACTIONS, 0 },
     };
     const struct sluice_dump_reply *head = (const void *) reply;

@@ -57,7 +57,7 @@ test_set(struct rig *rig)
                                                "set(tos=4/fc),set(dst=9),4,set(eth_dst=7),2"));
     CHECK(mask.ip_src == be32(0xffff0000) && mask.ip_dst == 0 && mask.ip_tos == 0xfc && mask.ip_ttl == 0xff);
     CHECK(mask.tp_dst == 0xffff && mask.tp_src == 0 && mask.ip_proto == 0xff && mask.ip_frag == 3);
-    CHECK(!memcmp(mask.eth_src, (uint8_t[6]) { 0 }, 6) && mask.eth_dst[0] == 0xff);
+    CHECK(!memcmp(mask.eth_src, (uint8_t[6]){ 0 }, 6) && mask.eth_dst[0] == 0xff);
     claim("sets are put off until an output needs them, and un-wildcard what they write");
 
     a.size = 0;
@@ -310,8 +310,9 @@ test_controller(struct rig *rig)
     key.ip_ttl = 1;
     EXPECT(rig, &key, "drop");
     rig_bridge_flags(rig, 1, SLUICE_BRIDGE_FLAG_INVALID_TTL_TO_CONTROLLER, 0);
-    EXPECT(rig, &key, "controller(reason=2,id=0,max_len=65535,table=0,in_port=1),"
-                      "controller(reason=2,id=7,max_len=65535,table=0,in_port=1)");
+    EXPECT(rig, &key,
+           "controller(reason=2,id=0,max_len=65535,table=0,in_port=1),"
+           "controller(reason=2,id=7,max_len=65535,table=0,in_port=1)");
     key.ip_ttl = 2;
     EXPECT(rig, &key, "set(ttl=1),2");
     rig_bridge_flags(rig, 1, 0, 0);
@@ -395,8 +396,9 @@ test_patch(struct rig *rig)
 
     uint64_t reply[64];
     size_t used;
-    struct sluice_ofport_query query = { .type = SLUICE_QUERY_OFPORT_STATS, .size = sizeof query, .bridge = 1,
-                                         .ofp_port = 8 };
+    struct sluice_ofport_query query = {
+        .type = SLUICE_QUERY_OFPORT_STATS, .size = sizeof query, .bridge = 1, .ofp_port = 8
+    };
     CHECK(!pipeline_query(rig->pipeline, (struct sluice_record *) &query, (uint8_t *) reply, sizeof reply, &used));
     const struct sluice_ofport_info *info = (const void *) reply;
     CHECK(info->tx_packets == 1 && info->rx_packets == 1 && info->tx_bytes == 100);

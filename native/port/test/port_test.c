@@ -45,7 +45,12 @@ static int
 open_port(uint32_t class, uint32_t number, const char *config, size_t config_size, struct port **port)
 {
     const struct port_options options = {
-        .dp_port = number, .name = "p", .config = config, .config_size = config_size, .n_threads = 1, .host = &host,
+        .dp_port = number,
+        .name = "p",
+        .config = config,
+        .config_size = config_size,
+        .n_threads = 1,
+        .host = &host,
     };
 
     return port_open(class, &options, port);
@@ -56,9 +61,8 @@ static void
 make_frame(uint8_t *frame, uint32_t size)
 {
     static const uint8_t head[38] = {
-        2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0,
-        0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
-        0, 1, 0, 2,
+        2, 0, 0, 0,  0,  2, 2, 0,  0, 0, 0, 1,  8, 0, 0x45, 0, 0, 0, 0,
+        0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,    0, 1, 0, 2,
     };
 
     memset(frame, 0, size);
@@ -203,8 +207,8 @@ static void
 test_dummy_arp(void)
 {
     static const uint8_t request[42] = {
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
-        2, 0, 0, 0, 0, 9, 10, 0, 0, 9, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0,  0, 0, 0, 9, 8, 6, 0, 1, 8, 0,  6, 4, 0,
+        1,    2,    0,    0,    0,    0,    9, 10, 0, 0, 9, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1,
     };
     struct packet_batch batch = { .n = 1 };
     struct port *port;

@@ -22,7 +22,7 @@ batch_begin(struct abi_batch *batch, uint16_t flags)
 {
     struct sluice_batch *header = (struct sluice_batch *) batch->room;
 
-    *header = (struct sluice_batch) { .version = SLUICE_ABI_VERSION, .flags = flags };
+    *header = (struct sluice_batch){ .version = SLUICE_ABI_VERSION, .flags = flags };
     batch->size = sizeof *header;
 }
 
@@ -62,8 +62,8 @@ static inline void
 batch_open(struct abi_batch *batch, uint32_t class, uint32_t number, const char *name, const char *config,
            size_t config_size)
 {
-    struct sluice_port_open *open = batch_add(batch, SLUICE_COMMAND_PORT_OPEN, sizeof *open, name, strlen(name),
-                                              config, config_size);
+    struct sluice_port_open *open =
+        batch_add(batch, SLUICE_COMMAND_PORT_OPEN, sizeof *open, name, strlen(name), config, config_size);
 
     open->dp_port = number;
     open->port_class = class;
@@ -97,8 +97,8 @@ batch_flow(struct abi_batch *batch, uint32_t bridge, uint32_t priority, uint32_t
     struct sluice_match match = { { 0, 0 } };
     struct sluice_action_output output = { .opcode = SLUICE_ACTION_OUTPUT, .size = sizeof output, .port = port };
     size_t actions_size = port == 0 ? 0 : sizeof output;
-    struct sluice_flow_mod *mod = batch_add(batch, SLUICE_COMMAND_FLOW_MOD, sizeof *mod, &match, sizeof match, &output,
-                                            actions_size);
+    struct sluice_flow_mod *mod =
+        batch_add(batch, SLUICE_COMMAND_FLOW_MOD, sizeof *mod, &match, sizeof match, &output, actions_size);
 
     mod->bridge = bridge;
     mod->command = SLUICE_FLOW_COMMAND_ADD;
@@ -113,8 +113,8 @@ batch_flow(struct abi_batch *batch, uint32_t bridge, uint32_t priority, uint32_t
 static inline void
 batch_inject(struct abi_batch *batch, uint32_t port, const void *frame, uint32_t size)
 {
-    struct sluice_port_inject *inject = batch_add(batch, SLUICE_COMMAND_PORT_INJECT, sizeof *inject, frame, size, NULL,
-                                                  0);
+    struct sluice_port_inject *inject =
+        batch_add(batch, SLUICE_COMMAND_PORT_INJECT, sizeof *inject, frame, size, NULL, 0);
 
     inject->dp_port = port;
     inject->frame_size = size;
@@ -170,8 +170,8 @@ test_event(struct test_datapath *test)
     uint64_t at = atomic_load(head);
 
     while (at != atomic_load((_Atomic uint64_t *) &test->ring->tail)) {
-        const struct sluice_record *record
-            = (const struct sluice_record *) (test->ring->data + (at & (test->ring->size - 1)));
+        const struct sluice_record *record =
+            (const struct sluice_record *) (test->ring->data + (at & (test->ring->size - 1)));
         at += record->size;
         atomic_store(head, at);
         if (record->type != 0) {

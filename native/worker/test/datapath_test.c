@@ -11,9 +11,8 @@ static void
 make_frame(uint8_t frame[60], uint8_t host)
 {
     static const uint8_t head[38] = {
-        2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0,
-        0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
-        0, 1, 0, 2,
+        2, 0, 0, 0,  0,  2, 2, 0,  0, 0, 0, 1,  8, 0, 0x45, 0, 0, 46, 0,
+        0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,    0, 1, 0,  2,
     };
 
     memset(frame, 0, 60);
@@ -70,8 +69,13 @@ aggregate(struct sluice_aggregate_reply *reply)
     struct {
         struct sluice_flow_query query;
         struct sluice_match match;
-    } ask = { .query = { .type = SLUICE_QUERY_FLOW_AGGREGATE, .size = sizeof ask, .bridge = 1, .table = 255,
-                         .out_port = UINT32_MAX, .out_group = UINT32_MAX, .match_size = sizeof ask.match } };
+    } ask = { .query = { .type = SLUICE_QUERY_FLOW_AGGREGATE,
+                         .size = sizeof ask,
+                         .bridge = 1,
+                         .table = 255,
+                         .out_port = UINT32_MAX,
+                         .out_group = UINT32_MAX,
+                         .match_size = sizeof ask.match } };
     size_t used;
 
     assert(sluice_datapath_query(test.datapath, &ask, sizeof ask, reply, sizeof *reply, &used) == 0);
@@ -203,8 +207,8 @@ controller_packets_are_events(void)
     };
 
     batch_begin(&batch, 0);
-    struct sluice_flow_mod *mod = batch_add(&batch, SLUICE_COMMAND_FLOW_MOD, sizeof *mod, &match, sizeof match, &action,
-                                            sizeof action);
+    struct sluice_flow_mod *mod =
+        batch_add(&batch, SLUICE_COMMAND_FLOW_MOD, sizeof *mod, &match, sizeof match, &action, sizeof action);
     mod->bridge = 1;
     mod->priority = 500;
     mod->out_port = UINT32_MAX;

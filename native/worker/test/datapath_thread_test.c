@@ -59,8 +59,8 @@ churn(void)
             struct sluice_ofport_del *del = batch_add(&batch, SLUICE_COMMAND_OFPORT_DEL, sizeof *del, NULL, 0, NULL, 0);
             del->bridge = 1;
             del->ofp_port = 3;
-            struct sluice_port_close *close = batch_add(&batch, SLUICE_COMMAND_PORT_CLOSE, sizeof *close, NULL, 0, NULL,
-                                                        0);
+            struct sluice_port_close *close =
+                batch_add(&batch, SLUICE_COMMAND_PORT_CLOSE, sizeof *close, NULL, 0, NULL, 0);
             close->dp_port = 3;
         }
         submit_all();
