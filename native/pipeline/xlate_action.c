@@ -137,6 +137,9 @@ dec_ttl(struct xlate_ctx *ctx, const struct sluice_action_dec_ttl *a)
         return true;
     }
     const uint16_t *ids = (const uint16_t *) (a + 1);
+    if (!a->n_controllers) {
+        output_invalid_ttl(ctx, 0);
+    }
     for (uint32_t i = 0; i < a->n_controllers; i++) {
         output_invalid_ttl(ctx, ids[i]);
     }

@@ -70,6 +70,10 @@ pad8(size_t size)
     return (size + 7) & ~(size_t) 7;
 }
 
+/* Bytes of a packet that leave room for the rest of an OpenFlow message, which has at most 65535 bytes.  An action's
+ * max_len is for switches that keep the packet in a buffer; one that does not sends the controller all of it. */
+#define PACKET_IN_SIZE_MAX 65000
+
 static void
 sink_controller(void *aux, const struct sluice_dp_action_controller *action, struct packet *const *packets,
                 uint32_t n)
@@ -91,7 +95,7 @@ sink_controller(void *aux, const struct sluice_dp_action_controller *action, str
             .max_len = action->max_len,
             .cookie = action->cookie,
             .total_size = packet->size,
-            .packet_size = packet->size < action->max_len ? packet->size : action->max_len,
+            .packet_size = packet->size < PACKET_IN_SIZE_MAX ? packet->size : PACKET_IN_SIZE_MAX,
             .userdata_size = action->userdata_size,
             .match_size = action->match_size,
             .meter_id = action->meter_id,

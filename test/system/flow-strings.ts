@@ -156,6 +156,8 @@ export const actions: readonly string[] = [
   "controller(id=0,reason=invalid_ttl,max_len=128)",
   "controller(userdata=01.02.03)",
   "controller(userdata=01.02.03,pause)",
+  "controller(max_len=20,userdata=01.02.03)",
+  "controller(reason=invalid_ttl,id=7,max_len=20,userdata=01.02.03.04.05)",
   "controller(meter_id=3)",
   "output(port=1,max_len=100)",
   "output:NXM_NX_REG0[]",

@@ -289,10 +289,11 @@ export class Ofproto {
     this.#setPort(port);
   }
 
-  /** Changes OFPPC bits other than PORT_DOWN, which follows the device. */
+  /** Changes OFPPC bits.  Whoever changes PORT_DOWN turns the device up or down, too, which then shows in the state. */
   setPortConfig(port: OfPort, config: number, origin?: Requester): void {
     const old = describePort(port);
-    port.config = (config & ~portConfig.portDown) | (port.config & portConfig.portDown);
+    port.config = config;
+    if ((config & portConfig.portDown) !== 0) port.state &= ~portState.live;
     this.#setPort(port);
     this.#tellPort(2, port, old, origin);
   }

@@ -151,12 +151,11 @@ function portMod(ofproto: Ofproto, message: Message, requester: Requester): Repl
     });
   }
   const toggled = (mod.config ^ port.config) & mod.mask & changeableConfig;
-  const others = toggled & ~portConfig.portDown;
-  if (others !== 0) ofproto.setPortConfig(port, port.config ^ others, requester);
+  if (toggled !== 0) ofproto.setPortConfig(port, port.config ^ toggled, requester);
   if ((toggled & portConfig.portDown) !== 0) {
     const up = (mod.config & portConfig.portDown) === 0;
     if (port.spec.setUp !== undefined) port.spec.setUp(up);
-    else ofproto.updatePort(port.name, { up }, requester);
+    else ofproto.updatePort(port.name, { up });
   }
   return none;
 }

@@ -417,6 +417,7 @@ const conjunction: SpecialCodec = {
 /** Properties of NXAST_CONTROLLER2. */
 const property = { maxLen: 0, controllerId: 1, reason: 2, userdata: 3, pause: 4, meter: 5 };
 
+/** Properties of one number have 8 bytes, the number first. */
 const controller2: SpecialCodec = {
   decode(context) {
     const { bytes, view, start, end, out } = context;
@@ -438,15 +439,15 @@ const controller2: SpecialCodec = {
       };
       switch (type) {
         case property.maxLen:
-          want(6);
+          want(8);
           out.view.setUint16(begin + controllerAt.maxLen, view.getUint16(from + 4), true);
           break;
         case property.controllerId:
-          want(6);
+          want(8);
           out.view.setUint16(begin + controllerAt.id, view.getUint16(from + 4), true);
           break;
         case property.reason:
-          want(5);
+          want(8);
           out.view.setUint8(begin + controllerAt.reason, bytes[from + 4] as number);
           break;
         case property.userdata:
@@ -482,11 +483,11 @@ const controller2: SpecialCodec = {
       out.align(8, begin);
     };
     const maxLen = view.getUint16(start + controllerAt.maxLen, true);
-    if (maxLen !== 0xffff) put(property.maxLen, () => out.u16(maxLen));
+    if (maxLen !== 0xffff) put(property.maxLen, () => out.u32(maxLen * 0x10000));
     const id = view.getUint16(start + controllerAt.id, true);
-    if (id !== 0) put(property.controllerId, () => out.u16(id));
+    if (id !== 0) put(property.controllerId, () => out.u32(id * 0x10000));
     const reason = view.getUint8(start + controllerAt.reason);
-    if (reason !== 1) put(property.reason, () => out.u8(reason));
+    if (reason !== 1) put(property.reason, () => out.u32(reason * 0x1000000));
     const userdata = view.getUint32(start + controllerAt.userdataSize, true);
     const from = start + actionLayout(controllerOpcode).size;
     if (userdata > 0) put(property.userdata, () => out.put(bytes, from, from + userdata));
