@@ -1,0 +1,203 @@
+/** What a controller is told: packet-ins in every format, changes of ports, flows that went away.  `ovs-ofctl monitor`
+ *  listens to Sluice and to Open vSwitch while the same things happen to both. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { test } from "uvu";
+import { addBridge, equal, masked, noOvs, type Pair, same, say, withPair } from "./pair.js";
+import { type Switch, sleep } from "./switch.js";
+
+if (noOvs !== undefined) console.log(`skip: ofctl monitor: ${noOvs}`);
+const maybe = noOvs === undefined ? test : test.skip;
+
+interface Monitor {
+  /** What it printed since it was last forgotten. */
+  heard(): string;
+  forget(): void;
+  stop(): void;
+}
+
+/** Starts `ovs-ofctl monitor`. */
+function monitor(under: Switch, version: string, args: readonly string[]): Monitor {
+  const child: ChildProcess = spawn("ovs-ofctl", ["-O", version, "monitor", "br0", ...args], {
+    env: under.env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const take = (data: Buffer): void => {
+    output += data.toString();
+  };
+  child.stdout?.on("data", take);
+  child.stderr?.on("data", take);
+  return {
+    heard: () => masked(output, under).replace(/ duration[0-9.]+s/g, " durationD"),
+    forget: () => {
+      output = "";
+    },
+    stop: () => child.kill(),
+  };
+}
+
+const udp = "50540000000150540000000208004500001c00000000401100000a0000010a000002000100020008000061";
+const arp = "ffffffffffff505400000002080600010800060400015054000000020a0000010000000000000a000002";
+const tagged = "50540000000150540000000281002064080045000014000000000106000001020304050607080000";
+
+type Step = readonly [tool: string, ...args: string[]];
+
+const flow = (text: string): Step => ["ovs-ofctl", "-O", "OpenFlow13", "add-flow", "br0", text];
+const receive = (port: string, frame: string): Step => ["ovs-appctl", "netdev-dummy/receive", port, frame];
+const packetOut = (text: string): Step => ["ovs-ofctl", "-O", "OpenFlow13", "packet-out", "br0", text];
+
+/** Steps after each of which the monitors are compared. */
+const packetIns: readonly (readonly Step[])[] = [
+  [["ovs-ofctl", "del-flows", "br0"], receive("p1", udp)],
+  [flow("priority=9,in_port=1,actions=controller"), receive("p1", udp), receive("p1", arp)],
+  [
+    flow(
+      "priority=9,cookie=0x1234,in_port=1,actions=set_field:7->reg1,set_field:0x99->metadata,set_field:5->pkt_mark,resubmit(,3)",
+    ),
+    flow(
+      "table=3,cookie=0x77,actions=push_vlan:0x8100,set_field:4105->vlan_vid,controller(max_len=30,reason=invalid_ttl),controller(userdata=01.02.03,max_len=20)",
+    ),
+    receive("p1", udp),
+    receive("p1", tagged),
+  ],
+  [flow("priority=0,actions=controller:20"), receive("p2", udp), receive("p2", tagged)],
+  [flow("priority=9,cookie=5,in_port=2,ip,actions=mod_nw_ttl:1,dec_ttl,2"), receive("p2", udp)],
+  [
+    flow("priority=19,cookie=5,in_port=2,ip,actions=write_actions(controller:10,set_field:1.2.3.4->ip_src)"),
+    receive("p2", udp),
+  ],
+  [
+    flow(
+      "priority=29,cookie=6,in_port=2,ip,actions=mod_nw_src:9.9.9.9,mod_tp_dst:77,controller,mod_dl_src:00:00:00:00:00:01,controller(reason=no_match)",
+    ),
+    receive("p2", udp),
+  ],
+  [
+    flow("priority=39,cookie=7,in_port=2,ip,actions=controller(id=5),controller(id=0),strip_vlan,controller"),
+    receive("p2", tagged),
+  ],
+  [
+    packetOut(`in_port=3 packet=${udp} actions=controller:15`),
+    packetOut(`in_port=controller packet=${udp} actions=controller`),
+  ],
+  [packetOut(`in_port=3 packet=${udp} actions=resubmit(,0)`), packetOut(`in_port=local packet=${arp} actions=table`)],
+];
+
+const expiries: readonly (readonly Step[])[] = [
+  [
+    ["ovs-ofctl", "del-flows", "br0"],
+    flow("priority=100,cookie=0xab,send_flow_rem,importance=3,idle_timeout=300,in_port=1,arp,actions=1"),
+    flow("priority=101,cookie=0xab,send_flow_rem,idle_timeout=1,in_port=1,tcp,nw_src=1.2.3.0/24,actions=1"),
+    flow("priority=102,cookie=0xac,send_flow_rem,hard_timeout=3,in_port=1,udp6,actions=1"),
+    flow("priority=103,cookie=0xad,table=7,send_flow_rem,hard_timeout=200,metadata=5,actions=1"),
+    flow("priority=104,cookie=0xae,idle_timeout=1,hard_timeout=1,in_port=3,actions=1"),
+    receive("p1", arp),
+    receive("p1", arp),
+    ["ovs-appctl", "revalidator/wait"],
+    ["ovs-ofctl", "del-flows", "br0", "cookie=0xab/-1,arp"],
+  ],
+  [
+    ["ovs-appctl", "time/stop"],
+    ["ovs-appctl", "time/warp", "1500", "100"],
+  ],
+  [["ovs-appctl", "time/warp", "3000", "100"]],
+  [flow("priority=103,cookie=0xad,table=7,send_flow_rem,hard_timeout=200,metadata=5,actions=2")],
+  [["ovs-ofctl", "--strict", "del-flows", "br0", "priority=103,table=7,metadata=5"]],
+];
+
+const ports: readonly (readonly Step[])[] = [
+  [["ovs-appctl", "netdev-dummy/set-admin-state", "p2", "down"]],
+  [["ovs-appctl", "netdev-dummy/set-admin-state", "p2", "up"]],
+  [["ovs-ofctl", "mod-port", "br0", "p3", "no-flood"]],
+  [["ovs-ofctl", "mod-port", "br0", "p3", "down"]],
+  [["ovs-ofctl", "-O", "OpenFlow15", "mod-port", "br0", "p3", "up"]],
+  [["ovs-ofctl", "-O", "OpenFlow13", "mod-port", "br0", "p3", "no-packet-in"]],
+  [["ovs-vsctl", "add-port", "br0", "p4", "--", "set", "interface", "p4", "type=dummy", "ofport_request=14"]],
+  [["ovs-vsctl", "set", "interface", "p4", "ofport_request=15"]],
+  [["ovs-vsctl", "set", "interface", "p4", 'mac="50:54:00:00:00:44"']],
+  [["ovs-vsctl", "del-port", "p4"]],
+  [["ovs-vsctl", "add-port", "br0", "p5", "--", "set", "interface", "p5", "type=dummy", "ofport_request=3"]],
+  [["ovs-vsctl", "set", "interface", "p5", "type=internal"]],
+  [["ovs-vsctl", "del-port", "p5"]],
+];
+
+/** Long enough for a message that should not come to come. */
+const quietMs = 50;
+
+/** Does the steps in both switches, and compares after each what was heard: at once when it is the same, else when
+ *  there was time for everything to arrive. */
+async function compare(
+  pair: Pair,
+  version: string,
+  args: readonly string[],
+  steps: readonly (readonly Step[])[],
+): Promise<void> {
+  const listeners = pair.both.map((under) => monitor(under, version, args));
+  try {
+    await sleep(300);
+    for (const listener of listeners) listener.forget();
+    for (const step of steps) {
+      await Promise.all(
+        pair.both.map(async (under) => {
+          for (const words of step) {
+            // Open vSwitch's cached flows follow a change of tables when its revalidators come round.
+            if (words.includes("netdev-dummy/receive")) await say(under, ["ovs-appctl", "revalidator/wait"]);
+            await say(under, words);
+          }
+        }),
+      );
+      await sleep(quietMs);
+      const [ours, theirs] = listeners;
+      const end = Date.now() + 3000;
+      while (ours?.heard() !== theirs?.heard() && Date.now() < end) await sleep(50);
+      const what = `${version} ${args.join(" ")} after ${step.map((words) => words.join(" ")).join("; ")}:`;
+      equal([`${what}\n${ours?.heard()}`], [`${what}\n${theirs?.heard()}`]);
+      for (const listener of listeners) listener.forget();
+    }
+  } finally {
+    for (const listener of listeners) listener.stop();
+  }
+}
+
+maybe("packet-ins are those of Open vSwitch, in every format", async () => {
+  await withPair(async (pair) => {
+    addBridge(pair);
+    const ways: readonly (readonly [string, ...string[]])[] = [
+      ["OpenFlow10", "65535", "invalid_ttl"],
+      ["OpenFlow10", "20", "-P", "openflow10"],
+      ["OpenFlow10", "65535", "-P", "nxt_packet_in"],
+      ["OpenFlow13", "65535"],
+      ["OpenFlow13", "100", "-P", "standard"],
+      ["OpenFlow15", "65535", "-P", "standard"],
+    ];
+    for (const [version, ...args] of ways) await compare(pair, version, args, packetIns);
+  });
+});
+
+maybe("ports that come, go, change and fail are told in the order and words of Open vSwitch", async () => {
+  await withPair(async (pair) => {
+    for (const version of ["OpenFlow10", "OpenFlow13", "OpenFlow15"]) {
+      addBridge(pair);
+      await compare(pair, version, ["65535"], ports);
+      for (const under of pair.both) under.ok("ovs-vsctl", "-t", "10", "del-br", "br0");
+    }
+  });
+});
+
+maybe("flows that are deleted, that idle and that reach their age are told as Open vSwitch tells them", async () => {
+  for (const version of ["OpenFlow10", "OpenFlow13", "OpenFlow15"]) {
+    await withPair(async (pair) => {
+      addBridge(pair);
+      await compare(pair, version, ["65535"], expiries);
+    });
+  }
+});
+
+maybe("a switch without controllers has nothing to snoop on", async () => {
+  await withPair(async (pair) => {
+    addBridge(pair);
+    await same(pair, [["ovs-ofctl", "snoop", "br0"]]);
+  });
+});
+
+test.run();
