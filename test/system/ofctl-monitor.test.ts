@@ -2,7 +2,8 @@
  *  listens to Sluice and to Open vSwitch while the same things happen to both. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { test } from "uvu";
-import { addBridge, equal, masked, noOvs, type Pair, same, say, withPair } from "./pair.js";
+import * as assert from "uvu/assert";
+import { addBridge, equal, masked, noOvs, type Pair, say, withPair } from "./pair.js";
 import { type Switch, sleep } from "./switch.js";
 
 if (noOvs !== undefined) console.log(`skip: ofctl monitor: ${noOvs}`);
@@ -87,10 +88,10 @@ const expiries: readonly (readonly Step[])[] = [
   [
     ["ovs-ofctl", "del-flows", "br0"],
     flow("priority=100,cookie=0xab,send_flow_rem,importance=3,idle_timeout=300,in_port=1,arp,actions=1"),
-    flow("priority=101,cookie=0xab,send_flow_rem,idle_timeout=1,in_port=1,tcp,nw_src=1.2.3.0/24,actions=1"),
-    flow("priority=102,cookie=0xac,send_flow_rem,hard_timeout=3,in_port=1,udp6,actions=1"),
+    flow("priority=101,cookie=0xab,send_flow_rem,idle_timeout=30,in_port=1,tcp,nw_src=1.2.3.0/24,actions=1"),
+    flow("priority=102,cookie=0xac,send_flow_rem,hard_timeout=60,in_port=1,udp6,actions=1"),
     flow("priority=103,cookie=0xad,table=7,send_flow_rem,hard_timeout=200,metadata=5,actions=1"),
-    flow("priority=104,cookie=0xae,idle_timeout=1,hard_timeout=1,in_port=3,actions=1"),
+    flow("priority=104,cookie=0xae,idle_timeout=30,hard_timeout=30,in_port=3,actions=1"),
     receive("p1", arp),
     receive("p1", arp),
     ["ovs-appctl", "revalidator/wait"],
@@ -98,9 +99,9 @@ const expiries: readonly (readonly Step[])[] = [
   ],
   [
     ["ovs-appctl", "time/stop"],
-    ["ovs-appctl", "time/warp", "1500", "100"],
+    ["ovs-appctl", "time/warp", "32000", "1000"],
   ],
-  [["ovs-appctl", "time/warp", "3000", "100"]],
+  [["ovs-appctl", "time/warp", "32000", "1000"]],
   [flow("priority=103,cookie=0xad,table=7,send_flow_rem,hard_timeout=200,metadata=5,actions=2")],
   [["ovs-ofctl", "--strict", "del-flows", "br0", "priority=103,table=7,metadata=5"]],
 ];
@@ -124,18 +125,16 @@ const ports: readonly (readonly Step[])[] = [
 /** Long enough for a message that should not come to come. */
 const quietMs = 50;
 
-/** Does the steps in both switches, and compares after each what was heard: at once when it is the same, else when
- *  there was time for everything to arrive. */
-async function compare(
-  pair: Pair,
-  version: string,
-  args: readonly string[],
-  steps: readonly (readonly Step[])[],
-): Promise<void> {
-  const listeners = pair.both.map((under) => monitor(under, version, args));
+/** How a monitor listens: version, and arguments after the bridge. */
+type Way = readonly [version: string, ...args: string[]];
+
+/** Does the steps in both switches with a monitor of each way on either, and compares after each what was heard: at
+ *  once when it is the same, else when there was time for everything to arrive. */
+async function compare(pair: Pair, ways: readonly Way[], steps: readonly (readonly Step[])[]): Promise<void> {
+  const listeners = pair.both.map((under) => ways.map(([version, ...args]) => monitor(under, version, args)));
   try {
-    await sleep(300);
-    for (const listener of listeners) listener.forget();
+    await sleep(400);
+    for (const listener of listeners.flat()) listener.forget();
     for (const step of steps) {
       await Promise.all(
         pair.both.map(async (under) => {
@@ -147,56 +146,70 @@ async function compare(
         }),
       );
       await sleep(quietMs);
-      const [ours, theirs] = listeners;
+      const what = step.map((words) => words.join(" ")).join("; ");
+      const said = (): readonly string[][] =>
+        listeners.map((of) =>
+          of.map((listener, index) => `${ways[index]?.join(" ")} after ${what}:\n${listener.heard()}`),
+        );
       const end = Date.now() + 3000;
-      while (ours?.heard() !== theirs?.heard() && Date.now() < end) await sleep(50);
-      const what = `${version} ${args.join(" ")} after ${step.map((words) => words.join(" ")).join("; ")}:`;
-      equal([`${what}\n${ours?.heard()}`], [`${what}\n${theirs?.heard()}`]);
-      for (const listener of listeners) listener.forget();
+      const differ = ([ours, theirs]: readonly string[][]): boolean => ours?.join("") !== theirs?.join("");
+      while (differ(said()) && Date.now() < end) await sleep(50);
+      const [ours, theirs] = said();
+      equal(ours ?? [], theirs ?? []);
+      for (const listener of listeners.flat()) listener.forget();
     }
   } finally {
-    for (const listener of listeners) listener.stop();
+    for (const listener of listeners.flat()) listener.stop();
   }
 }
 
 maybe("packet-ins are those of Open vSwitch, in every format", async () => {
+  const old: readonly Way[] = [
+    ["OpenFlow10", "65535", "invalid_ttl"],
+    ["OpenFlow10", "20", "-P", "openflow10"],
+    ["OpenFlow10", "65535", "-P", "nxt_packet_in"],
+    ["OpenFlow10", "0"],
+  ];
+  const young: readonly Way[] = [
+    ["OpenFlow13", "65535"],
+    ["OpenFlow13", "100", "-P", "standard"],
+    ["OpenFlow14", "65535", "-P", "standard"],
+    ["OpenFlow15", "65535", "-P", "standard"],
+    ["OpenFlow15", "65535", "-P", "nxt_packet_in"],
+  ];
   await withPair(async (pair) => {
     addBridge(pair);
-    const ways: readonly (readonly [string, ...string[]])[] = [
-      ["OpenFlow10", "65535", "invalid_ttl"],
-      ["OpenFlow10", "20", "-P", "openflow10"],
-      ["OpenFlow10", "65535", "-P", "nxt_packet_in"],
-      ["OpenFlow13", "65535"],
-      ["OpenFlow13", "100", "-P", "standard"],
-      ["OpenFlow15", "65535", "-P", "standard"],
-    ];
-    for (const [version, ...args] of ways) await compare(pair, version, args, packetIns);
+    await compare(pair, old, packetIns);
+    await compare(pair, young, packetIns);
   });
 });
 
+const versions: readonly Way[] = [
+  ["OpenFlow10", "65535"],
+  ["OpenFlow13", "65535"],
+  ["OpenFlow14", "65535"],
+  ["OpenFlow15", "65535"],
+];
+
 maybe("ports that come, go, change and fail are told in the order and words of Open vSwitch", async () => {
   await withPair(async (pair) => {
-    for (const version of ["OpenFlow10", "OpenFlow13", "OpenFlow15"]) {
-      addBridge(pair);
-      await compare(pair, version, ["65535"], ports);
-      for (const under of pair.both) under.ok("ovs-vsctl", "-t", "10", "del-br", "br0");
-    }
+    addBridge(pair);
+    await compare(pair, versions, ports);
   });
 });
 
 maybe("flows that are deleted, that idle and that reach their age are told as Open vSwitch tells them", async () => {
-  for (const version of ["OpenFlow10", "OpenFlow13", "OpenFlow15"]) {
-    await withPair(async (pair) => {
-      addBridge(pair);
-      await compare(pair, version, ["65535"], expiries);
-    });
-  }
+  await withPair(async (pair) => {
+    addBridge(pair);
+    await compare(pair, versions, expiries);
+  });
 });
 
 maybe("a switch without controllers has nothing to snoop on", async () => {
   await withPair(async (pair) => {
     addBridge(pair);
-    await same(pair, [["ovs-ofctl", "snoop", "br0"]]);
+    for (const under of pair.both)
+      assert.match(await say(under, ["ovs-ofctl", "snoop", "br0"]), /failed to .*socket.*\nexit 1/);
   });
 });
 
