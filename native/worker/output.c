@@ -75,8 +75,7 @@ pad8(size_t size)
 #define PACKET_IN_SIZE_MAX 65000
 
 static void
-sink_controller(void *aux, const struct sluice_dp_action_controller *action, struct packet *const *packets,
-                uint32_t n)
+sink_controller(void *aux, const struct sluice_dp_action_controller *action, struct packet *const *packets, uint32_t n)
 {
     struct worker *worker = aux;
     const uint8_t *match = (const uint8_t *) (action + 1);
@@ -149,7 +148,7 @@ sink_lost(void *aux, uint32_t n)
 struct action_sink
 worker_sink(struct worker *worker)
 {
-    return (struct action_sink) {
+    return (struct action_sink){
         .output = sink_output,
         .controller = sink_controller,
         .protocol = sink_protocol,

@@ -81,4 +81,13 @@ test("formatter and linter are content", () => {
   assert.is(result.status, 0, `${result.stdout}${result.stderr}`.slice(-4000));
 });
 
+const hasClangFormat = spawnSync("clang-format", ["--version"]).status === 0;
+if (!hasClangFormat) console.log("skip: format of C: clang-format is not installed");
+
+(hasClangFormat ? test : test.skip)("C is laid out as .clang-format says", () => {
+  const files = native.filter((path) => !generatedHeaders.includes(name(path)));
+  const result = spawnSync("clang-format", ["--dry-run", "-Werror", ...files], { cwd: root, encoding: "utf8" });
+  assert.is(result.status, 0, result.stderr.slice(0, 4000));
+});
+
 test.run();
