@@ -40,13 +40,13 @@ struct sluice_datapath;
  * producers only after the record is whole; 'head' counts bytes ever consumed.
  * Invariant: 0 <= tail - head <= size.  'size' is a power of two. */
 struct sluice_ring {
-    uint64_t tail;             /* Written by the datapath, read with acquire. */
+    uint64_t tail; /* Written by the datapath, read with acquire. */
     uint8_t pad0[56];
-    uint64_t head;             /* Written by the consumer with release. */
+    uint64_t head; /* Written by the consumer with release. */
     uint8_t pad1[56];
-    uint64_t size;             /* Bytes of 'data'. */
-    uint64_t n_dropped[16];    /* Events lost for want of room, by event type. */
-    uint64_t armed;            /* 1: call 'wake' at the next event.  Set by the consumer when it found the ring empty. */
+    uint64_t size;          /* Bytes of 'data'. */
+    uint64_t n_dropped[16]; /* Events lost for want of room, by event type. */
+    uint64_t armed;         /* 1: call 'wake' at the next event.  Set by the consumer when it found the ring empty. */
     uint8_t pad2[48];
     uint8_t data[];
 };
@@ -57,13 +57,13 @@ _Static_assert(offsetof(struct sluice_ring, armed) == 264, "ring armed");
 _Static_assert(offsetof(struct sluice_ring, data) == 320, "ring data");
 
 struct sluice_datapath_options {
-    uint32_t size;             /* sizeof(struct sluice_datapath_options). */
-    uint32_t version;          /* SLUICE_ABI_VERSION. */
-    uint32_t n_workers;        /* Worker threads; 0: none, the caller runs the datapath. */
-    uint32_t flow_limit;       /* Megaflows at most; 0 for the default, 200000. */
-    void *ring;                /* struct sluice_ring, zeroed; owned by the caller, must outlive the datapath. */
-    size_t ring_size;          /* Bytes at 'ring'; 'data' takes the greatest power of two that fits. */
-    void (*wake)(void *aux);   /* Called by any thread, at most once for each time that 'armed' was set. */
+    uint32_t size;           /* sizeof(struct sluice_datapath_options). */
+    uint32_t version;        /* SLUICE_ABI_VERSION. */
+    uint32_t n_workers;      /* Worker threads; 0: none, the caller runs the datapath. */
+    uint32_t flow_limit;     /* Megaflows at most; 0 for the default, 200000. */
+    void *ring;              /* struct sluice_ring, zeroed; owned by the caller, must outlive the datapath. */
+    size_t ring_size;        /* Bytes at 'ring'; 'data' takes the greatest power of two that fits. */
+    void (*wake)(void *aux); /* Called by any thread, at most once for each time that 'armed' was set. */
     void *aux;
 };
 
@@ -83,8 +83,8 @@ int sluice_datapath_submit(struct sluice_datapath *datapath, const void *batch, 
 
 /* Answers one query into 'reply'.  '*used' gets the bytes written.  Dumps fill what fits and return a cursor.
  * EINVAL: malformed; ENOENT: no such object; ENOSPC: not even one record fits; ENOTSUP. */
-int sluice_datapath_query(struct sluice_datapath *datapath, const void *query, size_t size,
-                          void *reply, size_t reply_size, size_t *used);
+int sluice_datapath_query(struct sluice_datapath *datapath, const void *query, size_t size, void *reply,
+                          size_t reply_size, size_t *used);
 
 /* Without workers: forwards what ports have received, at most 'max_bursts' bursts (0: until nothing moves, at most
  * 65536), and lets timers that are due fire.  '*n_packets' gets the packets received.  EBUSY when there are workers. */

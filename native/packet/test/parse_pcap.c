@@ -8,14 +8,18 @@
 #include "packet/compose.h"
 #include "packet/parse.h"
 
+/* clang-format off */
 #define MEMBERS(X) \
     X(eth_dst) \
     X(eth_src) \
-    X(eth_type) X(vlan0_tpid) X(vlan0_tci) X(vlan1_tpid) X(vlan1_tci) X(mpls0_lse) X(mpls1_lse) X(mpls2_lse) \
-        X(ipv6_src) X(ipv6_dst) X(ip_src) X(ip_dst) X(ipv6_label) X(ip_frag) X(ip_tos) X(ip_ttl) X(ip_proto) \
-            X(nd_target) X(arp_sha) X(arp_tha) X(tcp_flags) X(nsh_flags) X(nsh_ttl) X(nsh_mdtype) X(nsh_np) \
-                X(nsh_path_hdr) X(nsh_c1) X(nsh_c2) X(nsh_c3) X(nsh_c4) X(tp_src) X(tp_dst) X(nd_reserved) \
-                    X(nd_options_type) X(igmp_group)
+    X(eth_type) \
+    X(vlan0_tpid) \
+    X(vlan0_tci) \
+    X(vlan1_tpid) X(vlan1_tci) X(mpls0_lse) X(mpls1_lse) X(mpls2_lse) X(ipv6_src) X(ipv6_dst) X(ip_src) X(ip_dst) \
+        X(ipv6_label) X(ip_frag) X(ip_tos) X(ip_ttl) X(ip_proto) X(nd_target) X(arp_sha) X(arp_tha) X(tcp_flags) \
+            X(nsh_flags) X(nsh_ttl) X(nsh_mdtype) X(nsh_np) X(nsh_path_hdr) X(nsh_c1) X(nsh_c2) X(nsh_c3) X(nsh_c4) \
+                X(tp_src) X(tp_dst) X(nd_reserved) X(nd_options_type) X(igmp_group)
+/* clang-format on */
 
 static void
 print_member(const char *name, const void *member, size_t size)
