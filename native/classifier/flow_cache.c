@@ -281,12 +281,19 @@ flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[],
     return found;
 }
 
-/* Makes room for one when there are as many as there may be. */
+/* Makes room for one when there are as many as there may be.  Once all were found in use, nothing is looked at for the
+ * rest of the millisecond: a full cache must not make misses dear. */
 static bool
 replace_idle(struct flow_cache *cache, uint64_t now_ms)
 {
     uint32_t n_tries = 0;
 
+    if (cache->n_vain >= cache->n_live) {
+        if (cache->vain_ms == now_ms) {
+            return false;
+        }
+        cache->n_vain = 0;
+    }
     for (uint32_t i = 0; i < REPLACE_STEPS && n_tries < REPLACE_TRIES && cache->n_made != 0; i++) {
         struct megaflow *megaflow = cache_megaflow(cache, cache->hand);
         cache->hand = (cache->hand + 1) % cache->n_made;
@@ -297,7 +304,12 @@ replace_idle(struct flow_cache *cache, uint64_t now_ms)
         if (atomic_load_explicit(&megaflow->used_ms, memory_order_relaxed) + REPLACE_IDLE_MS < now_ms) {
             cache_kill(cache, megaflow);
             cache->n_replaced++;
+            cache->n_vain = 0;
             return true;
+        }
+        if (++cache->n_vain >= cache->n_live) {
+            cache->vain_ms = now_ms;
+            return false;
         }
     }
     return false;

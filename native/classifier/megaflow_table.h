@@ -74,6 +74,8 @@ struct flow_cache {
     uint32_t n_made;     /* Megaflows in chunks. */
     uint32_t first_free; /* Index plus one, or 0. */
     uint32_t hand;       /* Where the search for a megaflow to replace goes on. */
+    uint32_t n_vain;     /* Megaflows in a row that the search found in use. */
+    uint64_t vain_ms;    /* When that were all. */
     uint64_t n_replaced;
     uint64_t last_id;
     uint64_t n_body_bytes;
