@@ -6,7 +6,7 @@ import type { Target } from "./target.js";
 
 /** A byte stream to a peer.  Exactly one `closed` follows, whoever ends it, unless `destroy` was called first. */
 export interface Stream {
-  /** Takes bytes; `flushed` is called when the kernel has them. */
+  /** Takes bytes; `flushed` is called when the kernel has them, which may be before `write` returns. */
   write(bytes: Uint8Array, flushed: () => void): void;
   /** Stops and restarts `data`. */
   pause(): void;
@@ -61,7 +61,15 @@ function wrap(socket: Socket, readyEvent: "connect" | "secureConnect" | undefine
   socket.on("close", finish);
   return {
     write: (bytes, flushed) => {
-      socket.write(bytes, flushed);
+      let told = false;
+      const tell = (): void => {
+        if (told) return;
+        told = true;
+        flushed();
+      };
+      socket.write(bytes, tell);
+      // The callback comes a tick later even when the kernel took all at once, and senders pace themselves by it.
+      if (socket.writableLength === 0) tell();
     },
     pause: () => {
       socket.pause();

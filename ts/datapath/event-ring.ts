@@ -7,6 +7,8 @@ const droppedAt = 136;
 const droppedCount = 16;
 const armedAt = 264;
 const dataAt = 320;
+/** Events are copied into blocks of so many bytes: an allocation for each would cost more than all the rest. */
+const blockSize = 16 * 1024;
 
 export class EventRing {
   /** What the addon gets. */
@@ -16,6 +18,8 @@ export class EventRing {
   readonly #view: DataView;
   readonly #size: number;
   #head = 0;
+  #block = new Uint8Array(0);
+  #blockUsed = 0;
 
   /** A ring with `size` bytes for events, a power of two. */
   constructor(size: number) {
@@ -32,7 +36,7 @@ export class EventRing {
     return ((Atomics.load(this.#low, tailAt / 4) >>> 0) - (this.#head >>> 0)) >>> 0;
   }
 
-  /** Takes up to `max` records and hands each to `take` as bytes of its own.  Returns how many there were. */
+  /** Takes up to `max` records and hands each to `take` as bytes that nobody else writes.  Returns how many there were. */
   drain(max: number, take: (type: number, bytes: Uint8Array<ArrayBuffer>) => void): number {
     let count = 0;
     let waiting = this.#waiting();
@@ -43,8 +47,7 @@ export class EventRing {
         const size = this.#view.getUint32(at + 4, true);
         if (size < recordSize || size > waiting)
           throw new Error(`event ring: a record of ${size} bytes, ${waiting} waiting`);
-        const bytes = type === 0 ? undefined : new Uint8Array(size);
-        bytes?.set(this.memory.subarray(at, at + size));
+        const bytes = type === 0 ? undefined : this.#copy(at, size);
         this.#head += size;
         waiting -= size;
         if (bytes !== undefined) {
@@ -57,6 +60,16 @@ export class EventRing {
       Atomics.store(this.#words, headAt / 8, BigInt(this.#head));
     }
     return count;
+  }
+
+  #copy(at: number, size: number): Uint8Array<ArrayBuffer> {
+    if (this.#blockUsed + size > this.#block.length) {
+      this.#block = new Uint8Array(Math.max(size, blockSize));
+      this.#blockUsed = 0;
+    }
+    const bytes = this.#block.subarray(this.#blockUsed, (this.#blockUsed += size));
+    bytes.set(this.memory.subarray(at, at + size));
+    return bytes;
   }
 
   /** Asks for a wake-up at the next event.  False: there are events already, and no wake-up will come. */
