@@ -221,11 +221,11 @@ controller_packets_are_events(void)
     for (int i = 0; i < 2; i++) {
         const struct sluice_event_packet_in *event = (const void *) test_event_of(&test, SLUICE_EVENT_PACKET_IN);
         assert(event != NULL && event->bridge == 1 && event->in_port == 1 && event->total_size == 60);
-        assert(event->packet_size == 30 && event->cookie == 77);
+        assert(event->packet_size == 60 && event->cookie == 77);
         const uint8_t *packet = (const uint8_t *) (event + 1) + event->match_size + event->userdata_size;
         assert(packet[5] == 2 && packet[29] == 5);
     }
-    puts("ok - a controller action makes a packet-in, cut to max_len");
+    puts("ok - a controller action makes a packet-in of the whole packet, which no buffer keeps");
 }
 
 static void
