@@ -28,7 +28,8 @@ struct null_port {
     uint32_t n_flows;
     uint32_t n_masks;
     uint32_t size;
-    uint32_t step; /* From one flow's number to the next's, odd. */
+    uint32_t step;       /* From one flow's number to the next's, odd. */
+    uint32_t header_sum; /* Of the IPv4 header without the source address; not folded. */
     enum null_pattern pattern;
     _Alignas(64) uint32_t next[PORT_QUEUES_MAX];
     uint8_t frame[1514];
@@ -47,6 +48,9 @@ make_template(struct null_port *null)
     put_be16(null->frame + 16, (uint16_t) (null->size - 14));
     put_be16(null->frame + 38, (uint16_t) (null->size - 34));
     put_raw16(null->frame + 24, checksum(null->frame + 14, 20));
+    for (uint32_t at = 14; at < 34; at += 2) {
+        null->header_sum += at == 24 || at == 26 || at == 28 ? 0 : get_be16(null->frame + at);
+    }
 }
 
 static int
@@ -104,9 +108,11 @@ vary(const struct null_port *null, uint8_t *frame, uint32_t flow)
         flow /= 50000;
         /* fall through */
     case PATTERN_SRC: {
-        uint32_t old = get_raw32(frame + 26);
-        put_be32(frame + 26, 0x0a000000u + ((flow % null->n_masks) << 24) + (flow & 0xffffff));
-        put_raw16(frame + 24, checksum_update(get_raw16(frame + 24), &old, frame + 26, 4));
+        uint32_t source = 0x0a000000u + ((flow % null->n_masks) << 24) + (flow & 0xffffff);
+        uint32_t sum = null->header_sum + (source >> 16) + (source & 0xffff);
+        sum = (sum >> 16) + (sum & 0xffff);
+        put_be32(frame + 26, source);
+        put_be16(frame + 24, (uint16_t) ~(sum + (sum >> 16)));
         break;
     }
     default:

@@ -9,6 +9,7 @@
 
 #include "packet/bytes.h"
 #include "packet/packet.h"
+#include "packet/checksum.h"
 #include "packet/parse.h"
 #include "port/link.h"
 #include "port/port.h"
@@ -278,6 +279,7 @@ test_null(void)
         for (uint32_t i = 0; i < batch.n; i++) {
             packet_parse(batch.packets[i], 1, &key);
             assert(key.ip_proto == 17 && batch.packets[i]->l4_type == PACKET_L4_UDP);
+            assert(checksum(batch.packets[i]->data + 14, 20) == 0);
             seen[be32(key.ip_src) - 0x0a000000u]++;
         }
         port_tx(port, 0, pool, &batch);
