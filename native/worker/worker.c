@@ -157,23 +157,45 @@ struct group {
     struct packet *packets[PACKET_BATCH_MAX];
 };
 
-static void
-add_to_group(struct group *groups, uint32_t *n_groups, struct megaflow *megaflow, struct packet *packet,
-             const struct flow_key *key)
-{
-    uint32_t i = *n_groups;
+/* The groups of a burst in the order in which they began. */
+#define GROUP_SLOTS 64u
+struct group_list {
+    uint32_t n;
+    uint8_t slots[GROUP_SLOTS]; /* By megaflow index: a group's number plus one; 0: no group has such an index. */
+    struct group groups[PACKET_BATCH_MAX];
+};
 
-    while (i > 0 && groups[i - 1].megaflow != megaflow) {
-        i--;
+static struct group *
+find_group(struct group_list *list, struct megaflow *megaflow)
+{
+    uint8_t *slot = &list->slots[megaflow->index % GROUP_SLOTS];
+
+    if (*slot != 0) {
+        if (list->groups[*slot - 1].megaflow == megaflow) {
+            return &list->groups[*slot - 1];
+        }
+        for (uint32_t i = list->n; i > 0; i--) {
+            if (list->groups[i - 1].megaflow == megaflow) {
+                return &list->groups[i - 1];
+            }
+        }
     }
-    if (i == 0) {
-        i = ++*n_groups;
-        groups[i - 1].megaflow = megaflow;
-        groups[i - 1].n = 0;
-        groups[i - 1].n_bytes = 0;
-        groups[i - 1].tcp_flags = 0;
-    }
-    struct group *group = &groups[i - 1];
+    struct group *group = &list->groups[list->n++];
+    *slot = (uint8_t) list->n;
+    group->megaflow = megaflow;
+    group->n = 0;
+    group->n_bytes = 0;
+    group->tcp_flags = 0;
+    __builtin_prefetch(megaflow->body);
+    __builtin_prefetch(megaflow->body->bytes);
+    return group;
+}
+
+static void
+add_to_group(struct group_list *list, struct megaflow *megaflow, struct packet *packet, const struct flow_key *key)
+{
+    struct group *group = find_group(list, megaflow);
+
     group->packets[group->n++] = packet;
     group->n_bytes += packet->size;
     group->tcp_flags |= tcp_flags_of(key);
@@ -186,11 +208,12 @@ process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
     struct pipeline *pipeline = worker->datapath->pipeline;
     struct megaflow *megaflows[PACKET_BATCH_MAX];
     const struct flow_key *keys[PACKET_BATCH_MAX];
-    struct group groups[PACKET_BATCH_MAX];
+    struct group_list list;
     struct action_sink sink = worker_sink(worker);
-    uint32_t n_groups = 0;
     _Bool inserted = 0;
 
+    list.n = 0;
+    memset(list.slots, 0, sizeof list.slots);
     packet_parse_burst(batch->packets, batch->n, pipeline_vlan_limit(pipeline), worker->keys, worker->maps);
     for (uint32_t i = 0; i < batch->n; i++) {
         keys[i] = &worker->keys[i];
@@ -207,11 +230,11 @@ process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
             inserted |= megaflow != NULL;
         }
         if (megaflow != NULL) {
-            add_to_group(groups, &n_groups, megaflow, batch->packets[i], keys[i]);
+            add_to_group(&list, megaflow, batch->packets[i], keys[i]);
         }
     }
-    for (uint32_t i = 0; i < n_groups; i++) {
-        struct group *group = &groups[i];
+    for (uint32_t i = 0; i < list.n; i++) {
+        struct group *group = &list.groups[i];
         megaflow_hit(group->megaflow, group->n, group->n_bytes, group->tcp_flags, now_ms);
         actions_execute(&sink, group->packets, group->n, megaflow_actions(group->megaflow),
                         megaflow_actions_size(group->megaflow));

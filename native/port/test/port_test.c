@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "packet/bytes.h"
-#include "packet/packet.h"
 #include "packet/checksum.h"
+#include "packet/packet.h"
 #include "packet/parse.h"
 #include "port/link.h"
 #include "port/port.h"
