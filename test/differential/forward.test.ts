@@ -82,14 +82,17 @@ function counts(under: Switch): string[] {
 }
 
 function settled(under: Switch): () => boolean {
+  /** Looks in a row, 50 ms apart, at which nothing more had been sent. */
+  const quietMin = 5;
+  let quiet = 0;
   let last = -1;
   return () => {
     const size = readdirSync(under.directory)
       .filter((name) => name.endsWith(".pcap"))
       .reduce((sum, name) => sum + statSync(join(under.directory, name)).size, 0);
-    const same = size === last;
+    quiet = size === last ? quiet + 1 : 0;
     last = size;
-    return same;
+    return quiet >= quietMin;
   };
 }
 

@@ -31,13 +31,24 @@ const stays = (demo: Demo) => (): boolean => {
   return demo.text().includes("Ctrl-C");
 };
 
-const devices = (): string =>
-  spawnSync("ip", ["-br", "link"], { encoding: "utf8" })
-    .stdout.split("\n")
-    .map((line) => line.split(/[\s@]/)[0])
+/** Only names like those that the demonstration makes: others on the machine come and go. */
+const ours = (names: readonly (string | undefined)[]): string =>
+  names
+    .filter((name) => name?.startsWith("sluice-"))
     .sort()
     .join(" ");
-const namespaces = (): string => spawnSync("ip", ["netns", "list"], { encoding: "utf8" }).stdout;
+const devices = (): string =>
+  ours(
+    spawnSync("ip", ["-br", "link"], { encoding: "utf8" })
+      .stdout.split("\n")
+      .map((line) => line.split(/[\s@]/)[0]),
+  );
+const namespaces = (): string =>
+  ours(
+    spawnSync("ip", ["netns", "list"], { encoding: "utf8" })
+      .stdout.split("\n")
+      .map((line) => line.split(" ")[0]),
+  );
 
 const asRoot = missing({ root: true, tools: ["ip", "ping"] });
 if (asRoot !== undefined) console.log(`skip: start as root: ${asRoot}`);

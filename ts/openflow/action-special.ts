@@ -417,7 +417,7 @@ const conjunction: SpecialCodec = {
 /** Properties of NXAST_CONTROLLER2. */
 const property = { maxLen: 0, controllerId: 1, reason: 2, userdata: 3, pause: 4, meter: 5 };
 
-/** Properties of one number have 8 bytes, the number first. */
+/** Properties of one number of 16 or 32 bits have 8 bytes, the number first; the reason has 5. */
 const controller2: SpecialCodec = {
   decode(context) {
     const { bytes, view, start, end, out } = context;
@@ -447,7 +447,7 @@ const controller2: SpecialCodec = {
           out.view.setUint16(begin + controllerAt.id, view.getUint16(from + 4), true);
           break;
         case property.reason:
-          want(8);
+          want(5);
           out.view.setUint8(begin + controllerAt.reason, bytes[from + 4] as number);
           break;
         case property.userdata:
@@ -487,7 +487,7 @@ const controller2: SpecialCodec = {
     const id = view.getUint16(start + controllerAt.id, true);
     if (id !== 0) put(property.controllerId, () => out.u32(id * 0x10000));
     const reason = view.getUint8(start + controllerAt.reason);
-    if (reason !== 1) put(property.reason, () => out.u32(reason * 0x1000000));
+    if (reason !== 1) put(property.reason, () => out.u8(reason));
     const userdata = view.getUint32(start + controllerAt.userdataSize, true);
     const from = start + actionLayout(controllerOpcode).size;
     if (userdata > 0) put(property.userdata, () => out.put(bytes, from, from + userdata));
