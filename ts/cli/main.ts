@@ -3,12 +3,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { packageRoot, startLiveSwitch, vswitchd } from "../daemon/index.js";
-import { runAppctl } from "./appctl.js";
-import { runDemo } from "./demo.js";
-import { runOfctl } from "./ofctl.js";
-import { runVsctl } from "./vsctl.js";
 
-/** A subcommand reads its arguments itself, because each follows the program that it stands in for. */
+/** A subcommand reads its arguments itself, because each follows the program that it stands in for, and its modules are
+ *  loaded when it is run. */
 interface Row {
   readonly name: string;
   readonly about: string;
@@ -29,10 +26,26 @@ const rows: readonly Row[] = [
         startSwitch: startLiveSwitch,
       }),
   },
-  { name: "demo", about: "show a switch with three hosts and a flow table; Ctrl-C removes it", run: runDemo },
-  { name: "appctl", about: "ask or tell a running daemon, as ovs-appctl(8) does", run: runAppctl },
-  { name: "ofctl", about: "look at and change the flows, as ovs-ofctl(8) does", run: runOfctl },
-  { name: "vsctl", about: "configure the switch, as ovs-vsctl(8) does", run: runVsctl },
+  {
+    name: "demo",
+    about: "show a switch with three hosts and a flow table; Ctrl-C removes it",
+    run: async () => (await import("./demo.js")).runDemo(),
+  },
+  {
+    name: "appctl",
+    about: "ask or tell a running daemon, as ovs-appctl(8) does",
+    run: async (args) => (await import("./appctl.js")).runAppctl(args),
+  },
+  {
+    name: "ofctl",
+    about: "look at and change the flows, as ovs-ofctl(8) does",
+    run: async (args) => (await import("./ofctl.js")).runOfctl(args),
+  },
+  {
+    name: "vsctl",
+    about: "configure the switch, as ovs-vsctl(8) does",
+    run: async (args) => (await import("./vsctl.js")).runVsctl(args),
+  },
 ];
 
 const examples = `

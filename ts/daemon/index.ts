@@ -1,12 +1,17 @@
 /** Process life: what the `sluice` command needs of it. */
+import type { StartSwitch } from "./switch.js";
+
 export { systemErrorText } from "./errno.js";
 export { getopt, type LongOption, type OptionEvent } from "./getopt.js";
 export { startIdleSwitch } from "./idle-switch.js";
 export { JsonStream } from "./json-stream.js";
-export { startLiveSwitch } from "./live-switch.js";
 export { below, directories } from "./paths.js";
 export { loadProcessCalls, type ProcessCalls, packageRoot } from "./process-calls.js";
 export { openSocketPath } from "./socket-path.js";
 export type { RunningSwitch, StartSwitch, SwitchSurroundings } from "./switch.js";
 export { CommandTable, UnixctlServer } from "./unixctl.js";
 export { versionText, vswitchd } from "./vswitchd.js";
+
+/** Loads the switch itself only where one is started: a process that detaches leaves that to its child. */
+export const startLiveSwitch: StartSwitch = async (...surroundings) =>
+  (await import("./live-switch.js")).startLiveSwitch(...surroundings);

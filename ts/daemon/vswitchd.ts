@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import type { UnixctlCommand } from "../appctl/index.js";
 import { type AdjustableClock, systemClock } from "../clock/index.js";
 import { CoverageCounters, coverageCommands } from "./coverage.js";
-import { type Database, openDatabase } from "./database.js";
+import type { Database } from "./database.js";
 import { announceReady, type Respawn, type Role, roleOf, signalName, spawnRole, waitForChild } from "./detach.js";
 import { errnoText, systemErrorText } from "./errno.js";
 import { knownCounters } from "./known-counters.js";
@@ -233,6 +233,7 @@ class Daemon {
   private async openDatabase(): Promise<Database> {
     try {
       const { options, clock, vlog, calls } = this;
+      const { openDatabase } = await import("./database.js");
       return await openDatabase({ options, clock, log: vlog.source, calls });
     } catch (error) {
       throw new Fatal(error instanceof Error ? error.message : String(error));
