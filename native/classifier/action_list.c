@@ -18,6 +18,28 @@ struct action_lists {
     bool orphaned; /* The owner let go; the last list frees the set. */
 };
 
+/* What all actions begin with. */
+struct action_header {
+    uint16_t opcode;
+    uint16_t size;
+};
+
+static uint32_t
+count_conjunctions(const struct action_list *list)
+{
+    uint32_t n = 0;
+
+    for (uint32_t offset = 0; offset + sizeof(struct action_header) <= list->size;) {
+        const struct action_header *action = (const void *) (list->bytes + offset);
+        n += action->opcode == SLUICE_ACTION_CONJUNCTION;
+        if (action->size == 0) {
+            break;
+        }
+        offset += action->size;
+    }
+    return n;
+}
+
 struct action_lists *
 action_lists_create(void)
 {
@@ -113,6 +135,7 @@ action_lists_add(struct action_lists *lists, const void *bytes, size_t size, uin
     if (size != 0) {
         memcpy(list->bytes, bytes, size);
     }
+    list->n_conjunctions = count_conjunctions(list);
     *bucket = list;
     lists->n_lists++;
     lists->n_bytes += sizeof *list + size;
@@ -176,12 +199,6 @@ action_list_unref(struct action_list *list)
         action_lists_free(lists);
     }
 }
-
-/* What all actions begin with. */
-struct action_header {
-    uint16_t opcode;
-    uint16_t size;
-};
 
 /* The actions nested in 'action', if it is of a kind that has some. */
 static const uint8_t *

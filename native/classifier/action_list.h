@@ -18,7 +18,7 @@ struct action_list {
     _Atomic uint32_t refs;
     uint32_t hash;
     uint32_t size; /* Of 'bytes'. */
-    uint32_t pad;
+    uint32_t n_conjunctions;
     uint8_t bytes[] __attribute__((aligned(8)));
 };
 

@@ -117,6 +117,7 @@ create_rule(struct flow_store *store, const struct request *request, const struc
     rule->hard_timeout_s = record->hard_timeout_s;
     rule->importance = record->importance;
     rule->flags = rule_flags(record);
+    rule->flags |= rule->actions->n_conjunctions != 0 ? RULE_FLAG_SOFT : 0;
     rule->table = table;
     return rule;
 }
@@ -357,7 +358,7 @@ create_modified(struct flow_store *store, const struct request *request, const s
     rule->idle_timeout_s = old->idle_timeout_s;
     rule->hard_timeout_s = old->hard_timeout_s;
     rule->importance = old->importance;
-    rule->flags = old->flags;
+    rule->flags = (uint16_t) ((old->flags & ~RULE_FLAG_SOFT) | (rule->flags & RULE_FLAG_SOFT));
     if (record->flow_flags & SLUICE_FLOW_FLAG_RESET_COUNTS) {
         rule->stats = create_stats(old->stats->created_ms, request->now_ms);
         if (rule->stats == NULL) {

@@ -19,6 +19,10 @@
 #include "sluice/flow_key.h"
 #include "sluice/records.h"
 
+/* In 'flags', beside those of enum sluice_flow_flag: the actions are clauses of conjunctions, so that the rule alone says
+ * nothing of a packet.  Kept where a lookup reads anyway. */
+#define RULE_FLAG_SOFT 0x8000u
+
 #define RULE_VERSION_NEVER UINT64_MAX
 #define RULE_POSITION_NONE UINT32_MAX
 
@@ -111,6 +115,13 @@ void rule_credit(const struct rule *rule, uint64_t n_packets, uint64_t n_bytes, 
 /* Bytes of the rule's match in the ABI's form, and the match itself into 'match', which has that much room. */
 size_t rule_match_size(const struct rule *rule);
 void rule_put_match(const struct rule *rule, struct match *match);
+
+/* Whether the rule is but a clause of conjunctions. */
+static inline bool
+rule_is_soft(const struct rule *rule)
+{
+    return (rule->flags & RULE_FLAG_SOFT) != 0;
+}
 
 /* Whether the rule matches everything. */
 static inline bool

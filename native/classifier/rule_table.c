@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "classifier/conjunction.h"
 #include "classifier/hash.h"
 #include "classifier/subtable.h"
+#include "packet/bytes.h"
 
 #define BUCKETS_MIN 16u
 
@@ -79,17 +81,15 @@ rule_table_destroy(struct rule_table *table)
     free(table);
 }
 
-const struct rule *
-rule_table_lookup(const struct rule_table *table, uint64_t version, const struct flow_key *key,
-                  struct flow_key *read_mask)
+/* The best rule that alone says what it matches.  Clauses of conjunctions go to 'soft', or are passed over if it is null. */
+static const struct rule *
+search_subtables(const struct rule_table *table, uint64_t version, const struct flow_key *key,
+                 struct flow_key *read_mask, struct soft_matches *soft)
 {
     const struct subtable_list *list = atomic_load_explicit(&table->list, memory_order_acquire);
     const struct rule *best = NULL;
 
-    if (list == NULL) {
-        return NULL;
-    }
-    for (uint32_t i = 0; i < list->n; i++) {
+    for (uint32_t i = 0; list != NULL && i < list->n; i++) {
         if (best != NULL && list->places[i].max_priority <= best->priority) {
             break;
         }
@@ -97,11 +97,48 @@ rule_table_lookup(const struct rule_table *table, uint64_t version, const struct
             __builtin_prefetch(list->places[i + 1].subtable);
         }
         const struct rule *rule = subtable_lookup(list->places[i].subtable, version, key, read_mask, table->prefixes);
-        if (rule != NULL && (best == NULL || rule->priority > best->priority)) {
+        if (rule == NULL || (best != NULL && rule->priority <= best->priority)) {
+            continue;
+        }
+        if (!rule_is_soft(rule)) {
             best = rule;
+        } else if (soft != NULL) {
+            soft_matches_add(soft, rule);
         }
     }
     return best;
+}
+
+/* Looks a conjunction up that all of its clauses are there for. */
+struct conjunction_lookup {
+    const struct rule_table *table;
+    uint64_t version;
+    const struct flow_key *key;
+    struct flow_key *read_mask;
+};
+
+static const struct rule *
+look_up_conjunction(void *lookup_, uint32_t id)
+{
+    const struct conjunction_lookup *lookup = lookup_;
+    struct flow_key key = *lookup->key;
+
+    key.conj_id = be32(id);
+    return search_subtables(lookup->table, lookup->version, &key, lookup->read_mask, NULL);
+}
+
+const struct rule *
+rule_table_lookup(const struct rule_table *table, uint64_t version, const struct flow_key *key,
+                  struct flow_key *read_mask)
+{
+    struct soft_matches soft = { .n = 0 };
+    const struct rule *rule = search_subtables(table, version, key, read_mask, &soft);
+
+    if (soft.n != 0) {
+        struct conjunction_lookup lookup = { table, version, key, read_mask };
+        rule = conjunction_resolve(&soft, rule, version, look_up_conjunction, &lookup);
+    }
+    return rule;
 }
 
 /* Makes a list with 'subtable' at its proper place, or without it if it has no rules, and makes it current. */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "pipeline/field.h"
+#include "pipeline/field_hash.h"
+#include "pipeline/select.h"
 #include "sluice/flow_key.h"
 #include "sluice/records.h"
 
@@ -142,8 +144,39 @@ static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
     FIXED(SET_QUEUE, set_queue),
     FIXED(POP_QUEUE, pop_queue),
     FIXED(ENQUEUE, enqueue),
+    FIXED(FIN_TIMEOUT, fin_timeout),
+    FIXED(CONJUNCTION, conjunction),
+    FIXED(MULTIPATH, multipath),
+    FIXED(BUNDLE, bundle),
 };
 #undef FIXED
+
+static uint32_t
+check_conjunction(const struct sluice_action_conjunction *a)
+{
+    bool valid = a->n_clauses >= 2 && a->n_clauses <= 64 && a->clause < a->n_clauses;
+    return valid ? 0 : SLUICE_ERROR_BAD_ACTION;
+}
+
+static uint32_t
+check_multipath(const struct sluice_action_multipath *a)
+{
+    bool fits = a->n_bits >= 16 || a->max_link < 1u << a->n_bits;
+    if (a->fields >= HASH_FIELDS_COUNT || a->algorithm > MULTIPATH_ITER_HASH || !fits) {
+        return SLUICE_ERROR_BAD_ACTION;
+    }
+    return check_subfield(a->field, a->ofs, a->n_bits, true);
+}
+
+static uint32_t
+check_bundle(const struct sluice_action_bundle *a)
+{
+    if (a->fields >= HASH_FIELDS_COUNT || a->algorithm > BUNDLE_HRW || a->n_members > BUNDLE_MEMBERS_MAX
+        || !tail_fits(a->size, sizeof *a, 4u * a->n_members)) {
+        return SLUICE_ERROR_BAD_ACTION;
+    }
+    return a->n_bits ? check_subfield(a->field, a->ofs, a->n_bits, true) : 0;
+}
 
 /* Checks what depends on the opcode.  The fixed part is there. */
 static uint32_t
@@ -167,6 +200,8 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
                    : SLUICE_ERROR_BAD_ACTION;
     case SLUICE_ACTION_SET_FIELD:
         return check_set_field((const struct sluice_action_set_field *) action);
+    case SLUICE_ACTION_BUNDLE:
+        return check_bundle((const struct sluice_action_bundle *) action);
     case SLUICE_ACTION_WRITE_ACTIONS:
     case SLUICE_ACTION_CLONE:
         return check_nested(check, action, fixed_sizes[opcode],
@@ -188,6 +223,10 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
     }
     case SLUICE_ACTION_MOVE:
         return check_move((const struct sluice_action_move *) action);
+    case SLUICE_ACTION_CONJUNCTION:
+        return check_conjunction((const struct sluice_action_conjunction *) action);
+    case SLUICE_ACTION_MULTIPATH:
+        return check_multipath((const struct sluice_action_multipath *) action);
     case SLUICE_ACTION_PUSH_VLAN:
     case SLUICE_ACTION_SET_VLAN_VID:
     case SLUICE_ACTION_SET_VLAN_PCP:

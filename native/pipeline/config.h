@@ -47,6 +47,13 @@ struct ofport {
     struct port_counters *counters; /* Counted. */
 };
 
+/* Whether the port is up, so that it is worth to send packets there. */
+static inline bool
+ofport_is_live(const struct ofport *port)
+{
+    return !port->link_down && !(port->config & SLUICE_OFPORT_CONFIG_PORT_DOWN);
+}
+
 /* A bundle: what NORMAL takes for one port. */
 struct bundle {
     uint32_t refs;

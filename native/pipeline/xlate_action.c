@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "packet/bytes.h"
+#include "pipeline/field_hash.h"
+#include "pipeline/select.h"
 #include "pipeline/xlate_ctx.h"
 
 struct action_header {
@@ -184,6 +186,62 @@ enqueue(struct xlate_ctx *ctx, const struct sluice_action_enqueue *a)
     set_queue(ctx, a->queue);
     output_port(ctx, port_normalize(a->port), 0);
     ctx->flow.skb_priority = old;
+}
+
+/* Writes what an action chose. */
+static void
+store(struct xlate_ctx *ctx, struct subfield sf, field_value value)
+{
+    subfield_unwildcard_write(ctx->wild, sf);
+    subfield_set(&ctx->flow, sf, value);
+}
+
+static void
+multipath(struct xlate_ctx *ctx, const struct sluice_action_multipath *a)
+{
+    uint32_t hash = field_hash(&ctx->flow, a->fields, a->basis);
+    uint32_t link = multipath_link(hash, a->algorithm, a->max_link + 1u, a->arg);
+    field_hash_unwildcard(&ctx->flow, ctx->wild, a->fields);
+    store(ctx, (struct subfield){ a->field, a->ofs, a->n_bits }, link);
+    trace_subfield(ctx, (struct subfield){ a->field, a->ofs, a->n_bits });
+}
+
+/* Whether a packet that is output to the member can be expected to arrive. */
+static bool
+member_is_live(const void *ctx_, uint32_t member)
+{
+    const struct xlate_ctx *ctx = ctx_;
+    uint32_t number = port_normalize(member);
+    if (number >= PORT_IN_PORT && number != PORT_LOCAL) {
+        return number != PORT_CONTROLLER;
+    }
+    const struct ofport *port = bridge_view_find_port(ctx->view, number);
+    return port && ofport_is_live(port);
+}
+
+static void
+bundle(struct xlate_ctx *ctx, const struct sluice_action_bundle *a)
+{
+    const uint32_t *members = (const uint32_t *) (a + 1);
+    uint32_t member;
+    if (a->algorithm == BUNDLE_HRW) {
+        uint32_t hash = field_hash(&ctx->flow, a->fields, a->basis);
+        if (a->n_members > 1) {
+            field_hash_unwildcard(&ctx->flow, ctx->wild, a->fields);
+        }
+        member = bundle_hrw(members, a->n_members, hash, member_is_live, ctx);
+    } else {
+        member = bundle_first_live(members, a->n_members, member_is_live, ctx);
+    }
+    uint32_t port = member == BUNDLE_NO_MEMBER ? PORT_NONE : port_normalize(members[member]);
+    if (a->n_bits) {
+        /* The field gets the number of OpenFlow 1.0. */
+        const struct subfield sf = { a->field, a->ofs, a->n_bits };
+        store(ctx, sf, port & 0xffff);
+        trace_subfield(ctx, sf);
+    } else {
+        output_port(ctx, port, 0);
+    }
 }
 
 /* Everything a clone may change.  Kept on the heap, since clones and tables nest. */
@@ -401,6 +459,12 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
         break;
     case SLUICE_ACTION_ENQUEUE:
         enqueue(ctx, action);
+        break;
+    case SLUICE_ACTION_MULTIPATH:
+        multipath(ctx, action);
+        break;
+    case SLUICE_ACTION_BUNDLE:
+        bundle(ctx, action);
         break;
     default:
         modify(ctx, action, opcode);

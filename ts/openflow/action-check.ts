@@ -99,15 +99,17 @@ const offsets = {
   moveBits: at_("move", "n_bits"),
   group: at_("group", "group"),
   pktField: at_("check_pkt_larger", "field"),
+  memberCount: at_("bundle", "n_members"),
+  bundleBits: at_("bundle", "n_bits"),
 };
 const subfieldAt = new Map(
-  ["output_reg", "stack_push", "stack_pop", "multipath"].map((name) => [
+  ["output_reg", "stack_push", "stack_pop", "multipath", "bundle"].map((name) => [
     code[name] as number,
     {
       field: at_(name, "field"),
       ofs: at_(name, "ofs"),
       nBits: at_(name, "n_bits"),
-      writes: name === "stack_pop" || name === "multipath",
+      writes: name === "stack_pop" || name === "multipath" || name === "bundle",
     },
   ]),
 );
@@ -115,6 +117,31 @@ const subfieldAt = new Map(
 interface State {
   match: boolean;
   usesMatch: boolean;
+}
+
+/** Clauses of a conjunction stand with other clauses and with notes only. */
+function checkConjunctions(out: ByteWriter, from: number, to: number): void {
+  for (let start = from; start < to; start += out.view.getUint16(start + 2, true)) {
+    const opcode = out.view.getUint16(start, true);
+    if (opcode === code["conjunction"] || opcode === code["note"]) continue;
+    const name = rowOf[opcode]?.name ?? `opcode ${opcode}`;
+    throw new OpenFlowError(
+      "NXBAC_BAD_CONJUNCTION",
+      `"conjunction" actions may be used along with "note" but not any other kind of action (such as the "${name}" action used here)`,
+      { action: name },
+    );
+  }
+}
+
+/** Refuses members of a bundle that a packet cannot leave by.  None is no port, which is never chosen to be output to. */
+function checkMembers(out: ByteWriter, start: number): void {
+  const count = out.view.getUint32(start + offsets.memberCount, true);
+  const first = start + actionLayout(code["bundle"] as number).size;
+  for (let index = 0; index < count; index++) {
+    const port = out.view.getUint32(first + 4 * index, true);
+    if (port === ofpp.CONTROLLER) throw new OpenFlowError("OFPBAC_BAD_OUT_PORT", "a controller cannot be in a bundle");
+    if (port !== ofpp.ANY) checkOutput(port);
+  }
 }
 
 /** Checks the records in [from, to) of `out` against the ABI match at `matchAt`, and fills in what the records keep of
@@ -210,6 +237,15 @@ function check(
       case code["group"]:
         if (view.getUint32(start + offsets.group, true) > 0xffffff00)
           throw new OpenFlowError("OFPBAC_BAD_OUT_GROUP", "the group's number is out of range");
+        break;
+      case code["conjunction"]:
+        checkConjunctions(out, from, to);
+        break;
+      case code["bundle"]:
+        checkMembers(out, start);
+        if (view.getUint16(start + offsets.bundleBits, true) === 0) break;
+        expand(out, matchAt, matchSize, state);
+        checkAgainstFlow(out, start, opcode, name, context);
         break;
       case code["resubmit"]:
         if (view.getUint8(start + offsets.resubmitCt) === 0) break;

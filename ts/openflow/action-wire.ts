@@ -1,7 +1,8 @@
 import { actionLayout, eachAction, type Layout, memberOffset, opcodeOf } from "./abi.js";
+import { bundleCodec } from "./action-bundle.js";
 import { preferredFor, rewriteFor } from "./action-legacy.js";
 import { beginAction, beginForm, controllerAt, controllerOpcode, endForm, type RecordAt } from "./action-record.js";
-import { specialCodecs } from "./action-special.js";
+import { type SpecialCodec, specialCodecs } from "./action-special.js";
 import type { ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { plans } from "./key-match.js";
@@ -36,6 +37,9 @@ interface Step {
   /** Second member of ofs_nbits. */
   readonly second: number;
 }
+
+/** Codecs by the name that the rows give them. */
+const codecsByName: Readonly<Record<string, SpecialCodec>> = { ...specialCodecs, bundle: bundleCodec };
 
 /** A wire form made ready. */
 export interface Codec {
@@ -248,7 +252,7 @@ export function decodeForm(
     out.view.setUint32(begin + controllerAt.meter, 0xffffffff, true);
     return;
   }
-  const codecOf = specialCodecs[special];
+  const codecOf = codecsByName[special];
   if (codecOf === undefined) {
     throw new OpenFlowError(codec.row.refusal, `action ${codec.row.name} is not supported`, { action: codec.row.name });
   }
@@ -402,7 +406,7 @@ export function encodeAction(record: RecordAt, version: number, out: ByteWriter)
       encodeSteps(codec, record, version, out);
       return true;
     }
-    const special2 = specialCodecs[special];
+    const special2 = codecsByName[special];
     if (special2?.encode({ codec, record, version, out, encodeActions })) return true;
   }
   const rewritten = rewriteFor(record, version);

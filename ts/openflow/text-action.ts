@@ -83,6 +83,7 @@ const opcode = Object.fromEntries(
     "fin_timeout",
     "conjunction",
     "multipath",
+    "bundle",
     "check_pkt_larger",
     "sample",
   ].map((name) => [name, opcodeOf(name)]),
@@ -215,6 +216,7 @@ const hashFields = [
   "nw_dst",
   "symmetric_l3",
 ];
+const bundleAlgorithms = ["active_backup", "hrw"];
 const algorithms = ["modulo_n", "hash_threshold", "hrw", "iter_hash"];
 const reasons = ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
 
@@ -458,6 +460,8 @@ const parsers: Readonly<Record<string, Parser>> = {
       n_bits: sub.nBits,
     });
   },
+  bundle: (argument, context) => parseBundle(argument, context, false),
+  bundle_load: (argument, context) => parseBundle(argument, context, true),
   sample: (argument, context) => {
     const values: Record<string, bigint | number> = {
       probability: 0,
@@ -513,6 +517,58 @@ const parsers: Readonly<Record<string, Parser>> = {
     });
   },
 };
+
+function parseBundle(argument: string, context: Context, load: boolean): void {
+  const found = /^([\s\S]*?)(?:,\s*)?\b(members|slaves)\s*:([\s\S]*)$/i.exec(argument);
+  const words = (found?.[1] ?? argument).split(/[,\s]+/).filter((word) => word !== "");
+  const [fields = "", basis = "", algorithm = "", type = "", destination] = words;
+  const wanted = load ? 5 : 4;
+  if (words.length < wanted || (found === null && words.length === wanted))
+    throw new FlowSyntaxError(`${argument}: not enough arguments to bundle action`);
+  if (found === null || words.length > wanted)
+    throw new FlowSyntaxError(
+      `${argument}: missing member delimiter, expected \`members', got \`${words[wanted]?.split(":")[0] ?? ""}'`,
+    );
+  const members = (found[3] as string).split(/[,\s[\]]+/).filter((member) => member !== "");
+  const ports = members.map((member) => {
+    const port = parsePort(member, context.ports);
+    if (port === undefined) throw new FlowSyntaxError(`${member}: bad port number`);
+    return port;
+  });
+  const hash = hashFields.indexOf(fields.toLowerCase());
+  if (hash < 0) throw new FlowSyntaxError(`${argument}: unknown fields \`${fields}'`);
+  const kind = bundleAlgorithms.indexOf(algorithm.toLowerCase());
+  if (kind < 0) throw new FlowSyntaxError(`${argument}: unknown algorithm \`${algorithm}'`);
+  if (type.toLowerCase() !== "ofport") throw new FlowSyntaxError(`${argument}: unknown member_type \`${type}'`);
+  const to = load ? parseSubfield(destination as string) : undefined;
+  put(
+    context.out,
+    "bundle",
+    {
+      algorithm: kind,
+      fields: hash,
+      basis: needNumber(basis, 16, "basis"),
+      field: to?.plan.id ?? 0,
+      ofs: to?.ofs ?? 0,
+      n_bits: to?.nBits ?? 0,
+      n_members: ports.length,
+    },
+    () => {
+      for (const port of ports) context.out.u32Le(port);
+    },
+  );
+}
+
+function formatBundle(view: RecordView, ports?: PortNames): string {
+  const { record } = view;
+  const members = Array.from({ length: view.number("n_members") }, (_, index) =>
+    formatPort(record.view.getUint32(view.tail + 4 * index, true), ports),
+  );
+  const hash = hashFields[view.number("fields")] ?? "<unknown>";
+  const algorithm = bundleAlgorithms[view.number("algorithm")] ?? "<unknown>";
+  const load = view.number("n_bits") === 0 ? "" : `${sub(view)},`;
+  return `bundle${load === "" ? "" : "_load"}(${hash},${view.number("basis")},${algorithm},ofport,${load}members:${members.join(",")})`;
+}
 
 function vlanVid(text: string): number {
   const number = parseNumber(text);
@@ -723,6 +779,8 @@ export function formatAction(record: RecordAt, ports?: PortNames): string {
       const algorithm = algorithms[view.number("algorithm")] ?? "<unknown>";
       return `multipath(${hash},${view.number("basis")},${algorithm},${view.number("max_link") + 1},${view.number("arg")},${sub(view)})`;
     }
+    case of("bundle"):
+      return formatBundle(view, ports);
     case of("sample"): {
       const parts = [
         `probability=${view.number("probability")}`,

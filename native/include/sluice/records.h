@@ -1500,9 +1500,9 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     0, /* 41 set_mpls_tc */
     0, /* 42 set_mpls_ttl */
     0, /* 43 dec_mpls_ttl */
-    0, /* 44 conjunction */
-    0, /* 45 multipath */
-    0, /* 46 bundle */
+    1, /* 44 conjunction */
+    1, /* 45 multipath */
+    1, /* 46 bundle */
     0, /* 47 learn */
     0, /* 48 ct */
     0, /* 49 nat */
