@@ -64,6 +64,8 @@ static const struct {
     [SLUICE_DP_ACTION_CLONE] = { sizeof(struct sluice_dp_action_clone), true },
     [SLUICE_DP_ACTION_DROP] = { sizeof(struct sluice_dp_action_drop), false },
     [SLUICE_DP_ACTION_PROTOCOL] = { sizeof(struct sluice_dp_action_protocol), false },
+    [SLUICE_DP_ACTION_RECIRC] = { sizeof(struct sluice_dp_action_recirc), false },
+    [SLUICE_DP_ACTION_HASH] = { sizeof(struct sluice_dp_action_hash), false },
 };
 
 static int
@@ -86,6 +88,10 @@ check_one(const void *body, uint16_t opcode, size_t size, uint32_t depth)
         return ((const struct sluice_dp_action_pop_vlan *) body)->pad ? EINVAL : 0;
     case SLUICE_DP_ACTION_CLONE:
         return check_clone(body, size, depth);
+    case SLUICE_DP_ACTION_HASH: {
+        const struct sluice_dp_action_hash *hash = body;
+        return hash->algorithm > SLUICE_HASH_ALGORITHM_SYM_L4 || hash->pad ? EINVAL : 0;
+    }
     default:
         return 0;
     }

@@ -5,6 +5,7 @@
 
 #include "packet/bytes.h"
 #include "packet/checksum.h"
+#include "packet/flow_hash.h"
 #include "packet/match.h"
 #include "packet/rewrite.h"
 
@@ -81,6 +82,34 @@ execute_push_vlan(const struct action_sink *sink, const struct sluice_dp_action_
     return n_left;
 }
 
+static void
+execute_hash(const struct sluice_dp_action_hash *hash, struct packet *const *packets, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        packet_metadata(packets[i])->dp_hash = hash->algorithm == SLUICE_HASH_ALGORITHM_L4
+                                                   ? packet_hash_l4(packets[i], hash->basis)
+                                                   : packet_hash_sym_l4(packets[i], hash->basis);
+    }
+}
+
+/* Takes the packets if 'last'. */
+static void
+execute_recirc(const struct action_sink *sink, const struct sluice_dp_action_recirc *recirc,
+               struct packet *const *packets, uint32_t n, bool last)
+{
+    struct packet *copies[PACKET_BATCH_MAX];
+    if (!last) {
+        n = clone_batch(sink, packets, n, UINT32_MAX, copies);
+        packets = copies;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        packet_metadata(packets[i])->recirc_id = recirc->recirc_id;
+    }
+    if (n) {
+        sink->recirc(sink->aux, packets, n);
+    }
+}
+
 static void execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions,
                          size_t size);
 
@@ -130,6 +159,12 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
     case SLUICE_DP_ACTION_CLONE:
         execute_clone(sink, body, packets, *n, last);
         return last;
+    case SLUICE_DP_ACTION_RECIRC:
+        execute_recirc(sink, body, packets, *n, last);
+        return last;
+    case SLUICE_DP_ACTION_HASH:
+        execute_hash(body, packets, *n);
+        return false;
     case SLUICE_DP_ACTION_DROP:
         sink->drop(sink->aux, ((const struct sluice_dp_action_drop *) body)->reason, *n);
         return false;

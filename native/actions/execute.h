@@ -32,6 +32,10 @@ struct action_sink {
     void (*protocol)(void *aux, const struct sluice_dp_action_protocol *action, struct packet *const *packets,
                      uint32_t n);
 
+    /* Takes packets that are to be looked up again.  Their metadata has the new recirc_id, and dp_hash if there was a
+     * hash action. */
+    void (*recirc)(void *aux, struct packet *const *packets, uint32_t n);
+
     /* Counts 'n' packets dropped by a drop action; 'reason' is its drop_reason.  Borrows nothing: the packets are
      * released by actions_execute(). */
     void (*drop)(void *aux, uint32_t reason, uint32_t n);

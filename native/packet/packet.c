@@ -270,9 +270,22 @@ packet_clone(struct packet_pool *pool, const struct packet *packet, uint32_t siz
     const size_t begin = offsetof(struct packet, in_port);
     const size_t end = offsetof(struct packet, capacity);
     memcpy((uint8_t *) copy + begin, (const uint8_t *) packet + begin, end - begin);
+    if (packet->flags & PACKET_METADATA) {
+        copy->metadata = packet->metadata;
+    }
     copy->size = packet->size;
     packet_truncate(copy, size);
     return copy;
+}
+
+struct packet_metadata *
+packet_metadata(struct packet *packet)
+{
+    if (!(packet->flags & PACKET_METADATA)) {
+        packet->metadata = (struct packet_metadata){ 0 };
+        packet->flags |= PACKET_METADATA;
+    }
+    return &packet->metadata;
 }
 
 void

@@ -57,8 +57,9 @@ enum packet_l4 {
 #define PACKET_CSUM_VALID 0x02u /* The L4 checksum was verified.  As VIRTIO_NET_HDR_F_DATA_VALID. */
 #define PACKET_HASH_VALID 0x04u /* 'hash' holds a hash of the 5-tuple that the device computed. */
 #define PACKET_ROUTED \
-    0x08u /* IPv6 with a routing header that has segments left: the destination that L4's
+    0x08u                     /* IPv6 with a routing header that has segments left: the destination that L4's
                                    * checksum covers is not the one in the IPv6 header.  Set by parsing. */
+#define PACKET_METADATA 0x10u /* 'metadata' holds something; else its bytes mean nothing. */
 
 /* 'gso_type': numbered as VIRTIO_NET_HDR_GSO_*. */
 #define PACKET_GSO_NONE 0
@@ -74,6 +75,12 @@ struct packet;
 struct packet_owner {
     /* Takes back 'n' packets, all of this owner.  Called by the thread that received them. */
     void (*release)(struct packet_owner *owner, struct packet *const *packets, uint32_t n);
+};
+
+/* What actions gave to a packet besides its bytes, for the next time that it is looked up.  Host order. */
+struct packet_metadata {
+    uint32_t recirc_id;
+    uint32_t dp_hash;
 };
 
 struct packet {
@@ -109,6 +116,7 @@ struct packet {
     /* Another cache line. */
     uint8_t *base;
     struct packet *next; /* For the owner's lists; others leave it alone. */
+    struct packet_metadata metadata;
 };
 _Static_assert(offsetof(struct packet, base) == 64, "what forwarding touches is in one cache line");
 
@@ -168,6 +176,9 @@ struct packet *packet_clone(struct packet_pool *pool, const struct packet *packe
 /* Makes a packet of foreign memory: 'size' bytes at 'headroom' into a buffer of 'capacity' bytes at 'base'.  It has no
  * owner: packet_release() must not be called on it. */
 void packet_wrap(struct packet *packet, void *base, uint32_t capacity, uint32_t headroom, uint32_t size);
+
+/* The packet's metadata to be written; zero if it had none. */
+struct packet_metadata *packet_metadata(struct packet *packet);
 
 /* Forgets offsets, offloads and metadata; keeps buffer, data, size and owner. */
 void packet_reset(struct packet *packet);

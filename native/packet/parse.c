@@ -450,6 +450,15 @@ _Static_assert(offsetof(struct flow_key, skb_priority) % 8 == 4 && offsetof(stru
                    && offsetof(struct flow_key, tp_src) % 8 == 0,
                "places in words that parse_quickly() builds");
 
+/* Adds what actions gave to a packet that comes back.  These members share words with ones that parsing has set. */
+static void
+add_metadata(const struct packet *packet, struct flow_key *key, uint64_t *map)
+{
+    key->recirc_id = be32(packet->metadata.recirc_id);
+    key->dp_hash = be32(packet->metadata.dp_hash);
+    *map = exact_map(key, *map | UINT64_C(1) << WORD(recirc_id) | UINT64_C(1) << WORD(dp_hash));
+}
+
 void
 packet_parse_burst(struct packet *const *packets, uint32_t n, uint32_t vlan_limit, struct flow_key *keys,
                    uint64_t *maps)
@@ -457,6 +466,9 @@ packet_parse_burst(struct packet *const *packets, uint32_t n, uint32_t vlan_limi
     for (uint32_t i = 0; i < n; i++) {
         if (!parse_quickly(packets[i], &keys[i], &maps[i])) {
             parse_slowly(packets[i], vlan_limit, &keys[i], &maps[i]);
+        }
+        if (packets[i]->flags & PACKET_METADATA) {
+            add_metadata(packets[i], &keys[i], &maps[i]);
         }
     }
 }

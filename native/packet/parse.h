@@ -4,7 +4,7 @@
  * the key of what came before.  Key members that the packet has no header for are zero.
  *
  * 'in_port' of the key is the datapath port (network byte order); who enters a bridge replaces it by the OpenFlow port.
- * 'skb_priority' and 'pkt_mark' come from the packet.  'vlan_limit' is how many VLAN tags are looked into, 0 to 2; the
+ * 'skb_priority', 'pkt_mark' and what is in its metadata come from the packet.  'vlan_limit' is how many VLAN tags are looked into, 0 to 2; the
  * tag beyond is an Ethernet type like any other (Open_vSwitch other_config:vlan-limit; its default is 1).
  *
  * These functions also set the packet's offsets and layer types, which rewriting needs. */

@@ -148,6 +148,7 @@ static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
     FIXED(CONJUNCTION, conjunction),
     FIXED(MULTIPATH, multipath),
     FIXED(BUNDLE, bundle),
+    FIXED(DEBUG_RECIRC, debug_recirc),
 };
 #undef FIXED
 

@@ -111,8 +111,8 @@ update_output(struct xlate_ctx *ctx, const uint8_t *ordered, uint32_t size)
     }
 }
 
-void
-action_set_write(struct xlate_ctx *ctx, const void *actions, uint32_t size)
+static void
+add(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool trace)
 {
     ctx->has_action_set = true;
     if (!xlate_reserve(&ctx->action_set, ctx->action_set_size, &ctx->action_set_capacity, size, XLATE_ACTION_SET_MAX)) {
@@ -129,9 +129,23 @@ action_set_write(struct xlate_ctx *ctx, const void *actions, uint32_t size)
     uint8_t *ordered = order(ctx, &ordered_size, &has_output);
     if (ordered) {
         update_output(ctx, ordered, ordered_size);
-        trace_note_actions(ctx, SLUICE_TRACE_NOTE_ACTION_SET, ordered, ordered_size);
+        if (trace) {
+            trace_note_actions(ctx, SLUICE_TRACE_NOTE_ACTION_SET, ordered, ordered_size);
+        }
         free(ordered);
     }
+}
+
+void
+action_set_write(struct xlate_ctx *ctx, const void *actions, uint32_t size)
+{
+    add(ctx, actions, size, true);
+}
+
+void
+action_set_restore(struct xlate_ctx *ctx, const void *actions, uint32_t size)
+{
+    add(ctx, actions, size, false);
 }
 
 void
@@ -160,7 +174,7 @@ action_set_execute(struct xlate_ctx *ctx)
     if (has_output && !ctx->exit) {
         ctx->in_action_set = true;
         ctx->trace_depth++;
-        xlate_actions(ctx, ordered, size);
+        xlate_actions(ctx, ordered, size, true);
         ctx->trace_depth--;
         ctx->in_action_set = false;
     }

@@ -60,6 +60,29 @@ commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size)
     return action;
 }
 
+uint32_t
+commit_clone_begin(struct xlate_ctx *ctx)
+{
+    uint32_t clone = ctx->out->actions_size;
+    commit_append(ctx, SLUICE_DP_ACTION_CLONE, sizeof(struct sluice_dp_action_clone));
+    return clone;
+}
+
+void
+commit_clone_end(struct xlate_ctx *ctx, uint32_t clone)
+{
+    struct xlate_out *out = ctx->out;
+    if (ctx->error || out->actions_size < clone + sizeof(struct sluice_dp_action_clone)) {
+        return;
+    }
+    struct sluice_dp_action_clone *action = (void *) ((uint8_t *) out->actions + clone);
+    action->actions_size = out->actions_size - clone - (uint32_t) sizeof *action;
+    action->size = (uint16_t) (out->actions_size - clone);
+    if (!action->actions_size) {
+        out->actions_size = clone;
+    }
+}
+
 /* Appends a 'set' of the words of 'mask', which is zero outside of words [first, last]. */
 static void
 append_set(struct xlate_ctx *ctx, const struct flow_key *mask, uint32_t first, uint32_t last)

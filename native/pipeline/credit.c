@@ -1,5 +1,6 @@
 #include "classifier/rule_table.h"
 #include "pipeline/config.h"
+#include "pipeline/frozen.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/xlate.h"
 
@@ -31,6 +32,8 @@ xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint
                                   credit->bundle, used_ms);
             }
             break;
+        case XLATE_CREDIT_FROZEN:
+            break;
         }
     }
 }
@@ -52,6 +55,9 @@ xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits)
             break;
         case XLATE_CREDIT_MAC:
             mac_table_unref(credits[i].macs);
+            break;
+        case XLATE_CREDIT_FROZEN:
+            frozen_unref(credits[i].frozen);
             break;
         }
     }

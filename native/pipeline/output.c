@@ -32,6 +32,8 @@ struct bridge_state {
     uint64_t *action_set;
     uint32_t action_set_size, action_set_capacity;
     bool has_action_set;
+    bool is_tracked;
+    bool was_mpls;
     struct flow_key flow;
 };
 
@@ -53,6 +55,8 @@ leave_bridge(struct xlate_ctx *ctx, struct bridge_state *state)
         .action_set_size = ctx->action_set_size,
         .action_set_capacity = ctx->action_set_capacity,
         .has_action_set = ctx->has_action_set,
+        .is_tracked = ctx->is_tracked,
+        .was_mpls = ctx->was_mpls,
         .flow = ctx->flow,
     };
     ctx->stack = NULL;
@@ -81,8 +85,10 @@ return_to_bridge(struct xlate_ctx *ctx, const struct bridge_state *state)
     ctx->action_set_size = state->action_set_size;
     ctx->action_set_capacity = state->action_set_capacity;
     ctx->has_action_set = state->has_action_set;
+    ctx->is_tracked = state->is_tracked;
+    ctx->was_mpls = state->was_mpls;
     ctx->flow = state->flow;
-    /* That the peer stopped is no reason for this bridge to stop. */
+    /* That the peer stopped or froze its copy is no reason for this bridge to stop. */
     ctx->exit = false;
 }
 
@@ -117,9 +123,12 @@ output_patch(struct xlate_ctx *ctx, const struct ofport *port)
         /* The peer's tables begin anew, one deeper. */
         ctx->table = 0;
         ctx->trace_depth++;
-        xlate_table(ctx, peer->ofp_port, 0, true);
+        xlate_table(ctx, peer->ofp_port, 0, true, xlate_clone);
         ctx->trace_depth--;
-        action_set_execute(ctx);
+        if (!ctx->freezing) {
+            action_set_execute(ctx);
+        }
+        freeze_finish(ctx);
     }
     return_to_bridge(ctx, state);
     free(state);
@@ -249,12 +258,15 @@ flood(struct xlate_ctx *ctx, bool all)
 {
     const struct bridge_view *view = ctx->view;
     uint32_t in_port = be32(ctx->flow.in_port);
+    bool is_last = ctx->is_last;
+    ctx->is_last = false;
     for (uint32_t i = 0; i < view->n_ports && !ctx->error; i++) {
         const struct ofport *port = view->ports[i];
         if (port->ofp_port != in_port && (all || !(port->config & SLUICE_OFPORT_CONFIG_NO_FLOOD))) {
             output_real(ctx, port->ofp_port, 0);
         }
     }
+    ctx->is_last = is_last;
 }
 
 void
@@ -266,11 +278,15 @@ output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
         output_real(ctx, in_port, max_len);
         break;
     case PORT_TABLE:
-        xlate_table(ctx, in_port, 0, true);
+        xlate_table(ctx, in_port, 0, true, xlate_actions);
         break;
-    case PORT_NORMAL:
+    case PORT_NORMAL: {
+        bool is_last = ctx->is_last;
+        ctx->is_last = false;
         normal_output(ctx);
+        ctx->is_last = is_last;
         break;
+    }
     case PORT_FLOOD:
         flood(ctx, false);
         break;

@@ -34,18 +34,21 @@ pipeline_create(const struct pipeline_options *options, struct pipeline **pipeli
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     const struct config *config = empty_config();
     struct epoch_reader *reader = epoch_register(options->epoch);
-    if (!pipeline || !config || !reader) {
+    struct frozen_table *frozen = frozen_table_create(options->epoch);
+    if (!pipeline || !config || !reader || !frozen) {
         if (config) {
             topology_destroy((void *) config->topology);
             free((void *) config);
         }
         epoch_unregister(reader);
+        frozen_table_destroy(frozen);
         free(pipeline);
         return ENOMEM;
     }
     epoch_offline(reader);
     pipeline->options = *options;
     pipeline->reader = reader;
+    pipeline->frozen = frozen;
     pipeline->random = options->random_seed;
     atomic_init(&pipeline->config, config);
     atomic_init(&pipeline->change, 1);
@@ -77,6 +80,7 @@ pipeline_destroy(struct pipeline *pipeline)
     topology_destroy((void *) config->topology);
     free((void *) config);
     epoch_unregister(pipeline->reader);
+    frozen_table_destroy(pipeline->frozen);
     free(pipeline->slots);
     free(pipeline->transaction.touched);
     free(pipeline->transaction.flushes);
@@ -126,6 +130,7 @@ pipeline_maintain(struct pipeline *pipeline, uint64_t now_ms)
         }
     }
     limbo_reclaim(&pipeline->limbo);
+    frozen_maintain(pipeline->frozen, now_ms);
     return next < now_ms + MAINTAIN_INTERVAL_MS ? next : now_ms + MAINTAIN_INTERVAL_MS;
 }
 

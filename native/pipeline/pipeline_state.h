@@ -8,6 +8,7 @@
 
 #include "classifier/epoch.h"
 #include "pipeline/config.h"
+#include "pipeline/frozen.h"
 #include "pipeline/pipeline.h"
 
 /* Cells: what megaflows depend on, hashed.  Two things may share a cell: then a change of one makes megaflows of the
@@ -63,6 +64,7 @@ struct pipeline {
     _Atomic(const struct config *) config;
     _Atomic uint64_t change;
     _Atomic uint32_t vlan_limit;
+    struct frozen_table *frozen;
     _Atomic uint32_t cells[PIPELINE_CELLS];
     _Atomic uint32_t address_cells[PIPELINE_CELLS];
     _Atomic uint64_t drops[PIPELINE_DROP_REASONS];

@@ -237,16 +237,16 @@ trace_lookup(struct xlate_ctx *ctx, enum lookup result)
     trace_put(ctx->in->trace, &step);
 }
 
-/* Executes what the lookup found. */
+/* Executes what the lookup found, its actions by 'run'. */
 static void
-execute(struct xlate_ctx *ctx, enum lookup result)
+execute(struct xlate_ctx *ctx, enum lookup result, xlate_run *run, bool is_last)
 {
     switch (result) {
     case LOOKUP_RULE:
         credit_rule(ctx, ctx->rule);
         ctx->cookie = ctx->rule->cookie;
         ctx->is_table_miss = !ctx->rule->priority && rule_is_catchall(ctx->rule);
-        xlate_actions(ctx, ctx->rule->actions->bytes, ctx->rule->actions->size);
+        run(ctx, ctx->rule->actions->bytes, ctx->rule->actions->size, is_last);
         break;
     case LOOKUP_CONTROLLER:
         output_table_miss(ctx);
@@ -254,7 +254,7 @@ execute(struct xlate_ctx *ctx, enum lookup result)
     case LOOKUP_FRAGMENT:
     case LOOKUP_DROP:
         ctx->drop_reason = result == LOOKUP_DROP ? SLUICE_DROP_REASON_TABLE_MISS : SLUICE_DROP_REASON_FRAGMENT;
-        xlate_actions(ctx, NULL, 0);
+        xlate_actions(ctx, NULL, 0, is_last);
         break;
     }
 }
@@ -279,9 +279,17 @@ may_resubmit(struct xlate_ctx *ctx)
 }
 
 void
-xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_miss)
+xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_miss, xlate_run *run)
 {
-    if (ctx->error || !may_resubmit(ctx)) {
+    if (ctx->error) {
+        return;
+    }
+    if (ctx->was_mpls) {
+        /* What the table would match is not known yet. */
+        freeze(ctx, FREEZE_FROM_THIS);
+        return;
+    }
+    if (!may_resubmit(ctx)) {
         return;
     }
     const struct rule *old_rule = ctx->rule;
@@ -298,7 +306,7 @@ xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_mis
     ctx->nesting++;
     ctx->n_resubmits++;
     ctx->trace_depth++;
-    execute(ctx, result);
+    execute(ctx, result, run, ctx->is_last);
     ctx->trace_depth--;
     ctx->nesting--;
     ctx->depth -= deepens;
@@ -309,6 +317,22 @@ xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_mis
     ctx->is_table_miss = old_is_table_miss;
 }
 
+/* Fills in where a packet goes on that comes back.  Returns false, with a reason, if nowhere. */
+static bool
+find_frozen(struct xlate_ctx *ctx)
+{
+    ctx->frozen = frozen_find(ctx->pipeline->frozen, be32(ctx->in->key->recirc_id));
+    if (!ctx->frozen) {
+        ctx->drop_reason = SLUICE_DROP_REASON_NO_RECIRCULATION;
+        return false;
+    }
+    if (!thaw(ctx, ctx->frozen)) {
+        return false;
+    }
+    xlate_stamp(ctx, pipeline_cell(CELL_BRIDGE, ctx->view->bridge->id, 0));
+    return true;
+}
+
 /* Fills in where the packet begins.  Returns false, with a reason, if nowhere; '*port' gets its port or null. */
 static bool
 find_start(struct xlate_ctx *ctx, const struct ofport **port)
@@ -316,6 +340,9 @@ find_start(struct xlate_ctx *ctx, const struct ofport **port)
     const struct topology *topology = ctx->config->topology;
     uint32_t in_port = ctx->in->in_port;
     *port = NULL;
+    if (ctx->in->key->recirc_id) {
+        return find_frozen(ctx);
+    }
     if (ctx->in->bridge) {
         ctx->view = topology_find(topology, ctx->in->bridge);
         *port = ctx->view ? bridge_view_find_port(ctx->view, port_normalize(in_port)) : NULL;
@@ -351,6 +378,28 @@ init_wild(struct xlate_ctx *ctx)
     }
 }
 
+/* Searches ctx->table for the packet that has come in, or back, on 'port' and executes what it says.  Returns false if
+ * the port does not let the packet in. */
+static bool
+translate_table(struct xlate_ctx *ctx, const struct ofport *port)
+{
+    enum lookup result = lookup(ctx, be32(ctx->flow.in_port), true);
+    trace_lookup(ctx, result);
+    if (port && !xlate_may_receive(port)) {
+        ctx->drop_reason = SLUICE_DROP_REASON_NO_RECV;
+        if (result == LOOKUP_RULE) {
+            credit_rule(ctx, ctx->rule);
+        }
+        return false;
+    }
+    ctx->nesting++;
+    ctx->trace_depth++;
+    execute(ctx, result, xlate_actions, true);
+    ctx->trace_depth--;
+    ctx->nesting--;
+    return true;
+}
+
 /* Runs the packet through its first bridge. */
 static void
 translate(struct xlate_ctx *ctx, const struct ofport *port)
@@ -358,30 +407,36 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
     trace_bridge(ctx);
     ctx->trace_depth++;
     bool received = true;
-    if (ctx->in->actions) {
+    if (ctx->frozen && ctx->frozen->content.actions_size) {
+        ctx->cookie = UINT64_MAX;
+        xlate_actions(ctx, frozen_actions(&ctx->frozen->content), ctx->frozen->content.actions_size, true);
+    } else if (ctx->in->actions) {
         ctx->in_packet_out = true;
         ctx->cookie = UINT64_MAX;
-        xlate_actions(ctx, ctx->in->actions, ctx->in->actions_size);
+        xlate_actions(ctx, ctx->in->actions, ctx->in->actions_size, true);
     } else {
-        enum lookup result = lookup(ctx, be32(ctx->flow.in_port), true);
-        trace_lookup(ctx, result);
-        received = !port || xlate_may_receive(port);
-        if (received) {
-            ctx->nesting++;
-            ctx->trace_depth++;
-            execute(ctx, result);
-            ctx->trace_depth--;
-            ctx->nesting--;
-        } else {
-            ctx->drop_reason = SLUICE_DROP_REASON_NO_RECV;
-            if (result == LOOKUP_RULE) {
-                credit_rule(ctx, ctx->rule);
-            }
-        }
+        received = translate_table(ctx, port);
     }
     ctx->trace_depth--;
-    if (received && !ctx->error) {
+    if (received && !ctx->error && !ctx->freezing) {
         action_set_execute(ctx);
+    }
+    freeze_finish(ctx);
+}
+
+/* A clone that nothing comes after need not be one. */
+static void
+unwrap_last_clone(struct xlate_out *out)
+{
+    uint8_t *bytes = (uint8_t *) out->actions;
+    const struct sluice_dp_action_clone *last = NULL;
+    for (uint32_t at = 0; at < out->actions_size; at += last->size) {
+        last = (const void *) (bytes + at);
+    }
+    if (last && last->opcode == SLUICE_DP_ACTION_CLONE) {
+        uint32_t size = last->actions_size;
+        memmove((void *) last, last + 1, size);
+        out->actions_size -= (uint32_t) sizeof *last;
     }
 }
 
@@ -394,6 +449,7 @@ finish(struct xlate_ctx *ctx)
     if (out->failed) {
         out->actions_size = 0;
     }
+    unwrap_last_clone(out);
     out->drop_reason = 0;
     if (!out->actions_size) {
         out->drop_reason = ctx->error         ? ctx->error
@@ -406,7 +462,8 @@ finish(struct xlate_ctx *ctx)
         }
         ctx->error = out->drop_reason;
     }
-    out->cacheable = ctx->error != SLUICE_DROP_REASON_NO_MEMORY;
+    out->cacheable =
+        out->drop_reason != SLUICE_DROP_REASON_NO_MEMORY && out->drop_reason != SLUICE_DROP_REASON_NO_RECIRCULATION;
     for (uint32_t i = SLUICE_KEY_PIPELINE_WORD; i < SLUICE_KEY_WORDS; i++) {
         ctx->wild->words[i] = 0;
     }
@@ -415,6 +472,7 @@ finish(struct xlate_ctx *ctx)
     }
     free(ctx->stack);
     free(ctx->action_set);
+    free(ctx->frozen_actions);
 }
 
 void
@@ -440,9 +498,9 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     ctx.flow.actset_output = be32(PORT_UNSET);
     ctx.queue = in->key->skb_priority;
     init_wild(&ctx);
+    ctx.base = ctx.flow;
     const struct ofport *port;
     bool found = find_start(&ctx, &port);
-    ctx.base = ctx.flow;
     if (found) {
         translate(&ctx, port);
     }

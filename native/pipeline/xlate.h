@@ -21,6 +21,7 @@
 
 #include "sluice/flow_key.h"
 
+struct frozen_state;
 struct mac_table;
 struct pipeline;
 struct port_counters;
@@ -51,6 +52,7 @@ enum xlate_credit_kind {
     XLATE_CREDIT_PATCH_RX, /* The patch port of 'port' received it; the credit owns a reference. */
     XLATE_CREDIT_PATCH_TX, /* The patch port of 'port' sent it; the credit owns a reference. */
     XLATE_CREDIT_MAC,      /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
+    XLATE_CREDIT_FROZEN,   /* Nothing is counted; the credit keeps the recirculation id of 'frozen' alive. */
 };
 
 struct xlate_credit {
@@ -61,6 +63,7 @@ struct xlate_credit {
         struct table_counters *counters;
         struct port_counters *port;
         struct mac_table *macs;
+        const struct frozen_state *frozen;
     };
     uint64_t mac; /* 48 bits, first byte of the address highest, above it the VLAN. */
 };
@@ -84,7 +87,8 @@ struct xlate_out {
 };
 
 struct xlate_in {
-    const struct flow_key *key; /* As parsed, 'in_port' being the datapath port; pipeline words zero. */
+    const struct flow_key *key; /* As parsed, 'in_port' being the datapath port; pipeline words zero.  With a recirc_id
+                                 * it begins with what was frozen under that. */
     uint64_t now_ms;            /* The datapath's clock. */
     bool learn;                 /* True for a real packet: NORMAL may learn its source. */
     struct trace_sink *trace;   /* Null but for ofproto/trace. */

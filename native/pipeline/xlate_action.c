@@ -157,7 +157,7 @@ resubmit(struct xlate_ctx *ctx, const struct sluice_action_resubmit *a)
     if (in_port == PORT_IN_PORT) {
         in_port = be32(ctx->flow.in_port);
     }
-    xlate_table(ctx, in_port, a->table == 255 ? ctx->table : a->table, false);
+    xlate_table(ctx, in_port, a->table == 255 ? ctx->table : a->table, false, xlate_actions);
 }
 
 static void
@@ -241,79 +241,6 @@ bundle(struct xlate_ctx *ctx, const struct sluice_action_bundle *a)
         trace_subfield(ctx, sf);
     } else {
         output_port(ctx, port, 0);
-    }
-}
-
-/* Everything a clone may change.  Kept on the heap, since clones and tables nest. */
-struct saved {
-    struct flow_key flow;
-    uint64_t *action_set;
-    uint32_t action_set_size;
-    bool has_action_set;
-    uint8_t *stack;
-    uint32_t stack_size;
-};
-
-static bool
-save(struct xlate_ctx *ctx, struct saved *saved)
-{
-    saved->flow = ctx->flow;
-    saved->has_action_set = ctx->has_action_set;
-    saved->action_set_size = ctx->action_set_size;
-    saved->stack_size = ctx->stack_size;
-    saved->action_set = malloc(ctx->action_set_size + 1u);
-    saved->stack = malloc(ctx->stack_size + 1u);
-    if (!saved->action_set || !saved->stack) {
-        return false;
-    }
-    if (ctx->action_set_size) {
-        memcpy(saved->action_set, ctx->action_set, ctx->action_set_size);
-    }
-    if (ctx->stack_size) {
-        memcpy(saved->stack, ctx->stack, ctx->stack_size);
-    }
-    return true;
-}
-
-static void
-restore(struct xlate_ctx *ctx, const struct saved *saved)
-{
-    ctx->flow = saved->flow;
-    ctx->has_action_set = saved->has_action_set;
-    ctx->action_set_size = saved->action_set_size;
-    ctx->stack_size = saved->stack_size;
-    /* What grew never shrinks, so there is room. */
-    if (saved->action_set_size) {
-        memcpy(ctx->action_set, saved->action_set, saved->action_set_size);
-    }
-    if (saved->stack_size) {
-        memcpy(ctx->stack, saved->stack, saved->stack_size);
-    }
-}
-
-/* All that nested actions can do here is undone by setting fields back, so no datapath clone is needed. */
-static void
-clone(struct xlate_ctx *ctx, const struct sluice_action_clone *a)
-{
-    if (ctx->nesting >= XLATE_NESTING_MAX) {
-        xlate_fail(ctx, SLUICE_DROP_REASON_RECURSION_TOO_DEEP);
-        return;
-    }
-    struct saved *saved = calloc(1, sizeof *saved);
-    if (saved && save(ctx, saved)) {
-        ctx->nesting++;
-        ctx->trace_depth--;
-        xlate_actions(ctx, a + 1, a->actions_size);
-        ctx->trace_depth++;
-        ctx->nesting--;
-        restore(ctx, saved);
-    } else {
-        xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
-    }
-    if (saved) {
-        free(saved->action_set);
-        free(saved->stack);
-        free(saved);
     }
 }
 
@@ -418,6 +345,14 @@ modify(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
     }
 }
 
+/* What follows, in frozen actions, belongs to another rule. */
+static void
+unroll(struct xlate_ctx *ctx, const struct sluice_action_unroll_xlate *a)
+{
+    ctx->table = (uint8_t) a->table;
+    ctx->cookie = a->cookie;
+}
+
 /* Executes one action.  Returns false if the list ends here. */
 static bool
 execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
@@ -441,7 +376,7 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
         break;
     case SLUICE_ACTION_GOTO_TABLE:
         xlate_table(ctx, be32(ctx->flow.in_port), (uint8_t) ((const struct sluice_action_goto_table *) action)->table,
-                    true);
+                    true, xlate_actions);
         break;
     case SLUICE_ACTION_CLEAR_ACTIONS:
         action_set_clear(ctx);
@@ -454,8 +389,18 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
     case SLUICE_ACTION_EXIT:
         ctx->exit = true;
         break;
-    case SLUICE_ACTION_CLONE:
-        clone(ctx, action);
+    case SLUICE_ACTION_CLONE: {
+        const struct sluice_action_clone *a = action;
+        ctx->trace_depth--;
+        xlate_clone(ctx, a + 1, a->actions_size, ctx->is_last);
+        ctx->trace_depth++;
+        break;
+    }
+    case SLUICE_ACTION_DEBUG_RECIRC:
+        freeze(ctx, FREEZE_FROM_NEXT);
+        break;
+    case SLUICE_ACTION_UNROLL_XLATE:
+        unroll(ctx, action);
         break;
     case SLUICE_ACTION_ENQUEUE:
         enqueue(ctx, action);
@@ -474,14 +419,22 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
 }
 
 void
-xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size)
+xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool is_last)
 {
+    bool outer_is_last = ctx->is_last;
     if (!size) {
         trace_action(ctx, NULL, 0);
     }
     const uint8_t *bytes = actions;
-    for (uint32_t at = 0; at < size && !ctx->exit && !ctx->error;) {
+    for (uint32_t at = 0; at < size && !ctx->error;) {
         const struct action_header *action = (const struct action_header *) (bytes + at);
+        if (ctx->exit) {
+            if (ctx->freezing) {
+                freeze_rest(ctx, action, size - at);
+            }
+            break;
+        }
+        ctx->is_last = is_last && at + action->size == size && !ctx->action_set_size;
         trace_action(ctx, action, action->size);
         ctx->trace_depth++;
         bool go_on = execute(ctx, action, action->opcode);
@@ -489,6 +442,8 @@ xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size)
         if (!go_on) {
             break;
         }
-        at += action->size;
+        at += ctx->freezes_this ? 0 : action->size;
+        ctx->freezes_this = false;
     }
+    ctx->is_last = outer_is_last;
 }

@@ -4,6 +4,7 @@
 
 #include "pipeline/config.h"
 #include "pipeline/field.h"
+#include "pipeline/freeze.h"
 #include "pipeline/pipeline_state.h"
 #include "pipeline/trace.h"
 #include "pipeline/xlate.h"
@@ -19,10 +20,11 @@ struct xlate_ctx {
     struct xlate_out *out;
     const struct config *config;
 
-    const struct bridge_view *view; /* The bridge that the packet is in now. */
-    struct flow_key flow;           /* The packet as it is now; 'in_port' is the OpenFlow port. */
-    struct flow_key base;           /* The packet as the datapath actions so far make it. */
-    struct flow_key *wild;          /* out->mask. */
+    const struct frozen_state *frozen; /* What the translation began with, or null. */
+    const struct bridge_view *view;    /* The bridge that the packet is in now. */
+    struct flow_key flow;              /* The packet as it is now; 'in_port' is the OpenFlow port. */
+    struct flow_key base;              /* The packet as the datapath actions so far make it. */
+    struct flow_key *wild;             /* out->mask. */
 
     uint8_t table;
     const struct rule *rule; /* Whose actions are executed, or null. */
@@ -48,8 +50,29 @@ struct xlate_ctx {
     uint32_t action_set_capacity;
     bool has_action_set;
 
+    /* Freezing, see freeze.h. */
+    bool freezing;          /* 'exit' is set too. */
+    bool freezes_this;      /* The action being executed is to be executed again. */
+    bool freezes_with_hash; /* Of 'hash_algorithm' and 'hash_basis'. */
+    bool has_unrolled;      /* The last that was frozen belongs to 'unrolled_table' and 'unrolled_cookie'. */
+    uint8_t unrolled_table;
+    uint64_t unrolled_cookie;
+    uint32_t hash_algorithm;
+    uint32_t hash_basis;
+    uint64_t *frozen_actions;
+    uint32_t frozen_actions_size;
+    uint32_t frozen_actions_capacity;
+    bool is_tracked; /* Connection tracking saw the packet. */
+    bool was_mpls;   /* The last MPLS label was popped: what is below it is not known. */
+
+    /* Nothing comes after the action being executed, so it may do with the packet what it likes. */
+    bool is_last;
+
     uint16_t trace_depth;
 };
+
+/* xlate_actions() or xlate_clone(). */
+typedef void xlate_run(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool is_last);
 
 /* Un-wildcards the bits of 'MEMBER' that are set in 'BITS' (in network order). */
 #define WILD(CTX, MEMBER, BITS) ((CTX)->wild->MEMBER |= (BITS))
@@ -67,8 +90,8 @@ struct xlate_credit *xlate_add_credit(struct xlate_ctx *ctx);
 void xlate_fail(struct xlate_ctx *ctx, uint32_t reason);
 
 /* Searches 'table' as if the packet came in on 'in_port', and executes what it says.  'may_miss': a miss is treated
- * as the table is configured; otherwise nothing happens. */
-void xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_miss);
+ * as the table is configured; otherwise nothing happens.  'run' is how actions are executed. */
+void xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_miss, xlate_run *run);
 
 /* Whether 'port' lets packets in. */
 bool xlate_may_receive(const struct ofport *port);
@@ -86,13 +109,19 @@ void trace_action_set(struct xlate_ctx *ctx);
 
 /* xlate_action.c */
 
-/* Executes OpenFlow actions that passed action_check(). */
-void xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size);
+/* Executes OpenFlow actions that passed action_check().  'is_last': nothing is done with the packet after them. */
+void xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool is_last);
+
+/* xlate_clone.c */
+
+/* As xlate_actions(), on a copy of the packet, with its own action set and stack: afterwards the packet is as it was. */
+void xlate_clone(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool is_last);
 
 /* action_set.c */
 
 /* Adds actions to the action set, empties it, executes it. */
 void action_set_write(struct xlate_ctx *ctx, const void *actions, uint32_t size);
+void action_set_restore(struct xlate_ctx *ctx, const void *actions, uint32_t size);
 void action_set_clear(struct xlate_ctx *ctx);
 void action_set_execute(struct xlate_ctx *ctx);
 
@@ -111,6 +140,11 @@ void commit_actions(struct xlate_ctx *ctx);
 /* Room for a datapath action of 'size' bytes, zeroed, with opcode and size set; null if there is none, and then the
  * translation has failed. */
 void *commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size);
+
+/* Begins a `clone`: what is appended until commit_clone_end() is in it.  Returns what to give to that, which takes the
+ * clone back if nothing is in it. */
+uint32_t commit_clone_begin(struct xlate_ctx *ctx);
+void commit_clone_end(struct xlate_ctx *ctx, uint32_t clone);
 
 /* output.c */
 

@@ -132,6 +132,12 @@ sink_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct 
 }
 
 static void
+sink_recirc(void *aux, struct packet *const *packets, uint32_t n)
+{
+    worker_recirculate(aux, packets, n);
+}
+
+static void
 sink_drop(void *aux, uint32_t reason, uint32_t n)
 {
     struct worker *worker = aux;
@@ -152,6 +158,7 @@ worker_sink(struct worker *worker)
         .output = sink_output,
         .controller = sink_controller,
         .protocol = sink_protocol,
+        .recirc = sink_recirc,
         .drop = sink_drop,
         .lost = sink_lost,
         .aux = worker,
@@ -171,7 +178,8 @@ worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, si
     }
     memcpy(packet->data, frame, frame_size);
     packet->in_port = dp_port;
-    packet_parse_burst(&packet, 1, pipeline_vlan_limit(worker->datapath->pipeline), worker->keys, worker->maps);
+    packet_parse_burst(&packet, 1, pipeline_vlan_limit(worker->datapath->pipeline), worker->levels[0].keys,
+                       worker->levels[0].maps);
     struct action_sink sink = worker_sink(worker);
     actions_execute(&sink, &packet, 1, actions, actions_size);
     worker_flush(worker);

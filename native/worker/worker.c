@@ -85,11 +85,10 @@ cycles(void)
 #endif
 }
 
-/* Puts the translation in worker->xlate into the cache.  Null if it is not cached; then it keeps its credits. */
+/* Puts a translation into the cache.  Null if it is not cached; then it keeps its credits. */
 static struct megaflow *
-cache_translation(struct worker *worker, const struct flow_key *key, uint64_t now_ms)
+cache_translation(struct worker *worker, struct xlate_out *out, const struct flow_key *key, uint64_t now_ms)
 {
-    struct xlate_out *out = &worker->xlate;
     uint32_t n_stamps = out->n_stamps < XLATE_STAMPS_MAX ? out->n_stamps : XLATE_STAMPS_MAX;
     size_t size =
         sizeof(struct megaflow_origin) + n_stamps * sizeof out->stamps[0] + out->n_credits * sizeof out->credits[0];
@@ -136,11 +135,11 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
 {
     struct pipeline *pipeline = worker->datapath->pipeline;
     const struct xlate_in in = { .key = key, .now_ms = now_ms, .learn = true };
-    struct xlate_out *out = &worker->xlate;
+    struct xlate_out *out = &worker->levels[worker->depth].xlate;
 
     count(&worker->counters.n_misses, 1);
     xlate(pipeline, &in, out);
-    struct megaflow *megaflow = cache_translation(worker, key, now_ms);
+    struct megaflow *megaflow = cache_translation(worker, out, key, now_ms);
     if (megaflow == NULL) {
         xlate_credit(pipeline, out->credits, out->n_credits, 1, packet->size, now_ms);
         actions_execute(sink, &packet, 1, out->actions, out->actions_size);
@@ -206,6 +205,7 @@ static void
 process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
 {
     struct pipeline *pipeline = worker->datapath->pipeline;
+    struct worker_level *level = &worker->levels[worker->depth];
     struct megaflow *megaflows[PACKET_BATCH_MAX];
     const struct flow_key *keys[PACKET_BATCH_MAX];
     struct group_list list;
@@ -214,12 +214,15 @@ process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
 
     list.n = 0;
     memset(list.slots, 0, sizeof list.slots);
-    packet_parse_burst(batch->packets, batch->n, pipeline_vlan_limit(pipeline), worker->keys, worker->maps);
+    packet_parse_burst(batch->packets, batch->n, pipeline_vlan_limit(pipeline), level->keys, level->maps);
     for (uint32_t i = 0; i < batch->n; i++) {
-        keys[i] = &worker->keys[i];
+        keys[i] = &level->keys[i];
+        megaflows[i] = NULL;
     }
     uint64_t change = pipeline_change(pipeline);
-    flow_cache_lookup(worker->cache, keys, batch->n, change, megaflows);
+    if (worker->cache != NULL) {
+        flow_cache_lookup(worker->cache, keys, batch->n, change, megaflows);
+    }
     for (uint32_t i = 0; i < batch->n; i++) {
         struct megaflow *megaflow = megaflows[i];
         if (megaflow == NULL && inserted) {
@@ -239,6 +242,21 @@ process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
         actions_execute(&sink, group->packets, group->n, megaflow_actions(group->megaflow),
                         megaflow_actions_size(group->megaflow));
     }
+}
+
+void
+worker_recirculate(struct worker *worker, struct packet *const *packets, uint32_t n)
+{
+    if (worker->depth == WORKER_RECIRCULATIONS_MAX) {
+        pipeline_count_drop(worker->datapath->pipeline, SLUICE_DROP_REASON_RECIRCULATION_TOO_DEEP, n);
+        packet_release_burst(packets, n);
+        return;
+    }
+    struct packet_batch batch = { .n = n };
+    memcpy(batch.packets, packets, n * sizeof packets[0]);
+    worker->depth++;
+    process(worker, &batch, datapath_now(worker->datapath));
+    worker->depth--;
 }
 
 /* Drops frames too short for Ethernet. */
@@ -495,7 +513,9 @@ worker_create(struct sluice_datapath *datapath, uint32_t index, _Bool is_control
     worker->index = index;
     worker->epoll_fd = -1;
     worker->wake_fd = -1;
-    xlate_out_init(&worker->xlate);
+    for (uint32_t i = 0; i <= WORKER_RECIRCULATIONS_MAX; i++) {
+        xlate_out_init(&worker->levels[i].xlate);
+    }
     error = packet_pool_create(&pool, &worker->pool);
     if (error != 0 || is_control) {
         return error;
@@ -518,7 +538,9 @@ worker_destroy(struct worker *worker)
     }
     flow_cache_destroy(worker->cache);
     epoch_unregister(worker->reader);
-    xlate_out_uninit(&worker->xlate);
+    for (uint32_t i = 0; i <= WORKER_RECIRCULATIONS_MAX; i++) {
+        xlate_out_uninit(&worker->levels[i].xlate);
+    }
     packet_pool_destroy(worker->pool);
     free(worker->queues);
     free(worker->hot);

@@ -21,6 +21,9 @@ struct rx_queue;
 /* Ports that one turn collects packets for before it must send some. */
 #define WORKER_OUTPUTS_MAX 16u
 
+/* Times that a packet may come back to be looked up again. */
+#define WORKER_RECIRCULATIONS_MAX 8u
+
 /* The queues that a worker polls.  Immutable, but for what their elements say is the worker's. */
 struct queue_list {
     uint64_t version; /* Differs for each list; 0 for the first, empty one. */
@@ -43,6 +46,14 @@ struct worker_counters {
     _Atomic uint64_t idle_cycles;
 };
 
+/* What a burst needs that is being processed: one for packets as received, one for those that came back once, and so
+ * on. */
+struct worker_level {
+    struct flow_key keys[PACKET_BATCH_MAX];
+    uint64_t maps[PACKET_BATCH_MAX]; /* Words of 'keys' that may be other than zero. */
+    struct xlate_out xlate;
+};
+
 struct worker {
     struct sluice_datapath *datapath;
     uint32_t index;
@@ -50,11 +61,10 @@ struct worker {
     struct epoch_reader *reader; /* Null for the control worker, which is the control reader. */
     struct flow_cache *cache;    /* Null for the control worker. */
     struct packet_pool *pool;
-    struct xlate_out xlate;
 
-    /* The burst at hand. */
-    struct flow_key keys[PACKET_BATCH_MAX];
-    uint64_t maps[PACKET_BATCH_MAX]; /* Words of 'keys' that may be other than zero. */
+    /* The burst at hand, and those that it became by recirculation. */
+    uint32_t depth;
+    struct worker_level levels[WORKER_RECIRCULATIONS_MAX + 1];
 
     /* To be sent before the turn ends. */
     uint32_t n_outputs;
@@ -97,6 +107,10 @@ uint64_t worker_run(struct worker *worker, uint32_t max_bursts, uint32_t *n_burs
 /* Executes datapath actions on a frame, on behalf of the control thread. */
 void worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, size_t frame_size,
                     const void *actions, size_t actions_size);
+
+/* Looks packets up again that carry a recirculation id, and executes what that leads to.  Takes them.  Too deep, they
+ * are dropped and counted. */
+void worker_recirculate(struct worker *worker, struct packet *const *packets, uint32_t n);
 
 /* output.c: the sink of actions_execute(), and sending what it collected. */
 struct action_sink worker_sink(struct worker *worker);

@@ -1,3 +1,4 @@
+import { constantSets } from "../datapath/tables/constants.js";
 import { datapathLayouts, type Layout, memberOffset } from "./abi.js";
 import { KeyMatch } from "./key-match.js";
 import type { AbiMatch } from "./message.js";
@@ -23,7 +24,12 @@ const at = {
   reason: offset("controller", "reason"),
   cookie: offset("controller", "cookie"),
   id: offset("controller", "controller_id"),
+  recirc: offset("recirc", "recirc_id"),
+  hash: offset("hash", "algorithm"),
+  basis: offset("hash", "basis"),
 };
+
+const hashAlgorithms = constantSets.find((set) => set.prefix === "hash_algorithm")?.rows ?? [];
 
 const scratch = new KeyMatch();
 
@@ -109,6 +115,14 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
         parts.push(
           `clone(${formatDatapathActions(actions.subarray(from, from + view.getUint32(start + at.cloneSize, true)), names, flow)})`,
         );
+        break;
+      }
+      case opcode["recirc"]:
+        parts.push(`recirc(0x${view.getUint32(start + at.recirc, true).toString(16)})`);
+        break;
+      case opcode["hash"]: {
+        const algorithm = hashAlgorithms[view.getUint32(start + at.hash, true)]?.name;
+        parts.push(`hash(${algorithm}(${view.getUint32(start + at.basis, true)}))`);
         break;
       }
       case opcode["drop"]:

@@ -72,6 +72,21 @@ on_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct pa
     happen('p', action->protocol, packets, n);
 }
 
+/* The dp_hash of each packet, and of all of them the recirculation id. */
+static uint32_t hashes[PACKET_BATCH_MAX];
+
+static void
+on_recirc(void *aux, struct packet *const *packets, uint32_t n)
+{
+    (void) aux;
+    happen('r', packets[0]->metadata.recirc_id, packets, n);
+    for (uint32_t i = 0; i < n; i++) {
+        CHECK(packets[i]->flags & PACKET_METADATA && packets[i]->metadata.recirc_id == packets[0]->metadata.recirc_id);
+        hashes[i] = packets[i]->metadata.dp_hash;
+    }
+    packet_release_burst(packets, n);
+}
+
 static void
 on_drop(void *aux, uint32_t reason, uint32_t n)
 {
@@ -160,7 +175,7 @@ make_packets(struct packet **packets, uint32_t n)
 static void
 run(const struct list *list, uint32_t n)
 {
-    const struct action_sink sink = { on_output, on_controller, on_protocol, on_drop, on_lost, &pool, pool };
+    const struct action_sink sink = { on_output, on_controller, on_protocol, on_recirc, on_drop, on_lost, &pool, pool };
     struct packet *packets[PACKET_BATCH_MAX];
     struct packet_pool_stats before, after;
     packet_pool_get_stats(pool, &before);
@@ -187,7 +202,7 @@ test_outputs(void)
     claim("each output gets the whole batch, and no actions drop it");
 
     struct packet *packets[1];
-    const struct action_sink sink = { on_output, on_controller, on_protocol, on_drop, on_lost, &pool, pool };
+    const struct action_sink sink = { on_output, on_controller, on_protocol, on_recirc, on_drop, on_lost, &pool, pool };
     n_happenings = 0;
     make_packets(packets, 1);
     actions_execute(&sink, packets, 1, list.bytes, list.size);
@@ -254,6 +269,53 @@ test_clone(void)
     CHECK(happenings[2].number == 3 && happenings[2].eth_dst_last == 0);
     CHECK(happenings[3].number == 2 && happenings[4].number == 1);
     claim("changes inside of a clone stay there");
+}
+
+static void
+put_recirc(struct list *list, uint32_t id)
+{
+    struct sluice_dp_action_recirc *recirc = put(list, SLUICE_DP_ACTION_RECIRC, sizeof *recirc);
+    recirc->recirc_id = id;
+}
+
+static void
+put_hash(struct list *list, uint32_t algorithm, uint32_t basis)
+{
+    struct sluice_dp_action_hash *hash = put(list, SLUICE_DP_ACTION_HASH, sizeof *hash);
+    hash->algorithm = algorithm;
+    hash->basis = basis;
+}
+
+static void
+test_recirc(void)
+{
+    struct list list = { .size = 0 };
+    put_set_eth_dst_last(&list, 5);
+    put_recirc(&list, 7);
+    put_output(&list, 1, 0);
+    put_recirc(&list, 8);
+    run(&list, 3);
+    CHECK(n_happenings == 3 && happenings[0].kind == 'r' && happenings[0].number == 7 && happenings[0].n == 3);
+    CHECK(happenings[0].eth_dst_last == 5 && happenings[1].kind == 'o' && happenings[2].number == 8);
+    CHECK(hashes[0] == 0);
+    claim("recirc hands over copies, and as the last action the packets");
+
+    list.size = 0;
+    put_hash(&list, SLUICE_HASH_ALGORITHM_L4, 1);
+    put_recirc(&list, 7);
+    run(&list, 1);
+    uint32_t first = hashes[0];
+    run(&list, 1);
+    CHECK(first != 0 && hashes[0] == first);
+    list.size = 0;
+    put_hash(&list, SLUICE_HASH_ALGORITHM_L4, 2);
+    put_recirc(&list, 7);
+    run(&list, 1);
+    CHECK(hashes[0] != first);
+    list.size = 0;
+    put_hash(&list, 2, 0);
+    CHECK(actions_check(list.bytes, list.size) == EINVAL);
+    claim("a hash is of the flow and the basis, and goes with the packet");
 }
 
 static void
@@ -358,6 +420,7 @@ main(void)
     test_order_of_changes();
     test_clone();
     struct packet *large = packet_alloc(pool, PACKET_LARGE_SIZE);
+    test_recirc();
     test_dry_pool();
     packet_release(large);
     test_headroom();

@@ -293,6 +293,14 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_LEARNED_PORT_IS_INPUT = 17, /* NORMAL: the destination is behind the input port. */
     SLUICE_DROP_REASON_BAD_PACKET = 18, /* The frame is too short or too long. */
     SLUICE_DROP_REASON_NO_BUFFER = 19, /* No packet buffer was free. */
+    SLUICE_DROP_REASON_NO_RECIRCULATION = 20, /* What the packet was frozen with is gone. */
+    SLUICE_DROP_REASON_RECIRCULATION_TOO_DEEP = 21, /* Recirculated too often. */
+};
+
+/* What a datapath's hash action hashes. */
+enum sluice_hash_algorithm {
+    SLUICE_HASH_ALGORITHM_L4 = 0, /* IP addresses, protocol and ports. */
+    SLUICE_HASH_ALGORITHM_SYM_L4 = 1, /* The same in both directions. */
 };
 
 /* Begins a batch; commands follow. */
@@ -1451,7 +1459,8 @@ enum sluice_action {
     SLUICE_ACTION_DEC_NSH_TTL = 56, /* Decrements the NSH TTL. */
     SLUICE_ACTION_DEBUG_RECIRC = 57, /* Recirculates, for tests. */
     SLUICE_ACTION_DEBUG_SLOW = 58, /* Forces the slow path, for tests. */
-    SLUICE_ACTION_MAX = 58,
+    SLUICE_ACTION_UNROLL_XLATE = 59, /* Only in frozen actions, never in a rule: what follows belongs to a rule of this table and cookie. */
+    SLUICE_ACTION_MAX = 59,
 };
 
 /* Whether the pipeline executes an opcode; it refuses the others. */
@@ -1513,8 +1522,9 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     0, /* 54 encap */
     0, /* 55 decap */
     0, /* 56 dec_nsh_ttl */
-    0, /* 57 debug_recirc */
+    1, /* 57 debug_recirc */
     0, /* 58 debug_slow */
+    0, /* 59 unroll_xlate */
 };
 
 /* Output to a port; reserved ports are OpenFlow 1.1 numbers. */
@@ -2393,6 +2403,19 @@ _Static_assert(offsetof(struct sluice_action_debug_slow, opcode) == 0, "sluice_a
 _Static_assert(offsetof(struct sluice_action_debug_slow, size) == 2, "sluice_action_debug_slow.size");
 _Static_assert(offsetof(struct sluice_action_debug_slow, pad) == 4, "sluice_action_debug_slow.pad");
 
+/* Only in frozen actions, never in a rule: what follows belongs to a rule of this table and cookie. */
+struct sluice_action_unroll_xlate {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t table;
+    uint64_t cookie;
+};
+_Static_assert(sizeof(struct sluice_action_unroll_xlate) == 16, "size of sluice_action_unroll_xlate");
+_Static_assert(offsetof(struct sluice_action_unroll_xlate, opcode) == 0, "sluice_action_unroll_xlate.opcode");
+_Static_assert(offsetof(struct sluice_action_unroll_xlate, size) == 2, "sluice_action_unroll_xlate.size");
+_Static_assert(offsetof(struct sluice_action_unroll_xlate, table) == 4, "sluice_action_unroll_xlate.table");
+_Static_assert(offsetof(struct sluice_action_unroll_xlate, cookie) == 8, "sluice_action_unroll_xlate.cookie");
+
 enum sluice_dp_action {
     SLUICE_DP_ACTION_OUTPUT = 1, /* Transmits on a datapath port. */
     SLUICE_DP_ACTION_CONTROLLER = 2, /* Makes an event_packet_in. */
@@ -2402,7 +2425,9 @@ enum sluice_dp_action {
     SLUICE_DP_ACTION_CLONE = 6, /* Runs the nested actions on a copy. */
     SLUICE_DP_ACTION_DROP = 7, /* Counts a drop. */
     SLUICE_DP_ACTION_PROTOCOL = 8, /* Makes an event_protocol_packet. */
-    SLUICE_DP_ACTION_MAX = 8,
+    SLUICE_DP_ACTION_RECIRC = 9, /* Looks the packet up again, with this recirculation id in its key. */
+    SLUICE_DP_ACTION_HASH = 10, /* Sets the packet's dp_hash. */
+    SLUICE_DP_ACTION_MAX = 10,
 };
 
 /* Transmits on a datapath port. */
@@ -2520,5 +2545,31 @@ _Static_assert(offsetof(struct sluice_dp_action_protocol, size) == 2, "sluice_dp
 _Static_assert(offsetof(struct sluice_dp_action_protocol, bridge) == 4, "sluice_dp_action_protocol.bridge");
 _Static_assert(offsetof(struct sluice_dp_action_protocol, ofp_port) == 8, "sluice_dp_action_protocol.ofp_port");
 _Static_assert(offsetof(struct sluice_dp_action_protocol, protocol) == 12, "sluice_dp_action_protocol.protocol");
+
+/* Looks the packet up again, with this recirculation id in its key. */
+struct sluice_dp_action_recirc {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t recirc_id;
+};
+_Static_assert(sizeof(struct sluice_dp_action_recirc) == 8, "size of sluice_dp_action_recirc");
+_Static_assert(offsetof(struct sluice_dp_action_recirc, opcode) == 0, "sluice_dp_action_recirc.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_recirc, size) == 2, "sluice_dp_action_recirc.size");
+_Static_assert(offsetof(struct sluice_dp_action_recirc, recirc_id) == 4, "sluice_dp_action_recirc.recirc_id");
+
+/* Sets the packet's dp_hash. */
+struct sluice_dp_action_hash {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t algorithm; /* hash_algorithm */
+    uint32_t basis;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_dp_action_hash) == 16, "size of sluice_dp_action_hash");
+_Static_assert(offsetof(struct sluice_dp_action_hash, opcode) == 0, "sluice_dp_action_hash.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_hash, size) == 2, "sluice_dp_action_hash.size");
+_Static_assert(offsetof(struct sluice_dp_action_hash, algorithm) == 4, "sluice_dp_action_hash.algorithm");
+_Static_assert(offsetof(struct sluice_dp_action_hash, basis) == 8, "sluice_dp_action_hash.basis");
+_Static_assert(offsetof(struct sluice_dp_action_hash, pad) == 12, "sluice_dp_action_hash.pad");
 
 #endif

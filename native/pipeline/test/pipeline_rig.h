@@ -121,6 +121,21 @@ rig_text(const void *actions, uint32_t size, char *text, size_t room)
         case SLUICE_DP_ACTION_POP_VLAN:
             ADD("pop_vlan");
             break;
+        case SLUICE_DP_ACTION_CLONE: {
+            const struct sluice_dp_action_clone *clone = (const void *) a;
+            char nested[4096];
+            rig_text(clone + 1, clone->actions_size, nested, sizeof nested);
+            ADD("clone(%s)", nested);
+            break;
+        }
+        case SLUICE_DP_ACTION_RECIRC:
+            ADD("recirc(%#x)", ((const struct sluice_dp_action_recirc *) (const void *) a)->recirc_id);
+            break;
+        case SLUICE_DP_ACTION_HASH: {
+            const struct sluice_dp_action_hash *hash = (const void *) a;
+            ADD("hash(%s(%u))", hash->algorithm == SLUICE_HASH_ALGORITHM_L4 ? "l4" : "sym_l4", hash->basis);
+            break;
+        }
         case SLUICE_DP_ACTION_DROP:
             ADD("drop");
             break;

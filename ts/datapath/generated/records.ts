@@ -464,6 +464,18 @@ export const dropReason = {
   badPacket: 18,
   /** No packet buffer was free. */
   noBuffer: 19,
+  /** What the packet was frozen with is gone. */
+  noRecirculation: 20,
+  /** Recirculated too often. */
+  recirculationTooDeep: 21,
+} as const;
+
+/** What a datapath's hash action hashes. */
+export const hashAlgorithm = {
+  /** IP addresses, protocol and ports. */
+  l4: 0,
+  /** The same in both directions. */
+  symL4: 1,
 } as const;
 
 /** Begins a batch; commands follow. */

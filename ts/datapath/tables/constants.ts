@@ -357,6 +357,16 @@ export const constantSets: readonly ConstantSet[] = [
       ["learned_port_is_input", "NORMAL: the destination is behind the input port."],
       ["bad_packet", "The frame is too short or too long."],
       ["no_buffer", "No packet buffer was free."],
+      ["no_recirculation", "What the packet was frozen with is gone."],
+      ["recirculation_too_deep", "Recirculated too often."],
+    ]),
+  },
+  {
+    prefix: "hash_algorithm",
+    doc: "What a datapath's hash action hashes.",
+    rows: enumerate(0, [
+      ["l4", "IP addresses, protocol and ports."],
+      ["sym_l4", "The same in both directions."],
     ]),
   },
 ];

@@ -117,6 +117,8 @@ export const opcode = {
   debugRecirc: 57,
   /** Forces the slow path, for tests. */
   debugSlow: 58,
+  /** Only in frozen actions, never in a rule: what follows belongs to a rule of this table and cookie. */
+  unrollXlate: 59,
 } as const;
 
 export const datapathOpcode = {
@@ -136,6 +138,10 @@ export const datapathOpcode = {
   drop: 7,
   /** Makes an event_protocol_packet. */
   protocol: 8,
+  /** Looks the packet up again, with this recirculation id in its key. */
+  recirc: 9,
+  /** Sets the packet's dp_hash. */
+  hash: 10,
 } as const;
 
 /** Fixed size and offsets. Output to a port; reserved ports are OpenFlow 1.1 numbers. */
@@ -312,6 +318,9 @@ export const actionDebugRecirc = { size: 8 } as const;
 /** Fixed size and offsets. Forces the slow path, for tests. */
 export const actionDebugSlow = { size: 8 } as const;
 
+/** Fixed size and offsets. Only in frozen actions, never in a rule: what follows belongs to a rule of this table and cookie. */
+export const actionUnrollXlate = { size: 16, table: 4, cookie: 8 } as const;
+
 /** Fixed size and offsets. Transmits on a datapath port. */
 export const datapathActionOutput = { size: 16, dpPort: 4, maxLen: 8 } as const;
 
@@ -335,3 +344,9 @@ export const datapathActionDrop = { size: 8, reason: 4 } as const;
 
 /** Fixed size and offsets. Makes an event_protocol_packet. */
 export const datapathActionProtocol = { size: 16, bridge: 4, ofpPort: 8, protocol: 12 } as const;
+
+/** Fixed size and offsets. Looks the packet up again, with this recirculation id in its key. */
+export const datapathActionRecirc = { size: 8, recircId: 4 } as const;
+
+/** Fixed size and offsets. Sets the packet's dp_hash. */
+export const datapathActionHash = { size: 16, algorithm: 4, basis: 8 } as const;

@@ -374,8 +374,18 @@ export const opcodes: readonly OpcodeRow[] = [
     { executed: false },
   ),
   row(56, "dec_nsh_ttl", "Decrements the NSH TTL.", [["pad", "u32"]], { executed: false }),
-  row(57, "debug_recirc", "Recirculates, for tests.", [["pad", "u32"]], { executed: false }),
+  row(57, "debug_recirc", "Recirculates, for tests.", [["pad", "u32"]]),
   row(58, "debug_slow", "Forces the slow path, for tests.", [["pad", "u32"]], { executed: false }),
+  row(
+    59,
+    "unroll_xlate",
+    "Only in frozen actions, never in a rule: what follows belongs to a rule of this table and cookie.",
+    [
+      ["table", "u32"],
+      ["cookie", "u64"],
+    ],
+    { executed: false },
+  ),
 ];
 
 /** Actions of a megaflow: what the datapath does, after translation. */
@@ -415,5 +425,11 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
     ["bridge", "u32"],
     ["ofp_port", "u32"],
     ["protocol", "u32"],
+  ]),
+  row(9, "recirc", "Looks the packet up again, with this recirculation id in its key.", [["recirc_id", "u32"]]),
+  row(10, "hash", "Sets the packet's dp_hash.", [
+    ["algorithm", "u32", "hash_algorithm"],
+    ["basis", "u32"],
+    ["pad", "u32"],
   ]),
 ];

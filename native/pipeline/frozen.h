@@ -1,0 +1,88 @@
+/* Frozen translations.  Some actions need the packet to be looked up again before what follows them can be translated:
+ * its hash, its connection or the headers under an MPLS label are only known once the actions so far were executed.
+ * Translation then freezes what it would go on with under a recirculation id, ends in a `recirc` with that id, and the
+ * translation of the packet that comes back with the id in its key thaws it (freeze.h).
+ *
+ * A state is found or made by its content, so that equal ones share an id, and counted: by the credits of translations,
+ * and with them by megaflows, and by whoever else must keep the id alive.  Ids are given in sequence from 1 on, and one
+ * that is still known is not given again.  A state that nobody needs stays known for FROZEN_LINGER_MS, up to a number of
+ * them, so that its id does not change from packet to packet of a flow that is not cached.
+ *
+ * Threads.  frozen_find() takes no lock and is for registered, online readers of the epoch; all else may be called by
+ * any thread and holds one of several mutexes for the length of a bucket's chain. */
+#ifndef SLUICE_PIPELINE_FROZEN_H
+#define SLUICE_PIPELINE_FROZEN_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How long a state is kept without references, at least; at most about twice as long. */
+#define FROZEN_LINGER_MS 500u
+
+struct epoch;
+struct frozen_table;
+
+/* What is frozen.  Behind it lie, each padded with zeros to a multiple of 8 bytes: a match, the stack, the action set
+ * and the actions. */
+struct frozen_content {
+    uint32_t bridge;
+    uint32_t in_port;   /* The OpenFlow port. */
+    uint8_t table;      /* Where to go on if there are no actions. */
+    uint8_t is_tracked; /* Connection tracking saw the packet: its state is to be kept. */
+    uint8_t was_mpls;
+    uint8_t has_action_set;
+    uint32_t mirrors;    /* Those that have a copy already. */
+    uint32_t match_size; /* Registers, metadata and tunnel fields: those bits that are the pipeline's and not the
+                          * packet's. */
+    uint32_t stack_size;
+    uint32_t action_set_size;
+    uint32_t actions_size;
+};
+
+struct frozen_state {
+    _Atomic uint32_t refs;
+    uint32_t id;
+    uint64_t hash;
+    struct frozen_table *table;
+    _Atomic(struct frozen_state *) next_id;
+    struct frozen_state *next_content; /* Under the stripe's mutex. */
+    struct frozen_state *next_idle;    /* Likewise. */
+    bool is_idle;                      /* In the stripe's list of idle states; may have references again. */
+    uint32_t idle_since;               /* The table's age when the last reference went. */
+    size_t size;                       /* Of 'content' with what lies behind it. */
+    _Alignas(8) struct frozen_content content;
+};
+
+/* Parts of the content; valid as long as the state. */
+const void *frozen_match(const struct frozen_content *content);
+const void *frozen_stack(const struct frozen_content *content);
+const void *frozen_action_set(const struct frozen_content *content);
+const void *frozen_actions(const struct frozen_content *content);
+
+/* Null when out of memory.  'epoch' is not owned and must outlive the table. */
+struct frozen_table *frozen_table_create(struct epoch *epoch);
+
+/* Frees the table.  All references have been given up and no reader is left.  Null is fine. */
+void frozen_table_destroy(struct frozen_table *table);
+
+/* The state with 'size' bytes of 'content', made if there is none.  The caller gets a reference.  Null when out of
+ * memory or ids. */
+struct frozen_state *frozen_acquire(struct frozen_table *table, const struct frozen_content *content, size_t size);
+
+void frozen_ref(const struct frozen_state *state);
+
+/* Gives up a reference.  A state without any is forgotten some time later, see above. */
+void frozen_unref(const struct frozen_state *state);
+
+/* The state with 'id', or null.  Good until the reader's next quiescent point. */
+const struct frozen_state *frozen_find(const struct frozen_table *table, uint32_t id);
+
+/* States that have references. */
+uint32_t frozen_count(const struct frozen_table *table);
+
+/* Forgets states that were without references for long enough, and frees what is due.  One thread at a time. */
+void frozen_maintain(struct frozen_table *table, uint64_t now_ms);
+
+#endif
