@@ -1,12 +1,17 @@
 #include "addon/process.h"
 
+#include <arpa/inet.h>
 #include <cstddef>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <string>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -190,6 +195,99 @@ discard_standard_streams(const Napi::CallbackInfo &info)
     return number(info, -error);
 }
 
+static Napi::Value
+set_dscp(const Napi::CallbackInfo &info)
+{
+    if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsNumber()) {
+        return refuse(info, "setDscp takes a descriptor and a code point");
+    }
+    int fd = info[0].As<Napi::Number>().Int32Value();
+    int tos = (int) (info[1].As<Napi::Number>().Uint32Value() << 2);
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *) &address, &length) < 0) {
+        return number(info, -errno);
+    }
+    /* An IPv6 socket may carry IPv4, too, so it gets both. */
+    if (address.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof tos) < 0) {
+        return number(info, -errno);
+    }
+    if (setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos) < 0 && address.ss_family == AF_INET) {
+        return number(info, -errno);
+    }
+    return number(info, 0);
+}
+
+/* Fills 'address' with the IPv4 address that 'text' is. */
+static bool
+inet_address(struct sockaddr *address, const std::string &text)
+{
+    struct sockaddr_in in;
+
+    memset(&in, 0, sizeof in);
+    in.sin_family = AF_INET;
+    if (inet_pton(AF_INET, text.c_str(), &in.sin_addr) != 1) {
+        return false;
+    }
+    memcpy(address, &in, sizeof in);
+    return true;
+}
+
+static Napi::Value
+set_address(const Napi::CallbackInfo &info)
+{
+    if (info.Length() < 3 || !info[0].IsString() || !info[1].IsString() || !info[2].IsString()) {
+        return refuse(info, "setAddress takes a device, an address and a mask");
+    }
+    std::string name = info[0].As<Napi::String>();
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    if (name.empty() || name.size() >= sizeof request.ifr_name) {
+        return number(info, -ENODEV);
+    }
+    memcpy(request.ifr_name, name.data(), name.size());
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return number(info, -errno);
+    }
+    int error = 0;
+    if (!inet_address(&request.ifr_addr, info[1].As<Napi::String>())) {
+        error = EINVAL;
+    } else if (ioctl(fd, SIOCSIFADDR, &request) < 0) {
+        error = errno;
+    } else if (!inet_address(&request.ifr_netmask, info[2].As<Napi::String>())) {
+        error = EINVAL;
+    } else if (ioctl(fd, SIOCSIFNETMASK, &request) < 0) {
+        error = errno;
+    }
+    close(fd);
+    return number(info, -error);
+}
+
+static Napi::Value
+add_gateway(const Napi::CallbackInfo &info)
+{
+    if (info.Length() < 1 || !info[0].IsString()) {
+        return refuse(info, "addGateway takes an address");
+    }
+    struct rtentry route;
+    memset(&route, 0, sizeof route);
+    route.rt_flags = RTF_UP | RTF_GATEWAY;
+    if (!inet_address(&route.rt_gateway, info[0].As<Napi::String>())) {
+        return number(info, -EINVAL);
+    }
+    inet_address(&route.rt_dst, "0.0.0.0");
+    inet_address(&route.rt_genmask, "0.0.0.0");
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return number(info, -errno);
+    }
+    int error = ioctl(fd, SIOCADDRT, &route) < 0 ? errno : 0;
+    close(fd);
+    return number(info, -error);
+}
+
 void
 init_process(Napi::Env env, Napi::Object exports)
 {
@@ -200,4 +298,7 @@ init_process(Napi::Env env, Napi::Object exports)
     exports.Set("becomeUser", Napi::Function::New(env, become_user));
     exports.Set("sendDatagram", Napi::Function::New(env, send_datagram));
     exports.Set("discardStandardStreams", Napi::Function::New(env, discard_standard_streams));
+    exports.Set("setDscp", Napi::Function::New(env, set_dscp));
+    exports.Set("setAddress", Napi::Function::New(env, set_address));
+    exports.Set("addGateway", Napi::Function::New(env, add_gateway));
 }

@@ -15,7 +15,11 @@
  *       Drops root but keeps, in this thread and in those it creates from now on, the capabilities of the mask.
  *   sendDatagram(path, bytes) -> 0 | -errno
  *       To a Unix datagram socket, for syslog and NOTIFY_SOCKET; a leading '@' names an abstract one.  Never blocks.
- *   discardStandardStreams() -> 0 | -errno     Points descriptors 0, 1 and 2 at /dev/null. */
+ *   discardStandardStreams() -> 0 | -errno     Points descriptors 0, 1 and 2 at /dev/null.
+ *   setDscp(descriptor, dscp) -> 0 | -errno
+ *       Marks what a TCP socket sends, IPv4 or IPv6, with a differentiated services code point of 0 to 63.
+ *   setAddress(device, address, mask) -> 0 | -errno     Gives a device its IPv4 address.
+ *   addGateway(address) -> 0 | -errno                   Adds the default route; -EEXIST when there is one. */
 #ifndef SLUICE_ADDON_PROCESS_H
 #define SLUICE_ADDON_PROCESS_H 1
 

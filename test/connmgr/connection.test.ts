@@ -303,11 +303,16 @@ onSwitch(
 onSwitch("unix sockets outside the run directory are refused", async ({ connmgr, log, directory }) => {
   connmgr.setControllers([
     { target: "unix:/tmp/elsewhere" },
+    { target: "unix:../elsewhere" },
     { target: `punix:${directory}/other.sock` },
+    { target: `punix:${directory}/br0.x/../y` },
     { target: "foo" },
   ]);
   assert.is(connmgr.status().size, 0);
-  assert.is(log.filter((line) => line.includes("possibility for remote exploit")).length, 2);
+  const told = (text: string): number => log.filter((line) => line.includes(text)).length;
+  assert.is(told("Not connecting to socket controller"), 2);
+  assert.is(told("Not adding Unix domain socket controller"), 2);
+  assert.is(told('unsupported controller "foo"'), 1);
 });
 
 test.run();

@@ -32,6 +32,7 @@ test("a standalone bridge fails open after three probe intervals", () => {
   assert.is(triggerMs([controller({})]), 15000);
   assert.is(triggerMs([controller({ probeMs: 1000 })]), 3000);
   assert.is(triggerMs([controller({ probeMs: 0 })]), 1000);
+  assert.is(triggerMs([controller({ probeMs: 1000 }), controller({ probeMs: 4000 })]), 12000);
   const wait = stepFailOpen(failOpenIdle, "standalone", [controller({ failureMs: 14999 })], 0);
   assert.equal(wait.actions, []);
   const enter = stepFailOpen(failOpenIdle, "standalone", [controller({ failureMs: 15000 })], 0);
@@ -50,11 +51,16 @@ test("while a controller is connected but silent, fake packet-ins go every two s
   let step = stepFailOpen(failOpenIdle, "standalone", [controller({ failureMs: 15000 })], 0);
   const trying = [controller({ failureMs: 16000, isConnected: true })];
   step = stepFailOpen(step.state, "standalone", trying, 1000);
-  assert.equal(step.actions, [{ do: "bogus_packet_in" }]);
+  assert.equal(step.actions, []);
   step = stepFailOpen(step.state, "standalone", trying, 2999);
   assert.equal(step.actions, []);
   step = stepFailOpen(step.state, "standalone", trying, 3000);
   assert.equal(step.actions, [{ do: "bogus_packet_in" }]);
+  assert.equal(stepFailOpen(step.state, "secure", trying, 3050).actions, [{ do: "recover" }]);
+  step = stepFailOpen(step.state, "standalone", [controller({ failureMs: 75000, isConnected: true })], 3060);
+  assert.equal(step.actions, []);
+  step = stepFailOpen(step.state, "standalone", [controller({ failureMs: 76000, isConnected: true })], 3070);
+  assert.equal(step.actions, [{ do: "still", failureMs: 76000 }]);
   step = stepFailOpen(step.state, "standalone", [controller({ isConnected: true, isAdmitted: true })], 3100);
   assert.equal(step.actions, [{ do: "recover" }]);
   assert.not.ok(step.state.active);

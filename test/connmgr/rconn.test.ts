@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
+  accepted,
   connected,
   connecting,
   deadline,
@@ -36,10 +37,12 @@ function transcript(script: string): string {
       lines.push(`  action ${action}`);
       if (action === "connect") take(connecting(state, now, timing));
       else if (action === "probe") take(probed(state, now));
-      else if (action === "timeout") take(disconnected(state, "Connection timed out", now, timing));
+      else if (action === "timeout") take(disconnected(state, { cause: "timeout" }, now, timing));
     } else if (word === "connected") take(connected(state, now));
-    else if (word === "fail") take(disconnected(state, "Connection refused", now, timing));
-    else if (word === "close") take(disconnected(state, undefined, now, timing));
+    else if (word === "fail") take(disconnected(state, { cause: "refused", error: "Connection refused" }, now, timing));
+    else if (word === "drop") take(disconnected(state, { cause: "dropped", error: "Protocol error" }, now, timing));
+    else if (word === "accept") state = accepted(now);
+    else if (word === "close") take(disconnected(state, { cause: "closed" }, now, timing));
     else if (word === "receive") state = received(state, argument === "admits", now);
     else throw new Error(line);
     lines.push(
@@ -56,29 +59,34 @@ test("refused connections back off 1, 2, 4, 8 seconds and then stay quiet", () =
   action connect
   connecting...
 0 run: CONNECTING backoff=0 admitted=false failure=0
+  connection failed (Connection refused)
   waiting 1 seconds before reconnect
 0 fail: BACKOFF backoff=1000 admitted=false failure=0
 1000 wait: BACKOFF backoff=1000 admitted=false failure=1000
   action connect
   connecting...
 1000 run: CONNECTING backoff=1000 admitted=false failure=1000
+  connection failed (Connection refused)
   waiting 2 seconds before reconnect
 1000 fail: BACKOFF backoff=2000 admitted=false failure=1000
 3000 wait: BACKOFF backoff=2000 admitted=false failure=3000
   action connect
   connecting...
 3000 run: CONNECTING backoff=2000 admitted=false failure=3000
+  connection failed (Connection refused)
   waiting 4 seconds before reconnect
 3000 fail: BACKOFF backoff=4000 admitted=false failure=3000
 7000 wait: BACKOFF backoff=4000 admitted=false failure=7000
   action connect
   connecting...
 7000 run: CONNECTING backoff=4000 admitted=false failure=7000
+  connection failed (Connection refused)
   continuing to retry connections in the background but suppressing further logging
 7000 fail: BACKOFF backoff=8000 admitted=false failure=7000
 15000 wait: BACKOFF backoff=8000 admitted=false failure=15000
   action connect
 15000 run: CONNECTING backoff=8000 admitted=false failure=15000
+  connection failed (Connection refused)
 15000 fail: BACKOFF backoff=8000 admitted=false failure=15000
 23000 wait: BACKOFF backoff=8000 admitted=false failure=23000
   action connect
@@ -101,6 +109,7 @@ test("a silent peer is probed after 5 seconds and dropped after 5 more", () => {
 5000 run: IDLE backoff=0 admitted=true failure=0
 10000 wait: IDLE backoff=0 admitted=true failure=0
   action timeout
+  no response to inactivity probe after 5 seconds, disconnecting
 10000 run: BACKOFF backoff=1000 admitted=false failure=10000`,
   );
 });
@@ -120,6 +129,41 @@ test("only a message that admits, or thirty seconds, resets the failure clock", 
   assert.ok(text.includes("6000 wait 3000: BACKOFF backoff=1000 admitted=false failure=3000"));
   const patient = transcript("start\nwait 1000\nrun\nconnected\nwait 30000\nreceive");
   assert.ok(patient.endsWith("31000 receive: ACTIVE backoff=0 admitted=true failure=0"));
+});
+
+test("a stream that breaks before the hellos is no failed attempt: the first wait is one second, unsaid", () => {
+  assert.is(
+    transcript("start\nrun\nwait 3\ndrop\nwait\nrun\nwait 3\ndrop"),
+    `0 start: BACKOFF backoff=0 admitted=false failure=0
+  action connect
+  connecting...
+0 run: CONNECTING backoff=0 admitted=false failure=0
+3 wait 3: CONNECTING backoff=0 admitted=false failure=3
+  connection dropped (Protocol error)
+3 drop: BACKOFF backoff=1000 admitted=false failure=3
+1003 wait: BACKOFF backoff=1000 admitted=false failure=1003
+  action connect
+  connecting...
+1003 run: CONNECTING backoff=1000 admitted=false failure=1003
+1006 wait 3: CONNECTING backoff=1000 admitted=false failure=1006
+  connection dropped (Protocol error)
+  waiting 2 seconds before reconnect
+1006 drop: BACKOFF backoff=2000 admitted=false failure=1006`,
+  );
+});
+
+test("whoever opened a connection to us has a second for its hello, and is never called back", () => {
+  const text = transcript("accept\nwait\nrun\nrun");
+  assert.is(
+    text,
+    `0 accept: CONNECTING backoff=0 admitted=false failure=0
+1000 wait: CONNECTING backoff=0 admitted=false failure=1000
+  action timeout
+  connection timed out
+1000 run: DISCONNECTED backoff=0 admitted=false failure=1000
+  action undefined
+1000 run: DISCONNECTED backoff=0 admitted=false failure=1000`,
+  );
 });
 
 test("an attempt is given up after a second, or the backoff", () => {

@@ -1,11 +1,13 @@
 import type { Clock, Timer } from "../clock/index.js";
-import { Connmgr, type ControllerOptions, versionsOf } from "../connmgr/index.js";
+import { Connmgr, type InBandAddress, type StreamOptions, type TlsStore, versionsOf } from "../connmgr/index.js";
 import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type NetdevPolicy, Netdevs } from "../netdev/index.js";
 import { type FlowDatapath, Ofprotos } from "../ofproto/index.js";
-import type { ControllerRow, Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
+import type { Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
 import { formatDatapathId } from "./bridge-address.js";
+import { controllerOptions, inBandManagers, inBandQueue } from "./controllers.js";
+import { configureLocalAddress, type LocalAddressCalls } from "./local-address.js";
 import { plan, type Step } from "./plan.js";
 import { failedColumns, runningColumns } from "./status.js";
 import { collectWanted, type WantedBridge } from "./wanted.js";
@@ -21,6 +23,11 @@ export interface BridgesOptions {
   readonly log: LogSource;
   readonly coverage: Coverage;
   readonly random: () => number;
+  /** Keys and certificates; the database's SSL row says where they are. */
+  readonly tls?: TlsStore | undefined;
+  readonly setDscp?: StreamOptions["setDscp"];
+  /** Gives local ports the addresses that controllers' rows ask for. */
+  readonly localAddress?: LocalAddressCalls | undefined;
   /** Asks for another `run`. */
   readonly wake: () => void;
 }
@@ -189,7 +196,9 @@ export class Bridges {
       this.#mustReopen(was.name, was.options, is.row?.options ?? new Map()),
     );
     for (const step of steps) this.#take(step);
-    for (const bridge of wanted.values()) this.#configure(bridge);
+    this.#configureTls();
+    const managers = inBandManagers(this.#idl);
+    for (const bridge of wanted.values()) this.#configure(bridge, managers);
     const find = (name: string): { bridge: Bridge; iface: OpenInterface } | undefined => {
       for (const { bridge } of this.#running.values()) {
         const iface = bridge.interfaces.get(name);
@@ -231,6 +240,8 @@ export class Bridges {
       runDirectory: this.#options.runDirectory,
       clock: this.#options.clock,
       log: this.#options.log,
+      tls: this.#options.tls,
+      setDscp: this.#options.setDscp,
     });
     this.#running.set(wanted.name, { bridge: new Bridge(wanted, ofproto, this.netdevs, this.#log), connmgr });
     connmgr.openManagement();
@@ -245,7 +256,7 @@ export class Bridges {
     this.ofprotos.remove(running.bridge.ofproto);
   }
 
-  #configure(wanted: WantedBridge): void {
+  #configure(wanted: WantedBridge, managers: readonly InBandAddress[]): void {
     const running = this.#running.get(wanted.name);
     if (running === undefined) return;
     const { bridge, connmgr } = running;
@@ -257,14 +268,30 @@ export class Bridges {
       connmgr.setVersions(
         versionsOf(["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]),
       );
+    const calls = this.#options.localAddress;
+    if (calls !== undefined) {
+      for (const row of wanted.controllers) configureLocalAddress(bridge, row, calls, this.#log);
+    }
+    connmgr.setInBand(config.get("disable-in-band") === "true" ? [] : managers, inBandQueue(config));
+    connmgr.setControllers(wanted.controllers.map((row) => controllerOptions(row, config)));
     connmgr.setFailMode(wanted.row.fail_mode ?? "standalone");
-    connmgr.setControllers(wanted.controllers.map(controllerOptions));
     if (idBefore !== 0n && idBefore !== bridge.ofproto.datapathId) connmgr.reconnect();
     bridge.ofproto.description = {
       ...bridge.ofproto.description,
       datapath: config.get("dp-desc") ?? "None",
       serial: config.get("dp-sn") ?? "None",
     };
+  }
+
+  #configureTls(): void {
+    const ssl = this.#idl.table("SSL").first();
+    if (ssl === undefined) return;
+    this.#options.tls?.setNames({
+      privateKey: ssl.private_key,
+      certificate: ssl.certificate,
+      caCert: ssl.ca_cert,
+      bootstrap: ssl.bootstrap_ca_cert,
+    });
   }
 
   /** Another process has the database: keep nothing that it will want. */
@@ -348,16 +375,4 @@ export class Bridges {
 
 function roleColumn(role: string): "other" | "master" | "slave" | undefined {
   return role === "other" || role === "master" || role === "slave" ? role : undefined;
-}
-
-function controllerOptions(row: ControllerRow): ControllerOptions {
-  return {
-    target: row.target,
-    type: row.type,
-    maxBackoffMs: row.max_backoff,
-    probeMs: row.inactivity_probe,
-    rateLimit: row.controller_rate_limit,
-    burstLimit: row.controller_burst_limit,
-    enableAsync: row.enable_async_messages,
-  };
 }

@@ -62,8 +62,17 @@ export function wireReason(reason: number, version: Version): number {
 }
 
 /** Whether the packet is there only because no rule matched and no rule said so: OpenFlow 1.3 and later drop those. */
-export function isTableMiss(reason: number): boolean {
-  return reason === packetInReason.noMatch || reason === packetInReason.implicitMiss;
+export function isImplicitMiss(reason: number): boolean {
+  return reason === packetInReason.implicitMiss;
+}
+
+/** Whether it counts as a table miss where packet-ins are scheduled. */
+export function isMiss(reason: number): boolean {
+  return (
+    reason === packetInReason.noMatch ||
+    reason === packetInReason.explicitMiss ||
+    reason === packetInReason.implicitMiss
+  );
 }
 
 /** The reason that OpenFlow 1.0 to 1.3 have for a rule's removal: they know no eviction. */

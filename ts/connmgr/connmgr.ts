@@ -1,5 +1,5 @@
-import { realpathSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { isIPv4 } from "node:net";
+import { join } from "node:path";
 import type { Clock, Timer } from "../clock/index.js";
 import type { Logger, LogSource } from "../log/index.js";
 import { normalFlow, type Ofproto, type PacketInEvent, type PortChange, type RemovedFlow } from "../ofproto/index.js";
@@ -18,13 +18,19 @@ import {
   failOpenDeadline,
   failOpenIdle,
   failOpenPriority,
+  isOpen,
   stepFailOpen,
 } from "./fail-mode.js";
+import { type InBandAddress, InBandControl } from "./in-band-control.js";
+import { type FindNextHop, findNextHop } from "./next-hop.js";
 import type { Ofconn } from "./ofconn.js";
 import { failureMs, isAdmitted, isConnected, type RconnState } from "./rconn.js";
 import { claim, type Generation, roleRank } from "./role.js";
 import { Snoops } from "./snoop.js";
+import { mayUseSocket } from "./socket-confinement.js";
+import type { StreamOptions } from "./stream.js";
 import { parseTarget } from "./target.js";
+import type { TlsStore } from "./tls.js";
 import { defaultVersions } from "./version.js";
 
 /** All OpenFlow connections of one bridge: which controllers there are, who hears what, and what the bridge does when
@@ -38,6 +44,11 @@ export interface ConnmgrOptions {
   readonly log: LogSource;
   /** 0 to 1; injected for tests. */
   readonly chance?: () => number;
+  /** Keys and certificates of ssl: and pssl: targets. */
+  readonly tls?: TlsStore | undefined;
+  /** Marks sockets with a code point; without it they are not marked. */
+  readonly setDscp?: StreamOptions["setDscp"];
+  readonly findNextHop?: FindNextHop | undefined;
 }
 
 /** Milliseconds that connections may be worked on before the event loop turns. */
@@ -57,7 +68,12 @@ export class Connmgr {
   readonly #ofconns = new Set<Ofconn>();
   readonly #snoops: Snoops;
   readonly #awake = new Set<Ofconn>();
+  readonly #reports = new Map<Ofconn, Timer>();
   readonly #unlisten: () => void;
+  readonly #inBand: InBandControl;
+  readonly #chance: () => number;
+  #extraRemotes: readonly InBandAddress[] = [];
+  #inBandQueue: number | undefined;
   #management: Controller | undefined;
   #turnPending = false;
   #versions = defaultVersions;
@@ -77,10 +93,18 @@ export class Connmgr {
     this.#log = options.log("connmgr");
     this.#failLog = options.log("fail_open");
     this.#snoops = new Snoops(
-      () => this.#bestSession(),
+      () => this.#bestController(),
       () => this.#nextXid(),
+      options.log,
     );
-    this.#host = this.#makeHost(options.chance ?? Math.random);
+    this.#chance = options.chance ?? Math.random;
+    this.#host = this.#makeHost(options);
+    this.#inBand = new InBandControl({
+      ofproto: options.ofproto,
+      clock: options.clock,
+      log: options.log("in_band"),
+      findNextHop: options.findNextHop ?? findNextHop,
+    });
     this.#unlisten = options.ofproto.listen({
       packetIn: (event) => this.#packetIn(event),
       flowRemoved: (flow) => this.#flowRemoved(flow),
@@ -92,10 +116,9 @@ export class Connmgr {
   /** Opens BRIDGE.mgmt and BRIDGE.snoop, where ovs-ofctl looks for them. */
   openManagement(): void {
     const name = this.#ofproto.name;
-    this.#management = this.#addService({
-      target: `punix:${join(this.#runDirectory, `${name}.mgmt`)}`,
-      probeMs: managementProbeMs,
-    });
+    const target = `punix:${join(this.#runDirectory, `${name}.mgmt`)}`;
+    this.#management = this.#addService({ target, probeMs: managementProbeMs });
+    this.#log.info(`${name}: added service controller "${target}"`);
     this.#snoops.listen(join(this.#runDirectory, `${name}.snoop`), (error) =>
       this.#log.err(`${name}: failed to listen for snoops: ${error}`),
     );
@@ -116,40 +139,61 @@ export class Connmgr {
    *  first primary controller or loses its last one. */
   setControllers(wanted: readonly ControllerOptions[]): void {
     const hadPrimary = this.#hasPrimary();
-    const targets = new Map(wanted.filter((one) => one.target !== "none").map((one) => [one.target, one]));
-    for (const [target, controller] of [...this.#controllers]) {
-      const options = targets.get(target);
-      if (options !== undefined && controller.change(options)) continue;
-      this.#log.info(`${this.#ofproto.name}: removed ${controller.kind} controller "${target}"`);
-      controller.close();
-      this.#controllers.delete(target);
-    }
+    // One that is called none says that there is none.
+    const real = wanted.length === 1 && wanted[0]?.target === "none" ? [] : wanted;
+    const targets = new Map(real.map((one) => [one.target, one]));
     for (const options of targets.values()) {
       if (this.#controllers.has(options.target)) continue;
       const controller = this.#makeController(options);
       if (controller === undefined) continue;
-      this.#log.info(`${this.#ofproto.name}: added ${controller.kind} controller "${options.target}"`);
       this.#controllers.set(options.target, controller);
       controller.start();
+      this.#log.info(`${this.#ofproto.name}: added ${controller.kind} controller "${options.target}"`);
     }
-    if (this.#hasPrimary() !== hadPrimary) this.#ofproto.flushFlows();
+    for (const [target, controller] of [...this.#controllers]) {
+      const options = targets.get(target);
+      if (options !== undefined) {
+        controller.change(options);
+        continue;
+      }
+      this.#log.info(`${this.#ofproto.name}: removed ${controller.kind} controller "${target}"`);
+      this.#snoops.forget(controller);
+      controller.close();
+      this.#controllers.delete(target);
+    }
+    this.#updateInBand();
     this.#runFailMode();
+    if (this.#hasPrimary() !== hadPrimary) this.#ofproto.flushFlows();
+  }
+
+  /** In-band control: remotes that are no controllers of this bridge, and the queue of what goes to and from remotes. */
+  setInBand(extraRemotes: readonly InBandAddress[], queue: number | undefined): void {
+    this.#extraRemotes = extraRemotes;
+    this.#inBandQueue = queue;
+    this.#updateInBand();
   }
 
   setFailMode(mode: FailMode): void {
     if (mode === this.#failMode) return;
     this.#failMode = mode;
-    if (!this.#hasPrimary()) this.#ofproto.flushFlows();
     this.#runFailMode();
+    if (!this.#hasPrimary()) this.#ofproto.flushFlows();
   }
 
   /** Bitmap of wire versions.  A change ends every connection, those of BRIDGE.mgmt too. */
   setVersions(versions: number): void {
     if (versions === this.#versions || versions === 0) return;
     this.#versions = versions;
-    const options = [...this.#controllers.values()];
-    for (const controller of options) controller.restart();
-    this.#management?.restart();
+    const management = this.#management;
+    for (const controller of [...(management === undefined ? [] : [management]), ...this.#controllers.values()]) {
+      const { name } = this.#ofproto;
+      this.#log.info(
+        `${name}: Changes to controller "${controller.target}" expects re-initialization: Re-initializing now.`,
+      );
+      this.#snoops.forget(controller);
+      controller.restart();
+      this.#log.info(`${name}: added ${controller.kind} controller "${controller.target}"`);
+    }
   }
 
   /** Drops every connection; active ones are made again at once. */
@@ -174,6 +218,7 @@ export class Connmgr {
     this.#unlisten();
     this.#failTimer?.cancel();
     this.#scheduleTimer?.cancel();
+    this.#inBand.close();
     this.#snoops.close();
     this.#management?.close();
     for (const controller of this.#controllers.values()) controller.close();
@@ -181,7 +226,7 @@ export class Connmgr {
     this.#awake.clear();
   }
 
-  #makeHost(chance: () => number): ControllerHost {
+  #makeHost(options: ConnmgrOptions): ControllerHost {
     const self = this;
     return {
       ofproto: this.#ofproto,
@@ -190,6 +235,8 @@ export class Connmgr {
       clock: this.#clock,
       runDirectory: this.#runDirectory,
       snoops: this.#snoops,
+      tls: options.tls,
+      setDscp: options.setDscp,
       get versions() {
         return self.#versions;
       },
@@ -197,7 +244,7 @@ export class Connmgr {
         return self.#generation.id;
       },
       now: () => this.#clock.monotonic(),
-      chance,
+      chance: this.#chance,
       nextXid: () => this.#nextXid(),
       claim: (id) => {
         const next = claim(this.#generation, id);
@@ -209,6 +256,9 @@ export class Connmgr {
         for (const other of this.#ofconns) if (other !== except && other.role === primary) other.demote();
       },
       wantsChanged: () => this.#updateWants(),
+      flowModsCame: (ofconn) => {
+        if (!this.#reports.has(ofconn)) this.#reportFlowMods(ofconn);
+      },
       wake: (ofconn) => this.#wake(ofconn),
       failed: (ofconn) => this.#sessions.get(ofconn)?.fail(),
       added: (ofconn) => {
@@ -222,6 +272,9 @@ export class Connmgr {
       removed: (ofconn) => {
         this.#ofconns.delete(ofconn);
         this.#awake.delete(ofconn);
+        this.#reports.get(ofconn)?.cancel();
+        this.#reports.delete(ofconn);
+        ofconn.ended();
         if (this.#closed) return;
         this.#updateWants();
         this.#runFailMode();
@@ -236,34 +289,20 @@ export class Connmgr {
 
   /** Undefined, with a line in the log, when the target may not be used. */
   #makeController(options: ControllerOptions): Controller | undefined {
-    const name = this.#ofproto.name;
+    const { name } = this.#ofproto;
     const target = parseTarget(options.target, this.#runDirectory);
     if (target === undefined) {
-      this.#log.warn(`${name}: ${options.target} is not an OpenFlow target`);
+      this.#log.warn(`${name}: unsupported controller "${options.target}"`);
       return undefined;
     }
-    if (target.kind === "unix" && !this.#mayUse(target.path, target.passive)) {
-      this.#log.err(
-        `${name}: not adding Unix domain socket controller "${options.target}" due to possibility for remote exploit. ` +
-          `Instead, specify a socket in "${this.#runDirectory}/" or connect to "unix:${this.#runDirectory}/${name}.mgmt" ` +
-          "(which is always available without special configuration).",
-      );
-      return undefined;
-    }
-    if (target.kind === "ssl" && options.tls === undefined) {
-      this.#log.err(
-        `${name}: ${options.target}: private key, certificate and CA certificate must be configured to use SSL`,
-      );
-      return undefined;
+    if (target.kind === "unix") {
+      const refusal = mayUseSocket(options.target, target, this.#runDirectory, name);
+      if (refusal !== undefined) {
+        this.#logs("bridge").err(refusal);
+        return undefined;
+      }
     }
     return new Controller(this.#host, options, this.#sessions);
-  }
-
-  /** Whether a database, which may be written from afar, may name that socket. */
-  #mayUse(path: string, passive: boolean): boolean {
-    if (resolved(dirname(path)) !== resolved(this.#runDirectory)) return false;
-    const name = basename(path);
-    return !passive || name.startsWith(`${this.#ofproto.name}.`);
   }
 
   #addService(options: ControllerOptions): Controller {
@@ -276,18 +315,29 @@ export class Connmgr {
     return [...this.#controllers.values()].some((controller) => controller.kind === "primary");
   }
 
-  #bestSession(): Session | undefined {
-    let best: Session | undefined;
+  /** Of those that we connect to, the one that has the most to say. */
+  #bestController(): Controller | undefined {
+    let best: Controller | undefined;
     let rank = -1;
     for (const controller of this.#controllers.values()) {
-      for (const session of controller.sessions) {
-        const ofconn = session.ofconn;
-        if (ofconn === undefined || roleRank(ofconn.role) <= rank) continue;
-        best = session;
-        rank = roleRank(ofconn.role);
-      }
+      if (controller.isPassive) continue;
+      const ofconn = [...controller.sessions][0]?.ofconn;
+      const preference = ofconn === undefined ? 0 : roleRank(ofconn.role);
+      if (preference <= rank) continue;
+      best = controller;
+      rank = preference;
     }
     return best;
+  }
+
+  #updateInBand(): void {
+    const addresses: InBandAddress[] = [];
+    for (const controller of this.#controllers.values()) {
+      const { parsed } = controller;
+      if (!controller.isInBand || parsed.kind === "unix" || parsed.passive || !isIPv4(parsed.host)) continue;
+      addresses.push({ ip: parsed.host, port: parsed.port });
+    }
+    this.#inBand.set([...addresses, ...this.#extraRemotes], this.#inBandQueue);
   }
 
   // The turns of the connections.
@@ -339,6 +389,16 @@ export class Connmgr {
     }
   }
 
+  #reportFlowMods(ofconn: Ofconn): void {
+    const now = this.#clock.monotonic();
+    const at = ofconn.reportFlowMods(now);
+    if (at === undefined) this.#reports.delete(ofconn);
+    else {
+      const timer = this.#clock.after(Math.max(1, at - now), () => this.#reportFlowMods(ofconn));
+      this.#reports.set(ofconn, timer);
+    }
+  }
+
   #flowRemoved(flow: RemovedFlow): void {
     for (const ofconn of this.#ofconns) ofconn.flowRemoved(flow);
   }
@@ -349,8 +409,10 @@ export class Connmgr {
 
   /** A flush took the fail mode's rules too. */
   #flowsFlushed(): void {
+    const open = isOpen(this.#failMode, this.#failControllers(this.#clock.monotonic()));
+    if (open) this.#ofproto.addSystemFlow(normalFlow(failOpenPriority));
     if (!this.#hasPrimary() && this.#failMode === "standalone") this.#ofproto.addSystemFlow(normalFlow(0));
-    if (this.#failOpen.active) this.#ofproto.addSystemFlow(normalFlow(failOpenPriority));
+    this.#inBand.flushed();
   }
 
   #updateWants(): void {
@@ -383,15 +445,17 @@ export class Connmgr {
     if (this.#closed) return;
     const now = this.#clock.monotonic();
     const controllers = this.#failControllers(now);
-    const wasActive = this.#failOpen.active;
     const step = stepFailOpen(this.#failOpen, this.#failMode, controllers, now);
     this.#failOpen = step.state;
     for (const action of step.actions) {
       if (action.do === "enter") this.#enterFailOpen(action.failureMs);
       else if (action.do === "recover") this.#recover("No longer in fail-open mode");
-      else this.#sendBogusPacketIn();
+      else if (action.do === "bogus_packet_in") this.#sendBogusPacketIn();
+      else {
+        const seconds = Math.floor(action.failureMs / 1000);
+        this.#failLog.info(`Still in fail-open mode after ${seconds} seconds disconnected from controller`);
+      }
     }
-    if (wasActive && !step.state.active && step.actions.length === 0) this.#recover("No longer in fail-open mode");
     this.#failTimer?.cancel();
     this.#failTimer = undefined;
     const at = failOpenDeadline(this.#failOpen, this.#failMode, controllers, now);
@@ -412,32 +476,29 @@ export class Connmgr {
     this.#ofproto.removeSystemFlow(normalFlow(failOpenPriority));
   }
 
-  /** A gratuitous announcement that makes a controller which works do something that shows it. */
+  /** A gratuitous announcement, of an address that nobody has, that makes a controller which works do something that
+   *  shows it. */
   #sendBogusPacketIn(): void {
-    const packet = new Uint8Array(60);
+    const packet = new Uint8Array(42);
+    const random = Math.floor(this.#chance() * 0x800000);
+    const mac = [0x00, 0x23, 0x20, 0x80 | (random >>> 16), (random >>> 8) & 0xff, random & 0xff];
     packet.fill(0xff, 0, 6);
-    packet.set([0x00, 0x23, 0x20], 6);
+    packet.set(mac, 6);
     const rarp = [0x80, 0x35, 0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x03];
     packet.set(rarp, 12);
+    packet.set(mac, 22);
+    packet.set(mac, 32);
     this.#packetIn({
       inPort: 0xfffffffe,
       table: 0,
       reason: 0,
       controllerId: 0,
       maxLen: 0xffff,
-      cookie: 0n,
+      cookie: 0xffffffffffffffffn,
       totalLen: packet.length,
       match: inPortMatch(0xfffffffe),
       userdata: new Uint8Array(0),
       packet,
     });
-  }
-}
-
-function resolved(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
   }
 }

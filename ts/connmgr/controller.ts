@@ -4,11 +4,12 @@ import type { Version } from "../openflow/message.js";
 import { Ofconn, type OfconnHost } from "./ofconn.js";
 import { effectiveRate, type PacketInRate } from "./packet-in-schedule.js";
 import { effectiveProbeMs, isConnected, type RconnState, type RconnTiming } from "./rconn.js";
-import { Rconn } from "./rconn-io.js";
+import { Rconn, type VconnLogs } from "./rconn-io.js";
 import { role, roleName } from "./role.js";
 import type { Snoops } from "./snoop.js";
-import { type Listener, listen, type Stream, type StreamEvents, type TlsMaterial } from "./stream.js";
+import { type Listener, listen, type Stream, type StreamEvents, type StreamOptions } from "./stream.js";
 import { parseTarget, type Target } from "./target.js";
+import type { TlsStore } from "./tls.js";
 
 /** A row of Controller: a target that we connect to, or one that we listen on.  Either way it has a set of sessions. */
 
@@ -24,11 +25,19 @@ export interface ControllerOptions {
   readonly rateLimit?: number | undefined;
   readonly burstLimit?: number | undefined;
   readonly enableAsync?: boolean | undefined;
-  readonly tls?: TlsMaterial | undefined;
+  /** Packet-ins that may wait for the controller to read; more are dropped. */
+  readonly queueSize?: number | undefined;
+  /** Differentiated services code point of what is sent to it. */
+  readonly dscp?: number | undefined;
+  /** Its packets may take the bridge itself: there are rules that let them pass whatever the flow table says. */
+  readonly inBand?: boolean | undefined;
 }
 
 export const defaultMaxBackoffMs = 8000;
 export const defaultProbeMs = 5000;
+export const defaultQueueSize = 100;
+/** Network control. */
+export const defaultDscp = 48;
 
 /** What the database's Controller row shows. */
 export interface ControllerStatus {
@@ -44,6 +53,8 @@ export interface ControllerHost extends OfconnHost {
   readonly runDirectory: string;
   readonly versions: number;
   readonly snoops: Snoops;
+  readonly tls: TlsStore | undefined;
+  readonly setDscp: StreamOptions["setDscp"];
   nextXid(): number;
   added(ofconn: Ofconn): void;
   removed(ofconn: Ofconn): void;
@@ -58,14 +69,17 @@ export class Session {
   readonly #controller: Controller;
   #ofconn: Ofconn | undefined;
 
-  constructor(host: ControllerHost, controller: Controller, name: string, ended: () => void) {
+  constructor(host: ControllerHost, controller: Controller, peer: string, ended: () => void) {
     this.#host = host;
     this.#controller = controller;
+    const name = `${host.ofproto.name}<->${peer}`;
     this.rconn = new Rconn({
       name,
+      peer,
       clock: host.clock,
       log: host.logs("rconn"),
-      vconnLog: controller.vconnLog,
+      vconnLogs: controller.vconnLogs,
+      transport: controller.transport,
       timing: controller.timing,
       versions: host.versions,
       xid: () => host.nextXid(),
@@ -77,7 +91,7 @@ export class Session {
           this.#down();
           ended();
         },
-        seen: (message) => host.snoops.seen(this, message),
+        seen: (message) => host.snoops.seen(controller, message),
       },
     });
   }
@@ -115,8 +129,8 @@ export class Session {
     version: Version,
     name: string,
   ): void {
-    const { kind, enableAsync, packetInRate } = this.#controller;
-    this.#ofconn = new Ofconn(vconn, version, this.#host, { name, kind, enableAsync, packetInRate });
+    const { kind, enableAsync, packetInRate, queueSize } = this.#controller;
+    this.#ofconn = new Ofconn(vconn, version, this.#host, { name, kind, enableAsync, packetInRate, queueSize });
     this.#host.added(this.#ofconn);
     this.#controller.bind(this.#ofconn, this);
   }
@@ -136,7 +150,7 @@ export class Session {
 
 export class Controller {
   readonly target: string;
-  readonly vconnLog;
+  readonly vconnLogs: VconnLogs;
   readonly #host: ControllerHost;
   readonly #parsed: Target;
   readonly #sessions = new Set<Session>();
@@ -154,7 +168,11 @@ export class Controller {
     this.#parsed = parsed;
     this.#options = options;
     this.#byOfconn = sessions;
-    this.vconnLog = host.logs("vconn").limited(600, 600);
+    // What these say is a fault of the peer, of which a few lines are enough.
+    this.vconnLogs = {
+      vconn: host.logs("vconn").limited(1, 5),
+      vconn_stream: host.logs("vconn_stream").limited(10, 25),
+    };
   }
 
   get kind(): "primary" | "service" {
@@ -170,14 +188,29 @@ export class Controller {
     const { rateLimit, burstLimit } = this.#options;
     return rateLimit === undefined || rateLimit === 0 ? undefined : effectiveRate(rateLimit, burstLimit);
   }
+  get queueSize(): number {
+    return this.#options.queueSize ?? defaultQueueSize;
+  }
+  get isInBand(): boolean {
+    return this.#options.inBand ?? true;
+  }
+  get parsed(): Target {
+    return this.#parsed;
+  }
+  get transport(): StreamOptions {
+    const { tls, setDscp, logs } = this.#host;
+    return { dscp: this.#options.dscp ?? defaultDscp, setDscp, tls, tlsLog: logs("stream_ssl").limited(10, 25) };
+  }
   /** Interval as configured, which fail-open counts by. */
   get probeMs(): number {
-    return this.#options.probeMs ?? defaultProbeMs;
+    const probeMs = this.#options.probeMs ?? defaultProbeMs;
+    return probeMs === 0 ? 0 : Math.max(1000, wholeSeconds(probeMs));
   }
   get timing(): RconnTiming {
     // Nothing gets lost on a unix socket, so there is nothing to probe for.
     const probeMs = this.#parsed.kind === "unix" && !this.#parsed.passive ? 0 : effectiveProbeMs(this.probeMs);
-    return { maxBackoffMs: Math.max(1000, this.#options.maxBackoffMs ?? defaultMaxBackoffMs), probeMs };
+    const maxBackoffMs = wholeSeconds(this.#options.maxBackoffMs ?? defaultMaxBackoffMs);
+    return { maxBackoffMs: Math.max(1000, maxBackoffMs), probeMs };
   }
   get sessions(): ReadonlySet<Session> {
     return this.#sessions;
@@ -199,21 +232,22 @@ export class Controller {
   start(): void {
     if (this.#parsed.passive) this.#listen();
     else {
-      const session = new Session(this.#host, this, `${this.#host.ofproto.name}<->${this.target}`, () => undefined);
+      const session = new Session(this.#host, this, this.target, () => undefined);
       this.#sessions.add(session);
-      session.rconn.connect(this.#parsed, this.#options.tls);
+      session.rconn.connect(this.#parsed);
     }
   }
 
-  /** Takes other options for the same target; returns false when only a new controller will do. */
-  change(options: ControllerOptions): boolean {
-    const before = this.#options;
-    if (before.type !== options.type || before.enableAsync !== options.enableAsync || before.tls !== options.tls)
-      return false;
-    if (before.rateLimit !== options.rateLimit || before.burstLimit !== options.burstLimit) return false;
+  /** Takes other options for the same target.  What a connection got when it was made, its kind and which messages it
+   *  hears, stays until the next one. */
+  change(options: ControllerOptions): void {
+    const remarked = this.#options.dscp !== options.dscp;
     this.#options = options;
-    for (const session of this.#sessions) session.rconn.setTiming(this.timing);
-    return true;
+    for (const session of this.#sessions) {
+      session.rconn.setTiming(this.timing);
+      session.ofconn?.change(this.packetInRate, this.queueSize);
+      if (remarked) session.rconn.remark(this.transport);
+    }
   }
 
   /** Begins again from nothing, with the host's present versions. */
@@ -269,26 +303,31 @@ export class Controller {
   }
 
   #listen(): void {
-    const log = this.#host.logs("connmgr");
+    const log = this.#host.logs("connmgr").limited(1, 5);
     this.#listener = listen(
       this.#parsed,
       {
         listening: () => undefined,
         failed: (error) => {
           this.#listenError = error;
-          log.err(`failed to listen on ${this.target}: ${error}`);
+          this.#host.logs("connmgr").err(`failed to listen on ${this.target}: ${error}`);
         },
+        acceptFailed: (error) => log.warn(`accept failed (${error})`),
         accepted: (stream, peer) => this.#accept(stream, peer),
       },
-      this.#options.tls,
+      this.transport,
     );
   }
 
   #accept(stream: Stream, peer: string): StreamEvents {
-    const session: Session = new Session(this.#host, this, `${this.#host.ofproto.name}<->${peer}`, () => {
+    const session: Session = new Session(this.#host, this, peer, () => {
       this.#sessions.delete(session);
     });
     this.#sessions.add(session);
     return session.rconn.accept(stream);
   }
+}
+
+function wholeSeconds(ms: number): number {
+  return Math.floor(ms / 1000) * 1000;
 }

@@ -16,7 +16,8 @@ import type { AsyncConfig, Message, MessageBody, PacketInFormat, Version } from 
 import {
   asyncDefault,
   asyncSilent,
-  isTableMiss,
+  isImplicitMiss,
+  isMiss,
   mergeAsync,
   passes,
   removedReason,
@@ -24,6 +25,7 @@ import {
   wireReason,
   withInvalidTtl,
 } from "./async-config.js";
+import { flowModKind, flowModSentence, flowModsCame, noFlowMods, takeFlowModReport } from "./flow-mod-report.js";
 import { type PacketInRate, PacketInSchedule } from "./packet-in-schedule.js";
 import { type Role, role } from "./role.js";
 import type { Vconn } from "./vconn.js";
@@ -37,8 +39,6 @@ const messagesPerTurn = 50;
 const unsentMax = 100;
 /** A dump stops while so many bytes wait for the peer. */
 const unsentSizeMax = 256 * 1024;
-/** Packet-ins that may wait in the connection; more are dropped. */
-const packetInsUnsentMax = 100;
 const defaultMissSendLen = 128;
 
 /** What all connections of a bridge share. */
@@ -54,6 +54,8 @@ export interface OfconnHost {
   demoteOthers(except: Ofconn): void;
   /** Something changed that decides what the pipeline has to send up. */
   wantsChanged(): void;
+  /** There is something to report of flow_mods: call `reportFlowMods` when it is due. */
+  flowModsCame(ofconn: Ofconn): void;
   /** The connection has work left: call `turn` again. */
   wake(ofconn: Ofconn): void;
   /** The connection cannot go on because of an error of ours. */
@@ -66,6 +68,8 @@ export interface OfconnOptions {
   readonly kind: "primary" | "service";
   readonly enableAsync: boolean;
   readonly packetInRate: PacketInRate | undefined;
+  /** Packet-ins that may wait in the connection; more are dropped. */
+  readonly queueSize: number;
 }
 
 const decodeContext = { bridge: 0, tableId: true, executedOnly: true };
@@ -100,7 +104,10 @@ export class Ofconn implements Requester {
   readonly #vconn: Vconn;
   readonly #host: OfconnHost;
   readonly #flowMods: FlowModQueue;
-  readonly #schedules: Schedules | undefined;
+  #schedules: Schedules | undefined;
+  #queueSize: number;
+  #flowModReport = noFlowMods;
+  readonly #pendingKinds = { adds: 0, deletes: 0, modifications: 0 };
   #role: Role = role.equal;
   #async: AsyncConfig;
   #missSendLen: number;
@@ -115,6 +122,7 @@ export class Ofconn implements Requester {
   packetInsDropped = 0;
   #admitting = false;
   readonly #errorLog: Logger;
+  readonly #dropLog: Logger;
 
   constructor(vconn: Vconn, version: Version, host: OfconnHost, options: OfconnOptions) {
     this.#vconn = vconn;
@@ -126,8 +134,32 @@ export class Ofconn implements Requester {
     this.#missSendLen = options.kind === "primary" ? defaultMissSendLen : 0;
     this.#flowMods = host.ofproto.flowModQueue();
     this.#errorLog = host.log.limited(10, 10);
+    this.#dropLog = host.log.limited(5, 5);
+    this.#queueSize = options.queueSize;
     const rate = options.packetInRate;
     this.#schedules = rate === undefined ? undefined : [this.#schedule(rate), this.#schedule(rate)];
+  }
+
+  /** The controller's row changed. */
+  change(rate: PacketInRate | undefined, queueSize: number): void {
+    this.#queueSize = queueSize;
+    if (rate === undefined) this.#schedules = undefined;
+    else if (this.#schedules === undefined) this.#schedules = [this.#schedule(rate), this.#schedule(rate)];
+    else for (const schedule of this.#schedules) schedule.setRate(rate);
+  }
+
+  /** Tells the log what is due of how many flow_mods came; returns when to come again. */
+  reportFlowMods(now: number): number | undefined {
+    const { report, sentence } = takeFlowModReport(this.#flowModReport, now);
+    this.#flowModReport = report;
+    if (sentence !== undefined) this.#host.log.info(`${this.name}: ${sentence}`);
+    return report.dueAt;
+  }
+
+  /** The connection is over. */
+  ended(): void {
+    const sentence = flowModSentence(this.#flowModReport, this.#host.now());
+    if (sentence !== undefined) this.#host.log.info(`${this.name}: ${sentence}`);
   }
 
   get role(): Role {
@@ -198,12 +230,12 @@ export class Ofconn implements Requester {
     if (event.controllerId !== this.#controllerId || !this.#listens()) return;
     const reason = wireReason(event.reason, this.version);
     if (!passes(this.#async.packetIn, this.isSecondary, reason)) return;
-    if (isTableMiss(event.reason) && this.version >= 4) return;
+    if (isImplicitMiss(event.reason) && this.version >= 4) return;
     if (this.#schedules === undefined) {
       this.#sendPacketIn(event);
       return;
     }
-    const schedule = this.#schedules[isTableMiss(event.reason) ? 1 : 0];
+    const schedule = this.#schedules[isMiss(event.reason) ? 1 : 0];
     const now = schedule.offer(event.inPort, event, this.#host.now());
     if (now !== undefined) this.#sendPacketIn(now);
   }
@@ -262,9 +294,11 @@ export class Ofconn implements Requester {
 
   #sendPacketIn(event: PacketInEvent): void {
     // A burst fills the queue within a turn; only what the kernel does not take counts as waiting.
-    if (this.#vconn.unsent > packetInsUnsentMax) this.#vconn.flush();
-    if (this.#packetInsUnsent > packetInsUnsentMax && this.#vconn.unsent > packetInsUnsentMax) {
+    const most = this.#queueSize;
+    if (this.#vconn.unsent >= most) this.#vconn.flush();
+    if (this.#packetInsUnsent >= most && this.#vconn.unsent >= most) {
       this.packetInsDropped++;
+      this.#dropLog.info(`${this.name}: dropping packet-in due to queue overflow`);
       return;
     }
     this.#packetInsUnsent++;
@@ -284,7 +318,7 @@ export class Ofconn implements Requester {
 
   /** The kernel took messages; goes on with what waited for that. */
   drained(): void {
-    if (this.#vconn.unsent <= packetInsUnsentMax) this.#packetInsUnsent = 0;
+    if (this.#vconn.unsent < this.#queueSize) this.#packetInsUnsent = 0;
     if (this.#dump !== undefined || (this.#vconn.readable && this.#vconn.unsent < unsentMax)) this.#host.wake(this);
   }
 
@@ -320,13 +354,34 @@ export class Ofconn implements Requester {
       );
       return;
     }
+    const command = this.#commandOf(bytes);
+    this.#pendingKinds[flowModKind(command)]++;
     this.#flowMods.add(bytes, (batch, bridge) => appendFlowMod(batch, bridge, bytes, this.#flowModForm));
+  }
+
+  #commandOf(flowMod: Uint8Array): number {
+    return (this.version === 1 ? flowMod[57] : flowMod[25]) ?? 0;
+  }
+
+  #reportFlowModsCame(): void {
+    const kinds = this.#pendingKinds;
+    const now = this.#host.now();
+    for (const kind of ["adds", "deletes", "modifications"] as const) {
+      if (kinds[kind] <= 0) continue;
+      this.#flowModReport = flowModsCame(this.#flowModReport, kind, kinds[kind], now);
+      kinds[kind] = 0;
+    }
+    if (this.#flowModReport.dueAt !== undefined) this.#host.flowModsCame(this);
   }
 
   #submitFlowMods(): void {
     if (this.#flowMods.isEmpty) return;
     const outcome = this.#host.ofproto.submitFlowMods(this.#flowMods);
-    for (const failure of outcome.failures) this.#sendFailure(failure);
+    for (const failure of outcome.failures) {
+      this.#sendFailure(failure);
+      if (!this.isSecondary) this.#pendingKinds[flowModKind(this.#commandOf(failure.request))]--;
+    }
+    this.#reportFlowModsCame();
   }
 
   /** Messages about the connection are answered here; the rest is the switch's. */

@@ -9,32 +9,43 @@ import {
   disconnected,
   due,
   probed,
+  type RconnEnd,
   type RconnState,
   type RconnStep,
   type RconnTiming,
   received,
+  shortened,
   start,
   voidRconn,
 } from "./rconn.js";
-import { openStream, type Stream, type StreamEvents, type TlsMaterial } from "./stream.js";
+import { endOfFile, protocolError } from "./socket-error.js";
+import { openStream, type Stream, type StreamEvents, type StreamOptions } from "./stream.js";
 import type { Target } from "./target.js";
 import { Vconn } from "./vconn.js";
 
 /** A reliable connection to a controller, or one that a controller opened to us: the state machine of rconn.ts with a
  *  socket and a timer. */
 
+/** Logs of what peers do wrong. */
+export interface VconnLogs {
+  readonly vconn: Logger;
+  readonly vconn_stream: Logger;
+}
+
 export interface RconnOptions {
   /** As it is named in the log. */
   readonly name: string;
   readonly clock: Clock;
+  /** The peer alone, as its connection is named in the log. */
+  readonly peer: string;
   /** Of module rconn. */
   readonly log: Logger;
-  /** Of module vconn. */
-  readonly vconnLog: Logger;
+  readonly vconnLogs: VconnLogs;
   readonly timing: RconnTiming;
   /** Bitmap of the versions that we speak. */
   readonly versions: number;
   readonly xid: () => number;
+  readonly transport: StreamOptions;
   readonly events: RconnEvents;
 }
 
@@ -51,16 +62,18 @@ export interface RconnEvents {
 
 export class Rconn {
   readonly #options: RconnOptions;
+  #transport: StreamOptions;
   #timing: RconnTiming;
   #state: RconnState;
   #vconn: Vconn | undefined;
   #stream: Stream | undefined;
   #timer: Timer | undefined;
-  #target: { readonly target: Target; readonly tls: TlsMaterial | undefined } | undefined;
+  #target: Target | undefined;
   #closed = false;
 
   constructor(options: RconnOptions) {
     this.#options = options;
+    this.#transport = options.transport;
     this.#timing = options.timing;
     this.#state = voidRconn(options.clock.monotonic());
   }
@@ -73,8 +86,8 @@ export class Rconn {
   }
 
   /** Begins to connect, and goes on for ever. */
-  connect(target: Target, tls: TlsMaterial | undefined): void {
-    this.#target = { target, tls };
+  connect(target: Target): void {
+    this.#target = target;
     this.#state = start(this.#state, this.#now());
     this.#run();
   }
@@ -93,21 +106,27 @@ export class Rconn {
 
   setTiming(timing: RconnTiming): void {
     this.#timing = timing;
+    this.#state = shortened(this.#state, timing);
     this.#arm();
   }
 
-  /** Drops the session and connects again without waiting. */
+  /** What new streams are made with; the present one ends, for its socket is marked otherwise. */
+  remark(transport: StreamOptions): void {
+    this.#transport = transport;
+    this.reconnect();
+  }
+
+  /** Drops the session, to connect again after the shortest wait. */
   reconnect(): void {
     if (this.#state.name !== "ACTIVE" && this.#state.name !== "IDLE") return;
-    this.#options.log.info(`${this.#options.name}: disconnecting`);
     this.#drop();
-    this.#lost("Connection reset by peer");
+    this.#lost({ cause: "restart" });
   }
 
   /** Drops the session because of an error of ours. */
   abort(): void {
     this.#drop();
-    this.#lost("Protocol error");
+    this.#lost({ cause: "dropped", error: protocolError });
   }
 
   /** Ends for good. */
@@ -127,10 +146,10 @@ export class Rconn {
 
   #take(step: RconnStep): void {
     this.#state = step.state;
-    for (const { level, text } of step.remarks) this.#remark(level, text);
+    for (const { level, text } of step.remarks) this.#say(level, text);
   }
 
-  #remark(level: "info" | "warn" | "err" | "debug", text: string): void {
+  #say(level: "info" | "warn" | "err" | "debug", text: string): void {
     this.#options.log[level === "debug" ? "dbg" : level](`${this.#options.name}: ${text}`);
   }
 
@@ -154,36 +173,38 @@ export class Rconn {
   #open(): void {
     if (this.#target === undefined) return;
     this.#take(connecting(this.#state, this.#now(), this.#timing));
-    const { target, tls } = this.#target;
     let events: StreamEvents | undefined;
     const stream = openStream(
-      target,
+      this.#target,
       {
         connected: () => {
           events = this.#attach(stream);
         },
         data: (chunk) => events?.data(chunk),
-        closed: (error) => (events === undefined ? this.#failed(stream, error) : events.closed(error)),
+        closed: (error) => {
+          if (events !== undefined) events.closed(error);
+          else this.#failed(stream, stream.opened ? endOf(error) : { cause: "refused", error });
+        },
       },
-      tls,
+      this.#transport,
     );
     this.#stream = stream;
   }
 
   #attach(stream: Stream): StreamEvents {
     this.#stream = stream;
-    const { events, vconnLog, name, versions, xid } = this.#options;
+    const { events, vconnLogs, peer, versions, xid } = this.#options;
     const vconn: Vconn = new Vconn(stream, versions, xid, {
       ready: (version) => {
         this.#vconn = vconn;
-        if (this.#target !== undefined) this.#take(connected(this.#state, this.#now()));
+        this.#take(connected(this.#state, this.#now()));
         this.#arm();
         events.up(vconn, version);
       },
       readable: () => events.readable(),
       drained: () => events.drained(),
-      closed: (error) => this.#failed(stream, error),
-      remark: (level, text) => vconnLog[level === "debug" ? "dbg" : level](`${name}: ${text}`),
+      closed: (error) => this.#failed(stream, endOf(error)),
+      remark: (module, level, text) => vconnLogs[module][level](module === "vconn" ? `${peer}: ${text}` : text),
       seen: (message) => events.seen(message),
     });
     return {
@@ -208,26 +229,15 @@ export class Rconn {
   }
 
   #timeout(): void {
-    if (this.#state.name === "CONNECTING") this.#remark("info", "connection timed out");
-    else {
-      const seconds = Math.floor(this.#timing.probeMs / 1000);
-      this.#remark("err", `no response to inactivity probe after ${seconds} seconds, disconnecting`);
-    }
     this.#drop();
-    this.#lost("Connection timed out");
+    this.#lost({ cause: "timeout" });
   }
 
   /** The stream ended, or could not be opened. */
-  #failed(stream: Stream, error: string): void {
+  #failed(stream: Stream, end: RconnEnd): void {
     if (this.#closed || stream !== this.#stream) return;
-    const quiet = this.#state.backoffMs >= this.#timing.maxBackoffMs;
-    if (this.#state.name === "CONNECTING") {
-      this.#remark(quiet ? "debug" : "warn", `connection failed (${error})`);
-    } else if (error === "End of file")
-      this.#remark(this.#target === undefined ? "debug" : "info", "connection closed by peer");
-    else this.#remark("warn", `connection dropped (${error})`);
     this.#drop();
-    this.#lost(error);
+    this.#lost(end);
   }
 
   #drop(): void {
@@ -235,18 +245,21 @@ export class Rconn {
     this.#stream = undefined;
   }
 
-  #lost(error: string): void {
+  #lost(end: RconnEnd): void {
     const hadSession = this.#vconn !== undefined;
     this.#vconn = undefined;
-    if (this.#target === undefined) {
+    this.#take(disconnected(this.#state, end, this.#now(), this.#timing));
+    if (!this.#state.reliable) {
       this.#closed = true;
       this.#timer?.cancel();
-      this.#state = { ...this.#state, name: "DISCONNECTED", since: this.#now(), lastError: error };
       this.#options.events.down();
       return;
     }
-    this.#take(disconnected(this.#state, error, this.#now(), this.#timing));
     if (hadSession) this.#options.events.down();
     this.#arm();
   }
+}
+
+function endOf(error: string): RconnEnd {
+  return error === endOfFile ? { cause: "closed" } : { cause: "dropped", error };
 }

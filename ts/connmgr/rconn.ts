@@ -13,6 +13,8 @@ export interface RconnTiming {
 
 export interface RconnState {
   readonly name: RconnStateName;
+  /** We open it and open it again; otherwise the peer opened it, and its end is the end. */
+  readonly reliable: boolean;
   /** When the state was entered. */
   readonly since: number;
   readonly backoffMs: number;
@@ -58,6 +60,7 @@ export function effectiveProbeMs(configuredMs: number): number {
 export function voidRconn(now: number): RconnState {
   return {
     name: "VOID",
+    reliable: true,
     since: now,
     backoffMs: 0,
     backoffDeadline: Number.NEGATIVE_INFINITY,
@@ -96,14 +99,14 @@ export function connecting(state: RconnState, now: number, timing: RconnTiming):
 /** The session is up: both hellos agree. */
 export function connected(state: RconnState, now: number): RconnStep {
   return {
-    state: { ...state, name: "ACTIVE", since: now, lastConnected: now, lastActivity: state.lastActivity },
-    remarks: [{ level: "info", text: "connected" }],
+    state: { ...state, name: "ACTIVE", since: now, lastConnected: now },
+    remarks: [{ level: state.reliable ? "info" : "debug", text: "connected" }],
   };
 }
 
-/** Makes a state for a session that somebody else opened (a passive service), which is never opened again. */
+/** A peer opened a stream to us; its hello has a second to come. */
 export function accepted(now: number): RconnState {
-  return { ...voidRconn(now), name: "ACTIVE", lastConnected: now };
+  return { ...voidRconn(now), name: "CONNECTING", reliable: false };
 }
 
 /** A message came.  `admits`: it is of a kind that only a controller that accepts us sends. */
@@ -128,45 +131,93 @@ export function probed(state: RconnState, now: number): RconnStep {
   };
 }
 
-/** The attempt or the session ended.  `error` undefined means that the peer closed it in order. */
-export function disconnected(
+/** Why an attempt or a session ended. */
+export type RconnEnd =
+  /** There never was a stream. */
+  | { readonly cause: "refused"; readonly error: string }
+  /** The stream broke, before or after the hellos. */
+  | { readonly cause: "dropped"; readonly error: string }
+  | { readonly cause: "closed" }
+  /** What `due` called a timeout. */
+  | { readonly cause: "timeout" }
+  /** We want to begin anew. */
+  | { readonly cause: "restart" };
+
+/** The attempt or the session ended. */
+export function disconnected(state: RconnState, end: RconnEnd, now: number, timing: RconnTiming): RconnStep {
+  if (state.name === "VOID" || state.name === "DISCONNECTED") return { state, remarks: [] };
+  const remarks = endRemarks(state, end, now, timing);
+  const over = {
+    ...state,
+    since: now,
+    // Where there was no stream, nothing was disconnected.
+    lastDisconnected: end.cause === "refused" ? state.lastDisconnected : now,
+    probablyAdmitted: false,
+    lastError: lastError(end),
+  };
+  if (!state.reliable) return { state: { ...over, name: "DISCONNECTED" }, remarks };
+  const attemptFailed = end.cause === "refused" || (end.cause === "timeout" && state.name === "CONNECTING");
+  const { backoffMs, remark } = nextBackoff(state, attemptFailed, now, timing);
+  if (remark !== undefined) remarks.push(remark);
+  return { state: { ...over, name: "BACKOFF", backoffMs, backoffDeadline: now + backoffMs }, remarks };
+}
+
+function lastError(end: RconnEnd): string | undefined {
+  switch (end.cause) {
+    case "refused":
+    case "dropped":
+      return end.error;
+    case "closed":
+      return "End of file";
+    case "timeout":
+      return "Connection timed out";
+    case "restart":
+      return undefined;
+  }
+}
+
+function endRemarks(state: RconnState, end: RconnEnd, now: number, timing: RconnTiming): RconnRemark[] {
+  switch (end.cause) {
+    case "refused":
+      return [{ level: "warn", text: `connection failed (${end.error})` }];
+    case "dropped":
+      return [{ level: "warn", text: `connection dropped (${end.error})` }];
+    case "closed":
+      return [{ level: state.reliable ? "info" : "debug", text: "connection closed by peer" }];
+    case "timeout": {
+      if (state.name !== "CONNECTING") {
+        const seconds = Math.floor((now - state.since) / second);
+        return [{ level: "err", text: `no response to inactivity probe after ${seconds} seconds, disconnecting` }];
+      }
+      return quiet(state, timing) ? [] : [{ level: "info", text: "connection timed out" }];
+    }
+    case "restart":
+      return [{ level: "info", text: "disconnecting" }];
+  }
+}
+
+/** A session that outlived its deadline proved itself, so that the next wait starts over at one second. */
+function nextBackoff(
   state: RconnState,
-  error: string | undefined,
+  attemptFailed: boolean,
   now: number,
   timing: RconnTiming,
-): RconnStep {
-  if (state.name === "VOID" || state.name === "DISCONNECTED") return { state, remarks: [] };
-  const remarks: RconnRemark[] = [];
-  const wasConnecting = state.name === "CONNECTING";
-  const deadline = wasConnecting ? Number.POSITIVE_INFINITY : state.backoffDeadline;
-  let backoffMs: number;
-  if (now >= deadline) {
-    backoffMs = Math.min(second, timing.maxBackoffMs);
-  } else if (state.backoffMs < timing.maxBackoffMs / 2) {
-    backoffMs = Math.max(second, 2 * state.backoffMs);
-    remarks.push({ level: "info", text: `waiting ${Math.floor(backoffMs / second)} seconds before reconnect` });
-  } else {
-    if (!quiet(state, timing)) {
-      remarks.push({
-        level: "info",
-        text: "continuing to retry connections in the background but suppressing further logging",
-      });
-    }
-    backoffMs = timing.maxBackoffMs;
-  }
-  return {
-    state: {
-      ...state,
-      name: "BACKOFF",
-      since: now,
+): { readonly backoffMs: number; readonly remark: RconnRemark | undefined } {
+  if (!attemptFailed && now >= state.backoffDeadline) return { backoffMs: second, remark: undefined };
+  if (state.backoffMs < timing.maxBackoffMs / 2) {
+    const backoffMs = Math.max(second, 2 * state.backoffMs);
+    return {
       backoffMs,
-      backoffDeadline: now + backoffMs,
-      lastDisconnected: state.name === "BACKOFF" ? state.lastDisconnected : now,
-      probablyAdmitted: false,
-      lastError: error ?? "End of file",
-    },
-    remarks,
-  };
+      remark: { level: "info", text: `waiting ${Math.floor(backoffMs / second)} seconds before reconnect` },
+    };
+  }
+  const text = "continuing to retry connections in the background but suppressing further logging";
+  return { backoffMs: timing.maxBackoffMs, remark: quiet(state, timing) ? undefined : { level: "info", text } };
+}
+
+/** The longest wait has become shorter. */
+export function shortened(state: RconnState, timing: RconnTiming): RconnState {
+  return state.backoffMs <= timing.maxBackoffMs ? state : { ...state, backoffMs: timing.maxBackoffMs };
 }
 
 /** Tries at once: a new connection, or one that is told to begin again. */
@@ -206,5 +257,5 @@ export function deadline(state: RconnState, timing: RconnTiming): number | undef
 
 /** Whether attempts go unlogged: the longest wait has been reached. */
 function quiet(state: RconnState, timing: RconnTiming): boolean {
-  return state.backoffMs >= timing.maxBackoffMs;
+  return state.reliable && state.backoffMs >= timing.maxBackoffMs;
 }

@@ -1,8 +1,8 @@
 import type { Version } from "../openflow/message.js";
 import { FramingError, MessageFramer } from "./framer.js";
-import { protocolError } from "./socket-error.js";
+import { endOfFile, protocolError } from "./socket-error.js";
 import type { Stream } from "./stream.js";
-import { disagreement, highest, negotiate, peerVersions } from "./version.js";
+import { describe, disagreement, highest, negotiate, peerVersions } from "./version.js";
 
 /** One OpenFlow connection over one stream: hellos, then whole messages in the agreed version.  Messages are pulled, so
  *  that the reader sets the pace; the stream is paused while some wait.  What is sent in one turn leaves in one write. */
@@ -21,8 +21,8 @@ export interface VconnEvents {
   drained(): void;
   /** The connection is over.  `error`: text, "End of file" when the peer closed it in order. */
   closed(error: string): void;
-  /** A remark about the peer's messages, for the log. */
-  remark(level: "warn" | "info" | "debug", text: string): void;
+  /** A remark about the peer's messages, for the log of that module. */
+  remark(module: "vconn" | "vconn_stream", level: "err" | "warn", text: string): void;
   /** Every message that is sent or received after the hellos, for snoops. */
   seen(message: Uint8Array): void;
 }
@@ -87,7 +87,10 @@ export class Vconn {
   streamClosed(error: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.#events.closed(error);
+    if (error === endOfFile && this.#framer.size > 0 && !this.#framer.ready) {
+      this.#events.remark("vconn_stream", "err", "connection dropped mid-packet");
+      this.#events.closed(protocolError);
+    } else this.#events.closed(error);
   }
 
   /** The next message for the caller, or undefined when none waits.  Messages of a wrong version are answered here. */
@@ -166,7 +169,7 @@ export class Vconn {
       return this.#framer.next();
     } catch (error) {
       if (!(error instanceof FramingError)) throw error;
-      this.#events.remark("warn", error.message);
+      this.#events.remark("vconn_stream", "err", error.message);
       this.#fail(protocolError);
       return undefined;
     }
@@ -186,7 +189,8 @@ export class Vconn {
     if (hello === undefined) return;
     this.#receivedCount++;
     if (hello[1] !== type.hello) {
-      this.#events.remark("warn", `received message type ${hello[1]} while expecting OFPT_HELLO`);
+      const text = `type ${hello[1]}, version 0x${(hello[0] ?? 0).toString(16).padStart(2, "0")}`;
+      this.#events.remark("vconn", "warn", `received message while expecting hello: ${text}`);
       this.#fail(protocolError);
       return;
     }
@@ -194,7 +198,9 @@ export class Vconn {
     this.#version = negotiate(this.#versions, theirs);
     if (this.#version === undefined) {
       const text = disagreement(this.#versions, theirs);
-      this.#events.remark("warn", `version negotiation failed (${text})`);
+      const ours = describe(this.#versions);
+      const sentence = `version negotiation failed (we support ${ours}, peer supports ${describe(theirs)})`;
+      this.#events.remark("vconn", "warn", sentence);
       const top = highest(theirs);
       this.#write(encodeError(top >= 1 && top <= 6 ? top : 1, 0, 0, 0, new TextEncoder().encode(text)));
       this.#fail(protocolError);
@@ -206,7 +212,8 @@ export class Vconn {
   #refuseVersion(message: Uint8Array): void {
     const version = message[0] ?? 0;
     const hex = (value: number): string => value.toString(16).padStart(2, "0");
-    this.#events.remark("warn", `received OpenFlow version 0x${hex(version)} != expected ${hex(this.#version ?? 0)}`);
+    const sentence = `received OpenFlow version 0x${hex(version)} != expected ${hex(this.#version ?? 0)}`;
+    this.#events.remark("vconn", "err", sentence);
     const xid = new DataView(message.buffer, message.byteOffset).getUint32(4);
     this.send(
       encodeError(

@@ -2,11 +2,12 @@
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { Bridges } from "../bridge/index.js";
-import { connmgrCommands } from "../connmgr/index.js";
+import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
 import { deviceCommands } from "../netdev/index.js";
 import { datapathCommands, fdbCommands, flowCommands } from "../ofproto/index.js";
+import type { TlsFiles } from "./options.js";
 import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 
 /** Workers beyond this share the same memory bandwidth without forwarding more on the hosts that we know. */
@@ -25,6 +26,11 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     log,
     coverage,
     random: Math.random,
+    tls: new TlsStore(log("stream_ssl"), tlsNames(surroundings.tls), surroundings.tls),
+    setDscp: (descriptor, dscp) => {
+      surroundings.calls.setDscp(descriptor, dscp);
+    },
+    localAddress: surroundings.calls,
     wake,
   });
   datapath.on("packetIn", (event) => {
@@ -80,6 +86,16 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       bridges.close();
       datapath.dispose();
     },
+  };
+}
+
+function tlsNames(files: TlsFiles): TlsFileNames {
+  return {
+    privateKey: files.privateKey,
+    certificate: files.certificate,
+    caCert: files.bootstrapCaCert ?? files.caCert,
+    bootstrap: files.bootstrapCaCert !== undefined,
+    peerCaCert: files.peerCaCert,
   };
 }
 

@@ -12,6 +12,9 @@ export interface ProcessCalls {
   becomeUser(uid: number, gid: number, groups: readonly number[], capabilities: bigint): number;
   sendDatagram(path: string, bytes: Uint8Array): number;
   discardStandardStreams(): number;
+  setDscp(descriptor: number, dscp: number): number;
+  setAddress(device: string, address: string, mask: string): number;
+  addGateway(address: string): number;
 }
 
 /** The directory of the package: where package.json is, whether we run from a checkout's dist/ or installed. */

@@ -2,8 +2,9 @@ import type { UnixctlCommand } from "../appctl/index.js";
 import type { AdjustableClock } from "../clock/index.js";
 import type { Coverage, LogSource } from "../log/index.js";
 import type { Idl, VswitchTables } from "../ovsdb/index.js";
-import type { DummyLevel } from "./options.js";
+import type { DummyLevel, TlsFiles } from "./options.js";
 import type { Directories } from "./paths.js";
+import type { ProcessCalls } from "./process-calls.js";
 
 /** What the process gives the switch that runs in it. */
 export interface SwitchSurroundings {
@@ -18,6 +19,9 @@ export interface SwitchSurroundings {
   readonly dummyNuma: readonly number[] | undefined;
   /** What `Open_vSwitch.ovs_version` should hold when nobody has set it. */
   readonly versionNumber: string;
+  /** Keys and certificates that the command line names. */
+  readonly tls: TlsFiles;
+  readonly calls: ProcessCalls;
   /** Asks for a pass of the main loop. */
   readonly wake: () => void;
 }

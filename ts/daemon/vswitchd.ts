@@ -216,6 +216,8 @@ class Daemon {
         disableSystem: options.disableSystem,
         dummyNuma: options.dummyNuma,
         versionNumber,
+        tls: options.tls,
+        calls: this.calls,
         wake: () => void this.loop.wake(),
       });
     } catch (error) {
