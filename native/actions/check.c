@@ -66,6 +66,9 @@ static const struct {
     [SLUICE_DP_ACTION_PROTOCOL] = { sizeof(struct sluice_dp_action_protocol), false },
     [SLUICE_DP_ACTION_RECIRC] = { sizeof(struct sluice_dp_action_recirc), false },
     [SLUICE_DP_ACTION_HASH] = { sizeof(struct sluice_dp_action_hash), false },
+    [SLUICE_DP_ACTION_TUNNEL_SET] = { sizeof(struct sluice_dp_action_tunnel_set), true },
+    [SLUICE_DP_ACTION_TUNNEL_PUSH] = { sizeof(struct sluice_dp_action_tunnel_push), true },
+    [SLUICE_DP_ACTION_TUNNEL_POP] = { sizeof(struct sluice_dp_action_tunnel_pop), false },
 };
 
 static int
@@ -92,6 +95,11 @@ check_one(const void *body, uint16_t opcode, size_t size, uint32_t depth)
         const struct sluice_dp_action_hash *hash = body;
         return hash->algorithm > SLUICE_HASH_ALGORITHM_SYM_L4 || hash->pad ? EINVAL : 0;
     }
+    case SLUICE_DP_ACTION_TUNNEL_SET:
+        return round_up8(((const struct sluice_dp_action_tunnel_set *) body)->options_size)
+                       == size - sizeof(struct sluice_dp_action_tunnel_set)
+                   ? 0
+                   : EINVAL;
     default:
         return 0;
     }

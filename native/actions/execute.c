@@ -165,6 +165,9 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
     case SLUICE_DP_ACTION_HASH:
         execute_hash(body, packets, *n);
         return false;
+    case SLUICE_DP_ACTION_TUNNEL_SET:
+        /* Only a datapath whose tunnel ports are the kernel's uses it; here there is none to output to. */
+        return false;
     case SLUICE_DP_ACTION_DROP:
         sink->drop(sink->aux, ((const struct sluice_dp_action_drop *) body)->reason, *n);
         return false;

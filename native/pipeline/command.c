@@ -85,7 +85,12 @@ static uint32_t
 ofport_set(struct pipeline *pipeline, const struct sluice_ofport_set *command)
 {
     uint32_t error;
-    if (!port_is_real(port_normalize(command->ofp_port)) || command->dp_port > UINT16_MAX) {
+    if (command->size != sizeof *command + command->tunnel_size
+        || (command->tunnel_size && command->tunnel_size != sizeof(struct sluice_tunnel))) {
+        return SLUICE_ERROR_INVALID_RECORD;
+    }
+    if (!port_is_real(port_normalize(command->ofp_port)) || command->dp_port > UINT16_MAX
+        || (command->tunnel_size && !command->dp_port)) {
         return SLUICE_ERROR_BAD_ARGUMENT;
     }
     struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
@@ -266,7 +271,7 @@ static const struct {
     bool has_tail;
 } formats[] = {
     FIXED(BRIDGE_ADD, bridge_add, false), FIXED(BRIDGE_DEL, bridge_del, false), FIXED(BRIDGE_SET, bridge_set, false),
-    FIXED(OFPORT_SET, ofport_set, false), FIXED(OFPORT_DEL, ofport_del, false), FIXED(BUNDLE_SET, bundle_set, true),
+    FIXED(OFPORT_SET, ofport_set, true),  FIXED(OFPORT_DEL, ofport_del, false), FIXED(BUNDLE_SET, bundle_set, true),
     FIXED(BUNDLE_DEL, bundle_del, false), FIXED(TABLE_SET, table_set, false),   FIXED(FLOW_MOD, flow_mod, true),
     FIXED(PACKET_OUT, packet_out, true),  FIXED(FDB_FLUSH, fdb_flush, false),   FIXED(FLOW_FLUSH, flow_flush, false),
     FIXED(SETTINGS, settings, false),

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packet/bytes.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/tunnel_index.h"
 
 void
 port_counters_ref(struct port_counters *counters)
@@ -52,6 +54,10 @@ ofport_create(const struct sluice_ofport_set *command, const struct ofport *old)
     port->link_down = command->link_down != 0;
     port->peer_bridge = command->peer_bridge;
     port->peer_port = port_normalize(command->peer_ofp_port);
+    if (command->tunnel_size) {
+        port->is_tunnel = true;
+        memcpy(&port->tunnel, command + 1, sizeof port->tunnel);
+    }
     if (old) {
         port->counters = old->counters;
         port_counters_ref(port->counters);
@@ -397,15 +403,16 @@ topology_create(const struct bridge_view *const *views, uint32_t n)
         }
     }
     topology->dp_ports = calloc(n_dp_ports + 1, sizeof *topology->dp_ports);
-    if (!topology->dp_ports) {
-        free(topology);
+    topology->tunnels = tunnel_index_create(views, n);
+    if (!topology->dp_ports || !topology->tunnels) {
+        topology_destroy(topology);
         return NULL;
     }
     topology->n_dp_ports = n_dp_ports;
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = 0; j < views[i]->n_ports; j++) {
             struct dp_port_ref *ref = &topology->dp_ports[views[i]->ports[j]->dp_port];
-            if (views[i]->ports[j]->dp_port) {
+            if (views[i]->ports[j]->dp_port && !views[i]->ports[j]->is_tunnel) {
                 ref->view = views[i];
                 ref->port = views[i]->ports[j];
             }
@@ -419,7 +426,18 @@ topology_destroy(void *topology_)
 {
     struct topology *topology = topology_;
     if (topology) {
+        tunnel_index_destroy(topology->tunnels);
         free(topology->dp_ports);
         free(topology);
     }
+}
+
+const struct dp_port_ref *
+topology_find_arrival(const struct topology *topology, const struct flow_key *key)
+{
+    uint32_t dp_port = be32(key->in_port);
+    if (key_is_tunneled(key)) {
+        return tunnel_index_find(topology->tunnels, key);
+    }
+    return dp_port < topology->n_dp_ports && topology->dp_ports[dp_port].view ? &topology->dp_ports[dp_port] : NULL;
 }

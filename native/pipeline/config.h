@@ -16,14 +16,16 @@
 
 #include "sluice/records.h"
 
+struct flow_key;
 struct flow_store;
 struct mac_table;
 struct pipeline;
+struct tunnel_index;
 
 #define BRIDGE_ID_MAX 65535u
 #define BRIDGE_TABLES_MAX 255u
 
-/* Counters of a patch port; they outlive its configuration.  Any thread. */
+/* Counters of a port that has no device: a patch port or a tunnel; they outlive its configuration.  Any thread. */
 struct port_counters {
     _Atomic uint32_t refs;
     _Atomic uint64_t rx_packets;
@@ -39,12 +41,14 @@ void port_counters_unref(struct port_counters *counters);
 struct ofport {
     uint32_t refs;
     uint32_t ofp_port;
-    uint32_t dp_port; /* 0 for a patch port. */
+    uint32_t dp_port; /* 0 for a patch port; tunnels share theirs. */
     uint32_t config;  /* enum sluice_ofport_config */
     bool link_down;
     uint32_t peer_bridge; /* 0: no peer. */
     uint32_t peer_port;
     struct port_counters *counters; /* Counted. */
+    bool is_tunnel;
+    struct sluice_tunnel tunnel;
 };
 
 /* Whether the port is up, so that it is worth to send packets there. */
@@ -112,7 +116,8 @@ struct config {
 struct topology {
     uint32_t n_views;
     uint32_t n_dp_ports;
-    struct dp_port_ref *dp_ports;      /* By datapath port; 'view' is null where there is none. */
+    struct dp_port_ref *dp_ports; /* By datapath port; 'view' is null where there is none, and for tunnels. */
+    struct tunnel_index *tunnels;
     const struct bridge_view *views[]; /* By ascending id. */
 };
 
@@ -134,6 +139,9 @@ const struct ofport *bridge_view_find_port(const struct bridge_view *view, uint3
 const struct bundle *bridge_view_find_bundle(const struct bridge_view *view, uint32_t id);
 const struct bundle *bridge_view_bundle_of_port(const struct bridge_view *view, uint32_t ofp_port);
 const struct bridge_view *topology_find(const struct topology *topology, uint32_t bridge);
+
+/* Where a packet with 'key', whose in_port is a datapath port, enters: a bridge and one of its ports; null if nowhere. */
+const struct dp_port_ref *topology_find_arrival(const struct topology *topology, const struct flow_key *key);
 
 /* Puts 'port' (taking the caller's reference) in place of the one with its number, or as a new one.  0 or ENOMEM. */
 int bridge_view_put_port(struct bridge_view *view, struct ofport *port);

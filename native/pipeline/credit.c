@@ -18,11 +18,11 @@ xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint
         case XLATE_CREDIT_MISS:
             table_counters_credit_miss(credit->counters, n_packets);
             break;
-        case XLATE_CREDIT_PATCH_RX:
+        case XLATE_CREDIT_PORT_RX:
             atomic_fetch_add_explicit(&credit->port->rx_packets, n_packets, memory_order_relaxed);
             atomic_fetch_add_explicit(&credit->port->rx_bytes, n_bytes, memory_order_relaxed);
             break;
-        case XLATE_CREDIT_PATCH_TX:
+        case XLATE_CREDIT_PORT_TX:
             atomic_fetch_add_explicit(&credit->port->tx_packets, n_packets, memory_order_relaxed);
             atomic_fetch_add_explicit(&credit->port->tx_bytes, n_bytes, memory_order_relaxed);
             break;
@@ -49,8 +49,8 @@ xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits)
         case XLATE_CREDIT_MISS:
             table_counters_unref(credits[i].counters);
             break;
-        case XLATE_CREDIT_PATCH_RX:
-        case XLATE_CREDIT_PATCH_TX:
+        case XLATE_CREDIT_PORT_RX:
+        case XLATE_CREDIT_PORT_TX:
             port_counters_unref(credits[i].port);
             break;
         case XLATE_CREDIT_MAC:

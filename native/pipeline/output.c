@@ -5,10 +5,11 @@
 #include "packet/bytes.h"
 #include "packet/match.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/tunnel.h"
 #include "pipeline/xlate_ctx.h"
 
-static void
-credit_patch(struct xlate_ctx *ctx, const struct ofport *port, enum xlate_credit_kind kind)
+void
+output_credit(struct xlate_ctx *ctx, const struct ofport *port, enum xlate_credit_kind kind)
 {
     struct xlate_credit *credit = xlate_add_credit(ctx);
     if (credit) {
@@ -98,13 +99,13 @@ output_patch(struct xlate_ctx *ctx, const struct ofport *port)
 {
     const struct bridge_view *view = topology_find(ctx->config->topology, port->peer_bridge);
     const struct ofport *peer = view ? bridge_view_find_port(view, port->peer_port) : NULL;
-    credit_patch(ctx, port, XLATE_CREDIT_PATCH_TX);
+    output_credit(ctx, port, XLATE_CREDIT_PORT_TX);
     if (!peer) {
         xlate_stamp(ctx, pipeline_cell(CELL_PORTS, 0, 0));
         return;
     }
     xlate_stamp(ctx, pipeline_cell(CELL_BRIDGE, view->bridge->id, 0));
-    credit_patch(ctx, peer, XLATE_CREDIT_PATCH_RX);
+    output_credit(ctx, peer, XLATE_CREDIT_PORT_RX);
 
     struct bridge_state *state = malloc(sizeof *state);
     if (!state) {
@@ -148,6 +149,10 @@ output_real(struct xlate_ctx *ctx, uint32_t ofp_port, uint32_t max_len)
     }
     if (!port->dp_port) {
         output_patch(ctx, port);
+        return;
+    }
+    if (port->is_tunnel) {
+        tunnel_output(ctx, port, max_len);
         return;
     }
     commit_actions(ctx);

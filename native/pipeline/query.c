@@ -279,12 +279,43 @@ parse(const struct pipeline *pipeline, const struct sluice_parse_query *query, u
     return 0;
 }
 
+/* Which OpenFlow port a packet with the key of the query arrives on. */
+static int
+arrival(const struct pipeline *pipeline, const struct sluice_arrival_query *query, uint8_t *reply, size_t room,
+        size_t *used)
+{
+    if (query->size != sizeof *query + (((uint64_t) query->match_size + 7) & ~(uint64_t) 7)
+        || match_check_exact(query + 1, query->match_size, SLUICE_KEY_WORDS)) {
+        return EINVAL;
+    }
+    struct flow_key key;
+    struct flow_key mask;
+    match_expand((const struct match *) (query + 1), &key, &mask);
+    const struct config *config = atomic_load_explicit(&pipeline->config, memory_order_acquire);
+    const struct dp_port_ref *ref = topology_find_arrival(config->topology, &key);
+    if (!ref) {
+        return ENOENT;
+    }
+    const struct sluice_arrival_info info = {
+        .type = query->type,
+        .size = sizeof info,
+        .bridge = ref->view->bridge->id,
+        .ofp_port = ref->port->ofp_port,
+    };
+    if (room < sizeof info) {
+        return ENOSPC;
+    }
+    memcpy(reply, &info, sizeof info);
+    *used = sizeof info;
+    return 0;
+}
+
 #define FIXED(NAME, STRUCT) [SLUICE_QUERY_##NAME] = sizeof(struct sluice_##STRUCT)
 static const uint16_t fixed_sizes[] = {
     FIXED(FLOW_DUMP, flow_query),     FIXED(FLOW_AGGREGATE, flow_query),    FIXED(TABLE_STATS, bridge_query),
     FIXED(FDB_DUMP, bridge_query),    FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
     FIXED(REMOVED_FLOWS, dump_query), FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
-    FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),
+    FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
 };
 #undef FIXED
 
@@ -324,6 +355,8 @@ pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uin
         return parse(pipeline, record, reply, room, used);
     case SLUICE_QUERY_MEMORY:
         return memory(pipeline, reply, room, used);
+    case SLUICE_QUERY_ARRIVAL:
+        return arrival(pipeline, record, reply, room, used);
     default:
         return ofport_stats(pipeline, record, reply, room, used);
     }

@@ -7,6 +7,8 @@
 #include "classifier/flow_store.h"
 #include "packet/bytes.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/tunnel.h"
+#include "pipeline/tunnel_index.h"
 #include "pipeline/xlate_ctx.h"
 
 void
@@ -347,11 +349,13 @@ find_start(struct xlate_ctx *ctx, const struct ofport **port)
         ctx->view = topology_find(topology, ctx->in->bridge);
         *port = ctx->view ? bridge_view_find_port(ctx->view, port_normalize(in_port)) : NULL;
     } else {
-        uint32_t dp_port = be32(ctx->in->key->in_port);
-        if (dp_port < topology->n_dp_ports) {
-            ctx->view = topology->dp_ports[dp_port].view;
-            *port = topology->dp_ports[dp_port].port;
+        if (key_is_tunneled(ctx->in->key)) {
+            /* Any change of ports may make another tunnel the receiver. */
+            xlate_stamp(ctx, pipeline_cell(CELL_PORTS, 0, 0));
         }
+        const struct dp_port_ref *ref = topology_find_arrival(topology, ctx->in->key);
+        ctx->view = ref ? ref->view : NULL;
+        *port = ref ? ref->port : NULL;
         in_port = *port ? (*port)->ofp_port : 0;
     }
     if (!ctx->view) {
@@ -376,6 +380,7 @@ init_wild(struct xlate_ctx *ctx)
     if (key_is_ip(&ctx->flow)) {
         WILD(ctx, ip_frag, FRAG_ANY | FRAG_LATER);
     }
+    tunnel_wild(ctx);
 }
 
 /* Searches ctx->table for the packet that has come in, or back, on 'port' and executes what it says.  Returns false if
@@ -385,8 +390,12 @@ translate_table(struct xlate_ctx *ctx, const struct ofport *port)
 {
     enum lookup result = lookup(ctx, be32(ctx->flow.in_port), true);
     trace_lookup(ctx, result);
-    if (port && !xlate_may_receive(port)) {
-        ctx->drop_reason = SLUICE_DROP_REASON_NO_RECV;
+    if (port && port->is_tunnel && !ctx->frozen) {
+        output_credit(ctx, port, XLATE_CREDIT_PORT_RX);
+    }
+    bool is_capable = ctx->frozen || tunnel_receive_ecn(ctx);
+    if (!is_capable || (port && !xlate_may_receive(port))) {
+        ctx->drop_reason = is_capable ? SLUICE_DROP_REASON_NO_RECV : SLUICE_DROP_REASON_NOT_ECN_CAPABLE;
         if (result == LOOKUP_RULE) {
             credit_rule(ctx, ctx->rule);
         }
@@ -501,6 +510,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     ctx.base = ctx.flow;
     const struct ofport *port;
     bool found = find_start(&ctx, &port);
+    memset(&ctx.base.tun_id, 0, (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8);
     if (found) {
         translate(&ctx, port);
     }

@@ -47,12 +47,12 @@ struct xlate_stamp {
 
 /* What a packet that takes this path counts for, besides the megaflow itself. */
 enum xlate_credit_kind {
-    XLATE_CREDIT_RULE,     /* 'rule' matched; the credit owns a reference to it. */
-    XLATE_CREDIT_MISS,     /* A lookup in the table of 'counters' found nothing; the credit owns a reference. */
-    XLATE_CREDIT_PATCH_RX, /* The patch port of 'port' received it; the credit owns a reference. */
-    XLATE_CREDIT_PATCH_TX, /* The patch port of 'port' sent it; the credit owns a reference. */
-    XLATE_CREDIT_MAC,      /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
-    XLATE_CREDIT_FROZEN,   /* Nothing is counted; the credit keeps the recirculation id of 'frozen' alive. */
+    XLATE_CREDIT_RULE,    /* 'rule' matched; the credit owns a reference to it. */
+    XLATE_CREDIT_MISS,    /* A lookup in the table of 'counters' found nothing; the credit owns a reference. */
+    XLATE_CREDIT_PORT_RX, /* The patch port or tunnel of 'port' received it; the credit owns a reference. */
+    XLATE_CREDIT_PORT_TX, /* The patch port or tunnel of 'port' sent it; the credit owns a reference. */
+    XLATE_CREDIT_MAC,     /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
+    XLATE_CREDIT_FROZEN,  /* Nothing is counted; the credit keeps the recirculation id of 'frozen' alive. */
 };
 
 struct xlate_credit {

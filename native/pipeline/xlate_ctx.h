@@ -25,6 +25,7 @@ struct xlate_ctx {
     struct flow_key flow;              /* The packet as it is now; 'in_port' is the OpenFlow port. */
     struct flow_key base;              /* The packet as the datapath actions so far make it. */
     struct flow_key *wild;             /* out->mask. */
+    uint16_t base_dst_port;            /* The UDP port that goes with the tunnel words of 'base'. */
 
     uint8_t table;
     const struct rule *rule; /* Whose actions are executed, or null. */
@@ -154,6 +155,9 @@ void output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len);
 
 /* Outputs to a real port, also the one that the packet came in on. */
 void output_real(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len);
+
+/* Counts the packet for a port that has no device. */
+void output_credit(struct xlate_ctx *ctx, const struct ofport *port, enum xlate_credit_kind kind);
 
 /* A packet-in. */
 void output_controller(struct xlate_ctx *ctx, const struct sluice_action_controller *action);

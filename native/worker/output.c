@@ -16,7 +16,7 @@ send_output(struct worker *worker, struct worker_output *output)
     if (port != NULL) {
         port_tx(port, worker->index, worker->pool, &output->batch);
     } else {
-        pipeline_count_drop(worker->datapath->pipeline, SLUICE_DROP_REASON_NO_OFPORT, output->batch.n);
+        pipeline_count_drop(worker->datapath->pipeline, SLUICE_DROP_REASON_NO_DEVICE, output->batch.n);
         packet_release_burst(output->batch.packets, output->batch.n);
     }
     output->batch.n = 0;

@@ -81,6 +81,7 @@ export function makeBridge(
       peerBridge: 0,
       peerOfpPort: 0,
       mtu: 0,
+      tunnelSize: 0,
     });
   });
   batch.commit(datapath);

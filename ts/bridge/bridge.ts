@@ -1,6 +1,6 @@
 import { patchStats } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
-import { linkFeatures, type Netdev, NetdevError, type Netdevs } from "../netdev/index.js";
+import { linkFeatures, type Netdev, NetdevError, type Netdevs, tunnelRecord } from "../netdev/index.js";
 import {
   localPort10 as localPort,
   noFeatures,
@@ -60,9 +60,11 @@ export class Bridge implements RunningBridge {
       const added = this.ofproto.addPort({
         name: wanted.name,
         dpPort: netdev.dpPort,
+        dpName: netdev.dpName,
         requestedNumber: requested,
         shownAs: netdev.type.shownAs,
-        shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : undefined,
+        shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : netdev.shownConfig,
+        tunnel: netdev.tunnel === undefined ? undefined : tunnelRecord(netdev.tunnel),
         setUp: (up) => {
           this.#setUp(opened, up);
         },
@@ -88,7 +90,8 @@ export class Bridge implements RunningBridge {
     } catch (error) {
       netdev?.close();
       if (!(error instanceof NetdevError) && !(error instanceof PortError)) throw error;
-      if (error.message !== "") this.#log.warn(error.message, { bridge: this.name, name: wanted.name });
+      if (error.message !== "" && error.details["logged"] !== true)
+        this.#log.warn(error.message, { bridge: this.name, name: wanted.name });
       this.failures.set(wanted.name, error.message === "" ? undefined : error.message);
     }
   }
@@ -129,6 +132,19 @@ export class Bridge implements RunningBridge {
     if (open !== undefined) this.ofproto.updatePort(name, describe(open.netdev));
   }
 
+  /** A tunnel's options changed, and its device took them. */
+  tunnelChanged(name: string, options: ReadonlyMap<string, string>): void {
+    const open = this.interfaces.get(name);
+    if (open?.netdev.tunnel === undefined) return;
+    this.interfaces.set(name, { ...open, options });
+    this.ofproto.changeTunnel(name, {
+      dpPort: open.netdev.dpPort,
+      dpName: open.netdev.dpName,
+      shownConfig: open.netdev.shownConfig,
+      tunnel: tunnelRecord(open.netdev.tunnel),
+    });
+  }
+
   /** Joins this bridge's patch ports with their other ends; `find` gives an interface of any bridge by name. */
   configurePeers(find: (name: string) => { readonly bridge: Bridge; readonly iface: OpenInterface } | undefined): void {
     for (const iface of this.interfaces.values()) {
@@ -155,7 +171,7 @@ export class Bridge implements RunningBridge {
 
   /** Interface.statistics: of a patch port, what the switch counted. */
   statistics(iface: OpenInterface): ReadonlyMap<string, number> {
-    if (iface.netdev.dpPort !== 0) return iface.netdev.statistics();
+    if (!iface.netdev.isVirtual) return iface.netdev.statistics();
     const counted = patchStats(this.#netdevs.datapath, this.ofproto.bridge, iface.ofport);
     if (counted === undefined) return new Map();
     return new Map([

@@ -67,6 +67,7 @@ export class Bridges {
       datapath: options.datapath,
       policy: options.policy,
       log: options.log("netdev"),
+      vportLog: options.log("netdev_vport"),
       random: options.random,
     });
   }
@@ -213,7 +214,11 @@ export class Bridges {
   #mustReopen(name: string, before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): boolean {
     if (before.size === after.size && [...before].every(([key, value]) => after.get(key) === value)) return false;
     const netdev = this.netdevs.find(name);
-    return netdev === undefined || netdev.dpPort === 0 || !netdev.setOptions(after);
+    if (netdev === undefined) return true;
+    if (netdev.tunnel === undefined) return netdev.isVirtual || !netdev.setOptions(after);
+    if (!netdev.setOptions(after)) return true;
+    for (const { bridge } of this.#running.values()) bridge.tunnelChanged(name, after);
+    return false;
   }
 
   #take(step: Step): void {

@@ -6,7 +6,7 @@ import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.j
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
 import { deviceCommands } from "../netdev/index.js";
-import { datapathCommands, fdbCommands, flowCommands } from "../ofproto/index.js";
+import { datapathCommands, fdbCommands, featureCommands, flowCommands } from "../ofproto/index.js";
 import type { TlsFiles } from "./options.js";
 import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 
@@ -69,6 +69,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
         bridges.deviceChanged(0, 0);
       }),
       ...datapathCommands(bridges.ofprotos),
+      ...featureCommands(bridges.ofprotos),
       ...fdbCommands(bridges.ofprotos),
       ...flowCommands(bridges.ofprotos),
       ...connmgrCommands(
@@ -106,6 +107,8 @@ const ovsNames: Readonly<Record<string, string>> = {
   recursionTooDeep: "drop_action_recursion_too_deep",
   tooManyResubmits: "drop_action_too_many_resubmit",
   stackTooBig: "drop_action_stack_too_deep",
+  noDevice: "datapath_drop_invalid_port",
+  notEcnCapable: "drop_action_congestion",
 };
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -3,6 +3,7 @@ export { Datapath, type DatapathOptions } from "./datapath.js";
 export { DatapathError, errorName } from "./errors.js";
 export type { DatapathEvent, DatapathEvents, PacketIn, PortFrame, ProtocolPacket } from "./events.js";
 export {
+  arrival,
   ask,
   composePacket,
   counters,

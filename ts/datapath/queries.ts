@@ -2,6 +2,9 @@
  *  million rules never are in JavaScript at once. */
 import { closedErrno, DatapathError } from "./errors.js";
 import {
+  type ArrivalInfo,
+  arrivalInfoSize,
+  arrivalQuerySize,
   type CounterInfo,
   composeQuerySize,
   type DatapathStats,
@@ -24,6 +27,7 @@ import {
   portInfoSize,
   portQuerySize,
   query,
+  readArrivalInfo,
   readCounterInfo,
   readDatapathStats,
   readDumpReply,
@@ -37,6 +41,7 @@ import {
   type TraceQuery,
   traceQuerySize,
   type WorkerInfo,
+  writeArrivalQuery,
   writeComposeQuery,
   writeDumpQuery,
   writeLinkQuery,
@@ -148,6 +153,17 @@ export function patchStats(target: QueryTarget, bridge: number, ofpPort: number)
     ofportInfoSize,
   );
   return reply === undefined ? undefined : readOfportInfo(viewOf(reply), 0);
+}
+
+/** Which OpenFlow port a packet with the key `match` (in_port being a datapath port) arrives on. */
+export function arrival(target: QueryTarget, match: Uint8Array): ArrivalInfo | undefined {
+  const asked = queryRecord(
+    arrivalQuerySize,
+    (view, size) => writeArrivalQuery(view, 0, { type: query.arrival, flags: 0, size, matchSize: match.length }),
+    match,
+  );
+  const reply = ask(target, asked, arrivalInfoSize);
+  return reply === undefined ? undefined : readArrivalInfo(viewOf(reply), 0);
 }
 
 /** A network device of the host. */

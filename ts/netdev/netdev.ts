@@ -9,6 +9,8 @@ import {
 import { BatchBuilder, type BatchTarget, link, portStats, type QueryTarget } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import { errno, errnoWords } from "./errno.js";
+import { formatTunnel, parseTunnel, type TunnelConfig } from "./tunnel-config.js";
+import { dpPortName, type TunnelType } from "./tunnel-types.js";
 import { availableTypes, isReservedName, type NetdevPolicy, type NetdevType, resolveType } from "./types.js";
 
 /** What devices need of the datapath. */
@@ -74,17 +76,35 @@ const dpPortMax = 65535;
 export class Netdev {
   /** How often the carrier came or went since the device was opened. */
   carrierResets = 0;
+  /** Of a tunnel: what its options say. */
+  tunnel: TunnelConfig | undefined;
   #last: DeviceState | undefined;
   #status: ReadonlyMap<string, string> | undefined;
 
   constructor(
     readonly name: string,
     readonly type: NetdevType,
-    /** 0 for a port that lives only in the pipeline. */
-    readonly dpPort: number,
+    /** 0 for a patch port; of a tunnel, the number that it shares with others. */
+    public dpPort: number,
     private readonly owner: Netdevs,
-    private readonly patchMac: Uint8Array,
+    /** Of a port without a device. */
+    private mac: Uint8Array,
   ) {}
+
+  /** Whether there is no device behind it: patch ports and tunnels. */
+  get isVirtual(): boolean {
+    return this.type.portClass === undefined;
+  }
+
+  /** Name of the datapath port that tunnels such as this share. */
+  get dpName(): string | undefined {
+    return this.tunnel === undefined ? undefined : dpPortName(this.tunnel.type, this.tunnel.dstPort);
+  }
+
+  /** What `dpif/show` tells after the type. */
+  get shownConfig(): string | undefined {
+    return this.tunnel === undefined ? undefined : formatTunnel(this.tunnel);
+  }
 
   /** Whether the host knows it as a network device. */
   get isHostDevice(): boolean {
@@ -114,7 +134,7 @@ export class Netdev {
   }
 
   #look(): DeviceState {
-    if (this.dpPort === 0) return { ...gone, mac: this.patchMac, up: true, carrier: true };
+    if (this.isVirtual) return { ...gone, mac: this.mac, up: true, carrier: true };
     if (this.isHostDevice) {
       const found = link(this.owner.datapath, this.name);
       return found === undefined ? gone : linkState(found);
@@ -125,7 +145,7 @@ export class Netdev {
 
   /** Interface.statistics. */
   statistics(): Map<string, number> {
-    if (this.dpPort === 0) return new Map();
+    if (this.isVirtual) return new Map();
     if (!this.isHostDevice) {
       const info = portStats(this.owner.datapath, this.dpPort);
       return info === undefined ? new Map() : dummyStatistics(info);
@@ -156,12 +176,12 @@ export class Netdev {
   }
 
   counters(): PortInfo | undefined {
-    return this.dpPort === 0 ? undefined : portStats(this.owner.datapath, this.dpPort);
+    return this.isVirtual ? undefined : portStats(this.owner.datapath, this.dpPort);
   }
 
   /** Throws NetdevError. */
   setUp(up: boolean): void {
-    if (this.dpPort === 0) return;
+    if (this.isVirtual) return;
     const change = { flagsOn: up ? linkFlag.up : 0, flagsOff: up ? 0 : linkFlag.up };
     this.#must(
       this.isHostDevice ? this.#setLink(linkWhat.flags, change) : this.#setPort({ up: up ? 1 : 0 }),
@@ -170,7 +190,7 @@ export class Netdev {
   }
 
   setMtu(mtu: number): void {
-    if (this.dpPort === 0) return;
+    if (this.isVirtual) return;
     this.#must(
       this.isHostDevice ? this.#setLink(linkWhat.mtu, { mtu }) : this.#setPort({ mtu }),
       `given an MTU of ${mtu}`,
@@ -178,7 +198,10 @@ export class Netdev {
   }
 
   setMac(mac: Uint8Array): void {
-    if (this.dpPort === 0) return;
+    if (this.isVirtual) {
+      this.mac = mac.slice();
+      return;
+    }
     const text = [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
     const padded = new Uint8Array(8);
     padded.set(mac.subarray(0, 6));
@@ -190,8 +213,9 @@ export class Netdev {
 
   /** Takes changed options; false when the device must be opened anew for them. */
   setOptions(options: ReadonlyMap<string, string>): boolean {
+    if (this.type.tunnel !== undefined) return this.owner.setTunnel(this, options);
     return (
-      this.dpPort === 0 || errnoOf(new BatchBuilder().portSet(this.dpPort, options).submit(this.owner.datapath)) === 0
+      this.isVirtual || errnoOf(new BatchBuilder().portSet(this.dpPort, options).submit(this.owner.datapath)) === 0
     );
   }
 
@@ -292,8 +316,21 @@ export interface NetdevsOptions {
   readonly datapath: DeviceDatapath;
   readonly policy: NetdevPolicy;
   readonly log: Logger;
-  /** Makes the last bytes of a patch port's address. */
+  /** For what is wrong with a tunnel's options. */
+  readonly vportLog?: Logger;
+  /** Makes the address of a port without a device. */
   readonly random: () => number;
+}
+
+/** A datapath port that the tunnels of one type and destination port share. */
+export interface TunnelPort {
+  /** As `dpctl/show` prints it: `vxlan_sys_4789`. */
+  readonly name: string;
+  /** As Interface.type. */
+  readonly type: string;
+  readonly datapathType: string;
+  readonly dpPort: number;
+  users: number;
 }
 
 /** All open devices of one datapath. */
@@ -304,11 +341,15 @@ export class Netdevs {
   readonly #random: () => number;
   readonly #byName = new Map<string, Netdev>();
   readonly #byDpPort = new Map<number, Netdev>();
+  readonly #vportLog: Logger;
+  /** The datapath ports that tunnels share, by datapath type and name. */
+  readonly #tunnelPorts = new Map<string, TunnelPort>();
 
   constructor(options: NetdevsOptions) {
     this.datapath = options.datapath;
     this.policy = options.policy;
     this.#log = options.log;
+    this.#vportLog = options.vportLog ?? options.log;
     this.#random = options.random;
   }
 
@@ -345,18 +386,19 @@ export class Netdevs {
       throw this.#refused(name, errno.noDevice);
     }
     if (this.#byName.has(name)) throw this.#refused(name, errno.exists);
+    if (resolved.tunnel !== undefined) return this.#openTunnel(name, resolved, datapathType, options);
     for (const key of options.keys()) {
       if (!resolved.options.includes(key))
         this.#log.warn(`${name}: unknown ${resolved.name} option '${key}'`, { name, key });
     }
-    const dpPort = resolved.portClass === undefined ? 0 : this.#chooseNumber(name, resolved);
+    const dpPort = resolved.portClass === undefined ? 0 : this.#chooseNumber(name, resolved.dummy);
     if (resolved.portClass !== undefined) {
       const error = errnoOf(
         new BatchBuilder().portOpen(dpPort, resolved.portClass, name, options).submit(this.datapath),
       );
       if (error !== 0) throw this.#refused(name, error);
     }
-    const netdev = new Netdev(name, resolved, dpPort, this, this.#patchMac());
+    const netdev = new Netdev(name, resolved, dpPort, this, this.#randomMac());
     this.#byName.set(name, netdev);
     if (dpPort !== 0) this.#byDpPort.set(dpPort, netdev);
     netdev.state();
@@ -367,9 +409,92 @@ export class Netdevs {
   forget(netdev: Netdev): void {
     if (this.#byName.get(netdev.name) !== netdev) return;
     this.#byName.delete(netdev.name);
-    if (netdev.dpPort === 0) return;
+    if (netdev.tunnel !== undefined) this.#leaveTunnelPort(netdev);
+    if (netdev.isVirtual) return;
     this.#byDpPort.delete(netdev.dpPort);
     new BatchBuilder().portClose(netdev.dpPort).submit(this.datapath);
+  }
+
+  /** The datapath ports that tunnels share. */
+  tunnelPorts(): readonly TunnelPort[] {
+    return [...this.#tunnelPorts.values()];
+  }
+
+  /** Takes changed options of a tunnel; false when they cannot be used. */
+  setTunnel(netdev: Netdev, options: ReadonlyMap<string, string>): boolean {
+    const { config } = parseTunnel(netdev.name, netdev.type.tunnel as TunnelType, options);
+    if (config === undefined || this.#differsInGbp(netdev.name, config)) return false;
+    this.#readTunnel(netdev.name, netdev.type, options);
+    const datapathType = this.#tunnelPortOf(netdev)?.datapathType ?? "";
+    // The new port comes before the old one goes, so that one that stays keeps its number.
+    const before = netdev.tunnel;
+    const dpPort = this.#joinTunnelPort(netdev.name, config, datapathType);
+    if (before !== undefined) this.#leaveTunnelPort(netdev);
+    netdev.tunnel = config;
+    netdev.dpPort = dpPort;
+    return true;
+  }
+
+  #openTunnel(name: string, type: NetdevType, datapathType: string, options: ReadonlyMap<string, string>): Netdev {
+    const config = this.#readTunnel(name, type, options);
+    const netdev = new Netdev(name, type, this.#joinTunnelPort(name, config, datapathType), this, this.#randomMac());
+    netdev.tunnel = config;
+    this.#byName.set(name, netdev);
+    netdev.state();
+    return netdev;
+  }
+
+  /** Reads options and says what is wrong with them. */
+  #readTunnel(name: string, type: NetdevType, options: ReadonlyMap<string, string>): TunnelConfig {
+    const parsed = parseTunnel(name, type.tunnel as TunnelType, options);
+    const complaints = [...parsed.complaints];
+    const clashes = parsed.config !== undefined && this.#differsInGbp(name, parsed.config);
+    if (clashes)
+      complaints.push(`${name}: VXLAN-GBP, and non-VXLAN-GBP tunnels can't be configured on the same dst_port`);
+    const text = complaints.join("\n");
+    if (text !== "") this.#vportLog.warn(text, { name });
+    if (parsed.config !== undefined && !clashes) return parsed.config;
+    const error = clashes ? errno.exists : parsed.error;
+    this.#log.warn(`${name}: could not set configuration (${errnoWords(error)})`, { name, errno: error });
+    throw new NetdevError(text, { name, errno: error, logged: true });
+  }
+
+  /** All VXLAN tunnels on a port carry the group policy extension, or none. */
+  #differsInGbp(name: string, config: TunnelConfig): boolean {
+    if (config.type.name !== "vxlan") return false;
+    return this.all().some(
+      ({ name: other, tunnel }) =>
+        other !== name &&
+        tunnel?.type === config.type &&
+        tunnel.dstPort === config.dstPort &&
+        tunnel.gbp !== config.gbp,
+    );
+  }
+
+  #tunnelPortOf(netdev: Netdev): TunnelPort | undefined {
+    return this.tunnelPorts().find((port) => port.dpPort === netdev.dpPort);
+  }
+
+  /** The number of the datapath port that tunnels such as this share; made if it is not there. */
+  #joinTunnelPort(name: string, config: TunnelConfig, datapathType: string): number {
+    const dpName = dpPortName(config.type, config.dstPort);
+    const key = `${datapathType}@${dpName}`;
+    let port = this.#tunnelPorts.get(key);
+    if (port === undefined) {
+      const dpPort = this.#chooseNumber(dpName, datapathType === "dummy", name);
+      port = { name: dpName, type: config.type.name, datapathType, dpPort, users: 0 };
+      this.#tunnelPorts.set(key, port);
+    }
+    port.users += 1;
+    return port.dpPort;
+  }
+
+  #leaveTunnelPort(netdev: Netdev): void {
+    for (const [key, port] of this.#tunnelPorts) {
+      if (port.dpPort !== netdev.dpPort) continue;
+      port.users -= 1;
+      if (port.users === 0) this.#tunnelPorts.delete(key);
+    }
   }
 
   #refused(name: string, error: number): NetdevError {
@@ -378,18 +503,20 @@ export class Netdevs {
 
   /** A dummy's number is the first one in its name, a hundred more for a name that begins with "br"; others, and dummies
    *  whose number is taken, get the lowest free one. */
-  #chooseNumber(name: string, type: NetdevType): number {
-    const digits = type.dummy ? /\d+/.exec(name)?.[0] : undefined;
+  #chooseNumber(name: string, dummy: boolean, refused = name): number {
+    const digits = dummy ? /\d+/.exec(name)?.[0] : undefined;
     const wished = digits === undefined ? 0 : Number(digits) + (name.startsWith("br") ? 100 : 0);
-    if (wished >= 1 && wished <= dpPortMax && !this.#byDpPort.has(wished)) return wished;
+    const shared = new Set(this.tunnelPorts().map((port) => port.dpPort));
+    const free = (number: number): boolean => !this.#byDpPort.has(number) && !shared.has(number);
+    if (wished >= 1 && wished <= dpPortMax && free(wished)) return wished;
     for (let number = 1; number <= dpPortMax; number++) {
-      if (!this.#byDpPort.has(number)) return number;
+      if (free(number)) return number;
     }
-    throw this.#refused(name, errno.noMemory);
+    throw this.#refused(refused, errno.noMemory);
   }
 
   /** A random address, unicast and locally administered. */
-  #patchMac(): Uint8Array {
+  #randomMac(): Uint8Array {
     const mac = Uint8Array.from({ length: 6 }, () => Math.floor(this.#random() * 256));
     mac[0] = ((mac[0] ?? 0) & 0xfc) | 2;
     return mac;

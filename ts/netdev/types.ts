@@ -1,5 +1,7 @@
 /** Interface types: what `Interface.type` may say, and what the datapath opens for it. */
 import { portClass } from "../datapath/generated/records.js";
+import { tunnelOptions } from "./tunnel-config.js";
+import { type TunnelType, tunnelTypes } from "./tunnel-types.js";
 
 export interface NetdevType {
   /** As in Interface.type and Open_vSwitch.iface_types. */
@@ -14,6 +16,8 @@ export interface NetdevType {
   readonly dummy: boolean;
   /** Only for a program that embeds the switch: its frames are that program's. */
   readonly embedded?: boolean;
+  /** What a tunnel of the type is. */
+  readonly tunnel?: TunnelType;
   /** Keys of Interface.options that it understands. */
   readonly options: readonly string[];
   readonly doc: string;
@@ -69,6 +73,18 @@ export const netdevTypes: readonly NetdevType[] = [
     options: ["peer"],
     doc: "One end of a connection between two bridges.",
   },
+  ...tunnelTypes.map(
+    (tunnel): NetdevType => ({
+      name: tunnel.name,
+      portClass: undefined,
+      shownAs: tunnel.name,
+      host: false,
+      dummy: false,
+      tunnel,
+      options: tunnelOptions(tunnel),
+      doc: tunnel.doc,
+    }),
+  ),
   {
     name: "afxdp",
     portClass: portClass.afxdp,
@@ -157,19 +173,7 @@ export function resolveType(name: string, datapathType: string, policy: NetdevPo
 }
 
 /** Names that tunnels' datapath ports and the datapaths themselves use; an interface may not be called so. */
-const reservedPrefixes = [
-  "gre_sys",
-  "vxlan_sys",
-  "genev_sys",
-  "lisp_sys",
-  "stt_sys",
-  "erspan_sys",
-  "ip6erspan_sys",
-  "ip6gre_sys",
-  "gtpu_sys",
-  "bareudp_sys",
-  "srv6_sys",
-];
+const reservedPrefixes = tunnelTypes.map((type) => type.dpName);
 const reservedNames = ["ovs-netdev", "ovs-system", "ovs-dummy"];
 
 export function isReservedName(name: string): boolean {

@@ -1,10 +1,12 @@
 import { type CommandReply, type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import type { PortInfo } from "../datapath/generated/records.js";
 import { BatchBuilder, datapathStats, syncStats } from "../datapath/index.js";
+import type { FlowDatapath } from "./abi-batch.js";
 import type { Ofproto } from "./ofproto.js";
 import type { Ofprotos } from "./ofprotos.js";
 import { localPort, localPort10, type OfPort } from "./port.js";
 import { portInfo } from "./port-counters.js";
+import { tunnelLine } from "./tunnel-match.js";
 
 /** The commands of `ovs-appctl` that show the datapath: dpif/show, dpctl/show, upcall/show, revalidator/... */
 
@@ -15,6 +17,7 @@ export interface DatapathView {
   /** `dummy@ovs-dummy`. */
   readonly name: string;
   readonly ofprotos: readonly Ofproto[];
+  readonly datapath: FlowDatapath;
 }
 
 export function datapathViews(all: Ofprotos): readonly DatapathView[] {
@@ -26,7 +29,7 @@ export function datapathViews(all: Ofprotos): readonly DatapathView[] {
   }
   return [...byType]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([type, ofprotos]) => ({ type, name: `${type}@ovs-${type}`, ofprotos }));
+    .map(([type, ofprotos]) => ({ type, name: `${type}@ovs-${type}`, ofprotos, datapath: all.datapath }));
 }
 
 /** The datapath that `name` names (`type@name` or the name alone), or the only one there is. */
@@ -72,6 +75,11 @@ function showInterfaces(all: Ofprotos): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
+/** The port of the datapath: of a tunnel's, only what its tunnels share. */
+function describePort(port: OfPort): string {
+  return port.spec.tunnel === undefined ? describeDevice(port) : `(${port.spec.shownAs}: packet_type=ptap)`;
+}
+
 /** Type of the port that stands for the datapath itself. */
 const ownPortType: Readonly<Record<string, string>> = { dummy: "dummy-internal", netdev: "tap", system: "internal" };
 
@@ -92,9 +100,13 @@ function showDatapath(all: Ofprotos, view: DatapathView, withStats: boolean): st
   ];
   if (withStats) lines.push(...statsLines(undefined));
   const ports = view.ofprotos.flatMap((ofproto) => ofproto.ports()).filter((port) => port.spec.dpPort !== 0);
+  const told = new Set<number>();
   for (const port of ports.sort((a, b) => a.spec.dpPort - b.spec.dpPort)) {
-    const device = port.spec.shownAs === "system" ? "" : ` ${describeDevice(port)}`;
-    lines.push(`  port ${port.spec.dpPort}: ${port.name}${device}`);
+    // Tunnels share a port of the datapath, which has a name of its own.
+    if (told.has(port.spec.dpPort)) continue;
+    told.add(port.spec.dpPort);
+    const device = port.spec.shownAs === "system" ? "" : ` ${describePort(port)}`;
+    lines.push(`  port ${port.spec.dpPort}: ${port.spec.dpName ?? port.name}${device}`);
     if (withStats) lines.push(...statsLines(portInfo(all.datapath, port.spec.dpPort)));
   }
   return lines.map((line) => `${line}\n`).join("");
@@ -185,6 +197,15 @@ export function datapathCommands(all: Ofprotos): readonly UnixctlCommand[] {
         return "";
       },
     },
+    none("ofproto/list-tunnels", "", () =>
+      all
+        .all()
+        .flatMap((ofproto) => ofproto.ports())
+        .filter((port) => port.spec.tunnel !== undefined)
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+        .map((port) => tunnelLine(port.name, port.spec))
+        .join(""),
+    ),
     none("ofproto/list", "", () =>
       all
         .all()

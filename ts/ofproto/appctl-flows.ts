@@ -1,6 +1,6 @@
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { type Megaflow, megaflows } from "../datapath/index.js";
-import { ByteWriter, flowText, inPortMatch, KeyMatch, matchInPort } from "../openflow/index.js";
+import { arrival, type Megaflow, megaflows } from "../datapath/index.js";
+import { ByteWriter, flowText, inPortMatch, KeyMatch, matchInPort, planOf } from "../openflow/index.js";
 import { type DatapathView, datapathViews, findBridge, findDatapath } from "./appctl-datapath.js";
 import { dumpFlows, everyFlow } from "./flow-records.js";
 import { datapathPortNames, portNames, traceFlow } from "./flow-table.js";
@@ -161,14 +161,13 @@ function matches(view: DatapathView, name: string): boolean {
 
 /** A flow on a datapath port, as the bridge sees it that has the port. */
 function onOpenFlowPort(view: DatapathView, match: Uint8Array): { ofproto: Ofproto; key: Uint8Array } {
-  const dpPort = matchInPort(match);
-  for (const ofproto of view.ofprotos) {
-    const port = ofproto.ports().find((one) => one.spec.dpPort === dpPort);
-    if (port === undefined) continue;
+  const found = arrival(view.datapath, match);
+  const ofproto = found === undefined ? undefined : view.ofprotos.find((one) => one.bridge === found.bridge);
+  if (found !== undefined && ofproto !== undefined) {
     const key = new KeyMatch();
     key.read(match);
     const on = new KeyMatch();
-    on.read(inPortMatch(port.number));
+    on.read(inPortMatch(found.ofpPort));
     const { value, mask } = key;
     on.mask.forEach((byte, index) => {
       if (byte === 0) return;
@@ -179,7 +178,15 @@ function onOpenFlowPort(view: DatapathView, match: Uint8Array): { ofproto: Ofpro
     key.write(out);
     return { ofproto, key: out.finish() };
   }
-  throw new UnixctlError(`no OpenFlow port for datapath port ${dpPort}`);
+  if (isTunneled(match)) throw new UnixctlError("no OpenFlow tunnel port for this packet");
+  throw new UnixctlError(`no OpenFlow port for datapath port ${matchInPort(match)}`);
+}
+
+/** Whether a flow of the datapath came out of a tunnel. */
+function isTunneled(match: Uint8Array): boolean {
+  const key = new KeyMatch();
+  key.read(match);
+  return [planOf("tun_dst"), planOf("tun_ipv6_dst")].some((plan) => key.wireBytes(plan).some((byte) => byte !== 0));
 }
 
 function runTrace(all: Ofprotos, args: readonly string[], words: FlowWords, withActions: boolean): string {

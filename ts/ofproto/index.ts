@@ -2,6 +2,7 @@
 export { type CommandResult, DatapathError, type FlowDatapath } from "./abi-batch.js";
 export { datapathCommands, datapathViews } from "./appctl-datapath.js";
 export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
+export { featureCommands } from "./appctl-features.js";
 export { flowCommands } from "./appctl-flows.js";
 export { type Bundle, trunkBundle } from "./bundle.js";
 export {

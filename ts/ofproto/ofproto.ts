@@ -14,6 +14,7 @@ import {
   ofportDelSize,
   ofportSetSize,
   tableSetSize,
+  tunnelSize,
   writeBridgeAdd,
   writeBridgeDel,
   writeBridgeSet,
@@ -24,6 +25,7 @@ import {
   writeOfportDel,
   writeOfportSet,
   writeTableSet,
+  writeTunnel,
 } from "../datapath/generated/records.js";
 import type { Logger, LogSource } from "../log/index.js";
 import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
@@ -43,9 +45,11 @@ import {
   portConfig,
   portState,
   stateOf,
+  type TunnelChange,
 } from "./port.js";
 import { PortNumbers } from "./port-number.js";
 import type { OfprotoListener, PacketInEvent, Requester } from "./requester.js";
+import { tunnelKey, tunnelMatchText } from "./tunnel-match.js";
 
 /** One OpenFlow switch: its ports, its settings, and the way to its tables, which live in the datapath. */
 
@@ -85,6 +89,8 @@ export interface SwitchSettings {
   readonly invalidTtlToController: boolean;
   /** Some controller wants packets that no rule matches. */
   readonly packetInOnMiss: boolean;
+  /** Output to a tunnel leaves its headers to the datapath. */
+  readonly kernelTunnels: boolean;
 }
 
 export interface TableSettings {
@@ -105,6 +111,7 @@ const defaultSettings: SwitchSettings = {
   fragMode: 0,
   invalidTtlToController: false,
   packetInOnMiss: false,
+  kernelTunnels: false,
 };
 
 const defaultDescription: SwitchDescription = {
@@ -230,6 +237,12 @@ export class Ofproto {
       state: stateOf(spec) & ~portState.live,
       createdMs: now,
     };
+    if (this.#hasTwin(port)) {
+      this.#numbers.release(number, now);
+      throw new PortError("PORT_EXISTS", `could not add network device ${spec.name} to ofproto (File exists)`, {
+        port: spec.name,
+      });
+    }
     const error = this.#setPort(port);
     if (error !== 0) {
       this.#numbers.release(number, now);
@@ -280,6 +293,34 @@ export class Ofproto {
     port.state = state;
     this.#setPort(port);
     this.#tellPort(2, port, old, origin);
+  }
+
+  /** A tunnel got other options.  One that is the same as another tunnel now receives nothing. */
+  changeTunnel(name: string, change: TunnelChange): void {
+    const port = this.#byName.get(name);
+    if (port === undefined) return;
+    port.spec = { ...port.spec, ...change };
+    this.#hasTwin(port);
+    this.#setPort(port);
+  }
+
+  /** Whether another tunnel, of any bridge, takes the packets that this one would. */
+  #hasTwin(port: OfPort): boolean {
+    if (port.spec.tunnel === undefined) return false;
+    const key = tunnelKey(port.spec);
+    for (const ofproto of this.owner.all()) {
+      for (const other of ofproto.ports()) {
+        if (other.name === port.name || other.spec.tunnel === undefined || tunnelKey(other.spec) !== key) continue;
+        this.owner
+          .log("tunnel")
+          .warn(
+            `${port.name}: attempting to add tunnel port with same config as port '${other.name}' (${tunnelMatchText(port.spec)})`,
+            { port: port.name, other: other.name },
+          );
+        return true;
+      }
+    }
+    return false;
   }
 
   setPeer(name: string, peer: PatchPeer | undefined): void {
@@ -430,11 +471,13 @@ export class Ofproto {
   }
 
   #addSettings(): void {
-    const { forwardBpdu, packetInOnMiss, invalidTtlToController, macAgingS, macTableSize, fragMode } = this.#settings;
+    const { forwardBpdu, packetInOnMiss, invalidTtlToController, kernelTunnels, macAgingS, macTableSize, fragMode } =
+      this.#settings;
     const bridgeFlags =
       (forwardBpdu ? bridgeFlag.forwardBpdu : 0) |
       (packetInOnMiss ? bridgeFlag.packetInOnMiss : 0) |
-      (invalidTtlToController ? bridgeFlag.invalidTtlToController : 0);
+      (invalidTtlToController ? bridgeFlag.invalidTtlToController : 0) |
+      (kernelTunnels ? bridgeFlag.kernelTunnels : 0);
     this.#batch.add(bridgeSetSize, (view, at) =>
       writeBridgeSet(view, at, {
         type: command.bridgeSet,
@@ -452,7 +495,14 @@ export class Ofproto {
 
   /** Returns an ABI error, 0 when the datapath has it. */
   #setPort(port: OfPort): number {
-    this.#batch.add(ofportSetSize, (view, at) =>
+    const { tunnel } = port.spec;
+    const tails: Uint8Array[] = [];
+    if (tunnel !== undefined) {
+      const bytes = new Uint8Array(tunnelSize);
+      writeTunnel(new DataView(bytes.buffer), 0, tunnel);
+      tails.push(bytes);
+    }
+    const write = (view: DataView, at: number): void => {
       writeOfportSet(view, at, {
         type: command.ofportSet,
         flags: 0,
@@ -465,8 +515,10 @@ export class Ofproto {
         peerBridge: port.peer?.bridge ?? 0,
         peerOfpPort: port.peer?.ofpPort ?? 0,
         mtu: port.device.mtu,
-      }),
-    );
+        tunnelSize: tunnel === undefined ? 0 : tunnelSize,
+      });
+    };
+    this.#batch.add(ofportSetSize, write, ...tails);
     return this.#batch.submit(this.datapath, false).error(0);
   }
 

@@ -1,3 +1,4 @@
+import type { Tunnel } from "../datapath/generated/records.js";
 import type { PortDesc, PortStats } from "../openflow/message.js";
 
 /** A port of one OpenFlow switch. */
@@ -64,12 +65,16 @@ export interface PortSpec extends PortDevice {
   readonly name: string;
   /** Datapath port number; 0 for a patch port. */
   readonly dpPort: number;
+  /** Name of the datapath port when it is not the port's own: tunnels share one. */
+  readonly dpName?: string | undefined;
   /** Undefined: the next free one. 65534 (OFPP_LOCAL of OpenFlow 1.0) is the bridge's own port. */
   readonly requestedNumber?: number | undefined;
   /** Type that dpif/show prints. */
   readonly shownAs: string;
   /** What dpif/show prints after the type, e.g. `peer=p2`. */
   readonly shownConfig?: string | undefined;
+  /** What makes the port one end of a tunnel. */
+  readonly tunnel?: Tunnel | undefined;
   /** The other end of a patch port. */
   readonly peer?: PatchPeer | undefined;
   /** Turns the device up or down because a controller asked; the owner reports the outcome by `updatePort`. */
@@ -77,6 +82,9 @@ export interface PortSpec extends PortDevice {
   /** Where counters come from when it is not the datapath port of that number. */
   readonly counters?: (() => PortCounters | undefined) | undefined;
 }
+
+/** What may change of a tunnel. */
+export type TunnelChange = Pick<PortSpec, "dpPort" | "dpName" | "shownConfig" | "tunnel">;
 
 export interface PatchPeer {
   /** The ABI's id of the bridge. */
@@ -93,7 +101,7 @@ export interface OfPort {
   readonly name: string;
   /** OpenFlow number; OFPP_LOCAL as 0xfffffffe. */
   readonly number: number;
-  readonly spec: PortSpec;
+  spec: PortSpec;
   device: PortDevice;
   peer: PatchPeer | undefined;
   /** OFPPC bits. */

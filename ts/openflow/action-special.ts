@@ -295,15 +295,14 @@ const regLoad: SpecialCodec = {
 
 const regLoad2: SpecialCodec = {
   decode(context) {
-    if (context.end - context.start < 24) throw badLength(context);
-    needZero(context, context.start + 10, context.start + 16);
-    decodeOxmValue(context, context.start + 16, true);
+    // The field takes the place of the header's padding.
+    if (context.end - context.start < 16) throw badLength(context);
+    decodeOxmValue(context, context.start + 10, true);
   },
   encode({ codec, record, out }) {
     const { plan, value, mask } = readSetField(record);
     const begin = beginForm(out, codec.form);
     const exact = isFullMask(plan, mask);
-    out.zeros(6);
     writeFieldHeader(out, plan, 1, !exact);
     out.put(value);
     if (!exact) out.put(mask);

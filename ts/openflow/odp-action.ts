@@ -3,6 +3,8 @@ import { datapathLayouts, type Layout, memberOffset } from "./abi.js";
 import { KeyMatch } from "./key-match.js";
 import type { AbiMatch } from "./message.js";
 import { formatAttribute, settable } from "./odp-flow.js";
+import { formatTunnelPush } from "./odp-push.js";
+import { formatTunnelSet } from "./odp-tunnel.js";
 import { datapathOpcodes } from "./tables/opcodes.js";
 import type { PortNames } from "./text-value.js";
 
@@ -27,6 +29,9 @@ const at = {
   recirc: offset("recirc", "recirc_id"),
   hash: offset("hash", "algorithm"),
   basis: offset("hash", "basis"),
+  tunnelWords: offset("tunnel_set", "words"),
+  tunnelPort: offset("tunnel_set", "dst_port"),
+  popPort: offset("tunnel_pop", "dp_port"),
 };
 
 const hashAlgorithms = constantSets.find((set) => set.prefix === "hash_algorithm")?.rows ?? [];
@@ -77,6 +82,7 @@ function means(name: string, type: number, proto: number): boolean {
 export function formatDatapathActions(actions: Uint8Array, names?: PortNames, flow?: AbiMatch): string {
   const view = new DataView(actions.buffer, actions.byteOffset, actions.byteLength);
   const parts: string[] = [];
+  const portName = (port: number): string => names?.nameOf(port) ?? String(port);
   for (let start = 0; start < actions.length; ) {
     const number = view.getUint16(start, true);
     const size = view.getUint16(start + 2, true);
@@ -125,6 +131,17 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
         parts.push(`hash(${algorithm}(${view.getUint32(start + at.basis, true)}))`);
         break;
       }
+      case opcode["tunnel_set"]: {
+        const words = actions.subarray(start + at.tunnelWords, start + at.tunnelWords + 64);
+        parts.push(formatTunnelSet(words, view.getUint16(start + at.tunnelPort, true)));
+        break;
+      }
+      case opcode["tunnel_push"]:
+        parts.push(formatTunnelPush(actions, start, portName));
+        break;
+      case opcode["tunnel_pop"]:
+        parts.push(`tnl_pop(${portName(view.getUint32(start + at.popPort, true))})`);
+        break;
       case opcode["drop"]:
         break;
       default:

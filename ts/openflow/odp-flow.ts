@@ -2,6 +2,7 @@ import { abiMatch } from "./codec-match.js";
 import { FlowSyntaxError } from "./error.js";
 import { at, type FieldPlan, KeyMatch, planOf } from "./key-match.js";
 import type { AbiMatch } from "./message.js";
+import { formatTunnelMatch, parseTunnel } from "./odp-tunnel.js";
 import { keyMember } from "./tables/key.js";
 import { keyValues } from "./text-match.js";
 import {
@@ -59,18 +60,6 @@ const single = (name: string, field: string, print: Print): Attribute =>
 
 export const head: readonly Attribute[] = [
   single("skb_priority", "skb_priority", "hex"),
-  attribute(
-    "tunnel",
-    (match) =>
-      ["tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst"].some((name) => !match.isWild(planOf(name))),
-    part("tun_id", "tun_id", "hex"),
-    part("src", "tun_src", "ipv4"),
-    part("dst", "tun_dst", "ipv4"),
-    part("ipv6_src", "tun_ipv6_src", "ipv6"),
-    part("ipv6_dst", "tun_ipv6_dst", "ipv6"),
-    part("tos", "tun_tos", "hex"),
-    part("ttl", "tun_ttl", "dec"),
-  ),
   single("skb_mark", "pkt_mark", "hex"),
 ];
 const ethernet = attribute("eth", always, part("src", "eth_src", "eth"), part("dst", "eth_dst", "eth"));
@@ -158,8 +147,7 @@ function tosPlan(): FieldPlan {
   };
 }
 const wholeTos = tosPlan();
-const planFor = (one: Part): FieldPlan =>
-  one.name === "tos" || one.name === "tclass" ? (one.plan.name.startsWith("tun") ? one.plan : wholeTos) : one.plan;
+const planFor = (one: Part): FieldPlan => (one.name === "tos" || one.name === "tclass" ? wholeTos : one.plan);
 
 const ethType = planOf("eth_type");
 const inPort = planOf("in_port_oxm");
@@ -227,7 +215,9 @@ export function formatDatapathMatch(abi: AbiMatch, names: PortNames | undefined,
     const text = row.applies(match) ? formatAttribute(match, row, verbose) : undefined;
     if (text !== undefined) parts.push(text);
   };
-  for (const row of head) if (row.name !== "tunnel" || row.applies(match)) add(row);
+  const tunnel = formatTunnelMatch(match, verbose);
+  if (tunnel !== undefined) parts.push(tunnel);
+  for (const row of head) add(row);
   if (verbose) parts.push("ct_state(0/0)", "ct_zone(0/0)", "ct_mark(0/0)", "ct_label(0/0)");
   parts.push(`recirc_id(${hex(match.number(recircId))})`);
   if (verbose) parts.push("dp_hash(0/0)");
@@ -350,6 +340,9 @@ function parseInto(match: KeyMatch, text: string, names: PortNames | undefined, 
       case "encap":
         parseInto(match, value, names, tags);
         continue;
+      case "tunnel":
+        parseTunnel(match, value);
+        continue;
       case "dp_hash":
       case "ct_state":
       case "ct_zone":
@@ -370,7 +363,7 @@ function parseInto(match: KeyMatch, text: string, names: PortNames | undefined, 
     for (const member of keyValues(value)) {
       const one = row.parts.find((each) => each.name === member.key);
       if (one !== undefined && member.value !== undefined) setPart(match, one, member.value);
-      else if (row.name !== "tunnel") throw new FlowSyntaxError(`syntax error at ${key}(${value})`);
+      else throw new FlowSyntaxError(`syntax error at ${key}(${value})`);
     }
   }
 }

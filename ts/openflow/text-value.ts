@@ -154,6 +154,8 @@ export function hex(value: bigint | number): string {
 export const tcpFlags = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns", "[200]", "[400]", "[800]"];
 export const ctStates = ["new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat"];
 export const tunFlags = ["oam"];
+/** All bits of a flow's tunnel flags; what OpenFlow has no name for is the datapath's. */
+export const tunnelFlags = ["oam", "df", "csum", "key"];
 
 export function formatFlags(names: readonly string[], value: number, mask: number, all: number): string {
   if (mask === 0) return "0/0";
@@ -320,7 +322,7 @@ export function formatValue(row: FieldRow, value: Uint8Array, mask: Uint8Array |
     case "ct_state":
       return formatFlags(ctStates, Number(number), exact ? 0xff : Number(bits), 0xff);
     case "tun_flags":
-      return formatFlags(tunFlags, Number(number), exact ? 1 : Number(bits), 1) || "0";
+      return formatFlags(tunnelFlags, Number(number), exact ? 1 : Number(bits), 0xf) || "0";
   }
 }
 

@@ -54,7 +54,8 @@ enum sluice_query {
     SLUICE_QUERY_WORKER_STATS = 15, /* Packets, cycles and queues of each worker. */
     SLUICE_QUERY_MEMORY = 16, /* What the datapath's memory is used for. */
     SLUICE_QUERY_LINK_LIST = 17, /* Every network device of the host. */
-    SLUICE_QUERY_OFPORT_STATS = 18, /* Counters of one patch port, which has no datapath port. */
+    SLUICE_QUERY_OFPORT_STATS = 18, /* Counters of one patch port or tunnel, which has no device. */
+    SLUICE_QUERY_ARRIVAL = 19, /* Which OpenFlow port a flow of the datapath arrives on. */
 };
 
 /* Types of events in the ring. */
@@ -187,6 +188,7 @@ enum sluice_bridge_flag {
     SLUICE_BRIDGE_FLAG_FORWARD_BPDU = 1, /* NORMAL forwards reserved addresses. */
     SLUICE_BRIDGE_FLAG_PACKET_IN_ON_MISS = 2, /* Someone wants table-miss packet-ins. */
     SLUICE_BRIDGE_FLAG_INVALID_TTL_TO_CONTROLLER = 4, /* Packets whose TTL ran out are packet-ins. */
+    SLUICE_BRIDGE_FLAG_KERNEL_TUNNELS = 8, /* Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's. */
 };
 
 /* Settings of a bundle. */
@@ -199,6 +201,56 @@ enum sluice_bundle_flag {
 /* How a batch is applied. */
 enum sluice_batch_flag {
     SLUICE_BATCH_FLAG_INDEPENDENT = 1, /* Each command stands alone: a failed one leaves the others; otherwise all or nothing. */
+};
+
+/* Protocols of tunnels. */
+enum sluice_tunnel_type {
+    SLUICE_TUNNEL_TYPE_GENEVE = 1,
+    SLUICE_TUNNEL_TYPE_GRE = 2,
+    SLUICE_TUNNEL_TYPE_VXLAN = 3,
+    SLUICE_TUNNEL_TYPE_LISP = 4,
+    SLUICE_TUNNEL_TYPE_STT = 5,
+    SLUICE_TUNNEL_TYPE_ERSPAN = 6,
+    SLUICE_TUNNEL_TYPE_IP6ERSPAN = 7,
+    SLUICE_TUNNEL_TYPE_IP6GRE = 8,
+    SLUICE_TUNNEL_TYPE_GTPU = 9,
+    SLUICE_TUNNEL_TYPE_BAREUDP = 10,
+};
+
+/* What a tunnel carries. */
+enum sluice_packet_type_mode {
+    SLUICE_PACKET_TYPE_MODE_LEGACY_L2 = 0, /* Frames. */
+    SLUICE_PACKET_TYPE_MODE_LEGACY_L3 = 1, /* What is in frames. */
+    SLUICE_PACKET_TYPE_MODE_PTAP = 2, /* What the packet type says. */
+};
+
+/* Settings of a tunnel. `flow`: the value comes from the flow and goes to it. */
+enum sluice_tunnel_flag {
+    SLUICE_TUNNEL_FLAG_IN_KEY_FLOW = 1,
+    SLUICE_TUNNEL_FLAG_OUT_KEY_FLOW = 2,
+    SLUICE_TUNNEL_FLAG_OUT_KEY = 4, /* Packets carry a key. */
+    SLUICE_TUNNEL_FLAG_LOCAL_FLOW = 8,
+    SLUICE_TUNNEL_FLAG_REMOTE_FLOW = 16,
+    SLUICE_TUNNEL_FLAG_TOS_INHERIT = 32, /* The inner packet's DSCP. */
+    SLUICE_TUNNEL_FLAG_TTL_INHERIT = 64, /* The inner packet's TTL. */
+    SLUICE_TUNNEL_FLAG_DONT_FRAGMENT = 128,
+    SLUICE_TUNNEL_FLAG_CSUM = 256, /* UDP or GRE checksum. */
+    SLUICE_TUNNEL_FLAG_SEQ = 512, /* GRE sequence numbers. */
+    SLUICE_TUNNEL_FLAG_EGRESS_MARK = 1024, /* Packets get egress_mark. */
+    SLUICE_TUNNEL_FLAG_ERSPAN_VER_FLOW = 2048,
+    SLUICE_TUNNEL_FLAG_ERSPAN_IDX_FLOW = 4096,
+    SLUICE_TUNNEL_FLAG_ERSPAN_DIR_FLOW = 8192,
+    SLUICE_TUNNEL_FLAG_ERSPAN_HWID_FLOW = 16384,
+    SLUICE_TUNNEL_FLAG_GBP = 32768, /* VXLAN with group policy. */
+    SLUICE_TUNNEL_FLAG_GPE = 65536, /* VXLAN with the next protocol. */
+    SLUICE_TUNNEL_FLAG_IN_KEY = 131072, /* Packets must carry a key; only told. */
+};
+
+/* What is to be filled in for each packet that gets a tunnel's headers. */
+enum sluice_push_flag {
+    SLUICE_PUSH_FLAG_UDP_CSUM = 1, /* The UDP checksum. */
+    SLUICE_PUSH_FLAG_GRE_CSUM = 2, /* The GRE checksum. */
+    SLUICE_PUSH_FLAG_GRE_SEQ = 4, /* The GRE sequence number. */
 };
 
 /* Kinds of trace_step records. */
@@ -245,6 +297,12 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_MISS_DROP = 26, /* No match. */
     SLUICE_TRACE_NOTE_MISS_CONTROLLER = 27, /* No match, and a "packet-in" is called for. */
     SLUICE_TRACE_NOTE_MISS_FRAGMENT = 28, /* Packets are IP fragments and the fragment handling mode is "drop". */
+    SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 29, /*  -> Not tunneling to our own address */
+    SLUICE_TRACE_NOTE_KERNEL_TUNNEL = 30, /*  -> output to kernel tunnel */
+    SLUICE_TRACE_NOTE_NATIVE_TUNNEL = 31, /*  -> output to native tunnel */
+    SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 32, /*  -> native tunnel routing failed */
+    SLUICE_TRACE_NOTE_TUNNEL_VIA = 33, /*  -> tunneling to address (a, b) via port d of bridge c */
+    SLUICE_TRACE_NOTE_TUNNEL_NO_NEIGHBOR = 34, /*  -> neighbor cache miss for address (a, b) on bridge c, sending request */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -295,6 +353,8 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_NO_BUFFER = 19, /* No packet buffer was free. */
     SLUICE_DROP_REASON_NO_RECIRCULATION = 20, /* What the packet was frozen with is gone. */
     SLUICE_DROP_REASON_RECIRCULATION_TOO_DEEP = 21, /* Recirculated too often. */
+    SLUICE_DROP_REASON_NO_DEVICE = 22, /* No device stands behind the port that it was to leave by. */
+    SLUICE_DROP_REASON_NOT_ECN_CAPABLE = 23, /* Came out of a tunnel that met congestion, and cannot say so. */
 };
 
 /* What a datapath's hash action hashes. */
@@ -457,7 +517,7 @@ _Static_assert(offsetof(struct sluice_port_inject, queue) == 12, "sluice_port_in
 _Static_assert(offsetof(struct sluice_port_inject, frame_size) == 16, "sluice_port_inject.frame_size");
 _Static_assert(offsetof(struct sluice_port_inject, pad) == 20, "sluice_port_inject.pad");
 
-/* dp_port 0 with a peer is a patch port. */
+/* dp_port 0 with a peer is a patch port. The ports of a tunnel type share a dp_port that no device stands behind. Followed by: tunnel, if tunnel_size is not 0. */
 struct sluice_ofport_set {
     uint16_t type;
     uint16_t flags;
@@ -470,8 +530,10 @@ struct sluice_ofport_set {
     uint32_t peer_bridge; /* Patch port's other end, or 0. */
     uint32_t peer_ofp_port;
     uint32_t mtu;
+    uint32_t tunnel_size; /* Size of a tunnel record, or 0. */
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_ofport_set) == 40, "size of sluice_ofport_set");
+_Static_assert(sizeof(struct sluice_ofport_set) == 48, "size of sluice_ofport_set");
 _Static_assert(offsetof(struct sluice_ofport_set, type) == 0, "sluice_ofport_set.type");
 _Static_assert(offsetof(struct sluice_ofport_set, flags) == 2, "sluice_ofport_set.flags");
 _Static_assert(offsetof(struct sluice_ofport_set, size) == 4, "sluice_ofport_set.size");
@@ -483,6 +545,47 @@ _Static_assert(offsetof(struct sluice_ofport_set, link_down) == 24, "sluice_ofpo
 _Static_assert(offsetof(struct sluice_ofport_set, peer_bridge) == 28, "sluice_ofport_set.peer_bridge");
 _Static_assert(offsetof(struct sluice_ofport_set, peer_ofp_port) == 32, "sluice_ofport_set.peer_ofp_port");
 _Static_assert(offsetof(struct sluice_ofport_set, mtu) == 36, "sluice_ofport_set.mtu");
+_Static_assert(offsetof(struct sluice_ofport_set, tunnel_size) == 40, "sluice_ofport_set.tunnel_size");
+_Static_assert(offsetof(struct sluice_ofport_set, pad) == 44, "sluice_ofport_set.pad");
+
+/* What makes an OpenFlow port one end of a tunnel. Addresses are IPv6 or IPv4-mapped; all zero: any. */
+struct sluice_tunnel {
+    uint64_t in_key;
+    uint64_t out_key;
+    uint8_t local[16];
+    uint8_t remote[16];
+    uint32_t tunnel_flags; /* tunnel_flag */
+    uint32_t egress_mark;
+    uint32_t erspan_idx;
+    uint16_t dst_port;
+    uint8_t tos;
+    uint8_t ttl;
+    uint8_t tunnel_type; /* tunnel_type */
+    uint8_t packet_type_mode; /* packet_type_mode */
+    uint8_t erspan_ver;
+    uint8_t erspan_dir;
+    uint8_t erspan_hwid;
+    uint8_t ip_proto; /* What its packets are to the host: 47, 17, 6; 0 if they cannot be received. */
+    uint16_t pad;
+};
+_Static_assert(sizeof(struct sluice_tunnel) == 72, "size of sluice_tunnel");
+_Static_assert(offsetof(struct sluice_tunnel, in_key) == 0, "sluice_tunnel.in_key");
+_Static_assert(offsetof(struct sluice_tunnel, out_key) == 8, "sluice_tunnel.out_key");
+_Static_assert(offsetof(struct sluice_tunnel, local) == 16, "sluice_tunnel.local");
+_Static_assert(offsetof(struct sluice_tunnel, remote) == 32, "sluice_tunnel.remote");
+_Static_assert(offsetof(struct sluice_tunnel, tunnel_flags) == 48, "sluice_tunnel.tunnel_flags");
+_Static_assert(offsetof(struct sluice_tunnel, egress_mark) == 52, "sluice_tunnel.egress_mark");
+_Static_assert(offsetof(struct sluice_tunnel, erspan_idx) == 56, "sluice_tunnel.erspan_idx");
+_Static_assert(offsetof(struct sluice_tunnel, dst_port) == 60, "sluice_tunnel.dst_port");
+_Static_assert(offsetof(struct sluice_tunnel, tos) == 62, "sluice_tunnel.tos");
+_Static_assert(offsetof(struct sluice_tunnel, ttl) == 63, "sluice_tunnel.ttl");
+_Static_assert(offsetof(struct sluice_tunnel, tunnel_type) == 64, "sluice_tunnel.tunnel_type");
+_Static_assert(offsetof(struct sluice_tunnel, packet_type_mode) == 65, "sluice_tunnel.packet_type_mode");
+_Static_assert(offsetof(struct sluice_tunnel, erspan_ver) == 66, "sluice_tunnel.erspan_ver");
+_Static_assert(offsetof(struct sluice_tunnel, erspan_dir) == 67, "sluice_tunnel.erspan_dir");
+_Static_assert(offsetof(struct sluice_tunnel, erspan_hwid) == 68, "sluice_tunnel.erspan_hwid");
+_Static_assert(offsetof(struct sluice_tunnel, ip_proto) == 69, "sluice_tunnel.ip_proto");
+_Static_assert(offsetof(struct sluice_tunnel, pad) == 70, "sluice_tunnel.pad");
 
 struct sluice_ofport_del {
     uint16_t type;
@@ -928,7 +1031,36 @@ _Static_assert(offsetof(struct sluice_ofport_query, size) == 4, "sluice_ofport_q
 _Static_assert(offsetof(struct sluice_ofport_query, bridge) == 8, "sluice_ofport_query.bridge");
 _Static_assert(offsetof(struct sluice_ofport_query, ofp_port) == 12, "sluice_ofport_query.ofp_port");
 
-/* Counters of a patch port since it was added. */
+/* Asks arrival; the reply is an arrival_info. Followed by: match (key of the packet, in_port being a datapath port). */
+struct sluice_arrival_query {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t match_size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_arrival_query) == 16, "size of sluice_arrival_query");
+_Static_assert(offsetof(struct sluice_arrival_query, type) == 0, "sluice_arrival_query.type");
+_Static_assert(offsetof(struct sluice_arrival_query, flags) == 2, "sluice_arrival_query.flags");
+_Static_assert(offsetof(struct sluice_arrival_query, size) == 4, "sluice_arrival_query.size");
+_Static_assert(offsetof(struct sluice_arrival_query, match_size) == 8, "sluice_arrival_query.match_size");
+_Static_assert(offsetof(struct sluice_arrival_query, pad) == 12, "sluice_arrival_query.pad");
+
+struct sluice_arrival_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t ofp_port;
+};
+_Static_assert(sizeof(struct sluice_arrival_info) == 16, "size of sluice_arrival_info");
+_Static_assert(offsetof(struct sluice_arrival_info, type) == 0, "sluice_arrival_info.type");
+_Static_assert(offsetof(struct sluice_arrival_info, flags) == 2, "sluice_arrival_info.flags");
+_Static_assert(offsetof(struct sluice_arrival_info, size) == 4, "sluice_arrival_info.size");
+_Static_assert(offsetof(struct sluice_arrival_info, bridge) == 8, "sluice_arrival_info.bridge");
+_Static_assert(offsetof(struct sluice_arrival_info, ofp_port) == 12, "sluice_arrival_info.ofp_port");
+
+/* Counters of a patch port or tunnel since it was added. */
 struct sluice_ofport_info {
     uint16_t type;
     uint16_t flags;
@@ -2427,7 +2559,10 @@ enum sluice_dp_action {
     SLUICE_DP_ACTION_PROTOCOL = 8, /* Makes an event_protocol_packet. */
     SLUICE_DP_ACTION_RECIRC = 9, /* Looks the packet up again, with this recirculation id in its key. */
     SLUICE_DP_ACTION_HASH = 10, /* Sets the packet's dp_hash. */
-    SLUICE_DP_ACTION_MAX = 10,
+    SLUICE_DP_ACTION_TUNNEL_SET = 30, /* Says what a tunnel port that the host's kernel has is to encapsulate with. */
+    SLUICE_DP_ACTION_TUNNEL_PUSH = 31, /* Puts headers before the packet, which then is a packet of the bridge below. */
+    SLUICE_DP_ACTION_TUNNEL_POP = 32, /* Takes the headers off and looks the packet up again as one of that port. */
+    SLUICE_DP_ACTION_MAX = 32,
 };
 
 /* Transmits on a datapath port. */
@@ -2571,5 +2706,54 @@ _Static_assert(offsetof(struct sluice_dp_action_hash, size) == 2, "sluice_dp_act
 _Static_assert(offsetof(struct sluice_dp_action_hash, algorithm) == 4, "sluice_dp_action_hash.algorithm");
 _Static_assert(offsetof(struct sluice_dp_action_hash, basis) == 8, "sluice_dp_action_hash.basis");
 _Static_assert(offsetof(struct sluice_dp_action_hash, pad) == 12, "sluice_dp_action_hash.pad");
+
+/* Says what a tunnel port that the host's kernel has is to encapsulate with. Followed by: options: Geneve's, as on the wire. */
+struct sluice_dp_action_tunnel_set {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t dst_port;
+    uint16_t options_size;
+    uint64_t words[8]; /* The key's words of the tunnel. */
+};
+_Static_assert(sizeof(struct sluice_dp_action_tunnel_set) == 72, "size of sluice_dp_action_tunnel_set");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_set, opcode) == 0, "sluice_dp_action_tunnel_set.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_set, size) == 2, "sluice_dp_action_tunnel_set.size");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_set, dst_port) == 4, "sluice_dp_action_tunnel_set.dst_port");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_set, options_size) == 6, "sluice_dp_action_tunnel_set.options_size");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_set, words) == 8, "sluice_dp_action_tunnel_set.words");
+
+/* Puts headers before the packet, which then is a packet of the bridge below. Followed by: header. */
+struct sluice_dp_action_tunnel_push {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t tunnel_port;
+    uint32_t out_port; /* Datapath port of the bridge below; only told. */
+    uint16_t header_size;
+    uint8_t tunnel_type; /* tunnel_type */
+    uint8_t push_flags; /* push_flag */
+    uint32_t sequence; /* Number of the tunnel's sequence counter, or 0. */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_dp_action_tunnel_push) == 24, "size of sluice_dp_action_tunnel_push");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, opcode) == 0, "sluice_dp_action_tunnel_push.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, size) == 2, "sluice_dp_action_tunnel_push.size");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, tunnel_port) == 4, "sluice_dp_action_tunnel_push.tunnel_port");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, out_port) == 8, "sluice_dp_action_tunnel_push.out_port");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, header_size) == 12, "sluice_dp_action_tunnel_push.header_size");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, tunnel_type) == 14, "sluice_dp_action_tunnel_push.tunnel_type");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, push_flags) == 15, "sluice_dp_action_tunnel_push.push_flags");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, sequence) == 16, "sluice_dp_action_tunnel_push.sequence");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, pad) == 20, "sluice_dp_action_tunnel_push.pad");
+
+/* Takes the headers off and looks the packet up again as one of that port. */
+struct sluice_dp_action_tunnel_pop {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t dp_port;
+};
+_Static_assert(sizeof(struct sluice_dp_action_tunnel_pop) == 8, "size of sluice_dp_action_tunnel_pop");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, opcode) == 0, "sluice_dp_action_tunnel_pop.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, size) == 2, "sluice_dp_action_tunnel_pop.size");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, dp_port) == 4, "sluice_dp_action_tunnel_pop.dp_port");
 
 #endif

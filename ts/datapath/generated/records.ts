@@ -99,8 +99,10 @@ export const query = {
   memory: 16,
   /** Every network device of the host. */
   linkList: 17,
-  /** Counters of one patch port, which has no datapath port. */
+  /** Counters of one patch port or tunnel, which has no device. */
   ofportStats: 18,
+  /** Which OpenFlow port a flow of the datapath arrives on. */
+  arrival: 19,
 } as const;
 
 /** Types of events in the ring. */
@@ -281,6 +283,8 @@ export const bridgeFlag = {
   packetInOnMiss: 2,
   /** Packets whose TTL ran out are packet-ins. */
   invalidTtlToController: 4,
+  /** Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's. */
+  kernelTunnels: 8,
 } as const;
 
 /** Settings of a bundle. */
@@ -296,6 +300,71 @@ export const bundleFlag = {
 export const batchFlag = {
   /** Each command stands alone: a failed one leaves the others; otherwise all or nothing. */
   independent: 1,
+} as const;
+
+/** Protocols of tunnels. */
+export const tunnelType = {
+  geneve: 1,
+  gre: 2,
+  vxlan: 3,
+  lisp: 4,
+  stt: 5,
+  erspan: 6,
+  ip6erspan: 7,
+  ip6gre: 8,
+  gtpu: 9,
+  bareudp: 10,
+} as const;
+
+/** What a tunnel carries. */
+export const packetTypeMode = {
+  /** Frames. */
+  legacyL2: 0,
+  /** What is in frames. */
+  legacyL3: 1,
+  /** What the packet type says. */
+  ptap: 2,
+} as const;
+
+/** Settings of a tunnel. `flow`: the value comes from the flow and goes to it. */
+export const tunnelFlag = {
+  inKeyFlow: 1,
+  outKeyFlow: 2,
+  /** Packets carry a key. */
+  outKey: 4,
+  localFlow: 8,
+  remoteFlow: 16,
+  /** The inner packet's DSCP. */
+  tosInherit: 32,
+  /** The inner packet's TTL. */
+  ttlInherit: 64,
+  dontFragment: 128,
+  /** UDP or GRE checksum. */
+  csum: 256,
+  /** GRE sequence numbers. */
+  seq: 512,
+  /** Packets get egress_mark. */
+  egressMark: 1024,
+  erspanVerFlow: 2048,
+  erspanIdxFlow: 4096,
+  erspanDirFlow: 8192,
+  erspanHwidFlow: 16384,
+  /** VXLAN with group policy. */
+  gbp: 32768,
+  /** VXLAN with the next protocol. */
+  gpe: 65536,
+  /** Packets must carry a key; only told. */
+  inKey: 131072,
+} as const;
+
+/** What is to be filled in for each packet that gets a tunnel's headers. */
+export const pushFlag = {
+  /** The UDP checksum. */
+  udpCsum: 1,
+  /** The GRE checksum. */
+  greCsum: 2,
+  /** The GRE sequence number. */
+  greSeq: 4,
 } as const;
 
 /** Kinds of trace_step records. */
@@ -380,6 +449,18 @@ export const traceNote = {
   missController: 27,
   /** Packets are IP fragments and the fragment handling mode is "drop". */
   missFragment: 28,
+  /**  -> Not tunneling to our own address */
+  tunnelToSelf: 29,
+  /**  -> output to kernel tunnel */
+  kernelTunnel: 30,
+  /**  -> output to native tunnel */
+  nativeTunnel: 31,
+  /**  -> native tunnel routing failed */
+  tunnelNoRoute: 32,
+  /**  -> tunneling to address (a, b) via port d of bridge c */
+  tunnelVia: 33,
+  /**  -> neighbor cache miss for address (a, b) on bridge c, sending request */
+  tunnelNoNeighbor: 34,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -468,6 +549,10 @@ export const dropReason = {
   noRecirculation: 20,
   /** Recirculated too often. */
   recirculationTooDeep: 21,
+  /** No device stands behind the port that it was to leave by. */
+  noDevice: 22,
+  /** Came out of a tunnel that met congestion, and cannot say so. */
+  notEcnCapable: 23,
 } as const;
 
 /** What a datapath's hash action hashes. */
@@ -766,7 +851,7 @@ export function writePortInject(view: DataView, at: number, record: PortInject):
   view.setUint32(at + 16, record.frameSize, true);
 }
 
-/** dp_port 0 with a peer is a patch port. */
+/** dp_port 0 with a peer is a patch port. The ports of a tunnel type share a dp_port that no device stands behind. Followed by: tunnel, if tunnel_size is not 0. */
 export interface OfportSet {
   type: number;
   flags: number;
@@ -783,9 +868,11 @@ export interface OfportSet {
   peerBridge: number;
   peerOfpPort: number;
   mtu: number;
+  /** Size of a tunnel record, or 0. */
+  tunnelSize: number;
 }
-export const ofportSetSize = 40;
-export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, peerBridge: 28, peerOfpPort: 32, mtu: 36 } as const;
+export const ofportSetSize = 48;
+export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, peerBridge: 28, peerOfpPort: 32, mtu: 36, tunnelSize: 40, pad: 44 } as const;
 export function readOfportSet(view: DataView, at: number): OfportSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -799,6 +886,7 @@ export function readOfportSet(view: DataView, at: number): OfportSet {
     peerBridge: view.getUint32(at + 28, true),
     peerOfpPort: view.getUint32(at + 32, true),
     mtu: view.getUint32(at + 36, true),
+    tunnelSize: view.getUint32(at + 40, true),
   };
 }
 export function writeOfportSet(view: DataView, at: number, record: OfportSet): void {
@@ -813,6 +901,71 @@ export function writeOfportSet(view: DataView, at: number, record: OfportSet): v
   view.setUint32(at + 28, record.peerBridge, true);
   view.setUint32(at + 32, record.peerOfpPort, true);
   view.setUint32(at + 36, record.mtu, true);
+  view.setUint32(at + 40, record.tunnelSize, true);
+}
+
+/** What makes an OpenFlow port one end of a tunnel. Addresses are IPv6 or IPv4-mapped; all zero: any. */
+export interface Tunnel {
+  inKey: bigint;
+  outKey: bigint;
+  local: Uint8Array;
+  remote: Uint8Array;
+  /** tunnel_flag */
+  tunnelFlags: number;
+  egressMark: number;
+  erspanIdx: number;
+  dstPort: number;
+  tos: number;
+  ttl: number;
+  /** tunnel_type */
+  tunnelType: number;
+  /** packet_type_mode */
+  packetTypeMode: number;
+  erspanVer: number;
+  erspanDir: number;
+  erspanHwid: number;
+  /** What its packets are to the host: 47, 17, 6; 0 if they cannot be received. */
+  ipProto: number;
+}
+export const tunnelSize = 72;
+export const tunnelOffsets = { inKey: 0, outKey: 8, local: 16, remote: 32, tunnelFlags: 48, egressMark: 52, erspanIdx: 56, dstPort: 60, tos: 62, ttl: 63, tunnelType: 64, packetTypeMode: 65, erspanVer: 66, erspanDir: 67, erspanHwid: 68, ipProto: 69, pad: 70 } as const;
+export function readTunnel(view: DataView, at: number): Tunnel {
+  return {
+    inKey: view.getBigUint64(at + 0, true),
+    outKey: view.getBigUint64(at + 8, true),
+    local: readBytes(view, at + 16, 16),
+    remote: readBytes(view, at + 32, 16),
+    tunnelFlags: view.getUint32(at + 48, true),
+    egressMark: view.getUint32(at + 52, true),
+    erspanIdx: view.getUint32(at + 56, true),
+    dstPort: view.getUint16(at + 60, true),
+    tos: view.getUint8(at + 62),
+    ttl: view.getUint8(at + 63),
+    tunnelType: view.getUint8(at + 64),
+    packetTypeMode: view.getUint8(at + 65),
+    erspanVer: view.getUint8(at + 66),
+    erspanDir: view.getUint8(at + 67),
+    erspanHwid: view.getUint8(at + 68),
+    ipProto: view.getUint8(at + 69),
+  };
+}
+export function writeTunnel(view: DataView, at: number, record: Tunnel): void {
+  view.setBigUint64(at + 0, record.inKey, true);
+  view.setBigUint64(at + 8, record.outKey, true);
+  writeBytes(view, at + 16, 16, record.local);
+  writeBytes(view, at + 32, 16, record.remote);
+  view.setUint32(at + 48, record.tunnelFlags, true);
+  view.setUint32(at + 52, record.egressMark, true);
+  view.setUint32(at + 56, record.erspanIdx, true);
+  view.setUint16(at + 60, record.dstPort, true);
+  view.setUint8(at + 62, record.tos);
+  view.setUint8(at + 63, record.ttl);
+  view.setUint8(at + 64, record.tunnelType);
+  view.setUint8(at + 65, record.packetTypeMode);
+  view.setUint8(at + 66, record.erspanVer);
+  view.setUint8(at + 67, record.erspanDir);
+  view.setUint8(at + 68, record.erspanHwid);
+  view.setUint8(at + 69, record.ipProto);
 }
 
 /** The record ofport_del. */
@@ -1593,7 +1746,60 @@ export function writeOfportQuery(view: DataView, at: number, record: OfportQuery
   view.setUint32(at + 12, record.ofpPort, true);
 }
 
-/** Counters of a patch port since it was added. */
+/** Asks arrival; the reply is an arrival_info. Followed by: match (key of the packet, in_port being a datapath port). */
+export interface ArrivalQuery {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  matchSize: number;
+}
+export const arrivalQuerySize = 16;
+export const arrivalQueryOffsets = { type: 0, flags: 2, size: 4, matchSize: 8, pad: 12 } as const;
+export function readArrivalQuery(view: DataView, at: number): ArrivalQuery {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    matchSize: view.getUint32(at + 8, true),
+  };
+}
+export function writeArrivalQuery(view: DataView, at: number, record: ArrivalQuery): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.matchSize, true);
+}
+
+/** The record arrival_info. */
+export interface ArrivalInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  ofpPort: number;
+}
+export const arrivalInfoSize = 16;
+export const arrivalInfoOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12 } as const;
+export function readArrivalInfo(view: DataView, at: number): ArrivalInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    ofpPort: view.getUint32(at + 12, true),
+  };
+}
+export function writeArrivalInfo(view: DataView, at: number, record: ArrivalInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.ofpPort, true);
+}
+
+/** Counters of a patch port or tunnel since it was added. */
 export interface OfportInfo {
   type: number;
   flags: number;

@@ -142,6 +142,12 @@ export const datapathOpcode = {
   recirc: 9,
   /** Sets the packet's dp_hash. */
   hash: 10,
+  /** Says what a tunnel port that the host's kernel has is to encapsulate with. */
+  tunnelSet: 30,
+  /** Puts headers before the packet, which then is a packet of the bridge below. */
+  tunnelPush: 31,
+  /** Takes the headers off and looks the packet up again as one of that port. */
+  tunnelPop: 32,
 } as const;
 
 /** Fixed size and offsets. Output to a port; reserved ports are OpenFlow 1.1 numbers. */
@@ -350,3 +356,12 @@ export const datapathActionRecirc = { size: 8, recircId: 4 } as const;
 
 /** Fixed size and offsets. Sets the packet's dp_hash. */
 export const datapathActionHash = { size: 16, algorithm: 4, basis: 8 } as const;
+
+/** Fixed size and offsets. Says what a tunnel port that the host's kernel has is to encapsulate with. Followed by: options: Geneve's, as on the wire. */
+export const datapathActionTunnelSet = { size: 72, dstPort: 4, optionsSize: 6, words: 8 } as const;
+
+/** Fixed size and offsets. Puts headers before the packet, which then is a packet of the bridge below. Followed by: header. */
+export const datapathActionTunnelPush = { size: 24, tunnelPort: 4, outPort: 8, headerSize: 12, tunnelType: 14, pushFlags: 15, sequence: 16 } as const;
+
+/** Fixed size and offsets. Takes the headers off and looks the packet up again as one of that port. */
+export const datapathActionTunnelPop = { size: 8, dpPort: 4 } as const;

@@ -432,4 +432,33 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
     ["basis", "u32"],
     ["pad", "u32"],
   ]),
+  row(
+    30,
+    "tunnel_set",
+    "Says what a tunnel port that the host's kernel has is to encapsulate with.",
+    [
+      ["dst_port", "u16"],
+      ["options_size", "u16"],
+      ["words", "u64x8", "The key's words of the tunnel."],
+    ],
+    { tail: "options: Geneve's, as on the wire" },
+  ),
+  row(
+    31,
+    "tunnel_push",
+    "Puts headers before the packet, which then is a packet of the bridge below.",
+    [
+      ["tunnel_port", "u32"],
+      ["out_port", "u32", "Datapath port of the bridge below; only told."],
+      ["header_size", "u16"],
+      ["tunnel_type", "u8", "tunnel_type"],
+      ["push_flags", "u8", "push_flag"],
+      ["sequence", "u32", "Number of the tunnel's sequence counter, or 0."],
+      ["pad", "u32"],
+    ],
+    { tail: "header" },
+  ),
+  row(32, "tunnel_pop", "Takes the headers off and looks the packet up again as one of that port.", [
+    ["dp_port", "u32"],
+  ]),
 ];
