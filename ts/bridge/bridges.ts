@@ -273,6 +273,8 @@ export class Bridges {
       connmgr.setVersions(
         versionsOf(["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]),
       );
+    const bundleIdleS = Number(this.#idl.table("Open_vSwitch").first()?.other_config.get("bundle-idle-timeout") ?? 0);
+    connmgr.setBundleIdle(1000 * (Number.isInteger(bundleIdleS) ? bundleIdleS : 0));
     const calls = this.#options.localAddress;
     if (calls !== undefined) {
       for (const row of wanted.controllers) configureLocalAddress(bridge, row, calls, this.#log);

@@ -22,6 +22,7 @@ import {
   stepFailOpen,
 } from "./fail-mode.js";
 import { type InBandAddress, InBandControl } from "./in-band-control.js";
+import { bundleIdleMsDefault } from "./message-bundles.js";
 import { type FindNextHop, findNextHop } from "./next-hop.js";
 import type { Ofconn } from "./ofconn.js";
 import { failureMs, isAdmitted, isConnected, type RconnState } from "./rconn.js";
@@ -81,6 +82,8 @@ export class Connmgr {
   #failOpen: FailOpenState = failOpenIdle;
   #failTimer: Timer | undefined;
   #scheduleTimer: Timer | undefined;
+  #dueTimer: Timer | undefined;
+  #bundleIdleMs = bundleIdleMsDefault;
   #generation: Generation = { id: undefined };
   #xid = 1;
   #closed = false;
@@ -196,6 +199,11 @@ export class Connmgr {
     }
   }
 
+  /** other_config:bundle-idle-timeout; 0 for the default. */
+  setBundleIdle(ms: number): void {
+    this.#bundleIdleMs = ms > 0 ? ms : bundleIdleMsDefault;
+  }
+
   /** Drops every connection; active ones are made again at once. */
   reconnect(): void {
     for (const controller of this.#controllers.values()) controller.reconnect();
@@ -219,6 +227,7 @@ export class Connmgr {
     this.#failTimer?.cancel();
     this.#scheduleTimer?.cancel();
     this.#inBand.close();
+    this.#dueTimer?.cancel();
     this.#snoops.close();
     this.#management?.close();
     for (const controller of this.#controllers.values()) controller.close();
@@ -239,6 +248,9 @@ export class Connmgr {
       setDscp: options.setDscp,
       get versions() {
         return self.#versions;
+      },
+      get bundleIdleMs() {
+        return self.#bundleIdleMs;
       },
       get generationId() {
         return self.#generation.id;
@@ -365,6 +377,20 @@ export class Connmgr {
       this.#turnPending = true;
       setImmediate(() => this.#turns());
     }
+    this.#runDue();
+  }
+
+  /** Does what connections wanted done by now: unfinished requests and bundles that time out, lines for the log. */
+  #runDue(): void {
+    if (this.#closed) return;
+    const now = this.#clock.monotonic();
+    let next: number | undefined;
+    for (const ofconn of this.#ofconns) {
+      const at = ofconn.runDue(now);
+      if (at !== undefined && (next === undefined || at < next)) next = at;
+    }
+    this.#dueTimer?.cancel();
+    this.#dueTimer = next === undefined ? undefined : this.#clock.after(Math.max(1, next - now), () => this.#runDue());
   }
 
   // What the switch tells.

@@ -1,6 +1,7 @@
 import type { Logger } from "../log/index.js";
 import {
   appendFlowMod,
+  ChangeSet,
   type FlowModForm,
   type FlowModQueue,
   handleRequest,
@@ -11,8 +12,18 @@ import {
   type Requester,
   type RequestFailure,
 } from "../ofproto/index.js";
-import { decodeMessage, encodeMessage, errorReply, isFlowMod, OpenFlowError } from "../openflow/index.js";
-import type { AsyncConfig, Message, MessageBody, PacketInFormat, Version } from "../openflow/message.js";
+import {
+  bundleAct,
+  bundleFlags,
+  decodeMessage,
+  encodeMessage,
+  errorReply,
+  identifyMessage,
+  isFlowMod,
+  messageTitle,
+  OpenFlowError,
+} from "../openflow/index.js";
+import type { AsyncConfig, BundleControl, Message, MessageBody, PacketInFormat, Version } from "../openflow/message.js";
 import {
   asyncDefault,
   asyncSilent,
@@ -26,6 +37,8 @@ import {
   withInvalidTtl,
 } from "./async-config.js";
 import { flowModKind, flowModSentence, flowModsCame, noFlowMods, takeFlowModReport } from "./flow-mod-report.js";
+import { bundleSweepMs, MessageBundles } from "./message-bundles.js";
+import { isMultipartRequest, MultipartAssembler } from "./multipart-assembler.js";
 import { type PacketInRate, PacketInSchedule } from "./packet-in-schedule.js";
 import { type Role, role } from "./role.js";
 import type { Vconn } from "./vconn.js";
@@ -52,6 +65,8 @@ export interface OfconnHost {
   readonly generationId: bigint | undefined;
   /** Every other primary becomes secondary. */
   demoteOthers(except: Ofconn): void;
+  /** Bundles that nobody uses for so long are forgotten. */
+  readonly bundleIdleMs: number;
   /** Something changed that decides what the pipeline has to send up. */
   wantsChanged(): void;
   /** There is something to report of flow_mods: call `reportFlowMods` when it is due. */
@@ -97,6 +112,19 @@ const unadmitting: ReadonlySet<Message["type"]> = new Set<Message["type"]>([
   "table_features_request",
 ]);
 
+/** What a secondary controller may not send, whatever is in it. */
+const primaryOnly: ReadonlySet<string> = new Set<Message["type"]>([
+  "flow_mod",
+  "group_mod",
+  "meter_mod",
+  "port_mod",
+  "table_mod",
+  "packet_out",
+  "bundle_control",
+  "bundle_add_message",
+  "nxt_tlv_table_mod",
+]);
+
 export class Ofconn implements Requester {
   readonly name: string;
   readonly kind: "primary" | "service";
@@ -118,6 +146,9 @@ export class Ofconn implements Requester {
   #dump:
     | { readonly iterator: Iterator<MessageBody | Uint8Array>; readonly xid: number; readonly request: Uint8Array }
     | undefined;
+  readonly #assembler = new MultipartAssembler();
+  readonly #bundles = new MessageBundles<ChangeSet>();
+  #bundleSweepMs = 0;
   #packetInsUnsent = 0;
   packetInsDropped = 0;
   #admitting = false;
@@ -251,6 +282,21 @@ export class Ofconn implements Requester {
     return next;
   }
 
+  /** Does what is due by now; returns when to come again. */
+  runDue(now: number): number | undefined {
+    for (const request of this.#assembler.expire(now)) {
+      this.#refuse(request, new OpenFlowError("OFPBRC_MULTIPART_REQUEST_TIMEOUT", "the rest of a request is missing"));
+    }
+    if (now >= this.#bundleSweepMs) {
+      this.#bundleSweepMs = now + bundleSweepMs;
+      for (const request of this.#bundles.expire(now, this.#host.bundleIdleMs))
+        this.#refuse(request, new OpenFlowError("OFPBFC_TIMEOUT", "nobody used the bundle for too long"));
+    }
+    const sweep = this.#bundles.size > 0 ? this.#bundleSweepMs : undefined;
+    const { deadline } = this.#assembler;
+    return sweep !== undefined && deadline !== undefined ? Math.min(sweep, deadline) : (sweep ?? deadline);
+  }
+
   flowRemoved(flow: RemovedFlow): void {
     if (!this.#listens()) return;
     const reason = removedReason(flow.reason, this.version);
@@ -329,21 +375,27 @@ export class Ofconn implements Requester {
       this.#takeFlowMod(bytes);
       return;
     }
-    let message: Message;
-    try {
-      message = decodeMessage(bytes, decodeContext);
-    } catch (error) {
-      this.#submitFlowMods();
-      this.#refuse(bytes, error, "invalid");
-      return;
-    }
-    if (!unadmitting.has(message.type)) this.#admitting = true;
     this.#submitFlowMods();
     try {
+      const message = this.#decode(bytes);
+      if (message === undefined) return;
+      if (!unadmitting.has(message.type)) this.#admitting = true;
       this.#handle(message, bytes);
     } catch (error) {
-      this.#refuse(bytes, error, message.type);
+      this.#refuse(bytes, error);
     }
+  }
+
+  /** The message, or undefined when more parts of it are to come. */
+  #decode(bytes: Uint8Array): Message | undefined {
+    if (this.isSecondary && primaryOnly.has(identifyMessage(bytes).row.name)) {
+      throw new OpenFlowError("OFPBRC_IS_SECONDARY", "a secondary controller may not change the switch");
+    }
+    if (!isMultipartRequest(bytes)) return decodeMessage(bytes, decodeContext);
+    const parts = this.#assembler.take(bytes, this.#host.now());
+    if (parts === undefined) return undefined;
+    const [first, ...rest] = parts.map((part) => decodeMessage(part, decodeContext));
+    return first === undefined || rest.length === 0 ? first : mergeParts(first, rest);
   }
 
   #takeFlowMod(bytes: Uint8Array): void {
@@ -438,6 +490,16 @@ export class Ofconn implements Requester {
         return;
       case "nxt_set_flow_format":
         return;
+      case "bundle_control":
+        this.#controlBundle(message, bytes);
+        return;
+      case "bundle_add_message": {
+        // What cannot be read leaves the bundle as it is.
+        const changes = this.#bundles.changes(message.id) ?? new ChangeSet(this.#host.ofproto);
+        changes.add(message.message, bytes, this.#flowModForm);
+        this.#bundles.gather(message.id, message.flags, bytes, changes, this.#host.now());
+        return;
+      }
       default:
         this.#answer(message, bytes);
     }
@@ -467,7 +529,7 @@ export class Ofconn implements Requester {
       }
     } catch (error) {
       this.#dump = undefined;
-      this.#refuse(dump.request, error, "multipart");
+      this.#refuse(dump.request, error);
       return true;
     }
     this.#vconn.flush();
@@ -489,6 +551,39 @@ export class Ofconn implements Requester {
       role: this.#role,
       generationId: this.#host.generationId ?? 0xffffffffffffffffn,
     });
+  }
+
+  #controlBundle(control: BundleControl, bytes: Uint8Array): void {
+    const { id, act, flags, xid } = control as BundleControl & { readonly xid: number };
+    const now = this.#host.now();
+    switch (act) {
+      case bundleAct.open:
+        this.#bundles.open(id, flags, bytes, new ChangeSet(this.#host.ofproto), now);
+        break;
+      case bundleAct.close:
+        this.#bundles.close(id, flags, now);
+        break;
+      case bundleAct.commit: {
+        const changes = this.#bundles.take(id, flags);
+        const failure = changes.commit(this, (flags & bundleFlags.atomic) !== 0);
+        if (failure !== undefined) {
+          this.#sendFailure(failure);
+          throw new OpenFlowError("OFPBFC_MSG_FAILED", "a message of the bundle failed");
+        }
+        const { adds, modifies, deletes } = changes.flowMods;
+        this.#pendingKinds.adds += adds;
+        this.#pendingKinds.modifications += modifies;
+        this.#pendingKinds.deletes += deletes;
+        this.#reportFlowModsCame();
+        break;
+      }
+      case bundleAct.discard:
+        this.#bundles.discard(id);
+        break;
+      default:
+        throw new OpenFlowError("OFPBFC_BAD_TYPE", `a bundle_control cannot ask for ${act}`);
+    }
+    this.#send(xid, { type: "bundle_control", id, act: act + 1, flags: 0 });
   }
 
   #setConfig(fragMode: number, invalidTtl: boolean | undefined, missSendLen: number): void {
@@ -519,24 +614,36 @@ export class Ofconn implements Requester {
     this.#vconn.send(encodeMessage(this.version, xid, body));
   }
 
-  #refuse(bytes: Uint8Array, error: unknown, what: string): void {
+  #refuse(bytes: Uint8Array, error: unknown): void {
     if (!(error instanceof OpenFlowError)) throw error;
-    this.#sendFailure({ request: bytes, error: error.code, sentence: error.message }, what);
+    this.#sendFailure({ request: bytes, error: error.code, sentence: error.message });
   }
 
-  #sendFailure(failure: RequestFailure, what = "flow_mod"): void {
-    const name = what === "invalid" ? "invalid" : messageName(what);
-    this.#errorLog.info(`${this.name}: sending ${failure.error} error reply to ${name} message`);
+  #sendFailure(failure: RequestFailure): void {
+    this.#errorLog.info(`${this.name}: sending ${failure.error} error reply to ${titleOf(failure.request)} message`);
     const xid = new DataView(failure.request.buffer, failure.request.byteOffset).getUint32(4);
     const error = new OpenFlowError(failure.error, failure.sentence);
     this.#send(xid, errorReply(error, this.version, failure.request));
   }
 }
 
-/** `flow_mod` as the log of Open vSwitch names it. */
-function messageName(type: string): string {
-  if (type.endsWith("_request") && !/^(features|get_config|barrier|role|echo|get_async|queue_get_config)/.test(type)) {
-    return `OFPST_${type.slice(0, -"_request".length).toUpperCase()} request`;
+function titleOf(bytes: Uint8Array): string {
+  try {
+    return messageTitle(identifyMessage(bytes));
+  } catch {
+    return "invalid";
   }
-  return type.startsWith("nxt_") ? type.toUpperCase() : `OFPT_${type.toUpperCase()}`;
+}
+
+/** One request out of its parts.  Only these kinds may come in several. */
+function mergeParts(first: Message, rest: readonly Message[]): Message {
+  const all = [first, ...rest];
+  if (first.type === "flow_monitor_request") {
+    return { ...first, monitors: all.flatMap((part) => (part.type === first.type ? part.monitors : [])) };
+  }
+  if (first.type === "table_features_request") {
+    const bodies = all.map((part) => (part.type === first.type ? part.body : new Uint8Array(0)));
+    return { ...first, body: Buffer.concat(bodies) };
+  }
+  throw new OpenFlowError("OFPBRC_BAD_STAT", `a request for ${first.type} comes in one message`);
 }

@@ -116,15 +116,26 @@ export function addFlowMod(batch: CommandBatch, bridge: number, mod: FlowMod): v
   );
 }
 
+export interface FlowModCounts {
+  adds: number;
+  modifies: number;
+  deletes: number;
+}
+
+/** Counts the flow_mod command at `at`. */
+export function countFlowMod(counts: FlowModCounts, batch: CommandBatch, at: number): void {
+  const command = batch.view.getUint8(at + flowModOffsets.command);
+  if (command === flowCommand.add) counts.adds++;
+  else if (command <= flowCommand.modifyStrict) counts.modifies++;
+  else counts.deletes++;
+}
+
 /** What a batch did. */
-export interface FlowModOutcome {
+export interface FlowModOutcome extends Readonly<FlowModCounts> {
   /** In the order of the requests. */
   readonly failures: readonly RequestFailure[];
   /** Whether rules may be gone, so that there may be removals to report. */
   readonly removes: boolean;
-  readonly adds: number;
-  readonly modifies: number;
-  readonly deletes: number;
 }
 
 /** Gathers flow_mods of one connection between two submits. */
@@ -134,7 +145,6 @@ export class FlowModQueue {
   /** For each command of the batch, its request; for each request that failed before, its failure by position. */
   #requests: Uint8Array[] = [];
   #early: { readonly before: number; readonly failure: RequestFailure }[] = [];
-  #removes = false;
   #counts = { adds: 0, modifies: 0, deletes: 0 };
 
   constructor(bridge: number) {
@@ -155,11 +165,7 @@ export class FlowModQueue {
       return;
     }
     this.#requests.push(request);
-    const command = this.#batch.view.getUint8(at + flowModOffsets.command);
-    if (command === flowCommand.add) this.#counts.adds++;
-    else if (command <= flowCommand.modifyStrict) this.#counts.modifies++;
-    else this.#counts.deletes++;
-    if (command >= flowCommand.delete) this.#removes = true;
+    countFlowMod(this.#counts, this.#batch, at);
   }
 
   /** Takes a request that failed without reaching the datapath, so that its error keeps its place. */
@@ -175,10 +181,9 @@ export class FlowModQueue {
   submit(datapath: FlowDatapath): FlowModOutcome {
     const requests = this.#requests;
     const early = this.#early;
-    const outcome = { ...this.#counts, removes: this.#removes };
+    const outcome = { ...this.#counts, removes: this.#counts.deletes > 0 };
     this.#requests = [];
     this.#early = [];
-    this.#removes = false;
     this.#counts = { adds: 0, modifies: 0, deletes: 0 };
     const results = this.#batch.submit(datapath, true);
     const failures: RequestFailure[] = [];

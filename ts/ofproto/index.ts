@@ -5,6 +5,7 @@ export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
 export { featureCommands } from "./appctl-features.js";
 export { flowCommands } from "./appctl-flows.js";
 export { type Bundle, trunkBundle } from "./bundle.js";
+export { ChangeSet } from "./change-set.js";
 export {
   addFlowMod,
   appendFlowMod,

@@ -1,5 +1,5 @@
 import { command, error, packetOutSize, writePacketOut } from "../datapath/generated/records.js";
-import { OpenFlowError } from "../openflow/index.js";
+import { type ErrorName, OpenFlowError } from "../openflow/index.js";
 import type { PacketOut } from "../openflow/message.js";
 import { CommandBatch, pad8 } from "./abi-batch.js";
 import { wholeMatch } from "./abi-match.js";
@@ -10,13 +10,12 @@ import type { Ofproto } from "./ofproto.js";
 
 const noBuffer = 0xffffffff;
 
-/** Runs the actions on the packet.  Throws OpenFlowError. */
-export function sendPacketOut(ofproto: Ofproto, message: Omit<PacketOut, "type">): void {
+/** Appends the command that runs the actions on the packet.  Throws OpenFlowError. */
+export function appendPacketOut(batch: CommandBatch, ofproto: Ofproto, message: Omit<PacketOut, "type">): void {
   if (message.bufferId !== noBuffer) {
     throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${message.bufferId.toString(16)} does not exist`);
   }
   const match = wholeMatch(message.match);
-  const batch = new CommandBatch(packetOutSize + 256 + message.packet.length + message.actions.length);
   batch.add(
     packetOutSize,
     (view, at) =>
@@ -35,8 +34,17 @@ export function sendPacketOut(ofproto: Ofproto, message: Omit<PacketOut, "type">
     message.actions,
     message.packet,
   );
+}
+
+/** The OpenFlow error for an error of the ABI. */
+export function packetOutError(code: number): ErrorName {
+  return code === error.badPacket ? "OFPBRC_BAD_PACKET" : flowModError(code);
+}
+
+/** Runs the actions on the packet.  Throws OpenFlowError. */
+export function sendPacketOut(ofproto: Ofproto, message: Omit<PacketOut, "type">): void {
+  const batch = new CommandBatch(packetOutSize + 256 + message.packet.length + message.actions.length);
+  appendPacketOut(batch, ofproto, message);
   const code = batch.submit(ofproto.datapath, true).error(0);
-  if (code === 0) return;
-  if (code === error.badPacket) throw new OpenFlowError("OFPBRC_BAD_PACKET", "the packet is too short or too long");
-  throw new OpenFlowError(flowModError(code), "the datapath refused the packet-out", { error: code });
+  if (code !== 0) throw new OpenFlowError(packetOutError(code), "the datapath refused the packet-out", { error: code });
 }

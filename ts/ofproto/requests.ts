@@ -14,8 +14,9 @@ import { aggregateFlows, anyPort, type FlowFilter } from "./flow-records.js";
 import { flowStatsReplies } from "./flow-stats.js";
 import type { Ofproto } from "./ofproto.js";
 import { sendPacketOut } from "./packet-out.js";
-import { changeableConfig, describePort, localPort, portConfig, portStatsOf } from "./port.js";
+import { describePort, localPort, portStatsOf } from "./port.js";
 import { portCounters } from "./port-counters.js";
+import { applyPortMod, checkPortMod } from "./port-mod.js";
 import type { Replies, Requester } from "./requester.js";
 import { tableFeatures } from "./table-features.js";
 import { tableStats } from "./table-stats.js";
@@ -142,21 +143,8 @@ function packetOut(ofproto: Ofproto, message: Message, requester: Requester): Re
 function portMod(ofproto: Ofproto, message: Message, requester: Requester): Replies {
   refuseSecondary(requester);
   const mod = message as PortMod;
-  const port = ofproto.port(mod.port);
-  if (port === undefined)
-    throw new OpenFlowError("OFPPMFC_BAD_PORT", `there is no port ${mod.port}`, { port: mod.port });
-  if (!mod.hwAddr.every((byte, index) => byte === port.device.hwAddr[index])) {
-    throw new OpenFlowError("OFPPMFC_BAD_HW_ADDR", `port ${port.name} has another hardware address`, {
-      port: mod.port,
-    });
-  }
-  const toggled = (mod.config ^ port.config) & mod.mask & changeableConfig;
-  if (toggled !== 0) ofproto.setPortConfig(port, port.config ^ toggled, requester);
-  if ((toggled & portConfig.portDown) !== 0) {
-    const up = (mod.config & portConfig.portDown) === 0;
-    if (port.spec.setUp !== undefined) port.spec.setUp(up);
-    else ofproto.updatePort(port.name, { up });
-  }
+  checkPortMod(ofproto, mod);
+  applyPortMod(ofproto, mod, requester);
   return none;
 }
 
@@ -293,14 +281,10 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   meter_features_request: () => only({ type: "meter_features_reply", more: false, body: new Uint8Array(16) }),
   flow_monitor_request: unsupported("OFPBRC_BAD_STAT", "flow monitors"),
   table_features_request: (_ofproto, message, requester) => tableFeatures(message as Opaque, requester.version),
-  bundle_control: unsupported("OFPBRC_BAD_TYPE", "bundles"),
-  bundle_add_message: unsupported("OFPBRC_BAD_TYPE", "bundles"),
-  bundle_features_request: unsupported("OFPBRC_BAD_STAT", "bundles"),
   nxt_resume: unsupported("NXR_NOT_SUPPORTED", "continuations"),
   nxt_tlv_table_mod: unsupported("OFPBRC_BAD_SUBTYPE", "tunnel options"),
   nxt_tlv_table_request: unsupported("OFPBRC_BAD_SUBTYPE", "tunnel options"),
   nxt_ct_flush_zone: unsupported("OFPBRC_BAD_SUBTYPE", "connection tracking"),
-  nxt_flow_monitor_cancel: unsupported("OFPBRC_BAD_SUBTYPE", "flow monitors"),
   ipfix_bridge_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),
   ipfix_flow_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),
   nxt_flow_age: () => none,

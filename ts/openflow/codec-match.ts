@@ -2,10 +2,11 @@ import { type ByteReader, ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { KeyMatch } from "./key-match.js";
 import { decodeMatch10, encodeMatch10, match10Size } from "./match10.js";
+import { decodeMatch11, encodeMatch11, match11Size } from "./match11.js";
 import type { AbiMatch } from "./message.js";
 import { type CookieMatch, decodeOxm, encodeOxm, type OxmOptions } from "./oxm.js";
 
-/** Matches as messages carry them: the 40 bytes of OpenFlow 1.0, the OXM match of 1.2 and later, and Nicira's NXM. */
+/** Matches as messages carry them: the 40 bytes of OpenFlow 1.0, the 88 of 1.1, the OXM match of 1.2 and later, and Nicira's NXM. */
 
 const scratch = new KeyMatch();
 
@@ -20,8 +21,12 @@ export function readMatch(reader: ByteReader, version: number, options: OxmOptio
   const start = reader.position;
   const type = reader.u16();
   const length = reader.u16();
-  if (type === 0 && length !== 88) throw new OpenFlowError("OFPBMC_BAD_LEN", `the match has length ${length}`);
-  if (type === 0) throw new OpenFlowError("OFPBMC_BAD_TYPE", "the standard match of OpenFlow 1.1 is not spoken");
+  if (type === 0) {
+    if (length !== match11Size || reader.left < match11Size - 4)
+      throw new OpenFlowError("OFPBMC_BAD_LEN", `the match has length ${length}`);
+    decodeMatch11(scratch, reader);
+    return scratch;
+  }
   if (type !== 1) throw new OpenFlowError("OFPBMC_BAD_TYPE", `match type ${type} is unknown`);
   const padded = (length + 7) & ~7;
   if (length < 4 || start + padded > reader.end)
@@ -58,6 +63,10 @@ export function writeMatch(out: ByteWriter, abi: AbiMatch, version: number): voi
 export function writeKeyMatch(out: ByteWriter, match: KeyMatch, version: number): void {
   if (version === 1) {
     encodeMatch10(out, match);
+    return;
+  }
+  if (version === 2) {
+    encodeMatch11(out, match);
     return;
   }
   const start = out.position;

@@ -1,4 +1,5 @@
 import type { ByteReader, ByteWriter } from "./bytes.js";
+import { readFlowMonitor, readFlowUpdate, writeFlowMonitor, writeFlowUpdate } from "./codec-flow-monitor.js";
 import { readFlowStats, readFlowStatsRequest, writeFlowStats, writeFlowStatsRequest } from "./codec-flow-stats.js";
 import { readOxs, writeOxs } from "./codec-packet.js";
 import {
@@ -12,7 +13,7 @@ import {
   writeQueueStats,
 } from "./codec-port.js";
 import { OpenFlowError } from "./error.js";
-import type { MessageBody, TableStats } from "./message.js";
+import type { FlowMonitor, MessageBody, TableStats } from "./message.js";
 import { ofpp } from "./tables/ports.js";
 
 /** Bodies of multipart messages (statistics, before OpenFlow 1.3). */
@@ -35,6 +36,9 @@ export function readMultipartRequest(
     case "table_stats_request":
     case "group_features_request":
     case "meter_features_request":
+    case "table_desc_request":
+    case "ipfix_bridge_request":
+    case "ipfix_flow_request":
       end(reader);
       return { type: name };
     case "port_desc_request":
@@ -78,13 +82,13 @@ export function readMultipartRequest(
       end(reader);
       return { type: name, id };
     }
+    case "flow_monitor_request": {
+      const monitors: FlowMonitor[] = [];
+      while (reader.left > 0) monitors.push(readFlowMonitor(reader, version));
+      return { type: name, monitors };
+    }
     case "table_features_request":
-    case "table_desc_request":
     case "queue_desc_request":
-    case "flow_monitor_request":
-    case "ipfix_bridge_request":
-    case "ipfix_flow_request":
-    case "bundle_features_request":
       return { type: name, body: reader.rest() };
     default:
       throw new OpenFlowError("OFPBRC_BAD_STAT", `statistics ${name} are unknown`);
@@ -116,6 +120,9 @@ export function writeMultipartRequest(out: ByteWriter, body: MessageBody, versio
     case "meter_config_request":
       out.u32(body.id);
       out.zeros(4);
+      return;
+    case "flow_monitor_request":
+      for (const monitor of body.monitors) writeFlowMonitor(out, monitor, version);
       return;
     default:
       if ("body" in body) out.put(body.body);
@@ -230,6 +237,8 @@ export function readMultipartReply(
       return { type: name, more, queues: all(() => readQueueStats(reader, version)) };
     case "port_desc_reply":
       return { type: name, more, ports: all(() => readPortDesc(reader, version)) };
+    case "flow_monitor_reply":
+      return { type: name, more, updates: all(() => readFlowUpdate(reader, version)) };
     case "group_stats_reply":
     case "group_desc_reply":
     case "group_features_reply":
@@ -239,7 +248,6 @@ export function readMultipartReply(
     case "table_features_reply":
     case "table_desc_reply":
     case "queue_desc_reply":
-    case "flow_monitor_reply":
       return { type: name, more, body: reader.rest() };
     default:
       throw new OpenFlowError("OFPBRC_BAD_STAT", `statistics ${name} are unknown`);
@@ -296,6 +304,9 @@ export function writeMultipartReply(out: ByteWriter, body: MessageBody, version:
       return;
     case "port_desc_reply":
       for (const port of body.ports) writePortDesc(out, port, version);
+      return;
+    case "flow_monitor_reply":
+      for (const update of body.updates) writeFlowUpdate(out, update, version);
       return;
     case "table_descriptions_reply":
       for (const table of body.tables) {

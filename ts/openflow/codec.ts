@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter } from "./bytes.js";
+import { readBundleAdd, readBundleControl, writeBundleAdd, writeBundleControl } from "./codec-bundle.js";
 import { anyFlowModContext, type FlowModContext, readFlowMod, writeFlowMod } from "./codec-flow-mod.js";
 import { FlowStatsEncoder } from "./codec-flow-stats.js";
 import {
@@ -41,12 +42,14 @@ import {
 import { OpenFlowError } from "./error.js";
 import type { Message, MessageBody, Version } from "./message.js";
 import { niciraVendor, onfVendor } from "./tables/errors.js";
-import { messageByNumber, messageNumber } from "./tables/messages.js";
+import { type MessageRow, messageByNumber, messageNumber } from "./tables/messages.js";
 
 /** Messages between bytes and objects.  Decoding reads nothing beyond the message, ends in time linear in its length
  *  (at most 65,535 bytes), and throws OpenFlowError with what Open vSwitch 3.1 answers. */
 
 const standardNumber = { experimenter: 4 };
+/** Multipart type of experimenters. */
+const vendorStat = 0xffff;
 
 export interface DecodeContext extends FlowModContext {}
 
@@ -55,83 +58,139 @@ const endOf = (name: string, reader: ByteReader): void => {
     throw new OpenFlowError("OFPBRC_BAD_LEN", `the ${name} message is ${reader.left} bytes too long`);
 };
 
-/** Reads one whole message.  `context` says how the connection's flow_mods are to be read. */
-export function decodeMessage(bytes: Uint8Array, context: DecodeContext = anyFlowModContext): Message {
-  if (bytes.length < 8) throw new OpenFlowError("OFPBRC_BAD_LEN", "the message is shorter than its header");
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Which message some bytes are. */
+export interface MessageIdentity {
+  readonly row: MessageRow;
+  /** Where the body begins, behind all headers. */
+  readonly bodyAt: number;
+}
+
+/** The message's name as logs and other programs know it: `OFPT_FLOW_MOD`, `OFPST_FLOW request`. */
+export function messageTitle({ row }: MessageIdentity): string {
+  const titles = {
+    standard: "OFPT",
+    nicira: "NXT",
+    onf: "ONFT",
+    multipart_request: "OFPST",
+    multipart_reply: "OFPST",
+    nicira_request: "NXST",
+    nicira_reply: "NXST",
+    onf_request: "ONFST",
+    onf_reply: "ONFST",
+  } as const;
+  const { name, space } = row;
+  const kind = /_(request|reply)$/.exec(space)?.[1];
+  if (kind === undefined) return `${titles[space]}_${name.replace(/^nxt_/, "").toUpperCase()}`;
+  const body = name.replace(/_(request|reply)$/, "").replace(/_stats$/, "");
+  return `${titles[space]}_${body.toUpperCase()} ${kind}`;
+}
+
+const cutShort = (): OpenFlowError => new OpenFlowError("OFPBRC_BAD_LEN", "the message is shorter than its headers");
+
+/** Which message it is, by its headers alone.  Throws OpenFlowError when there is none such. */
+export function identifyMessage(bytes: Uint8Array): MessageIdentity {
+  if (bytes.length < 8) throw cutShort();
   const version = bytes[0] as number;
-  const number = bytes[1] as number;
-  const xid = view.getUint32(4);
-  if (view.getUint16(2) !== bytes.length)
-    throw new OpenFlowError("OFPBRC_BAD_LEN", "the message's length is not that in its header");
-  if (version === 0 || version > 6) {
-    if (number !== 0)
-      throw new OpenFlowError("OFPBRC_BAD_VERSION", `OpenFlow version ${version} is unknown`, { version });
-    return { version: Math.min(version, 6) as Version, xid, ...readHello(new ByteReader(bytes, 8), version) };
-  }
-  const reader = new ByteReader(bytes, 8);
-  const body =
-    number === standardNumber.experimenter
-      ? readExperimenter(reader, version, bytes, context)
-      : readStandard(number, reader, version, bytes, context);
-  return { version: version as Version, xid, ...body };
-}
-
-function readStandard(
-  number: number,
-  reader: ByteReader,
-  version: number,
-  bytes: Uint8Array,
-  context: DecodeContext,
-): MessageBody {
-  const row = messageByNumber("standard", version, number);
+  if (version < 1 || version > 6)
+    throw new OpenFlowError("OFPBRC_BAD_VERSION", `OpenFlow version ${version} is unknown`, { version });
+  const type = bytes[1] as number;
+  if (type === standardNumber.experimenter) return identifyExperimenter(bytes, version);
+  const row = messageByNumber("standard", version, type);
   if (row === undefined)
-    throw new OpenFlowError("OFPBRC_BAD_TYPE", `OpenFlow message type ${number} is unknown`, { type: number });
+    throw new OpenFlowError("OFPBRC_BAD_TYPE", `OpenFlow message type ${type} is unknown`, { type });
   if (row.name === "multipart_request" || row.name === "multipart_reply")
-    return readMultipart(row.name, reader, version);
-  return readBody(row.name, reader, version, true, bytes, context);
+    return identifyMultipart(bytes, version, row.name);
+  return { row, bodyAt: 8 };
 }
 
-function readMultipart(
-  kind: "multipart_request" | "multipart_reply",
-  reader: ByteReader,
-  version: number,
-): MessageBody {
-  const number = reader.u16();
-  const more = (reader.u16() & 1) !== 0;
-  if (version > 1) reader.skip(4);
-  const request = kind === "multipart_request";
-  if (number !== 0xffff) {
-    const row = messageByNumber(kind, version, number);
-    if (row === undefined)
-      throw new OpenFlowError("OFPBRC_BAD_STAT", `statistics type ${number} is unknown`, { type: number });
-    return request
-      ? readMultipartRequest(row.name, reader, version, true)
-      : readMultipartReply(row.name, reader, version, true, more);
-  }
-  const vendor = reader.u32();
-  if (vendor !== niciraVendor)
-    throw new OpenFlowError("OFPBRC_BAD_VENDOR", `experimenter ${vendor} is unknown`, { vendor });
-  const subtype = reader.u32();
-  if (version === 1) reader.skip(4);
-  const row = messageByNumber(request ? "nicira_request" : "nicira_reply", version, subtype);
-  if (row === undefined)
-    throw new OpenFlowError("OFPBRC_BAD_SUBTYPE", `Nicira statistics ${subtype} are unknown`, { subtype });
-  return request
-    ? readMultipartRequest(row.name, reader, version, false)
-    : readMultipartReply(row.name, reader, version, false, more);
-}
-
-function readExperimenter(reader: ByteReader, version: number, bytes: Uint8Array, context: DecodeContext): MessageBody {
-  const vendor = reader.u32();
+function identifyExperimenter(bytes: Uint8Array, version: number): MessageIdentity {
+  if (bytes.length < 16) throw cutShort();
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const vendor = view.getUint32(8);
+  const subtype = view.getUint32(12);
   if (vendor !== niciraVendor && vendor !== onfVendor)
     throw new OpenFlowError("OFPBRC_BAD_VENDOR", `experimenter ${vendor} is unknown`, { vendor });
-  const subtype = reader.u32();
   const row = messageByNumber(vendor === niciraVendor ? "nicira" : "onf", version, subtype);
   if (row === undefined)
     throw new OpenFlowError("OFPBRC_BAD_SUBTYPE", `experimenter message ${subtype} is unknown`, { vendor, subtype });
-  if (row.name === "packet_in") return subtype === 30 ? readNxtPacketIn2(reader) : readNxtPacketIn(reader);
-  return readBody(row.name, reader, version, vendor === onfVendor, bytes, context);
+  return { row, bodyAt: 16 };
+}
+
+function identifyMultipart(
+  bytes: Uint8Array,
+  version: number,
+  kind: "multipart_request" | "multipart_reply",
+): MessageIdentity {
+  const vendorAt = version === 1 ? 12 : 16;
+  if (bytes.length < vendorAt) throw cutShort();
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const number = view.getUint16(8);
+  if (number !== vendorStat) {
+    const row = messageByNumber(kind, version, number);
+    if (row === undefined)
+      throw new OpenFlowError("OFPBRC_BAD_STAT", `statistics type ${number} are unknown`, { type: number });
+    return { row, bodyAt: vendorAt };
+  }
+  if (bytes.length < (version === 1 ? 16 : 24)) throw cutShort();
+  const vendor = view.getUint32(vendorAt);
+  if (vendor !== niciraVendor && (version === 1 || vendor !== onfVendor))
+    throw new OpenFlowError("OFPBRC_BAD_VENDOR", `experimenter ${vendor} is unknown`, { vendor });
+  if (bytes.length < 24) throw cutShort();
+  const subtype = view.getUint32(vendorAt + 4);
+  const owner = vendor === niciraVendor ? "nicira" : "onf";
+  const row = messageByNumber(kind === "multipart_request" ? `${owner}_request` : `${owner}_reply`, version, subtype);
+  if (row === undefined)
+    throw new OpenFlowError("OFPBRC_BAD_SUBTYPE", `experimenter statistics ${subtype} are unknown`, { subtype });
+  return { row, bodyAt: 24 };
+}
+
+/** Throws OpenFlowError when a message of that kind cannot be so long. */
+export function checkMessageLength(bytes: Uint8Array, { row, bodyAt }: MessageIdentity): void {
+  const over = bytes.length - bodyAt - row.bodyMin;
+  if (over < 0 || (row.bodyStep === 0 ? over !== 0 : over % row.bodyStep !== 0))
+    throw new OpenFlowError("OFPBRC_BAD_LEN", `a ${row.name} message cannot have ${bytes.length} bytes`);
+}
+
+/** Reads one whole message.  `context` says how the connection's flow_mods are to be read. */
+export function decodeMessage(bytes: Uint8Array, context: DecodeContext = anyFlowModContext): Message {
+  if (bytes.length < 8) throw cutShort();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const version = bytes[0] as number;
+  const xid = view.getUint32(4);
+  if (view.getUint16(2) !== bytes.length)
+    throw new OpenFlowError("OFPBRC_BAD_LEN", "the message's length is not that in its header");
+  if ((version === 0 || version > 6) && bytes[1] === 0)
+    return { version: Math.min(version, 6) as Version, xid, ...readHello(new ByteReader(bytes, 8), version) };
+  const identity = identifyMessage(bytes);
+  checkMessageLength(bytes, identity);
+  return { version: version as Version, xid, ...readIdentified(bytes, identity, version, context) };
+}
+
+function readIdentified(
+  bytes: Uint8Array,
+  { row, bodyAt }: MessageIdentity,
+  version: number,
+  context: DecodeContext,
+): MessageBody {
+  const reader = new ByteReader(bytes, bodyAt);
+  const isVendor = row.space.startsWith("nicira");
+  switch (row.space) {
+    case "standard":
+      return readBody(row.name, reader, version, true, bytes, context);
+    case "onf":
+      return readBody(row.name, reader, version, true, bytes, context);
+    case "nicira":
+      if (row.name === "packet_in") return row.number === 30 ? readNxtPacketIn2(reader) : readNxtPacketIn(reader);
+      return readBody(row.name, reader, version, false, bytes, context);
+    case "multipart_request":
+    case "nicira_request":
+    case "onf_request":
+      return readMultipartRequest(row.name, reader, version, !isVendor);
+    default: {
+      const more = ((bytes[11] ?? 0) & 1) !== 0;
+      return readMultipartReply(row.name, reader, version, !isVendor, more);
+    }
+  }
 }
 
 function readBody(
@@ -159,9 +218,11 @@ function readBody(
     case "barrier_request":
     case "barrier_reply":
     case "get_async_request":
-      return exact({ type: name });
+    case "flow_monitor_paused":
+    case "flow_monitor_resumed":
+    case "nxt_tlv_table_request":
     case "nxt_flow_age":
-      return { type: name };
+      return exact({ type: name });
     case "features_reply":
       return readFeaturesReply(reader, version);
     case "get_config_reply":
@@ -199,6 +260,8 @@ function readBody(
     case "get_async_reply":
     case "set_async":
       return exact(readAsync(reader, version, standard, name));
+    case "set_async2":
+      return exact(readAsync(reader, 5, true, "set_async"));
     case "nxt_set_flow_format":
     case "nxt_set_packet_in_format":
       return exact({ type: name, value: reader.u32() });
@@ -211,15 +274,21 @@ function readBody(
       reader.skip(6);
       return exact({ type: name, value: reader.u16() });
     }
+    case "bundle_control":
+      return readBundleControl(reader);
+    case "bundle_add_message":
+      return readBundleAdd(reader, version, new DataView(bytes.buffer, bytes.byteOffset).getUint32(4));
+    case "flow_monitor_cancel":
+      return { type: name, id: reader.u32() };
     case "group_mod":
     case "meter_mod":
-    case "bundle_control":
-    case "bundle_add_message":
+    case "table_status":
+    case "requestforward":
     case "nxt_resume":
     case "nxt_tlv_table_mod":
-    case "nxt_tlv_table_request":
+    case "nxt_tlv_table_reply":
     case "nxt_ct_flush_zone":
-    case "nxt_flow_monitor_cancel":
+    case "nxt_ct_flush":
       return { type: name, body: reader.rest() };
     default:
       throw new OpenFlowError("OFPBRC_BAD_TYPE", `message ${name} is unknown`);
@@ -259,16 +328,17 @@ function beginMultipart(
   if (version > 1) out.zeros(4);
 }
 
-function beginNiciraMultipart(
+function beginVendorMultipart(
   out: ByteWriter,
   version: number,
   xid: number,
   reply: boolean,
   subtype: number,
   more: boolean,
+  vendor: number = niciraVendor,
 ): void {
-  beginMultipart(out, version, xid, reply, 0xffff, more);
-  out.u32(niciraVendor);
+  beginMultipart(out, version, xid, reply, vendorStat, more);
+  out.u32(vendor);
   out.u32(subtype);
   if (version === 1) out.zeros(4);
 }
@@ -277,7 +347,7 @@ function beginNiciraMultipart(
 function isNicira(body: MessageBody, version: number): boolean {
   if ("standard" in body) return !body.standard;
   if (body.type === "packet_in") return body.format !== "standard";
-  if (body.type === "flow_monitor_request") return version < 5;
+  if (body.type.startsWith("flow_monitor_") || body.type === "requestforward") return version < 4;
   return body.type.startsWith("nxt_") || body.type.startsWith("ipfix_");
 }
 
@@ -298,10 +368,10 @@ export function appendMessage(out: ByteWriter, version: number, xid: number, bod
     const request = messageNumber("nicira_request", version, name);
     const reply = messageNumber("nicira_reply", version, name);
     if (request !== undefined) {
-      beginNiciraMultipart(out, version, xid, false, request, false);
+      beginVendorMultipart(out, version, xid, false, request, false);
       writeMultipartRequest(out, body, version);
     } else if (reply !== undefined) {
-      beginNiciraMultipart(out, version, xid, true, reply, "more" in body && body.more);
+      beginVendorMultipart(out, version, xid, true, reply, "more" in body && body.more);
       writeMultipartReply(out, body, version);
     } else {
       const number =
@@ -319,6 +389,8 @@ export function appendMessage(out: ByteWriter, version: number, xid: number, bod
   const onf = messageNumber("onf", version, name);
   const request = messageNumber("multipart_request", version, name);
   const reply = messageNumber("multipart_reply", version, name);
+  const onfRequest = messageNumber("onf_request", version, name);
+  const onfReply = messageNumber("onf_reply", version, name);
   if (standard !== undefined) {
     beginMessage(out, version, standard, xid);
     writeBody(out, body, version);
@@ -332,6 +404,12 @@ export function appendMessage(out: ByteWriter, version: number, xid: number, bod
     writeMultipartRequest(out, body, version);
   } else if (reply !== undefined) {
     beginMultipart(out, version, xid, true, reply, "more" in body && body.more);
+    writeMultipartReply(out, body, version);
+  } else if (onfRequest !== undefined) {
+    beginVendorMultipart(out, version, xid, false, onfRequest, false, onfVendor);
+    writeMultipartRequest(out, body, version);
+  } else if (onfReply !== undefined) {
+    beginVendorMultipart(out, version, xid, true, onfReply, "more" in body && body.more, onfVendor);
     writeMultipartReply(out, body, version);
   } else throw cannot();
   endMessage(out, start);
@@ -409,6 +487,15 @@ function writeBody(out: ByteWriter, body: MessageBody, version: number): void {
       out.zeros(6);
       out.u16(body.value);
       return;
+    case "bundle_control":
+      writeBundleControl(out, body);
+      return;
+    case "bundle_add_message":
+      writeBundleAdd(out, body);
+      return;
+    case "flow_monitor_cancel":
+      out.u32(body.id);
+      return;
     default:
       if ("body" in body) out.put(body.body);
   }
@@ -418,7 +505,7 @@ function writeBody(out: ByteWriter, body: MessageBody, version: number): void {
 export function encodeFlowStats(version: number, xid: number, standard: boolean): FlowStatsEncoder {
   const begin = (out: ByteWriter): void => {
     if (standard) beginMultipart(out, version, xid, true, 1, false);
-    else beginNiciraMultipart(out, version, xid, true, 0, false);
+    else beginVendorMultipart(out, version, xid, true, 0, false);
   };
   return new FlowStatsEncoder(version, standard, begin, (out, more) => {
     endMessage(out, 0);

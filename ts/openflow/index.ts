@@ -1,6 +1,17 @@
 /** OpenFlow: messages, matches, actions and flows as bytes, objects and ovs-ofctl text.  Pure; runs in a browser. */
 export { ByteReader, ByteWriter } from "./bytes.js";
-export { appendMessage, type DecodeContext, decodeMessage, encodeFlowStats, encodeMessage } from "./codec.js";
+export {
+  appendMessage,
+  checkMessageLength,
+  type DecodeContext,
+  decodeMessage,
+  encodeFlowStats,
+  encodeMessage,
+  identifyMessage,
+  type MessageIdentity,
+  messageTitle,
+} from "./codec.js";
+export { bundleAct, bundleFlags } from "./codec-bundle.js";
 export {
   anyFlowModContext,
   decodeFlowMod,

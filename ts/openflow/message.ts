@@ -61,6 +61,12 @@ export interface Plain {
     | "group_desc_request"
     | "group_features_request"
     | "meter_features_request"
+    | "table_desc_request"
+    | "ipfix_bridge_request"
+    | "ipfix_flow_request"
+    | "flow_monitor_paused"
+    | "flow_monitor_resumed"
+    | "nxt_tlv_table_request"
     | "nxt_flow_age";
 }
 export interface FeaturesReply {
@@ -166,25 +172,80 @@ export interface TableMod {
   readonly config: number;
   readonly properties: Uint8Array;
 }
-/** group_mod, meter_mod, and bundle messages: their bodies as they came. */
+/** What a bundle_control asks for, or answers. */
+export interface BundleControl {
+  readonly type: "bundle_control";
+  readonly id: number;
+  /** OFPBCT: 0 open, 2 close, 4 commit, 6 discard; the reply to each is one more. */
+  readonly act: number;
+  /** OFPBF: 1 atomic, 2 ordered. */
+  readonly flags: number;
+}
+export interface BundleAdd {
+  readonly type: "bundle_add_message";
+  readonly id: number;
+  readonly flags: number;
+  /** A whole message, as it came. */
+  readonly message: Uint8Array;
+}
+/** Whose changes a controller wants to be told. */
+export interface FlowMonitor {
+  readonly id: number;
+  /** OFPFMC: 0 add, 1 modify, 2 delete. */
+  readonly command: number;
+  /** OFPFMF of OpenFlow 1.4. */
+  readonly flags: number;
+  readonly outPort: number;
+  readonly outGroup: number;
+  /** 255: every table. */
+  readonly tableId: number;
+  readonly match: AbiMatch;
+}
+export interface FlowMonitorRequest {
+  readonly type: "flow_monitor_request";
+  readonly monitors: readonly FlowMonitor[];
+}
+export interface FlowMonitorCancel {
+  readonly type: "flow_monitor_cancel";
+  readonly id: number;
+}
+export type FlowUpdateEvent = FlowUpdate["event"];
+export type FlowUpdate =
+  | {
+      readonly event: "initial" | "added" | "removed" | "modified";
+      readonly tableId: number;
+      /** Why it was removed, else 0. */
+      readonly reason: number;
+      readonly priority: number;
+      readonly cookie: bigint;
+      readonly idleTimeout: number;
+      readonly hardTimeout: number;
+      readonly match: AbiMatch;
+      /** Empty when not asked for. */
+      readonly actions: AbiActions;
+    }
+  | { readonly event: "abbreviated"; readonly xid: number }
+  | { readonly event: "paused" }
+  | { readonly event: "resumed" };
+export interface FlowMonitorReply {
+  readonly type: "flow_monitor_reply";
+  readonly more: boolean;
+  readonly updates: readonly FlowUpdate[];
+}
+/** group_mod, meter_mod and others: their bodies as they came. */
 export interface Opaque {
   readonly type:
     | "group_mod"
     | "meter_mod"
-    | "bundle_control"
-    | "bundle_add_message"
     | "nxt_resume"
     | "nxt_tlv_table_mod"
-    | "nxt_tlv_table_request"
+    | "nxt_tlv_table_reply"
     | "nxt_ct_flush_zone"
-    | "nxt_flow_monitor_cancel"
-    | "flow_monitor_request"
+    | "nxt_ct_flush"
+    | "table_status"
+    | "requestforward"
     | "table_features_request"
-    | "table_desc_request"
-    | "queue_desc_request"
-    | "ipfix_bridge_request"
-    | "ipfix_flow_request"
-    | "bundle_features_request";
+    | "queue_desc_request";
   readonly body: Uint8Array;
 }
 export interface RoleRequest {
@@ -373,8 +434,7 @@ export interface RawReply {
     | "meter_features_reply"
     | "table_features_reply"
     | "table_desc_reply"
-    | "queue_desc_reply"
-    | "flow_monitor_reply";
+    | "queue_desc_reply";
   readonly more: boolean;
   readonly body: Uint8Array;
 }
@@ -402,6 +462,11 @@ export type MessageBody =
   | FlowMod
   | PortMod
   | TableMod
+  | BundleControl
+  | BundleAdd
+  | FlowMonitorRequest
+  | FlowMonitorCancel
+  | FlowMonitorReply
   | Opaque
   | RoleRequest
   | RoleStatus

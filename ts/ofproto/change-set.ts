@@ -1,0 +1,110 @@
+import { checkMessageLength, decodeMessage, identifyMessage, OpenFlowError } from "../openflow/index.js";
+import type { Message, PacketOut, PortMod } from "../openflow/message.js";
+import { CommandBatch } from "./abi-batch.js";
+import {
+  appendFlowMod,
+  countFlowMod,
+  errorText,
+  type FlowModCounts,
+  type FlowModForm,
+  flowModError,
+} from "./flow-mods.js";
+import type { Ofproto } from "./ofproto.js";
+import { appendPacketOut, packetOutError } from "./packet-out.js";
+import { applyPortMod, checkPortMod } from "./port-mod.js";
+import type { Requester, RequestFailure } from "./requester.js";
+
+/** Changes of a switch that are gathered, and then made all together or not at all: what a bundle of messages does.  All
+ *  that goes to the tables is one batch of the datapath, so that no packet sees a part of it. */
+
+/** Bytes of a batch; the datapath takes no more. */
+const batchSizeMax = 1 << 30;
+
+export class ChangeSet {
+  readonly #ofproto: Ofproto;
+  readonly #batch = new CommandBatch(1024);
+  /** For each command of the batch, its request and what kind of message it was. */
+  readonly #requests: { readonly bytes: Uint8Array; readonly kind: Message["type"] }[] = [];
+  readonly #portMods: { readonly mod: PortMod; readonly request: Uint8Array }[] = [];
+
+  readonly #flowMods: FlowModCounts = { adds: 0, modifies: 0, deletes: 0 };
+
+  constructor(ofproto: Ofproto) {
+    this.#ofproto = ofproto;
+  }
+
+  /** Flow_mods among the changes. */
+  get flowMods(): Readonly<FlowModCounts> {
+    return this.#flowMods;
+  }
+
+  /** Takes one message.  `request` is what errors of the commit echo.  Throws OpenFlowError. */
+  add(message: Uint8Array, request: Uint8Array, form: FlowModForm): void {
+    if (this.#batch.size > batchSizeMax)
+      throw new OpenFlowError("OFPBFC_MSG_TOO_MANY", "the bundle is too large to be committed");
+    const kind = bundlable(message);
+    if (kind === "flow_mod") {
+      const at = this.#batch.size;
+      appendFlowMod(this.#batch, this.#ofproto.bridge, message, form);
+      countFlowMod(this.#flowMods, this.#batch, at);
+    } else {
+      const decoded = decodeMessage(message, { bridge: this.#ofproto.bridge, tableId: true, executedOnly: true });
+      if (decoded.type === "packet_out") appendPacketOut(this.#batch, this.#ofproto, decoded as PacketOut);
+      else if (decoded.type === "port_mod") {
+        this.#portMods.push({ mod: decoded, request: request.slice() });
+        return;
+      } else throw new OpenFlowError("OFPBFC_MSG_UNSUP", `a ${kind} cannot be in a bundle`);
+    }
+    this.#requests.push({ bytes: request.slice(), kind });
+  }
+
+  /** Makes the changes.  Returns what failed; then nothing has changed.  `isAtomic` refuses port_mods, which take effect
+   *  one by one. */
+  commit(requester: Requester, isAtomic: boolean): RequestFailure | undefined {
+    const failure = this.#checkPortMods(isAtomic) ?? this.#submit();
+    if (failure !== undefined) return failure;
+    for (const { mod } of this.#portMods) applyPortMod(this.#ofproto, mod, requester);
+    return undefined;
+  }
+
+  #checkPortMods(isAtomic: boolean): RequestFailure | undefined {
+    for (const { mod, request } of this.#portMods) {
+      try {
+        if (isAtomic) throw new OpenFlowError("OFPBFC_MSG_FAILED", "a port_mod cannot be part of an atomic bundle");
+        checkPortMod(this.#ofproto, mod);
+      } catch (error) {
+        if (!(error instanceof OpenFlowError)) throw error;
+        return { request, error: error.code, sentence: error.message };
+      }
+    }
+    return undefined;
+  }
+
+  /** Sends the batch; returns its first failure, in which case nothing of it has happened. */
+  #submit(): RequestFailure | undefined {
+    const results = this.#batch.submit(this.#ofproto.datapath, false);
+    for (let index = 0; index < results.count; index++) {
+      const code = results.error(index);
+      const request = this.#requests[index];
+      if (code === 0 || request === undefined) continue;
+      const error = request.kind === "packet_out" ? packetOutError(code) : flowModError(code);
+      return { request: request.bytes, error, sentence: `the datapath says ${errorText(code)}` };
+    }
+    this.#ofproto.owner.drainRemoved();
+    return undefined;
+  }
+}
+
+/** The kind of a message that may be in a bundle.  Throws OpenFlowError for any other. */
+function bundlable(message: Uint8Array): Message["type"] {
+  let name = "unknown";
+  try {
+    const identity = identifyMessage(message);
+    checkMessageLength(message, identity);
+    name = identity.row.name;
+  } catch (error) {
+    if (!(error instanceof OpenFlowError)) throw error;
+  }
+  if (name === "flow_mod" || name === "group_mod" || name === "port_mod" || name === "packet_out") return name;
+  throw new OpenFlowError("OFPBFC_MSG_UNSUP", `a message of kind ${name} cannot be in a bundle`);
+}
