@@ -315,62 +315,10 @@ replace_idle(struct flow_cache *cache, uint64_t now_ms)
     return false;
 }
 
-static struct megaflow_body *
-create_body(struct flow_cache *cache, const struct flow_cache_insertion *insertion, uint32_t n_words)
-{
-    size_t size = sizeof(struct megaflow_body) + insertion->actions_size + insertion->data_size;
-    struct megaflow_body *body = malloc(size);
-
-    if (body == NULL) {
-        return NULL;
-    }
-    *body = (struct megaflow_body){ .cache = cache,
-                                    .actions_size = insertion->actions_size,
-                                    .data_size = insertion->data_size,
-                                    .created_ms = insertion->now_ms };
-    if (n_words > MEGAFLOW_VALUES && (body->values = malloc(n_words * sizeof *body->values)) == NULL) {
-        free(body);
-        return NULL;
-    }
-    if (insertion->actions_size != 0) {
-        memcpy(body->bytes, insertion->actions, insertion->actions_size);
-    }
-    if (insertion->data_size != 0) {
-        memcpy(body->bytes + insertion->actions_size / 8, insertion->data, insertion->data_size);
-    }
-    return body;
-}
-
-/* Fills in a megaflow.  One that replaces another goes on counting where that was, for those who watch; what was counted
- * so far belongs to the old one's rules. */
-static void
-fill(struct flow_cache *cache, struct megaflow *megaflow, const struct megaflow_mask *mask,
-     const struct flow_cache_insertion *insertion, const struct megaflow *old)
-{
-    struct megaflow_body *body = megaflow->body;
-    uint64_t *values = mask->n_words <= MEGAFLOW_VALUES ? megaflow->values : body->values;
-
-    for (uint32_t i = 0; i < mask->n_words; i++) {
-        values[i] = insertion->key->words[mask->words[i].key_word] & mask->words[i].mask;
-    }
-    megaflow->hash = megaflow_hash(mask, insertion->key);
-    body->id = ++cache->last_id;
-    if (old != NULL) {
-        body->n_packets_pushed = atomic_load_explicit(&old->n_packets, memory_order_relaxed);
-        body->n_bytes_pushed = atomic_load_explicit(&old->n_bytes, memory_order_relaxed);
-        body->id = old->body->id;
-    }
-    atomic_store_explicit(&megaflow->change, insertion->change, memory_order_relaxed);
-    atomic_store_explicit(&megaflow->n_packets, body->n_packets_pushed, memory_order_relaxed);
-    atomic_store_explicit(&megaflow->n_bytes, body->n_bytes_pushed, memory_order_relaxed);
-    atomic_store_explicit(&megaflow->used_ms, insertion->now_ms, memory_order_relaxed);
-    atomic_store_explicit(&megaflow->tcp_flags, old != NULL ? atomic_load(&old->tcp_flags) : 0, memory_order_relaxed);
-    cache->n_body_bytes += sizeof *body + body->actions_size + body->data_size;
-}
-
 /* As flow_cache_insert(), with the mutex held. */
 static int
-insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, struct megaflow **megaflowp)
+insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, struct megaflow **megaflowp,
+       bool *replaced)
 {
     struct megaflow_mask *mask;
     int error = cache_get_mask(cache, insertion->mask, &mask);
@@ -381,38 +329,24 @@ insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, s
     struct megaflow *old = cache_find(cache, mask, megaflow_hash(mask, insertion->key), insertion->key);
     mask->n_flows++; /* So that it stays whatever is removed here. */
     bool room = old != NULL || cache->n_live < cache->flows_max || replace_idle(cache, insertion->now_ms);
-    struct megaflow *megaflow = room ? cache_allocate(cache) : NULL;
+    error = room ? cache_make(cache, mask, insertion, old, megaflowp) : ENOSPC;
     mask->n_flows--;
-    if (megaflow == NULL) {
-        error = ENOSPC;
-    } else if ((megaflow->body = create_body(cache, insertion, mask->n_words)) == NULL) {
-        cache_give_back(cache, megaflow);
-        error = ENOMEM;
-    } else {
-        fill(cache, megaflow, mask, insertion, old);
-        *megaflowp = megaflow;
-        error = cache_link(cache, mask, megaflow, old);
-        if (error != 0) {
-            cache->n_body_bytes -= sizeof *megaflow->body + insertion->actions_size + insertion->data_size;
-            free(megaflow->body->values);
-            free(megaflow->body);
-            cache_give_back(cache, megaflow);
-        }
-    }
     if (mask->n_flows == 0) {
         cache_drop_mask(cache, mask);
     }
+    *replaced = old != NULL;
     return error;
 }
 
 int
-flow_cache_insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, struct megaflow **megaflowp)
+flow_cache_insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, struct megaflow **megaflowp,
+                  bool *replaced)
 {
     int error = EAGAIN;
 
     *megaflowp = NULL;
     if (pthread_mutex_trylock(&cache->mutex) == 0) {
-        error = insert(cache, insertion, megaflowp);
+        error = insert(cache, insertion, megaflowp, replaced);
         pthread_mutex_unlock(&cache->mutex);
     }
     if (error != 0) {

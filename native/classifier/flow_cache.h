@@ -11,7 +11,8 @@
  *
  * Staleness.  A megaflow carries the owner's change number of when it was last found to be current.  If that differs
  * from the present one, the owner's is_stale() decides.  A stale megaflow is not found any more; inserting the same
- * match replaces it, and sweeps remove it.
+ * match replaces it.  Sweeps have the owner translate it again: it gets the new actions if the new translation read
+ * nothing that its mask does not have, and is removed otherwise.
  *
  * Statistics are kept by the worker in the megaflow and pushed, as what came new since the last push, to the owner's
  * credit() by sweeps, by flow_cache_push(), and when the megaflow is freed, so that none is lost.
@@ -44,12 +45,13 @@ struct megaflow_body {
     struct flow_cache *cache;
     uint32_t actions_size; /* In bytes, a multiple of 8. */
     uint32_t data_size;
-    uint64_t n_packets_pushed; /* Under the cache's mutex. */
+    uint64_t key_map[SLUICE_KEY_MAP_WORDS]; /* Words of the translated packet's key that are not zero. */
+    uint64_t n_packets_pushed;              /* Under the cache's mutex. */
     uint64_t n_bytes_pushed;
     uint64_t created_ms;
     uint64_t id;      /* Never used twice in a cache. */
     uint64_t *values; /* Values of a match of more than MEGAFLOW_VALUES words, else null. */
-    uint64_t bytes[]; /* The actions, then the owner's data. */
+    uint64_t bytes[]; /* The actions, the owner's data, then the words of 'key_map'. */
 };
 
 /* A megaflow.  Its memory stays a megaflow's as long as the cache lives. */
@@ -106,6 +108,7 @@ megaflow_hit(struct megaflow *megaflow, uint64_t n_packets, uint64_t n_bytes, ui
 
 /* What the cache asks of its owner.  Called by the thread that called the cache, some with its mutex held: they must not
  * call the cache back.  'data' is the megaflow's.  Any may be null. */
+struct flow_cache_insertion;
 struct flow_cache_hooks {
     void *aux;
     /* Whether the megaflow may be wrong by now.  '*change' is when it was last known to be current; when the answer
@@ -115,6 +118,11 @@ struct flow_cache_hooks {
     void (*credit)(void *aux, void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms, uint16_t tcp_flags);
     /* The megaflow is freed: give up what 'data' refers to. */
     void (*release)(void *aux, void *data);
+    /* A sweep translates the stale megaflow of 'key' again; 'may_learn' if packets took it since the last sweep.  Fills
+     * in 'insertion', whose pointers stay good until the next call, but for 'key' and 'now_ms'.  False: remove it. */
+    bool (*revalidate)(void *aux, const struct flow_key *key, bool may_learn, struct flow_cache_insertion *insertion);
+    /* A megaflow came, changed or goes; 'change' is a SLUICE_MEGAFLOW_CHANGE_*.  Only while flow_cache_tell() says so. */
+    void (*tell)(void *aux, const struct megaflow *megaflow, uint32_t change);
 };
 
 struct flow_cache_options {
@@ -148,21 +156,23 @@ struct flow_cache_insertion {
     uint64_t now_ms;
 };
 
-/* Inserts a megaflow, replacing one of the same match.  '*megaflowp' gets it, so that the packet can be counted.
+/* Inserts a megaflow, replacing one of the same match.  '*megaflowp' gets it, so that the packet can be counted;
+ * '*replaced' whether there was one.
  * ENOSPC: too many masks, or megaflows that are all in use.  EAGAIN: the mutex is taken.  ENOMEM.  The worker. */
 int flow_cache_insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion,
-                      struct megaflow **megaflowp);
+                      struct megaflow **megaflowp, bool *replaced);
 
 struct flow_cache_sweep {
     uint64_t now_ms;
-    uint64_t change;       /* As for lookup. */
-    uint64_t idle_ms;      /* Megaflows without packets for so long are removed; 10000 is OVS's. */
-    uint64_t idle_over_ms; /* The same while there are more than 'flows_wanted'; 100 is OVS's. */
-    uint32_t flows_wanted; /* OVS's flow limit, which follows the load; above twice as many all are removed. */
+    uint64_t change;              /* As for lookup. */
+    uint64_t idle_ms;             /* Megaflows without packets for so long are removed; 10000 is OVS's. */
+    uint64_t idle_over_ms;        /* The same while there are more than 'flows_wanted'; 100 is OVS's. */
+    uint32_t flows_wanted;        /* OVS's flow limit, which follows the load; above twice as many all are removed. */
+    uint32_t n_revalidations_max; /* Stale megaflows beyond so many are removed untranslated. */
 };
 
-/* Pushes the statistics of all megaflows, removes the idle and the stale, ranks the masks, frees what is due.  Returns
- * the number of megaflows left.  Call it every half second or so. */
+/* Pushes the statistics of all megaflows, removes the idle, translates the stale again, ranks the masks, frees what is
+ * due.  Returns the number of megaflows left.  Call it every half second or so. */
 uint32_t flow_cache_sweep(struct flow_cache *cache, const struct flow_cache_sweep *sweep);
 
 /* Pushes the statistics of all megaflows. */
@@ -173,6 +183,15 @@ void flow_cache_flush(struct flow_cache *cache, bool (*chosen)(void *aux, void *
 
 /* Frees what no reader can see any more.  Quick; returns how many megaflows wait. */
 uint32_t flow_cache_collect(struct flow_cache *cache);
+
+/* Whether the owner's tell() is called from now on. */
+void flow_cache_tell(struct flow_cache *cache, bool on);
+
+/* The key of the packet that the megaflow was made for.  As a reader of the epoch. */
+void megaflow_get_key(const struct megaflow *megaflow, struct flow_key *key);
+
+/* Writes a megaflow_info record.  Returns its size, or 0 when it does not fit.  As a reader of the epoch. */
+size_t megaflow_put_record(const struct megaflow *megaflow, uint32_t worker, uint8_t *record, size_t room);
 
 /* At most so many megaflows from now on. */
 void flow_cache_set_limit(struct flow_cache *cache, uint32_t flows_max);

@@ -59,22 +59,46 @@ is_stale(struct flow_cache *cache, struct megaflow *megaflow, uint64_t change)
     return false;
 }
 
+struct sweeping {
+    const struct flow_cache_sweep *how;
+    uint32_t n_revalidated;
+};
+
 static void
-sweep_megaflow(struct flow_cache *cache, struct megaflow *megaflow, void *sweep_)
+kill(struct flow_cache *cache, struct megaflow *megaflow)
 {
-    const struct flow_cache_sweep *sweep = sweep_;
+    cache_tell(cache, megaflow, SLUICE_MEGAFLOW_CHANGE_DELETE);
+    cache_kill(cache, megaflow);
+}
+
+static void
+sweep_megaflow(struct flow_cache *cache, struct megaflow *megaflow, void *sweeping_)
+{
+    struct sweeping *sweeping = sweeping_;
+    const struct flow_cache_sweep *how = sweeping->how;
+    uint64_t n_pushed = megaflow->body->n_packets_pushed;
 
     cache_push_megaflow(cache, megaflow);
-    if (megaflow_state(megaflow) == MEGAFLOW_LIVE
-        && (is_idle(cache, megaflow, sweep) || is_stale(cache, megaflow, sweep->change))) {
-        cache_kill(cache, megaflow);
+    if (megaflow_state(megaflow) != MEGAFLOW_LIVE) {
+        return;
+    }
+    if (is_idle(cache, megaflow, how)) {
+        kill(cache, megaflow);
+    } else if (is_stale(cache, megaflow, how->change)) {
+        bool news = megaflow->body->n_packets_pushed != n_pushed;
+        if (sweeping->n_revalidated >= how->n_revalidations_max || !cache_revalidate(cache, megaflow, news)) {
+            kill(cache, megaflow);
+        }
+        sweeping->n_revalidated++;
     }
 }
 
 uint32_t
 flow_cache_sweep(struct flow_cache *cache, const struct flow_cache_sweep *sweep)
 {
-    for_each(cache, sweep_megaflow, (void *) sweep);
+    struct sweeping sweeping = { .how = sweep };
+
+    for_each(cache, sweep_megaflow, &sweeping);
     pthread_mutex_lock(&cache->mutex);
     cache_rank_masks(cache);
     limbo_reclaim(&cache->limbo);
@@ -108,7 +132,7 @@ flush_megaflow(struct flow_cache *cache, struct megaflow *megaflow, void *flush_
 
     if (megaflow_state(megaflow) == MEGAFLOW_LIVE
         && (flush->chosen == NULL || flush->chosen(flush->aux, megaflow_data(megaflow)))) {
-        cache_kill(cache, megaflow);
+        kill(cache, megaflow);
     }
 }
 
@@ -139,15 +163,36 @@ flow_cache_set_limit(struct flow_cache *cache, uint32_t flows_max)
     pthread_mutex_unlock(&cache->mutex);
 }
 
-/* Writes the record of a megaflow.  Returns its size, or 0 if it does not fit. */
-static size_t
-put_megaflow(const struct megaflow *megaflow, uint32_t worker, uint8_t *record, size_t room)
+void
+flow_cache_tell(struct flow_cache *cache, bool on)
+{
+    pthread_mutex_lock(&cache->mutex);
+    cache->is_telling = on;
+    pthread_mutex_unlock(&cache->mutex);
+}
+
+/* Writes the megaflow's match at 'match'. */
+static void
+put_match(const struct megaflow *megaflow, const struct megaflow_mask *mask, struct match *match)
+{
+    const uint64_t *values = megaflow_values(megaflow, mask);
+
+    memset(match->map, 0, sizeof match->map);
+    for (uint32_t i = 0; i < mask->n_words; i++) {
+        match->map[mask->words[i].key_word / 64] |= UINT64_C(1) << mask->words[i].key_word % 64;
+        match->words[2 * i] = values[i];
+        match->words[2 * i + 1] = mask->words[i].mask;
+    }
+}
+
+size_t
+megaflow_put_record(const struct megaflow *megaflow, uint32_t worker, uint8_t *record, size_t room)
 {
     const struct megaflow_mask *mask = atomic_load_explicit(&megaflow->mask, memory_order_relaxed);
     const struct megaflow_body *body = megaflow->body;
-    const uint64_t *values = megaflow_values(megaflow, mask);
     size_t match_bytes = sizeof(struct match) + 16 * (size_t) mask->n_words;
-    size_t size = sizeof(struct sluice_megaflow_info) + match_bytes + body->actions_size;
+    size_t key_bytes = sizeof(struct match) + 16 * (size_t) match_map_count(body->key_map);
+    size_t size = sizeof(struct sluice_megaflow_info) + match_bytes + key_bytes + body->actions_size;
 
     if (size > room) {
         return 0;
@@ -164,16 +209,19 @@ put_megaflow(const struct megaflow *megaflow, uint32_t worker, uint8_t *record, 
         .worker = worker,
         .tcp_flags = atomic_load_explicit(&megaflow->tcp_flags, memory_order_relaxed),
         .match_size = (uint32_t) match_bytes,
+        .key_size = (uint32_t) key_bytes,
         .actions_size = body->actions_size,
     };
     struct match *match = (struct match *) (void *) (info + 1);
-    memset(match->map, 0, sizeof match->map);
-    for (uint32_t i = 0; i < mask->n_words; i++) {
-        match->map[mask->words[i].key_word / 64] |= UINT64_C(1) << mask->words[i].key_word % 64;
-        match->words[2 * i] = values[i];
-        match->words[2 * i + 1] = mask->words[i].mask;
+    put_match(megaflow, mask, match);
+    struct match *key = (struct match *) (void *) ((uint8_t *) match + match_bytes);
+    const uint64_t *values = body->bytes + (body->actions_size + body->data_size) / 8;
+    memcpy(key->map, body->key_map, sizeof key->map);
+    for (uint32_t i = 0, n = match_map_count(key->map); i < n; i++) {
+        key->words[2 * i] = values[i];
+        key->words[2 * i + 1] = UINT64_MAX;
     }
-    memcpy(record + sizeof *info + match_bytes, megaflow_actions(megaflow), body->actions_size);
+    memcpy((uint8_t *) key + key_bytes, megaflow_actions(megaflow), body->actions_size);
     return size;
 }
 
@@ -194,7 +242,7 @@ flow_cache_dump(struct flow_cache *cache, uint32_t worker, uint64_t *cursor, uin
             if (megaflow_state(megaflow) != MEGAFLOW_LIVE) {
                 continue;
             }
-            size_t size = put_megaflow(megaflow, worker, records + *used, room - *used);
+            size_t size = megaflow_put_record(megaflow, worker, records + *used, room - *used);
             full = size == 0;
             i -= full;
             *used += size;

@@ -258,9 +258,7 @@ free_megaflow(void *megaflow_)
     if (cache->hooks.release != NULL) {
         cache->hooks.release(cache->hooks.aux, megaflow_data(megaflow));
     }
-    cache->n_body_bytes -= sizeof *body + body->actions_size + body->data_size;
-    free(body->values);
-    free(body);
+    megaflow_free_body(cache, body);
     cache->n_dead--;
     cache_give_back(cache, megaflow);
 }

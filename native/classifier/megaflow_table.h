@@ -15,6 +15,7 @@
 #include "classifier/hash.h"
 #include "classifier/signature_cache.h"
 #include "classifier/slot_table.h"
+#include "packet/match.h"
 
 /* Megaflows are allocated by the thousand and never given back. */
 #define CHUNK_FLOWS 1024u
@@ -67,6 +68,7 @@ struct flow_cache {
     _Alignas(64) pthread_mutex_t mutex;
     struct limbo limbo;
     struct flow_cache_hooks hooks;
+    bool is_telling;
     uint32_t flows_max;
     uint32_t masks_max;
     uint32_t n_live;
@@ -149,6 +151,20 @@ void cache_kill(struct flow_cache *cache, struct megaflow *megaflow);
 
 /* Gives back a megaflow that was allocated and not linked; its body is the caller's. */
 void cache_give_back(struct flow_cache *cache, struct megaflow *megaflow);
+
+/* megaflow_make.c */
+
+/* Makes a megaflow of a translation, in the place of 'old' if that is not null.  0, ENOSPC or ENOMEM. */
+int cache_make(struct flow_cache *cache, struct megaflow_mask *mask, const struct flow_cache_insertion *insertion,
+               struct megaflow *old, struct megaflow **megaflowp);
+
+/* Has a stale megaflow translated again and puts the result in its place.  False: it is to be removed. */
+bool cache_revalidate(struct flow_cache *cache, struct megaflow *megaflow, bool may_learn);
+
+void megaflow_free_body(struct flow_cache *cache, struct megaflow_body *body);
+
+/* Tells the owner of a change, if it wants to know. */
+void cache_tell(struct flow_cache *cache, const struct megaflow *megaflow, uint32_t change);
 
 /* Tells the owner of packets since the last time. */
 void cache_push_megaflow(struct flow_cache *cache, struct megaflow *megaflow);

@@ -299,7 +299,7 @@ learn_source(struct xlate_ctx *ctx, const struct bundle *in, uint16_t vlan)
     xlate_stamp(ctx, PIPELINE_CELL_ADDRESS
                          | pipeline_cell(CELL_ADDRESS, ctx->view->bridge->id, mac | (uint64_t) vlan << 48));
     uint32_t bundle;
-    if (ctx->in->learn && mac_table_lookup(macs, vlan, mac, &bundle) && bundle == in->id) {
+    if (mac_table_lookup(macs, vlan, mac, &bundle) && bundle == in->id) {
         struct xlate_credit *credit = xlate_add_credit(ctx);
         if (credit) {
             credit->kind = XLATE_CREDIT_MAC;

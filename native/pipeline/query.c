@@ -229,8 +229,8 @@ ofport_stats(const struct pipeline *pipeline, const struct sluice_ofport_query *
 static int
 compose(const struct sluice_compose_query *query, uint8_t *reply, size_t room, size_t *used)
 {
-    uint8_t frame[PACKET_COMPOSE_SIZE_MAX];
-    if (query->size != sizeof *query + query->match_size
+    uint32_t wanted = query->length == UINT32_MAX ? 0 : query->length;
+    if (wanted > PACKET_LARGE_SIZE || query->size != sizeof *query + query->match_size
         || (query->match_size && match_check_exact(query + 1, query->match_size, SLUICE_KEY_WORDS))) {
         return EINVAL;
     }
@@ -241,12 +241,11 @@ compose(const struct sluice_compose_query *query, uint8_t *reply, size_t room, s
         match_expand((const struct match *) (query + 1), &key, &mask);
     }
     struct packet packet;
-    packet_wrap(&packet, frame, sizeof frame, 0, 0);
-    packet_compose(&packet, &key);
-    if (packet.size > room) {
+    if (room < PACKET_COMPOSE_SIZE_MAX || room < wanted) {
         return ENOSPC;
     }
-    memcpy(reply, packet.data, packet.size);
+    packet_wrap(&packet, reply, (uint32_t) room, 0, 0);
+    packet_compose_sized(&packet, &key, wanted);
     *used = packet.size;
     return 0;
 }

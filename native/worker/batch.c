@@ -198,6 +198,10 @@ do_settings(struct sluice_datapath *datapath, const struct sluice_record *record
     if (settings->max_idle_ms != 0) {
         datapath->max_idle_ms = settings->max_idle_ms;
     }
+    atomic_store(&datapath->settings_flags, settings->settings_flags);
+    for (uint32_t i = 0; i < datapath->n_workers; i++) {
+        flow_cache_tell(datapath->workers[i]->cache, settings->settings_flags & SLUICE_SETTINGS_FLAG_TELL_MEGAFLOWS);
+    }
 }
 
 static void

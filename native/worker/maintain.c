@@ -14,6 +14,10 @@
 /* Idle time of megaflows while there are more of them than wanted. */
 #define IDLE_OVER_MS 100u
 
+/* Megaflows translated again in one sweep of a cache, a microsecond or so each: the rest are translated when a packet
+ * comes. */
+#define REVALIDATIONS_MAX 20000u
+
 void
 maintain_push(struct sluice_datapath *datapath)
 {
@@ -74,15 +78,17 @@ address_changed(void *aux, uint32_t ifindex)
               ifindex, 0);
 }
 
-static void
-sweep(struct sluice_datapath *datapath, uint64_t now)
+void
+maintain_sweep(struct sluice_datapath *datapath)
 {
+    uint64_t now = datapath_now(datapath);
     const struct flow_cache_sweep how = {
         .now_ms = now,
         .change = pipeline_change(datapath->pipeline),
         .idle_ms = datapath->max_idle_ms,
         .idle_over_ms = IDLE_OVER_MS,
         .flows_wanted = datapath->flow_limit,
+        .n_revalidations_max = REVALIDATIONS_MAX,
     };
 
     for (uint32_t i = 0; i < datapath->n_workers; i++) {
@@ -104,7 +110,7 @@ maintain(struct sluice_datapath *datapath, _Bool now_due)
         maintain_tell_removed(datapath);
     }
     if (now_due || now >= datapath->next_sweep_ms) {
-        sweep(datapath, now);
+        maintain_sweep(datapath);
     } else if (now >= datapath->next_maintenance_ms) {
         maintain_push(datapath);
     }

@@ -328,7 +328,7 @@ answer_stats_sync(struct sluice_datapath *datapath, const struct sluice_record *
     if (error != 0) {
         return error;
     }
-    maintain_push(datapath);
+    maintain_sweep(datapath);
     return dump_end(&dump, used);
 }
 

@@ -71,10 +71,11 @@ struct sluice_datapath {
     struct worker *control_worker; /* Executes packet-outs, under 'control'. */
     uint32_t flow_limit;
     uint32_t max_idle_ms;
-    uint64_t next_maintenance_ms; /* When pipeline timers are due. */
-    uint64_t next_sweep_ms;       /* By the real clock or the frozen one, as now() says. */
-    _Bool removed_waits;          /* Removed rules were announced and not yet asked for. */
-    _Bool removed_unsaid;         /* They could not be announced: the ring was full. */
+    _Atomic uint32_t settings_flags; /* SLUICE_SETTINGS_FLAG_* */
+    uint64_t next_maintenance_ms;    /* When pipeline timers are due. */
+    uint64_t next_sweep_ms;          /* By the real clock or the frozen one, as now() says. */
+    _Bool removed_waits;             /* Removed rules were announced and not yet asked for. */
+    _Bool removed_unsaid;            /* They could not be announced: the ring was full. */
     struct link_monitor monitor;
     pthread_t maintenance;
     _Bool has_maintenance;
@@ -125,6 +126,9 @@ int query_answer(struct sluice_datapath *datapath, const struct sluice_record *q
 
 /* Runs timers that are due and tells what is to be told.  With the control lock. */
 void maintain(struct sluice_datapath *datapath, _Bool now_due);
+
+/* Brings all caches level with the configuration, as happens by itself every half second.  With the control lock. */
+void maintain_sweep(struct sluice_datapath *datapath);
 
 /* Pushes the statistics of all megaflows to their rules.  With the control lock. */
 void maintain_push(struct sluice_datapath *datapath);

@@ -13,6 +13,7 @@
 #include "packet/bytes.h"
 #include "packet/parse.h"
 #include "pipeline/pipeline.h"
+#include "worker/megaflow.h"
 #include "worker/state.h"
 
 /* Polls without a packet after which a queue with a descriptor is only watched. */
@@ -21,49 +22,6 @@
 /* Turns between two looks at the descriptors of quiet queues while others are busy. */
 #define TURNS_PER_WATCH 16u
 #define EVENTS_MAX 64
-
-/* The owner's data of a megaflow: stamps, then credits. */
-struct megaflow_origin {
-    uint32_t n_stamps;
-    uint32_t n_credits;
-    struct xlate_stamp stamps[];
-};
-
-static struct xlate_credit *
-origin_credits(struct megaflow_origin *origin)
-{
-    uint32_t n = origin->n_stamps < XLATE_STAMPS_MAX ? origin->n_stamps : XLATE_STAMPS_MAX;
-
-    return (struct xlate_credit *) (origin->stamps + n);
-}
-
-static bool
-is_stale(void *aux, void *data, uint64_t *change)
-{
-    const struct sluice_datapath *datapath = aux;
-    const struct megaflow_origin *origin = data;
-
-    return xlate_is_stale(datapath->pipeline, change, origin->stamps, origin->n_stamps);
-}
-
-static void
-credit(void *aux, void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms, uint16_t tcp_flags)
-{
-    struct sluice_datapath *datapath = aux;
-    struct megaflow_origin *origin = data;
-
-    (void) tcp_flags;
-    xlate_credit(datapath->pipeline, origin_credits(origin), origin->n_credits, n_packets, n_bytes, used_ms);
-}
-
-static void
-release(void *aux, void *data)
-{
-    struct megaflow_origin *origin = data;
-
-    (void) aux;
-    xlate_credits_release(origin_credits(origin), origin->n_credits);
-}
 
 static void
 count(_Atomic uint64_t *counter, uint64_t n)
@@ -87,35 +45,14 @@ cycles(void)
 
 /* Puts a translation into the cache.  Null if it is not cached; then it keeps its credits. */
 static struct megaflow *
-cache_translation(struct worker *worker, struct xlate_out *out, const struct flow_key *key, uint64_t now_ms)
+cache_translation(struct worker *worker, struct xlate_out *out, const struct flow_key *key, uint64_t now_ms,
+                  _Bool *replaced)
 {
-    uint32_t n_stamps = out->n_stamps < XLATE_STAMPS_MAX ? out->n_stamps : XLATE_STAMPS_MAX;
-    size_t size =
-        sizeof(struct megaflow_origin) + n_stamps * sizeof out->stamps[0] + out->n_credits * sizeof out->credits[0];
-    uint64_t room[1024];
+    struct flow_cache_insertion insertion = { .key = key, .now_ms = now_ms };
     struct megaflow *megaflow = NULL;
 
-    if (!out->cacheable || worker->cache == NULL || size > sizeof room) {
-        return NULL;
-    }
-    struct megaflow_origin *origin = (struct megaflow_origin *) room;
-    origin->n_stamps = out->n_stamps;
-    origin->n_credits = out->n_credits;
-    memcpy(origin->stamps, out->stamps, n_stamps * sizeof out->stamps[0]);
-    if (out->n_credits != 0) {
-        memcpy(origin_credits(origin), out->credits, out->n_credits * sizeof out->credits[0]);
-    }
-    const struct flow_cache_insertion insertion = {
-        .key = key,
-        .mask = &out->mask,
-        .actions = out->actions,
-        .actions_size = out->actions_size,
-        .data_size = (uint32_t) size,
-        .data = origin,
-        .change = out->change,
-        .now_ms = now_ms,
-    };
-    if (flow_cache_insert(worker->cache, &insertion, &megaflow) != 0) {
+    if (worker->cache == NULL || !megaflow_insertion(worker->datapath, out, worker->origin, &insertion)
+        || flow_cache_insert(worker->cache, &insertion, &megaflow, replaced) != 0) {
         return NULL;
     }
     xlate_out_steal_credits(out);
@@ -128,21 +65,29 @@ tcp_flags_of(const struct flow_key *key)
     return key->ip_proto == 6 ? be16(key->tcp_flags) : 0;
 }
 
-/* Translates a packet that no megaflow covers.  The megaflow, if it is cached now; else the packet was executed. */
+/* Translates a packet that no megaflow covers.  The megaflow, if it is cached now; else the packet was executed.
+ * '*is_hit' is set if the megaflow is to count the packet.
+ *
+ * As in OVS a megaflow counts the packets that found it, which the one that it was made for did not: that one is counted
+ * for its rules here. */
 static struct megaflow *
 translate(struct worker *worker, const struct action_sink *sink, struct packet *packet, const struct flow_key *key,
-          uint64_t now_ms)
+          uint64_t now_ms, _Bool *is_hit)
 {
     struct pipeline *pipeline = worker->datapath->pipeline;
     const struct xlate_in in = { .key = key, .now_ms = now_ms, .learn = true };
     struct xlate_out *out = &worker->levels[worker->depth].xlate;
 
     count(&worker->counters.n_misses, 1);
+    megaflow_tell_miss(worker->datapath, packet, key);
     xlate(pipeline, &in, out);
-    struct megaflow *megaflow = cache_translation(worker, out, key, now_ms);
+    *is_hit = 0;
+    struct megaflow *megaflow = cache_translation(worker, out, key, now_ms, is_hit);
     if (megaflow == NULL) {
         xlate_credit(pipeline, out->credits, out->n_credits, 1, packet->size, now_ms);
         actions_execute(sink, &packet, 1, out->actions, out->actions_size);
+    } else if (!*is_hit) {
+        megaflow_credit(worker->datapath, megaflow, 1, packet->size, now_ms);
     }
     return megaflow;
 }
@@ -151,6 +96,7 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
 struct group {
     struct megaflow *megaflow;
     uint32_t n;
+    uint32_t n_hits; /* Those that the megaflow counts, with their bytes and flags. */
     uint16_t tcp_flags;
     uint64_t n_bytes;
     struct packet *packets[PACKET_BATCH_MAX];
@@ -183,6 +129,7 @@ find_group(struct group_list *list, struct megaflow *megaflow)
     *slot = (uint8_t) list->n;
     group->megaflow = megaflow;
     group->n = 0;
+    group->n_hits = 0;
     group->n_bytes = 0;
     group->tcp_flags = 0;
     __builtin_prefetch(megaflow->body);
@@ -191,13 +138,17 @@ find_group(struct group_list *list, struct megaflow *megaflow)
 }
 
 static void
-add_to_group(struct group_list *list, struct megaflow *megaflow, struct packet *packet, const struct flow_key *key)
+add_to_group(struct group_list *list, struct megaflow *megaflow, struct packet *packet, const struct flow_key *key,
+             _Bool is_hit)
 {
     struct group *group = find_group(list, megaflow);
 
     group->packets[group->n++] = packet;
-    group->n_bytes += packet->size;
-    group->tcp_flags |= tcp_flags_of(key);
+    if (is_hit) {
+        group->n_hits++;
+        group->n_bytes += packet->size;
+        group->tcp_flags |= tcp_flags_of(key);
+    }
 }
 
 /* What a burst of one queue goes through.  Takes the packets. */
@@ -225,20 +176,23 @@ process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
     }
     for (uint32_t i = 0; i < batch->n; i++) {
         struct megaflow *megaflow = megaflows[i];
+        _Bool is_hit = 1;
         if (megaflow == NULL && inserted) {
             flow_cache_lookup(worker->cache, &keys[i], 1, change, &megaflow);
         }
         if (megaflow == NULL) {
-            megaflow = translate(worker, &sink, batch->packets[i], keys[i], now_ms);
+            megaflow = translate(worker, &sink, batch->packets[i], keys[i], now_ms, &is_hit);
             inserted |= megaflow != NULL;
         }
         if (megaflow != NULL) {
-            add_to_group(&list, megaflow, batch->packets[i], keys[i]);
+            add_to_group(&list, megaflow, batch->packets[i], keys[i], is_hit);
         }
     }
     for (uint32_t i = 0; i < list.n; i++) {
         struct group *group = &list.groups[i];
-        megaflow_hit(group->megaflow, group->n, group->n_bytes, group->tcp_flags, now_ms);
+        if (group->n_hits != 0) {
+            megaflow_hit(group->megaflow, group->n_hits, group->n_bytes, group->tcp_flags, now_ms);
+        }
         actions_execute(&sink, group->packets, group->n, megaflow_actions(group->megaflow),
                         megaflow_actions_size(group->megaflow));
     }
@@ -471,7 +425,7 @@ create_cache(struct sluice_datapath *datapath)
 {
     struct flow_cache_options options = {
         .epoch = datapath->epoch,
-        .hooks = { .aux = datapath, .is_stale = is_stale, .credit = credit, .release = release },
+        .hooks = megaflow_hooks(datapath),
         .flows_max = datapath->flow_limit,
     };
 

@@ -13,6 +13,7 @@
 #include "pipeline/xlate.h"
 #include "sluice/datapath.h"
 #include "sluice/flow_key.h"
+#include "worker/megaflow.h"
 
 struct epoch_reader;
 struct flow_cache;
@@ -61,6 +62,7 @@ struct worker {
     struct epoch_reader *reader; /* Null for the control worker, which is the control reader. */
     struct flow_cache *cache;    /* Null for the control worker. */
     struct packet_pool *pool;
+    uint64_t origin[MEGAFLOW_ORIGIN_WORDS]; /* Room to put the origin of a megaflow together. */
 
     /* The burst at hand, and those that it became by recirculation. */
     uint32_t depth;

@@ -107,7 +107,8 @@ test("dumps tell flows with their counters, and megaflows", () => {
   );
   const cached = [...megaflows(datapath)];
   assert.is(cached.length, 1);
-  assert.is(cached[0]?.nPackets, 20n);
+  // The packet that it was made for did not find it.
+  assert.is(cached[0]?.nPackets, 19n);
   const stats = datapathStats(datapath);
   assert.equal([stats.nFlows, stats.nMissed, stats.nMasks], [1n, 1n, 1]);
   assert.is(memory(datapath).nRules, 1000n);

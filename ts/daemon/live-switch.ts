@@ -6,7 +6,15 @@ import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.j
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
 import { deviceCommands } from "../netdev/index.js";
-import { datapathCommands, fdbCommands, featureCommands, flowCommands } from "../ofproto/index.js";
+import {
+  DatapathLog,
+  datapathCommands,
+  fdbCommands,
+  featureCommands,
+  flowCommands,
+  upcallCommands,
+} from "../ofproto/index.js";
+import { flowText } from "../openflow/index.js";
 import type { TlsFiles } from "./options.js";
 import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 
@@ -36,6 +44,13 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   datapath.on("packetIn", (event) => {
     bridges.ofprotos.packetIn(event);
   });
+  const datapathLog = new DatapathLog(bridges.ofprotos, flowText);
+  datapath.on("miss", (event) => datapathLog.miss(event));
+  datapath.on("megaflow", (event) => datapathLog.megaflow(event));
+  surroundings.onLogLevels(() => {
+    if (!datapath.closed) datapathLog.followLevels();
+  });
+  datapathLog.followLevels();
   datapath.on("flowsRemoved", () => {
     bridges.ofprotos.drainRemoved();
   });
@@ -70,6 +85,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       }),
       ...datapathCommands(bridges.ofprotos),
       ...featureCommands(bridges.ofprotos),
+      ...upcallCommands(bridges.ofprotos, datapathLog),
       ...fdbCommands(bridges.ofprotos),
       ...flowCommands(bridges.ofprotos),
       ...connmgrCommands(

@@ -17,6 +17,8 @@ export interface SwitchSurroundings {
   /** No `system` datapath. */
   readonly disableSystem: boolean;
   readonly dummyNuma: readonly number[] | undefined;
+  /** Calls `listener` after each change of what the log lets through. */
+  readonly onLogLevels: (listener: () => void) => void;
   /** What `Open_vSwitch.ovs_version` should hold when nobody has set it. */
   readonly versionNumber: string;
   /** Keys and certificates that the command line names. */

@@ -80,6 +80,7 @@ export class Vlog {
     file: compilePattern(defaultPatterns.file),
   };
   private readonly loggers = new Map<ModuleName, Logger>();
+  private readonly levelListeners: (() => void)[] = [];
   private readonly origin: LogOrigin;
   private facility = daemonFacility;
   private sequence = 0;
@@ -126,6 +127,12 @@ export class Vlog {
       const at = this.levels.get(name)!;
       for (const one of destination === undefined ? destinations : [destination]) at[one] = level;
     }
+    for (const listener of this.levelListeners) listener();
+  }
+
+  /** Calls `listener` after each change of a level. */
+  onLevels(listener: () => void): void {
+    this.levelListeners.push(listener);
   }
 
   /** Starts to log to `path`, or to the file named before, or to the default one.  Logs what came of it. */

@@ -218,6 +218,7 @@ class Daemon {
         versionNumber,
         tls: options.tls,
         calls: this.calls,
+        onLogLevels: (listener) => vlog.onLevels(listener),
         wake: () => void this.loop.wake(),
       });
     } catch (error) {

@@ -37,6 +37,8 @@ export class Datapath {
     portChanged: new Set(),
     addressChanged: new Set(),
     flowsRemoved: new Set(),
+    miss: new Set(),
+    megaflow: new Set(),
     stateLost: new Set(),
   };
   #stateDropped = 0;

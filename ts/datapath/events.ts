@@ -3,14 +3,17 @@ import {
   type EventPort,
   type EventProtocolPacket,
   event,
+  eventMissSize,
   eventPacketInSize,
   eventPortFrameSize,
   eventProtocolPacketSize,
+  readEventMiss,
   readEventPacketIn,
   readEventPort,
   readEventPortFrame,
   readEventProtocolPacket,
 } from "./generated/records.js";
+import { type Megaflow, readMegaflow } from "./queries.js";
 
 /** A packet for controllers. */
 export interface PacketIn extends EventPacketIn {
@@ -22,6 +25,14 @@ export interface PacketIn extends EventPacketIn {
 
 export interface PortFrame {
   readonly dpPort: number;
+  readonly packet: Uint8Array;
+}
+
+/** A packet that no megaflow covered. */
+export interface Miss {
+  readonly dpPort: number;
+  /** The packet's key as a match. */
+  readonly key: Uint8Array;
   readonly packet: Uint8Array;
 }
 
@@ -41,6 +52,10 @@ export interface DatapathEvents {
   addressChanged: EventPort;
   /** Removed rules wait in `removedFlows`. */
   flowsRemoved: undefined;
+  /** Only while settings ask for it, as `megaflow`. */
+  miss: Miss;
+  /** A megaflow came, changed or goes: `change` says which. */
+  megaflow: Megaflow;
   /** Events of links, ports, addresses or removed flows were lost for want of room: look at everything again. */
   stateLost: undefined;
 }
@@ -92,6 +107,20 @@ export function decodeEvent(type: number, bytes: Uint8Array<ArrayBuffer>): Datap
       return { name: "portChanged", value: readEventPort(view, 0) };
     case event.addressChanged:
       return { name: "addressChanged", value: readEventPort(view, 0) };
+    case event.miss: {
+      const { dpPort, keySize, packetSize } = readEventMiss(view, 0);
+      const packetAt = eventMissSize + pad8(keySize);
+      return {
+        name: "miss",
+        value: {
+          dpPort,
+          key: bytes.subarray(eventMissSize, eventMissSize + keySize),
+          packet: bytes.subarray(packetAt, packetAt + packetSize),
+        },
+      };
+    }
+    case event.megaflow:
+      return { name: "megaflow", value: readMegaflow(bytes) };
     case event.flowsRemoved:
       return { name: "flowsRemoved", value: undefined };
     default:

@@ -204,19 +204,26 @@ export function* links(target: QueryTarget): Generator<Link, void> {
 /** A cached megaflow; match and actions are in the ABI's form. */
 export interface Megaflow extends MegaflowInfo {
   readonly match: Uint8Array;
+  /** Key of the packet that it was made for, as a match. */
+  readonly key: Uint8Array;
   readonly actions: Uint8Array;
 }
 
+/** A megaflow_info record with its tails. */
+export function readMegaflow(record: Uint8Array): Megaflow {
+  const info = readMegaflowInfo(viewOf(record), 0);
+  const keyAt = megaflowInfoSize + pad8(info.matchSize);
+  const actionsAt = keyAt + pad8(info.keySize);
+  return {
+    ...info,
+    match: record.subarray(megaflowInfoSize, megaflowInfoSize + info.matchSize),
+    key: record.subarray(keyAt, keyAt + info.keySize),
+    actions: record.subarray(actionsAt, actionsAt + info.actionsSize),
+  };
+}
+
 export function* megaflows(target: QueryTarget): Generator<Megaflow, void> {
-  for (const record of dumpRecords(target, dumpQuery(query.megaflowDump))) {
-    const info = readMegaflowInfo(viewOf(record), 0);
-    const actionsAt = megaflowInfoSize + pad8(info.matchSize);
-    yield {
-      ...info,
-      match: record.subarray(megaflowInfoSize, megaflowInfoSize + info.matchSize),
-      actions: record.subarray(actionsAt, actionsAt + info.actionsSize),
-    };
-  }
+  for (const record of dumpRecords(target, dumpQuery(query.megaflowDump))) yield readMegaflow(record);
 }
 
 /** Counters that are not zero. */

@@ -82,7 +82,10 @@ function frameOf(text: string, length: number | undefined, datapath: QueryTarget
     );
   }
   try {
-    return composePacket(datapath, parseDatapathMatch(text, names), length);
+    const frame = composePacket(datapath, parseDatapathMatch(text, names), length);
+    // One that is longer than asked for is not what was asked for.
+    if (length !== undefined && frame.length > length) throw new UnixctlError("bad packet or flow syntax");
+    return frame;
   } catch (error) {
     if (!(error instanceof FlowSyntaxError)) throw error;
     throw new UnixctlError("bad packet or flow syntax");

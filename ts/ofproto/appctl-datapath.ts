@@ -1,6 +1,6 @@
 import { type CommandReply, type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import type { PortInfo } from "../datapath/generated/records.js";
-import { BatchBuilder, datapathStats, syncStats } from "../datapath/index.js";
+import { BatchBuilder, datapathStats } from "../datapath/index.js";
 import type { FlowDatapath } from "./abi-batch.js";
 import type { Ofproto } from "./ofproto.js";
 import type { Ofprotos } from "./ofprotos.js";
@@ -138,18 +138,7 @@ function humanBytes(value: bigint): string {
   return `${value} (${scaled.toFixed(1)} ${units[unit]})`;
 }
 
-function showUpcalls(all: Ofprotos): string {
-  const stats = datapathStats(all.datapath);
-  return datapathViews(all)
-    .map(
-      (view) =>
-        `${view.name}:\n  flows         : (current ${stats.nFlows}) (avg ${stats.nFlows}) (max ${stats.nFlows}) ` +
-        `(limit ${stats.flowLimit})\n  dump duration : 1ms\n  ufid enabled : true\n\n  1: (keys ${stats.nFlows})\n`,
-    )
-    .join("");
-}
-
-const none = (name: string, usage: string, run: () => CommandReply): UnixctlCommand => ({
+export const none = (name: string, usage: string, run: () => CommandReply): UnixctlCommand => ({
   name,
   usage,
   minArgs: 0,
@@ -161,8 +150,9 @@ export function datapathCommands(all: Ofprotos): readonly UnixctlCommand[] {
   return [
     none("dpif/show", "", () => showInterfaces(all)),
     none("dpif/dump-dps", "", () =>
-      datapathViews(all)
-        .map((view) => `${view.name}\n`)
+      all
+        .all()
+        .map((ofproto) => `${ofproto.datapathType}@${ofproto.name}\n`)
         .join(""),
     ),
     none("dpctl/dump-dps", "", () =>
@@ -177,15 +167,6 @@ export function datapathCommands(all: Ofprotos): readonly UnixctlCommand[] {
       maxArgs: Number.POSITIVE_INFINITY,
       handler: (args) => showDatapaths(all, args),
     },
-    none("upcall/show", "", () => showUpcalls(all)),
-    none("revalidator/wait", "", () => {
-      syncStats(all.datapath);
-      return "";
-    }),
-    none("revalidator/purge", "", () => {
-      new BatchBuilder().megaflowFlush().commit(all.datapath);
-      return "";
-    }),
     {
       name: "dpctl/del-flows",
       usage: "[dp] [file]",

@@ -4,7 +4,8 @@ import { ByteWriter, flowText, inPortMatch, KeyMatch, matchInPort, planOf } from
 import { type DatapathView, datapathViews, findBridge, findDatapath } from "./appctl-datapath.js";
 import { dumpFlows, everyFlow } from "./flow-records.js";
 import { datapathPortNames, portNames, traceFlow } from "./flow-table.js";
-import type { FlowWords, PortNames } from "./flow-words.js";
+import type { FlowWords } from "./flow-words.js";
+import { formatMegaflow, formatUfid } from "./megaflow-text.js";
 import type { Ofproto } from "./ofproto.js";
 import type { Ofprotos } from "./ofprotos.js";
 
@@ -25,32 +26,9 @@ function dumpBridge(ofproto: Ofproto, words: FlowWords, withOffload: boolean): s
   return lines.join("");
 }
 
-const hex = (value: bigint): string => value.toString(16).padStart(16, "0");
-
-/** TCP flags as a megaflow's statistics tell them. */
-function tcpFlags(flags: number): string {
-  const letters = "FSRP.UECN";
-  return [...letters].filter((_letter, bit) => ((flags >>> bit) & 1) === 1).join("");
-}
-
-function formatMegaflow(
-  flow: Megaflow,
-  now: number,
-  words: FlowWords,
-  names: PortNames | undefined,
-  more: boolean,
-): string {
-  const used = flow.nPackets === 0n ? "never" : `${(Math.max(0, now - Number(flow.usedMs)) / 1000).toFixed(3)}s`;
-  const flags = flow.tcpFlags === 0 ? "" : `, flags:${tcpFlags(flow.tcpFlags)}`;
-  const id = more
-    ? `ufid:${hex(flow.id).slice(0, 8)}-${hex(flow.id).slice(8, 12)}-${hex(flow.id).slice(12)}-0000-000000000000, `
-    : "";
-  const match = words.datapathMatch(flow.match, names, more);
-  const end = more ? ", dp:ovs, actions:" : ", actions:";
-  return (
-    `${id}${match}, packets:${flow.nPackets}, bytes:${flow.nBytes}, used:${used}${flags}` +
-    `${end}${words.datapathActions(flow.actions, names, flow.match)}\n`
-  );
+function isIn(view: DatapathView, flow: Megaflow): boolean {
+  const dpPort = matchInPort(flow.match);
+  return view.ofprotos.some((ofproto) => ofproto.ports().some((port) => port.spec.dpPort === dpPort));
 }
 
 interface DumpFlags {
@@ -69,20 +47,27 @@ function dumpFlags(args: readonly string[]): DumpFlags {
   };
 }
 
-function dumpMegaflows(all: Ofprotos, ofprotos: readonly Ofproto[], words: FlowWords, flags: DumpFlags): string {
+function dumpMegaflows(
+  all: Ofprotos,
+  ofprotos: readonly Ofproto[],
+  words: FlowWords,
+  flags: DumpFlags,
+  dpctl: boolean,
+): string {
   const names = datapathPortNames(ofprotos);
   const ours = new Set(ofprotos.flatMap((one) => one.ports()).map((port) => port.spec.dpPort));
   const now = nowOf(all);
   const lines: string[] = [];
   for (const flow of megaflows(all.datapath)) {
     if (!ours.has(matchInPort(flow.match))) continue;
-    lines.push(formatMegaflow(flow, now, words, flags.names ? names : undefined, flags.more));
+    const style = { now, names: flags.names ? names : undefined, more: flags.more, dpctl };
+    lines.push(`${formatMegaflow(flow, words, style)}\n`);
   }
   return lines.join("");
 }
 
 /** The datapath's clock, as the newest time that anything there carries. */
-function nowOf(all: Ofprotos): number {
+export function nowOf(all: Ofprotos): number {
   const datapath: object = all.datapath;
   if ("now" in datapath && typeof datapath.now === "function") return Number(datapath.now.call(datapath));
   return all.clock.monotonic();
@@ -216,7 +201,7 @@ export function flowCommands(all: Ofprotos, words: FlowWords = flowText): readon
       maxArgs: Number.POSITIVE_INFINITY,
       handler: (args) => {
         const flags = dumpFlags(args);
-        return dumpMegaflows(all, [findBridge(all, flags.rest[0] ?? "")], words, flags);
+        return dumpMegaflows(all, [findBridge(all, flags.rest[0] ?? "")], words, flags, false);
       },
     },
     {
@@ -230,8 +215,25 @@ export function flowCommands(all: Ofprotos, words: FlowWords = flowText): readon
           all,
           flags.rest.find((arg) => !arg.includes("=")),
         );
-        const text = dumpMegaflows(all, view.ofprotos, words, flags);
+        const text = dumpMegaflows(all, view.ofprotos, words, flags, true);
         return view.type === "system" || text === "" ? text : `flow-dump from the main thread:\n${text}`;
+      },
+    },
+    {
+      name: "dpctl/get-flow",
+      usage: "[dp] ufid",
+      minArgs: 1,
+      maxArgs: 2,
+      handler: (args) => {
+        const wanted = args.at(-1) ?? "";
+        const view = findDatapath(all, args.length > 1 ? args[0] : undefined);
+        if (!/^ufid:[0-9a-f-]{36}$/i.test(wanted))
+          throw new UnixctlError("ovs-vswitchd: parsing flow ufid (Invalid argument)");
+        for (const flow of megaflows(all.datapath)) {
+          if (formatUfid(flow) !== wanted.toLowerCase() || !isIn(view, flow)) continue;
+          return `${formatMegaflow(flow, words, { now: nowOf(all), names: undefined, more: false, dpctl: true })}\n`;
+        }
+        throw new UnixctlError("ovs-vswitchd: getting flow (No such file or directory)");
       },
     },
     {

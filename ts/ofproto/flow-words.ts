@@ -16,7 +16,9 @@ export interface FlowWords {
   parseMatch(text: string, names: PortNames): Uint8Array;
   parseActions(text: string, names: PortNames): Uint8Array;
   /** `recirc_id(0),in_port(1),eth_type(0x0800)`; `names` are of datapath ports. */
-  datapathMatch(match: Uint8Array, names: PortNames | undefined, verbose: boolean): string;
+  datapathMatch(match: Uint8Array, names: PortNames | undefined, verbose: boolean, key?: Uint8Array): string;
+  /** A packet's key, every header of it. */
+  datapathKey(key: Uint8Array, names: PortNames | undefined): string;
   /** `push_vlan(vid=5,pcp=0),2`; `drop` for none.  `flow`: the match that they belong to. */
   datapathActions(actions: Uint8Array, names: PortNames | undefined, flow: Uint8Array): string;
   parseDatapathMatch(text: string, names: PortNames): Uint8Array;

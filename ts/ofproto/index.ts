@@ -4,8 +4,11 @@ export { datapathCommands, datapathViews } from "./appctl-datapath.js";
 export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
 export { featureCommands } from "./appctl-features.js";
 export { flowCommands } from "./appctl-flows.js";
+export { upcallCommands } from "./appctl-upcall.js";
 export { type Bundle, trunkBundle } from "./bundle.js";
 export { ChangeSet } from "./change-set.js";
+export { DatapathLog } from "./datapath-log.js";
+export { DatapathSettings, defaultSettings, type Settings } from "./datapath-settings.js";
 export {
   addFlowMod,
   appendFlowMod,

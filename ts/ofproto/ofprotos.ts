@@ -9,6 +9,7 @@ import {
 import type { PacketIn } from "../datapath/index.js";
 import type { LogSource } from "../log/index.js";
 import type { FlowDatapath } from "./abi-batch.js";
+import { DatapathSettings } from "./datapath-settings.js";
 import { dumpReplies, flowRecords } from "./flow-records.js";
 import { Ofproto, type OfprotoOptions } from "./ofproto.js";
 
@@ -26,6 +27,7 @@ export class Ofprotos {
   readonly datapath: FlowDatapath;
   readonly clock: Clock;
   readonly log: LogSource;
+  readonly settings: DatapathSettings;
   readonly #byId = new Map<number, Ofproto>();
   readonly #byName = new Map<string, Ofproto>();
   #nextId = 1;
@@ -35,6 +37,7 @@ export class Ofprotos {
     this.datapath = options.datapath;
     this.clock = options.clock;
     this.log = options.log;
+    this.settings = new DatapathSettings(options.datapath);
   }
 
   /** Makes a switch; its tables hold nothing but the switch's own rules. */

@@ -1,6 +1,6 @@
 import type { AbiActions, AbiMatch } from "./message.js";
 import { formatDatapathActions } from "./odp-action.js";
-import { formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
+import { formatDatapathKey, formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
 import { formatActions, formatSubfield, parseActions } from "./text-action.js";
 import { formatMatch, parseMatch } from "./text-match.js";
 import { hex, type PortNames } from "./text-value.js";
@@ -12,8 +12,9 @@ export const flowText = {
   actions: (actions: AbiActions, names: PortNames | undefined): string => formatActions(actions, names),
   parseMatch: (text: string, names: PortNames): AbiMatch => parseMatch(text, names),
   parseActions: (text: string, names: PortNames): AbiActions => parseActions(text, names),
-  datapathMatch: (match: AbiMatch, names: PortNames | undefined, verbose: boolean): string =>
-    formatDatapathMatch(match, names, verbose),
+  datapathMatch: (match: AbiMatch, names: PortNames | undefined, verbose: boolean, key?: AbiMatch): string =>
+    formatDatapathMatch(match, names, verbose, key),
+  datapathKey: (key: AbiMatch, names: PortNames | undefined): string => formatDatapathKey(key, names),
   datapathActions: (actions: Uint8Array, names: PortNames | undefined, flow?: AbiMatch): string =>
     formatDatapathActions(actions, names, flow),
   parseDatapathMatch: (text: string, names: PortNames): AbiMatch => parseDatapathMatch(text, names),

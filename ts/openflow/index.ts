@@ -29,7 +29,7 @@ export { flowText } from "./flow-text.js";
 export { KeyMatch, planOf } from "./key-match.js";
 export type * from "./message.js";
 export { formatDatapathActions } from "./odp-action.js";
-export { formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
+export { formatDatapathKey, formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
 export { type ErrorName, type ErrorRow, errorByWire, errorRow, errors } from "./tables/errors.js";
 export { ofpp, type PortRow, portMax, reservedPorts } from "./tables/ports.js";
 export {

@@ -6,6 +6,7 @@ import { formatTunnelMatch, parseTunnel } from "./odp-tunnel.js";
 import { keyMember } from "./tables/key.js";
 import { keyValues } from "./text-match.js";
 import {
+  ctStates,
   formatEth,
   formatFlags,
   formatIpv4,
@@ -23,7 +24,7 @@ import {
 /** Flows as the datapath's commands write them: `in_port(1),eth(src=..,dst=..),eth_type(0x0800),ipv4(..)`.  Each row
  *  is one attribute: its name, its members, and when it stands in a flow. */
 
-type Print = "dec" | "hex" | "eth" | "ipv4" | "ipv6" | "frag" | "tcp_flags";
+type Print = "dec" | "hex" | "eth" | "ipv4" | "ipv6" | "frag" | "tcp_flags" | "ct_state";
 
 interface Part {
   readonly name: string;
@@ -61,7 +62,12 @@ const single = (name: string, field: string, print: Print): Attribute =>
 export const head: readonly Attribute[] = [
   single("skb_priority", "skb_priority", "hex"),
   single("skb_mark", "pkt_mark", "hex"),
+  single("ct_state", "ct_state", "ct_state"),
+  single("ct_zone", "ct_zone", "hex"),
+  single("ct_mark", "ct_mark", "hex"),
+  single("ct_label", "ct_label", "hex"),
 ];
+const dpHash = single("dp_hash", "dp_hash", "hex");
 const ethernet = attribute("eth", always, part("src", "eth_src", "eth"), part("dst", "eth_dst", "eth"));
 
 const later: readonly Attribute[] = [
@@ -155,7 +161,7 @@ const packetType = planOf("packet_type");
 const recircId = planOf("recirc_id");
 const innerTci = keyMember("vlan1_tci").offset;
 
-function formatPart(match: KeyMatch, one: Part): string {
+function formatPart(match: KeyMatch, one: Part, verbose: boolean): string {
   const plan = planFor(one);
   const value = match.wireBytes(plan);
   const exact = match.isExact(plan);
@@ -177,6 +183,11 @@ function formatPart(match: KeyMatch, one: Part): string {
       return ["no", "first", "<error>", "later"][match.number(plan)] ?? "<error>";
     case "tcp_flags":
       return formatFlags(tcpFlags, match.number(plan), match.maskNumber(plan), 0xfff);
+    case "ct_state": {
+      const bits = match.maskNumber(plan);
+      if (!verbose) return formatFlags(ctStates, match.number(plan), bits & 0xff, 0xff);
+      return bits === 0xffffffff ? hex(match.number(plan)) : `${hex(match.number(plan))}/${hex(bits)}`;
+    }
   }
 }
 
@@ -187,40 +198,65 @@ export function formatAttribute(match: KeyMatch, row: Attribute, verbose: boolea
     const isFragment = one.print === "frag";
     if (!verbose && !isFragment && match.isWild(planFor(one))) continue;
     if (isFragment && !verbose && match.isWild(one.plan) && parts.length === 0 && !match.meets("ip")) continue;
-    parts.push(one.name === "" ? formatPart(match, one) : `${one.name}=${formatPart(match, one)}`);
+    const text = formatPart(match, one, verbose);
+    parts.push(one.name === "" ? text : `${one.name}=${text}`);
   }
   return parts.length === 0 ? undefined : `${row.name}(${parts.join(",")})`;
 }
 
 const scratch = new KeyMatch();
+const packet = new KeyMatch();
 
 function formatVlan(tci: number, mask: number, verbose: boolean): string {
   const parts: string[] = [];
   const put = (name: string, value: number, bits: number, all: number): void => {
-    if (bits === 0 && !verbose) return;
-    parts.push(bits === all ? `${name}=${value}` : `${name}=${value}/${hex(bits)}`);
+    if (bits === 0 && value === 0 && !verbose) return;
+    parts.push(bits === all ? `${name}=${value}` : `${name}=${value}/0x${bits.toString(16)}`);
   };
   put("vid", tci & 0xfff, mask & 0xfff, 0xfff);
   put("pcp", tci >> 13, mask >> 13, 7);
-  if ((mask & 0x1000) !== 0 && (tci & 0x1000) === 0) parts.push("cfi=0");
   return `vlan(${parts.join(",")})`;
 }
 
-/** Prints a megaflow's match; `verbose` shows what it leaves open too. */
-export function formatDatapathMatch(abi: AbiMatch, names: PortNames | undefined, verbose: boolean): string {
+/** Prints a packet's key: every header that it has. */
+export function formatDatapathKey(key: AbiMatch, names: PortNames | undefined): string {
+  scratch.read(key);
+  scratch.mask.fill(0xff);
+  return formatScratch(scratch, names, true);
+}
+
+/** Prints a megaflow's match; `verbose` shows what it leaves open too.  With the `key` that it was made for, values are
+ *  that packet's where the match has only some of their bits. */
+export function formatDatapathMatch(
+  abi: AbiMatch,
+  names: PortNames | undefined,
+  verbose: boolean,
+  key?: AbiMatch,
+): string {
+  scratch.read(abi);
+  if (key !== undefined) {
+    packet.read(key);
+    packet.mask.fill(0xff);
+    scratch.value.set(packet.value);
+  }
+  return formatScratch(key === undefined ? scratch : packet, names, verbose);
+}
+
+/** `shape` says which headers there are. */
+function formatScratch(shape: KeyMatch, names: PortNames | undefined, verbose: boolean): string {
   const match = scratch;
-  match.read(abi);
   const parts: string[] = [];
   const add = (row: Attribute): void => {
-    const text = row.applies(match) ? formatAttribute(match, row, verbose) : undefined;
+    const text = row.applies(shape) ? formatAttribute(match, row, verbose) : undefined;
     if (text !== undefined) parts.push(text);
   };
-  const tunnel = formatTunnelMatch(match, verbose);
-  if (tunnel !== undefined) parts.push(tunnel);
-  for (const row of head) add(row);
-  if (verbose) parts.push("ct_state(0/0)", "ct_zone(0/0)", "ct_mark(0/0)", "ct_label(0/0)");
+  for (const row of head) {
+    add(row);
+    const tunnel = row.name === "skb_priority" ? formatTunnelMatch(match, verbose) : undefined;
+    if (tunnel !== undefined) parts.push(tunnel);
+  }
   parts.push(`recirc_id(${hex(match.number(recircId))})`);
-  if (verbose) parts.push("dp_hash(0/0)");
+  add(dpHash);
   const port = match.number(inPort);
   parts.push(`in_port(${names?.nameOf(port) ?? port})`);
   const type = match.number(packetType);
@@ -232,7 +268,9 @@ export function formatDatapathMatch(abi: AbiMatch, names: PortNames | undefined,
     const mask = match.maskU16(offset);
     if ((tci & 0x1000) === 0) break;
     const tpid = match.u16(offset - 2);
-    parts.push(`eth_type(0x${(tpid === 0 ? 0x8100 : tpid).toString(16)})`, formatVlan(tci, mask, verbose), "encap(");
+    parts.push(`eth_type(0x${(tpid === 0 ? 0x8100 : tpid).toString(16)})`);
+    if (verbose || mask !== 0) parts.push(formatVlan(tci, mask, verbose));
+    parts.push("encap(");
     close += ")";
   }
   if (!match.isWild(ethType) || verbose)
@@ -241,7 +279,7 @@ export function formatDatapathMatch(abi: AbiMatch, names: PortNames | undefined,
   return parts.join(",").replaceAll("encap(,", "encap(") + close;
 }
 
-const attributes = new Map([...head, ethernet, ...later].map((row) => [row.name, row]));
+const attributes = new Map([...head, dpHash, ethernet, ...later].map((row) => [row.name, row]));
 
 function parsePart(one: Part, text: string): { value: Uint8Array; mask: Uint8Array | undefined } {
   const plan = planFor(one);
@@ -258,18 +296,20 @@ function parsePart(one: Part, text: string): { value: Uint8Array; mask: Uint8Arr
     if (found === undefined) throw new FlowSyntaxError(`${text}: bad fragment type`);
     return { value: Uint8Array.of(found), mask: undefined };
   }
-  if (one.print === "tcp_flags" && !/^\d/.test(text)) {
+  const flags = one.print === "tcp_flags" ? tcpFlags : one.print === "ct_state" ? ctStates : undefined;
+  if (flags !== undefined && !/^\d/.test(text)) {
     let value = 0;
     let mask = /^[+-]/.test(text) ? 0 : 0xfff;
     for (const [, sign, name] of text.matchAll(/([+-]?)([a-z]+)\|?/g)) {
-      const bit = 1 << tcpFlags.indexOf(name ?? "");
+      const index = flags.indexOf(name ?? "");
+      if (index < 0) throw new FlowSyntaxError(`${text}: unknown flag ${name}`);
+      const bit = 1 << index;
       if (sign !== "-") value |= bit;
       if (sign !== "") mask |= bit;
     }
-    return {
-      value: Uint8Array.of(value >> 8, value & 255),
-      mask: mask === 0xfff ? undefined : Uint8Array.of(mask >> 8, mask & 255),
-    };
+    const bytes = (bits: number): Uint8Array =>
+      Uint8Array.from({ length: plan.bytes }, (_, index) => (bits >>> (8 * (plan.bytes - 1 - index))) & 255);
+    return { value: bytes(value), mask: mask === 0xfff ? undefined : bytes(mask) };
   }
   const parse =
     one.print === "eth" ? parseEth : one.print === "ipv4" ? parseIpv4 : one.print === "ipv6" ? parseIpv6 : number;
@@ -343,11 +383,6 @@ function parseInto(match: KeyMatch, text: string, names: PortNames | undefined, 
       case "tunnel":
         parseTunnel(match, value);
         continue;
-      case "dp_hash":
-      case "ct_state":
-      case "ct_zone":
-      case "ct_mark":
-      case "ct_label":
       case "ct_tuple4":
       case "ct_tuple6":
         continue;

@@ -191,7 +191,8 @@ bench_cache(uint32_t n_flows, uint32_t n_masks, bool exact)
         mask.tp_src = exact ? (uint16_t) (0xffff << i % n_masks % 16) : 0;
         mask.ip_proto = i % n_masks >= 16 ? 0xff : 0;
         struct flow_cache_insertion insertion = { .key = &key, .mask = &mask, .actions = &actions, .actions_size = 8 };
-        CHECK(flow_cache_insert(cache, &insertion, &megaflows[0]) == 0);
+        bool replaced;
+        CHECK(flow_cache_insert(cache, &insertion, &megaflows[0], &replaced) == 0);
         epoch_quiesce(reader);
         if (!exact && i >= n_masks) {
             break;

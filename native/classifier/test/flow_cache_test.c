@@ -93,7 +93,9 @@ insert(struct fixture *fixture, const struct flow_key *key, const struct flow_ke
         .now_ms = now_ms,
     };
 
-    return flow_cache_insert(fixture->cache, &insertion, megaflow);
+    bool replaced;
+
+    return flow_cache_insert(fixture->cache, &insertion, megaflow, &replaced);
 }
 
 static struct megaflow *

@@ -92,7 +92,8 @@ forward_burst(struct shared *shared, uint64_t *random, uint64_t now_ms)
                                                       .change = change,
                                                       .now_ms = now_ms };
             atomic_fetch_add(&shared->n_held, 1);
-            if (flow_cache_insert(shared->cache, &insertion, &megaflows[i]) != 0) {
+            bool replaced;
+            if (flow_cache_insert(shared->cache, &insertion, &megaflows[i], &replaced) != 0) {
                 atomic_fetch_sub(&shared->n_held, 1);
                 continue;
             }

@@ -67,6 +67,8 @@ enum sluice_event {
     SLUICE_EVENT_FLOWS_REMOVED = 5, /* Removed rules wait: ask removed_flows. */
     SLUICE_EVENT_ADDRESS_CHANGED = 6, /* An address or route of the host changed. */
     SLUICE_EVENT_PROTOCOL_PACKET = 7, /* A packet for a protocol brain (LACP, STP, LLDP, ...). */
+    SLUICE_EVENT_MISS = 8, /* A packet that no megaflow covered. Only while settings ask for it. */
+    SLUICE_EVENT_MEGAFLOW = 9, /* A megaflow came, changed or went. Only while settings ask for it. */
 };
 
 /* Port drivers. */
@@ -196,6 +198,19 @@ enum sluice_bundle_flag {
     SLUICE_BUNDLE_FLAG_PRIORITY_TAGS = 1, /* Untagged frames leave with a priority tag if they have a priority. */
     SLUICE_BUNDLE_FLAG_PRIORITY_TAGS_ALWAYS = 2,
     SLUICE_BUNDLE_FLAG_PROTECTED = 4, /* Does not talk to other protected bundles. */
+};
+
+/* Switches of the settings command; each is off unless the last command said on. */
+enum sluice_settings_flag {
+    SLUICE_SETTINGS_FLAG_TELL_MEGAFLOWS = 1, /* Misses and megaflows are told as events, for those who debug. */
+    SLUICE_SETTINGS_FLAG_EXACT_MEGAFLOWS = 2, /* A megaflow covers one flow: translations count as if they had read every header. */
+};
+
+/* What became of a megaflow. */
+enum sluice_megaflow_change {
+    SLUICE_MEGAFLOW_CHANGE_ADD = 1, /* A miss made it. */
+    SLUICE_MEGAFLOW_CHANGE_MODIFY = 2, /* Its actions changed, because the configuration did. */
+    SLUICE_MEGAFLOW_CHANGE_DELETE = 3, /* It was idle, or would have been another one with the present configuration. */
 };
 
 /* How a batch is applied. */
@@ -798,7 +813,7 @@ struct sluice_settings {
     uint32_t flow_limit;
     uint32_t max_idle_ms;
     uint32_t vlan_limit;
-    uint32_t settings_flags;
+    uint32_t settings_flags; /* settings_flag */
 };
 _Static_assert(sizeof(struct sluice_settings) == 24, "size of sluice_settings");
 _Static_assert(offsetof(struct sluice_settings, type) == 0, "sluice_settings.type");
@@ -1163,7 +1178,7 @@ _Static_assert(offsetof(struct sluice_dump_query, flags) == 2, "sluice_dump_quer
 _Static_assert(offsetof(struct sluice_dump_query, size) == 4, "sluice_dump_query.size");
 _Static_assert(offsetof(struct sluice_dump_query, cursor) == 8, "sluice_dump_query.cursor");
 
-/* Followed by: match, actions (datapath_action records). */
+/* Followed by: match, key (a match: the packet that it was made for), actions (datapath_action records). */
 struct sluice_megaflow_info {
     uint16_t type;
     uint16_t flags;
@@ -1175,9 +1190,11 @@ struct sluice_megaflow_info {
     uint32_t worker;
     uint32_t tcp_flags;
     uint32_t match_size;
+    uint32_t key_size;
     uint32_t actions_size;
+    uint32_t change; /* megaflow_change, in an event; else 0. */
 };
-_Static_assert(sizeof(struct sluice_megaflow_info) == 56, "size of sluice_megaflow_info");
+_Static_assert(sizeof(struct sluice_megaflow_info) == 64, "size of sluice_megaflow_info");
 _Static_assert(offsetof(struct sluice_megaflow_info, type) == 0, "sluice_megaflow_info.type");
 _Static_assert(offsetof(struct sluice_megaflow_info, flags) == 2, "sluice_megaflow_info.flags");
 _Static_assert(offsetof(struct sluice_megaflow_info, size) == 4, "sluice_megaflow_info.size");
@@ -1188,7 +1205,9 @@ _Static_assert(offsetof(struct sluice_megaflow_info, id) == 32, "sluice_megaflow
 _Static_assert(offsetof(struct sluice_megaflow_info, worker) == 40, "sluice_megaflow_info.worker");
 _Static_assert(offsetof(struct sluice_megaflow_info, tcp_flags) == 44, "sluice_megaflow_info.tcp_flags");
 _Static_assert(offsetof(struct sluice_megaflow_info, match_size) == 48, "sluice_megaflow_info.match_size");
-_Static_assert(offsetof(struct sluice_megaflow_info, actions_size) == 52, "sluice_megaflow_info.actions_size");
+_Static_assert(offsetof(struct sluice_megaflow_info, key_size) == 52, "sluice_megaflow_info.key_size");
+_Static_assert(offsetof(struct sluice_megaflow_info, actions_size) == 56, "sluice_megaflow_info.actions_size");
+_Static_assert(offsetof(struct sluice_megaflow_info, change) == 60, "sluice_megaflow_info.change");
 
 struct sluice_datapath_stats {
     uint64_t n_hit;
@@ -1356,7 +1375,7 @@ struct sluice_compose_query {
     uint16_t flags;
     uint32_t size; /* Size of the whole record in bytes. */
     uint32_t match_size;
-    uint32_t length; /* Wanted L4 payload, or 0xffffffff for the default of 64 bytes. */
+    uint32_t length; /* Bytes that the frame shall have at least, or 0xffffffff. */
 };
 _Static_assert(sizeof(struct sluice_compose_query) == 16, "size of sluice_compose_query");
 _Static_assert(offsetof(struct sluice_compose_query, type) == 0, "sluice_compose_query.type");
@@ -1512,6 +1531,25 @@ _Static_assert(offsetof(struct sluice_event_protocol_packet, bridge) == 8, "slui
 _Static_assert(offsetof(struct sluice_event_protocol_packet, ofp_port) == 12, "sluice_event_protocol_packet.ofp_port");
 _Static_assert(offsetof(struct sluice_event_protocol_packet, protocol) == 16, "sluice_event_protocol_packet.protocol");
 _Static_assert(offsetof(struct sluice_event_protocol_packet, packet_size) == 20, "sluice_event_protocol_packet.packet_size");
+
+/* Followed by: key (a match), packet. */
+struct sluice_event_miss {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t dp_port;
+    uint32_t key_size;
+    uint32_t packet_size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_event_miss) == 24, "size of sluice_event_miss");
+_Static_assert(offsetof(struct sluice_event_miss, type) == 0, "sluice_event_miss.type");
+_Static_assert(offsetof(struct sluice_event_miss, flags) == 2, "sluice_event_miss.flags");
+_Static_assert(offsetof(struct sluice_event_miss, size) == 4, "sluice_event_miss.size");
+_Static_assert(offsetof(struct sluice_event_miss, dp_port) == 8, "sluice_event_miss.dp_port");
+_Static_assert(offsetof(struct sluice_event_miss, key_size) == 12, "sluice_event_miss.key_size");
+_Static_assert(offsetof(struct sluice_event_miss, packet_size) == 16, "sluice_event_miss.packet_size");
+_Static_assert(offsetof(struct sluice_event_miss, pad) == 20, "sluice_event_miss.pad");
 
 /* For link_changed and port_changed. */
 struct sluice_event_port {

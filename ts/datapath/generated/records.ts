@@ -121,6 +121,10 @@ export const event = {
   addressChanged: 6,
   /** A packet for a protocol brain (LACP, STP, LLDP, ...). */
   protocolPacket: 7,
+  /** A packet that no megaflow covered. Only while settings ask for it. */
+  miss: 8,
+  /** A megaflow came, changed or went. Only while settings ask for it. */
+  megaflow: 9,
 } as const;
 
 /** Port drivers. */
@@ -294,6 +298,24 @@ export const bundleFlag = {
   priorityTagsAlways: 2,
   /** Does not talk to other protected bundles. */
   protected: 4,
+} as const;
+
+/** Switches of the settings command; each is off unless the last command said on. */
+export const settingsFlag = {
+  /** Misses and megaflows are told as events, for those who debug. */
+  tellMegaflows: 1,
+  /** A megaflow covers one flow: translations count as if they had read every header. */
+  exactMegaflows: 2,
+} as const;
+
+/** What became of a megaflow. */
+export const megaflowChange = {
+  /** A miss made it. */
+  add: 1,
+  /** Its actions changed, because the configuration did. */
+  modify: 2,
+  /** It was idle, or would have been another one with the present configuration. */
+  delete: 3,
 } as const;
 
 /** How a batch is applied. */
@@ -1340,6 +1362,7 @@ export interface Settings {
   flowLimit: number;
   maxIdleMs: number;
   vlanLimit: number;
+  /** settings_flag */
   settingsFlags: number;
 }
 export const settingsSize = 24;
@@ -1968,7 +1991,7 @@ export function writeDumpQuery(view: DataView, at: number, record: DumpQuery): v
   view.setBigUint64(at + 8, record.cursor, true);
 }
 
-/** Followed by: match, actions (datapath_action records). */
+/** Followed by: match, key (a match: the packet that it was made for), actions (datapath_action records). */
 export interface MegaflowInfo {
   type: number;
   flags: number;
@@ -1981,10 +2004,13 @@ export interface MegaflowInfo {
   worker: number;
   tcpFlags: number;
   matchSize: number;
+  keySize: number;
   actionsSize: number;
+  /** megaflow_change, in an event; else 0. */
+  change: number;
 }
-export const megaflowInfoSize = 56;
-export const megaflowInfoOffsets = { type: 0, flags: 2, size: 4, nPackets: 8, nBytes: 16, usedMs: 24, id: 32, worker: 40, tcpFlags: 44, matchSize: 48, actionsSize: 52 } as const;
+export const megaflowInfoSize = 64;
+export const megaflowInfoOffsets = { type: 0, flags: 2, size: 4, nPackets: 8, nBytes: 16, usedMs: 24, id: 32, worker: 40, tcpFlags: 44, matchSize: 48, keySize: 52, actionsSize: 56, change: 60 } as const;
 export function readMegaflowInfo(view: DataView, at: number): MegaflowInfo {
   return {
     type: view.getUint16(at + 0, true),
@@ -1997,7 +2023,9 @@ export function readMegaflowInfo(view: DataView, at: number): MegaflowInfo {
     worker: view.getUint32(at + 40, true),
     tcpFlags: view.getUint32(at + 44, true),
     matchSize: view.getUint32(at + 48, true),
-    actionsSize: view.getUint32(at + 52, true),
+    keySize: view.getUint32(at + 52, true),
+    actionsSize: view.getUint32(at + 56, true),
+    change: view.getUint32(at + 60, true),
   };
 }
 export function writeMegaflowInfo(view: DataView, at: number, record: MegaflowInfo): void {
@@ -2011,7 +2039,9 @@ export function writeMegaflowInfo(view: DataView, at: number, record: MegaflowIn
   view.setUint32(at + 40, record.worker, true);
   view.setUint32(at + 44, record.tcpFlags, true);
   view.setUint32(at + 48, record.matchSize, true);
-  view.setUint32(at + 52, record.actionsSize, true);
+  view.setUint32(at + 52, record.keySize, true);
+  view.setUint32(at + 56, record.actionsSize, true);
+  view.setUint32(at + 60, record.change, true);
 }
 
 /** The record datapath_stats. */
@@ -2293,7 +2323,7 @@ export interface ComposeQuery {
   /** Size of the whole record in bytes. */
   size: number;
   matchSize: number;
-  /** Wanted L4 payload, or 0xffffffff for the default of 64 bytes. */
+  /** Bytes that the frame shall have at least, or 0xffffffff. */
   length: number;
 }
 export const composeQuerySize = 16;
@@ -2578,6 +2608,37 @@ export function writeEventProtocolPacket(view: DataView, at: number, record: Eve
   view.setUint32(at + 12, record.ofpPort, true);
   view.setUint32(at + 16, record.protocol, true);
   view.setUint32(at + 20, record.packetSize, true);
+}
+
+/** Followed by: key (a match), packet. */
+export interface EventMiss {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  dpPort: number;
+  keySize: number;
+  packetSize: number;
+}
+export const eventMissSize = 24;
+export const eventMissOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, keySize: 12, packetSize: 16, pad: 20 } as const;
+export function readEventMiss(view: DataView, at: number): EventMiss {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    dpPort: view.getUint32(at + 8, true),
+    keySize: view.getUint32(at + 12, true),
+    packetSize: view.getUint32(at + 16, true),
+  };
+}
+export function writeEventMiss(view: DataView, at: number, record: EventMiss): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.dpPort, true);
+  view.setUint32(at + 12, record.keySize, true);
+  view.setUint32(at + 16, record.packetSize, true);
 }
 
 /** For link_changed and port_changed. */

@@ -86,6 +86,8 @@ export const constantSets: readonly ConstantSet[] = [
       ["flows_removed", "Removed rules wait: ask removed_flows."],
       ["address_changed", "An address or route of the host changed."],
       ["protocol_packet", "A packet for a protocol brain (LACP, STP, LLDP, ...)."],
+      ["miss", "A packet that no megaflow covered. Only while settings ask for it."],
+      ["megaflow", "A megaflow came, changed or went. Only while settings ask for it."],
     ]),
   },
   {
@@ -242,6 +244,23 @@ export const constantSets: readonly ConstantSet[] = [
       ["priority_tags", "Untagged frames leave with a priority tag if they have a priority."],
       ["priority_tags_always", ""],
       ["protected", "Does not talk to other protected bundles."],
+    ]),
+  },
+  {
+    prefix: "settings_flag",
+    doc: "Switches of the settings command; each is off unless the last command said on.",
+    rows: bits([
+      ["tell_megaflows", "Misses and megaflows are told as events, for those who debug."],
+      ["exact_megaflows", "A megaflow covers one flow: translations count as if they had read every header."],
+    ]),
+  },
+  {
+    prefix: "megaflow_change",
+    doc: "What became of a megaflow.",
+    rows: enumerate(1, [
+      ["add", "A miss made it."],
+      ["modify", "Its actions changed, because the configuration did."],
+      ["delete", "It was idle, or would have been another one with the present configuration."],
     ]),
   },
   {

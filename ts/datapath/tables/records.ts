@@ -217,7 +217,7 @@ export const records: readonly RecordRow[] = [
       ["flow_limit", "u32"],
       ["max_idle_ms", "u32"],
       ["vlan_limit", "u32"],
-      ["settings_flags", "u32"],
+      ["settings_flags", "u32", "settings_flag"],
     ],
   },
   {
@@ -405,7 +405,7 @@ export const records: readonly RecordRow[] = [
   },
   {
     name: "megaflow_info",
-    tail: "match, actions (datapath_action records)",
+    tail: "match, key (a match: the packet that it was made for), actions (datapath_action records)",
     doc: "",
     fields: [
       ...header,
@@ -416,7 +416,9 @@ export const records: readonly RecordRow[] = [
       ["worker", "u32"],
       ["tcp_flags", "u32"],
       ["match_size", "u32"],
+      ["key_size", "u32"],
       ["actions_size", "u32"],
+      ["change", "u32", "megaflow_change, in an event; else 0."],
     ],
   },
   {
@@ -516,7 +518,7 @@ export const records: readonly RecordRow[] = [
     fields: [
       ...header,
       ["match_size", "u32"],
-      ["length", "u32", "Wanted L4 payload, or 0xffffffff for the default of 64 bytes."],
+      ["length", "u32", "Bytes that the frame shall have at least, or 0xffffffff."],
     ],
   },
   {
@@ -597,6 +599,12 @@ export const records: readonly RecordRow[] = [
     tail: "packet",
     doc: "",
     fields: [...header, ["bridge", "u32"], ["ofp_port", "u32"], ["protocol", "u32"], ["packet_size", "u32"]],
+  },
+  {
+    name: "event_miss",
+    tail: "key (a match), packet",
+    doc: "",
+    fields: [...header, ["dp_port", "u32"], ["key_size", "u32"], ["packet_size", "u32"], ["pad", "u32"]],
   },
   {
     name: "event_port",
