@@ -37,6 +37,7 @@ interface Running {
   readonly connmgr: Connmgr;
 }
 
+const noRoutes = { found: false, error: "Operation not supported" } as const;
 const statsMsMin = 5000;
 /** Pause before status is written again that the database could not take. */
 const retryMs = 100;
@@ -247,6 +248,8 @@ export class Bridges {
       log: this.#options.log,
       tls: this.#options.tls,
       setDscp: this.#options.setDscp,
+      // Devices that only tests have are on no host's routes.
+      findNextHop: wanted.datapathType === "dummy" ? () => noRoutes : undefined,
     });
     this.#running.set(wanted.name, { bridge: new Bridge(wanted, ofproto, this.netdevs, this.#log), connmgr });
     connmgr.openManagement();

@@ -41,8 +41,9 @@ export function withInvalidTtl(config: AsyncConfig, wanted: boolean): AsyncConfi
   return { ...config, packetIn: [wanted ? primary | invalidTtl : primary & ~invalidTtl, secondary] };
 }
 
-export function wantsInvalidTtl(config: AsyncConfig): boolean {
-  return (config.packetIn[0] & invalidTtl) !== 0;
+/** In one role. */
+export function wantsInvalidTtl(config: AsyncConfig, isSecondary: boolean): boolean {
+  return (config.packetIn[isSecondary ? 1 : 0] & invalidTtl) !== 0;
 }
 
 /** Whether a reason passes. */

@@ -210,7 +210,7 @@ export class Ofconn implements Requester {
     return this.#controllerId === 0 && this.version < 4;
   }
   get wantsInvalidTtl(): boolean {
-    return wantsInvalidTtl(this.#async);
+    return wantsInvalidTtl(this.#async, false) || wantsInvalidTtl(this.#async, true);
   }
   /** True once since the last call when a message showed that the peer has accepted us. */
   takeAdmitting(): boolean {
@@ -471,7 +471,7 @@ export class Ofconn implements Requester {
         this.#send(xid, {
           type: "get_config_reply",
           fragMode: this.#host.ofproto.settings.fragMode,
-          invalidTtlToController: wantsInvalidTtl(this.#async),
+          invalidTtlToController: wantsInvalidTtl(this.#async, this.isSecondary),
           missSendLen: this.#missSendLen,
         });
         return;

@@ -21,7 +21,7 @@ const words: Readonly<Record<string, string>> = {
 };
 
 export const protocolError = "Protocol error";
-export const timedOut = "Connection timed out";
+export const connectionReset = "Connection reset by peer";
 export const endOfFile = "End of file";
 
 /** The words for an error that a socket gave. */

@@ -1,6 +1,6 @@
 import type { Version } from "../openflow/message.js";
 import { FramingError, MessageFramer } from "./framer.js";
-import { endOfFile, protocolError } from "./socket-error.js";
+import { connectionReset, endOfFile, protocolError } from "./socket-error.js";
 import type { Stream } from "./stream.js";
 import { describe, disagreement, highest, negotiate, peerVersions } from "./version.js";
 
@@ -90,7 +90,10 @@ export class Vconn {
     if (error === endOfFile && this.#framer.size > 0 && !this.#framer.ready) {
       this.#events.remark("vconn_stream", "err", "connection dropped mid-packet");
       this.#events.closed(protocolError);
-    } else this.#events.closed(error);
+    } else {
+      // Before the hellos agree, even an orderly end breaks something off.
+      this.#events.closed(error === endOfFile && this.#version === undefined ? connectionReset : error);
+    }
   }
 
   /** The next message for the caller, or undefined when none waits.  Messages of a wrong version are answered here. */

@@ -44,9 +44,11 @@ export function readPacketOut(reader: ByteReader, version: number, context: Pack
     actionsLength = reader.u16();
     reader.skip(2);
     const key = readMatch(reader, version);
-    port = key.isWild(inPort) ? ofpp.ANY : key.number(inPort);
+    // To say that there was no port is not to say nothing.
+    const isMissing = key.isWild(inPort);
+    port = isMissing ? ofpp.ANY : key.number(inPort);
     match = abiMatch(key);
-    if (port === ofpp.ANY) throw new OpenFlowError("OFPBRC_BAD_PORT", "the packet-out names no input port");
+    if (isMissing) throw new OpenFlowError("OFPBRC_BAD_PORT", "the packet-out names no input port");
   } else {
     port = readPort(reader, version);
     actionsLength = reader.u16();
@@ -104,6 +106,14 @@ export function readPacketIn(reader: ByteReader, version: number): PacketIn {
     reader.skip(1);
     return { ...base, bufferId, totalLen, reason, tableId: 0, match: inPortMatch(port), packet: reader.rest() };
   }
+  if (version === 2) {
+    const port = readPort(reader, version);
+    reader.skip(4);
+    const totalLen = reader.u16();
+    const reason = reader.u8();
+    const tableId = reader.u8();
+    return { ...base, bufferId, totalLen, reason, tableId, match: inPortMatch(port), packet: reader.rest() };
+  }
   const totalLen = reader.u16();
   const reason = reader.u8();
   const tableId = reader.u8();
@@ -119,6 +129,17 @@ export function writePacketIn(out: ByteWriter, body: PacketIn, version: number):
     return;
   }
   out.u32(body.bufferId);
+  if (version === 2 && body.format === "standard") {
+    const port = matchInPort(body.match);
+    // OFPT11_PACKET_IN has the port twice: as it is, and the physical one below it.
+    writePort(out, port, version);
+    writePort(out, port, version);
+    out.u16(body.totalLen);
+    out.u8(body.reason > 2 ? 1 : body.reason);
+    out.u8(body.tableId);
+    out.put(body.packet);
+    return;
+  }
   out.u16(body.totalLen);
   if (body.format === "nxt_packet_in") {
     out.u8(body.reason);
