@@ -63,6 +63,7 @@ static const struct {
     [SLUICE_DP_ACTION_POP_VLAN] = { sizeof(struct sluice_dp_action_pop_vlan), false },
     [SLUICE_DP_ACTION_CLONE] = { sizeof(struct sluice_dp_action_clone), true },
     [SLUICE_DP_ACTION_DROP] = { sizeof(struct sluice_dp_action_drop), false },
+    [SLUICE_DP_ACTION_METER] = { sizeof(struct sluice_dp_action_meter), false },
     [SLUICE_DP_ACTION_PROTOCOL] = { sizeof(struct sluice_dp_action_protocol), false },
     [SLUICE_DP_ACTION_RECIRC] = { sizeof(struct sluice_dp_action_recirc), false },
     [SLUICE_DP_ACTION_HASH] = { sizeof(struct sluice_dp_action_hash), false },

@@ -168,6 +168,9 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
     case SLUICE_DP_ACTION_TUNNEL_SET:
         /* Only a datapath whose tunnel ports are the kernel's uses it; here there is none to output to. */
         return false;
+    case SLUICE_DP_ACTION_METER:
+        sink->meter(sink->aux, ((const struct sluice_dp_action_meter *) body)->meter, packets, n);
+        return false;
     case SLUICE_DP_ACTION_DROP:
         sink->drop(sink->aux, ((const struct sluice_dp_action_drop *) body)->reason, *n);
         return false;

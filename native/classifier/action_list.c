@@ -118,6 +118,14 @@ action_list_try_ref(struct action_list *list)
     return false;
 }
 
+static void
+count_reference(uint32_t kind, uint32_t id, void *n)
+{
+    (void) kind;
+    (void) id;
+    ++*(uint32_t *) n;
+}
+
 static struct action_list *
 action_lists_add(struct action_lists *lists, const void *bytes, size_t size, uint32_t hash)
 {
@@ -136,6 +144,7 @@ action_lists_add(struct action_lists *lists, const void *bytes, size_t size, uin
         memcpy(list->bytes, bytes, size);
     }
     list->n_conjunctions = count_conjunctions(list);
+    actions_visit_references(list->bytes, list->size, count_reference, &list->n_references);
     *bucket = list;
     lists->n_lists++;
     lists->n_bytes += sizeof *list + size;
@@ -259,4 +268,61 @@ bool
 action_list_outputs_to(const struct action_list *list, uint32_t ofp_port)
 {
     return actions_output_to(list->bytes, list->size, ofp_port);
+}
+
+void
+actions_visit_references(const void *actions, uint32_t size, void (*visit)(uint32_t kind, uint32_t id, void *aux),
+                         void *aux)
+{
+    const uint8_t *bytes = actions;
+
+    for (uint32_t offset = 0; offset + sizeof(struct action_header) <= size;) {
+        const struct action_header *action = (const void *) (bytes + offset);
+        uint32_t nested_size;
+        const uint8_t *nested = nested_actions(action, &nested_size);
+
+        if (action->opcode == SLUICE_ACTION_GROUP) {
+            visit(ACTION_REFERENCE_GROUP, ((const struct sluice_action_group *) (const void *) action)->group, aux);
+        } else if (action->opcode == SLUICE_ACTION_METER) {
+            visit(ACTION_REFERENCE_METER, ((const struct sluice_action_meter *) (const void *) action)->meter, aux);
+        } else if (nested != NULL) {
+            actions_visit_references(nested, nested_size, visit, aux);
+        }
+        if (action->size == 0) {
+            break;
+        }
+        offset += action->size;
+    }
+}
+
+void
+action_list_visit_references(const struct action_list *list, void (*visit)(uint32_t kind, uint32_t id, void *aux),
+                             void *aux)
+{
+    actions_visit_references(list->bytes, list->size, visit, aux);
+}
+
+struct reference_search {
+    uint32_t kind;
+    uint32_t id;
+    bool found;
+};
+
+static void
+compare_reference(uint32_t kind, uint32_t id, void *search_)
+{
+    struct reference_search *search = search_;
+
+    search->found |= kind == search->kind && id == search->id;
+}
+
+bool
+action_list_refers_to(const struct action_list *list, enum action_reference kind, uint32_t id)
+{
+    struct reference_search search = { kind, id, false };
+
+    if (list->n_references != 0) {
+        action_list_visit_references(list, compare_reference, &search);
+    }
+    return search.found;
 }

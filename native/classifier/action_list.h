@@ -19,7 +19,15 @@ struct action_list {
     uint32_t hash;
     uint32_t size; /* Of 'bytes'. */
     uint32_t n_conjunctions;
+    uint32_t n_references; /* Groups and meters that the actions name, nested ones included. */
+    uint32_t pad;
     uint8_t bytes[] __attribute__((aligned(8)));
+};
+
+/* What actions refer to by number. */
+enum action_reference {
+    ACTION_REFERENCE_GROUP = 1,
+    ACTION_REFERENCE_METER, /* Of meter actions; a controller action's may be missing. */
 };
 
 /* Makes an empty set of lists.  Null when out of memory. */
@@ -41,5 +49,16 @@ void action_list_unref(struct action_list *list);
 
 /* Whether one of the actions, nested ones included, outputs to 'ofp_port' (output, enqueue, controller). */
 bool action_list_outputs_to(const struct action_list *list, uint32_t ofp_port);
+
+/* Calls 'visit' for each group and meter that the actions name, nested ones included, as often as they do. */
+void action_list_visit_references(const struct action_list *list, void (*visit)(uint32_t kind, uint32_t id, void *aux),
+                                  void *aux);
+
+/* As that, for actions that are in no list but were checked. */
+void actions_visit_references(const void *actions, uint32_t size, void (*visit)(uint32_t kind, uint32_t id, void *aux),
+                              void *aux);
+
+/* Whether the actions name that group or meter. */
+bool action_list_refers_to(const struct action_list *list, enum action_reference kind, uint32_t id);
 
 #endif

@@ -62,7 +62,8 @@ filter_passes(const struct filter *filter, const struct rule *rule)
     return ((rule->cookie ^ query->cookie) & query->cookie_mask) == 0
            && (query->include_hidden || !rule_is_hidden(rule)) && match_passes(filter, rule)
            && (query->out_port == OFPP_ANY || action_list_outputs_to(rule->actions, query->out_port))
-           && query->out_group == OFPG_ANY;
+           && (query->out_group == OFPG_ANY
+               || action_list_refers_to(rule->actions, ACTION_REFERENCE_GROUP, query->out_group));
 }
 
 /* Writes the record of a rule.  Returns its size, or 0 if it does not fit. */

@@ -57,7 +57,8 @@ check_actions(const struct flow_store *store, const struct request *request, uin
     if (store->options.check_actions == NULL) {
         return 0;
     }
-    return store->options.check_actions(request->actions, request->record->actions_size, table, store->n_tables);
+    return store->options.check_actions(store->options.aux, request->actions, request->record->actions_size, table,
+                                        store->n_tables);
 }
 
 static bool
@@ -211,7 +212,8 @@ rule_passes(const struct request *request, const struct rule *rule, bool deletes
 
     return ((rule->cookie ^ record->cookie) & record->cookie_mask) == 0 && may_see(request, rule)
            && (!deletes || record->out_port == OFPP_ANY || action_list_outputs_to(rule->actions, record->out_port))
-           && (!deletes || record->out_group == OFPG_ANY);
+           && (!deletes || record->out_group == OFPG_ANY
+               || action_list_refers_to(rule->actions, ACTION_REFERENCE_GROUP, record->out_group));
 }
 
 static bool
@@ -468,6 +470,30 @@ flow_store_flush(struct flow_store *store, uint64_t now_ms)
         for (uint32_t i = 0; i < order->n; i++) {
             struct rule *rule = rule_order_at(order, i);
             if (rule != NULL && transaction_remove(store, rule, SLUICE_REMOVED_REASON_DELETE, false) != 0) {
+                transaction_undo(store, mark);
+                return SLUICE_ERROR_NO_MEMORY;
+            }
+        }
+    }
+    return 0;
+}
+
+uint32_t
+flow_store_delete_references(struct flow_store *store, enum action_reference kind, uint32_t id, uint8_t reason,
+                             uint64_t now_ms)
+{
+    uint32_t mark = transaction_mark(store);
+
+    store->now_ms = now_ms;
+    for (uint32_t table = 0; table < store->n_tables; table++) {
+        struct rule_order *order = &store->tables[table].order;
+        for (uint32_t i = 0; i < order->n; i++) {
+            struct rule *rule = rule_order_at(order, i);
+            if (reference_counts_get(&store->references, kind, id) == 0) {
+                return 0;
+            }
+            if (rule != NULL && action_list_refers_to(rule->actions, kind, id)
+                && transaction_remove(store, rule, reason, true) != 0) {
                 transaction_undo(store, mark);
                 return SLUICE_ERROR_NO_MEMORY;
             }

@@ -57,6 +57,7 @@ flow_store_destroy(struct flow_store *store)
     }
     free(store->removals.elements);
     cookie_index_clear(&store->cookies);
+    reference_counts_clear(&store->references);
     expiry_heap_clear(&store->expiry);
     action_lists_destroy(store->actions);
     free(store->found);
@@ -113,6 +114,7 @@ flow_store_measure(const struct flow_store *store, struct flow_store_size *size)
     *size = (struct flow_store_size){ .n_waiting = store->n_unlinking + flow_store_n_removed(store) };
     action_lists_measure(store->actions, &size->n_actions, &action_bytes);
     size->n_bytes = sizeof *store + action_bytes + store->cookies.n_buckets * sizeof *store->cookies.buckets
+                    + store->references.n_slots * sizeof *store->references.slots
                     + store->expiry.capacity * sizeof *store->expiry.elements
                     + store->removals.capacity * sizeof *store->removals.elements
                     + store->found_capacity * sizeof *store->found;
@@ -127,4 +129,10 @@ flow_store_measure(const struct flow_store *store, struct flow_store_size *size)
     }
     /* A rule has a few words of match, and the allocator's overhead twice. */
     size->n_bytes += size->n_rules * (sizeof(struct rule) + sizeof(struct rule_stats) + 48);
+}
+
+uint64_t
+flow_store_count_references(const struct flow_store *store, enum action_reference kind, uint32_t id)
+{
+    return reference_counts_get(&store->references, kind, id);
 }

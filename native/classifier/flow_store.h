@@ -35,7 +35,8 @@ struct flow_store_options {
     uint32_t bridge;     /* For the records of dumps. */
     uint32_t n_tables;   /* 1 to 255. */
     /* Judges the actions of a flow_mod for a table: 0 or an enum sluice_error.  Null: all are good (tests). */
-    uint32_t (*check_actions)(const void *actions, size_t size, uint8_t table, uint32_t n_tables);
+    uint32_t (*check_actions)(void *aux, const void *actions, size_t size, uint8_t table, uint32_t n_tables);
+    void *aux;              /* For 'check_actions'. */
     uint32_t prefix_fields; /* enum rule_table_prefix, or 0 for the default. */
     uint64_t random_seed;   /* For what OpenFlow leaves to chance. */
 };
@@ -67,6 +68,14 @@ uint32_t flow_store_flow_mod(struct flow_store *store, const struct sluice_flow_
 
 /* Removes all rules, the hidden and the read-only too, without reports.  Inside a transaction.  0 or no_memory. */
 uint32_t flow_store_flush(struct flow_store *store, uint64_t now_ms);
+
+/* Rules of the newest version whose actions name that group or meter. */
+uint64_t flow_store_count_references(const struct flow_store *store, enum action_reference kind, uint32_t id);
+
+/* Removes these rules, the hidden and the read-only too, for 'reason' (enum sluice_removed_reason).  Inside a
+ * transaction.  0 or no_memory. */
+uint32_t flow_store_delete_references(struct flow_store *store, enum action_reference kind, uint32_t id, uint8_t reason,
+                                      uint64_t now_ms);
 
 /* Removes the rules whose time is up.  Inside a transaction.  The caller has pushed its megaflows' statistics, by which
  * idle time is judged.  Looks only at rules that may be due.  At most 'n_max' (0: any number).  Returns how many. */

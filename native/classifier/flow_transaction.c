@@ -102,8 +102,11 @@ transaction_add(struct flow_store *store, struct rule *rule, const struct rule *
     if (cookie_index_add(&store->cookies, rule) != 0) {
         goto out_of_expiry;
     }
-    if (enter_order(table, rule, place_of) != 0) {
+    if (reference_counts_add(&store->references, rule->actions) != 0) {
         goto out_of_cookies;
+    }
+    if (enter_order(table, rule, place_of) != 0) {
+        goto out_of_references;
     }
     if (rule_table_insert(table->rules, rule) != 0) {
         goto out_of_order;
@@ -114,6 +117,8 @@ transaction_add(struct flow_store *store, struct rule *rule, const struct rule *
 
 out_of_order:
     rule_order_leave(&table->order, rule);
+out_of_references:
+    reference_counts_remove(&store->references, rule->actions);
 out_of_cookies:
     cookie_index_remove(&store->cookies, rule);
 out_of_expiry:
@@ -136,6 +141,7 @@ transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, 
     atomic_store_explicit(&rule->remove_version, store->version, memory_order_relaxed);
     expiry_heap_remove(&store->expiry, rule);
     cookie_index_remove(&store->cookies, rule);
+    reference_counts_remove(&store->references, rule->actions);
     rule_order_leave(&table->order, rule);
     count_rule(table, rule, -1);
     note_change(store, rule, false, report);
@@ -155,6 +161,7 @@ undo_add(struct flow_store *store, struct rule *rule)
 
     expiry_heap_remove(&store->expiry, rule);
     cookie_index_remove(&store->cookies, rule);
+    reference_counts_remove(&store->references, rule->actions);
     rule_order_leave(&table->order, rule);
     count_rule(table, rule, -1);
     rule_table_remove(table->rules, rule);
@@ -170,6 +177,7 @@ undo_remove(struct flow_store *store, struct rule *rule)
     rule->removed_reason = 0;
     int error = expiry_heap_add(&store->expiry, rule);
     error |= cookie_index_add(&store->cookies, rule);
+    error |= reference_counts_add(&store->references, rule->actions);
     assert(error == 0);
     (void) error;
     rule_order_return(&table->order, rule);
@@ -268,6 +276,7 @@ flow_store_commit(struct flow_store *store)
     store->n_reports = 0;
     store->open = false;
     tidy_orders(store);
+    reference_counts_tidy(&store->references);
     flow_store_collect(store);
     return queue->head != queue->tail;
 }

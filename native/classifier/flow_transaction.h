@@ -11,6 +11,7 @@
 #include "classifier/epoch.h"
 #include "classifier/expiry_heap.h"
 #include "classifier/flow_store.h"
+#include "classifier/reference_counts.h"
 #include "classifier/rule_order.h"
 #include "classifier/rule_table.h"
 
@@ -57,6 +58,7 @@ struct flow_store {
     struct limbo unlinking; /* Change lists whose removed rules are to be unlinked. */
     struct action_lists *actions;
     struct cookie_index cookies;
+    struct reference_counts references;
     struct expiry_heap expiry;
     struct removal_queue removals;
     uint64_t random;

@@ -3,9 +3,13 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "classifier/action_list.h"
+#include "classifier/version_map.h"
+#include "pipeline/config.h"
 #include "pipeline/field.h"
 #include "pipeline/field_hash.h"
 #include "pipeline/select.h"
+#include "pipeline/ofmeter.h"
 #include "sluice/flow_key.h"
 #include "sluice/records.h"
 
@@ -149,6 +153,7 @@ static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
     FIXED(MULTIPATH, multipath),
     FIXED(BUNDLE, bundle),
     FIXED(DEBUG_RECIRC, debug_recirc),
+    FIXED(METER, meter),
 };
 #undef FIXED
 
@@ -293,4 +298,31 @@ action_check(const void *actions, size_t size, uint8_t table, uint32_t n_tables)
         return SLUICE_ERROR_INVALID_RECORD;
     }
     return check_list(&check, actions, size, 0);
+}
+
+struct reference_check {
+    const struct bridge *bridge;
+    uint32_t error;
+};
+
+static void
+check_reference(uint32_t kind, uint32_t id, void *check_)
+{
+    struct reference_check *check = check_;
+    bool there = true;
+
+    if (kind == ACTION_REFERENCE_METER) {
+        there = ofmeter_id_is_plain(id) && version_map_newest(check->bridge->meters, id);
+    }
+    if (!there && !check->error) {
+        check->error = SLUICE_ERROR_NO_SUCH_METER;
+    }
+}
+
+uint32_t
+action_check_references(const struct bridge *bridge, const void *actions, size_t size)
+{
+    struct reference_check check = { bridge, 0 };
+    actions_visit_references(actions, (uint32_t) size, check_reference, &check);
+    return check.error;
 }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bridge;
+
 /* Deepest nesting of clone and write_actions. */
 #define ACTION_DEPTH_MAX 8
 
@@ -15,5 +17,9 @@
  *
  * Actions that passed may be walked without further checks. */
 uint32_t action_check(const void *actions, size_t size, uint8_t table, uint32_t n_tables);
+
+/* Checks that the bridge, as the open transaction has it, has what actions that passed name.  0 or no_such_meter.  Under
+ * the control lock. */
+uint32_t action_check_references(const struct bridge *bridge, const void *actions, size_t size);
 
 #endif

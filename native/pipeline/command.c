@@ -3,6 +3,7 @@
 #include "classifier/flow_store.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
 
 static bool
@@ -52,6 +53,10 @@ bridge_del(struct pipeline *pipeline, uint32_t id)
     if (slot->flows_open) {
         flow_store_rollback(view->bridge->flows);
         slot->flows_open = false;
+    }
+    if (slot->meters_open) {
+        version_map_rollback(view->bridge->meters);
+        slot->meters_open = false;
     }
     if (slot->draft && (!slot->view || slot->draft->bridge != slot->view->bridge)) {
         bridge_destroy(slot->draft->bridge);
@@ -232,7 +237,8 @@ flow_flush(struct pipeline *pipeline, const struct sluice_flow_flush *command)
     uint32_t error;
     struct flow_store *flows = transaction_flows(pipeline, command->bridge, &error);
     const struct pipeline_hooks *hooks = &pipeline->options.hooks;
-    return flows ? flow_store_flush(flows, hooks->now(hooks->aux)) : error;
+    error = flows ? flow_store_flush(flows, hooks->now(hooks->aux)) : error;
+    return error ? error : ofmeter_flush(pipeline, command->bridge);
 }
 
 static uint32_t
@@ -274,7 +280,7 @@ static const struct {
     FIXED(OFPORT_SET, ofport_set, true),  FIXED(OFPORT_DEL, ofport_del, false), FIXED(BUNDLE_SET, bundle_set, true),
     FIXED(BUNDLE_DEL, bundle_del, false), FIXED(TABLE_SET, table_set, false),   FIXED(FLOW_MOD, flow_mod, true),
     FIXED(PACKET_OUT, packet_out, true),  FIXED(FDB_FLUSH, fdb_flush, false),   FIXED(FLOW_FLUSH, flow_flush, false),
-    FIXED(SETTINGS, settings, false),
+    FIXED(SETTINGS, settings, false),     FIXED(METER_MOD, meter_mod, true),
 };
 #undef FIXED
 
@@ -317,6 +323,8 @@ execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t 
         return fdb_flush(pipeline, command);
     case SLUICE_COMMAND_FLOW_FLUSH:
         return flow_flush(pipeline, command);
+    case SLUICE_COMMAND_METER_MOD:
+        return ofmeter_mod(pipeline, command, value);
     default:
         return settings(pipeline, command);
     }

@@ -19,6 +19,7 @@
 struct flow_key;
 struct flow_store;
 struct mac_table;
+struct version_map;
 struct pipeline;
 struct tunnel_index;
 
@@ -79,7 +80,8 @@ struct bridge {
     uint32_t id;
     uint32_t n_tables;
     struct flow_store *flows;
-    struct mac_table *macs; /* Counted. */
+    struct mac_table *macs;     /* Counted. */
+    struct version_map *meters; /* Of struct ofmeter. */
 };
 
 struct bridge_view {

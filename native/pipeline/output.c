@@ -6,6 +6,7 @@
 #include "packet/match.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/tunnel.h"
+#include "pipeline/ofmeter.h"
 #include "pipeline/xlate_ctx.h"
 
 void
@@ -163,6 +164,16 @@ output_real(struct xlate_ctx *ctx, uint32_t ofp_port, uint32_t max_len)
     }
 }
 
+/* The datapath's number of the meter that a packet-in has to pass: the action's own, or the bridge's for all packet-ins.
+ * SLUICE_METER_ALL if there is none. */
+static uint32_t
+controller_meter(struct xlate_ctx *ctx, uint32_t id)
+{
+    const struct ofmeter *meter = id != SLUICE_METER_ALL ? xlate_meter(ctx, id) : NULL;
+    meter = meter ? meter : xlate_meter(ctx, SLUICE_METER_CONTROLLER);
+    return meter ? meter->dp_meter : SLUICE_METER_ALL;
+}
+
 /* Appends a packet-in with the pipeline's fields as they are now. */
 static void
 append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controller *model, const void *userdata)
@@ -184,6 +195,14 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     struct match_buffer match;
     size_t match_bytes = match_compress(&ctx->flow, &mask, &match.match, sizeof match);
     commit_actions(ctx);
+    uint32_t dp_meter = controller_meter(ctx, model->meter_id);
+    uint32_t begin = dp_meter != SLUICE_METER_ALL ? commit_clone_begin(ctx) : 0;
+    if (dp_meter != SLUICE_METER_ALL) {
+        struct sluice_dp_action_meter *meter = commit_append(ctx, SLUICE_DP_ACTION_METER, sizeof *meter);
+        if (meter) {
+            meter->meter = dp_meter;
+        }
+    }
     struct sluice_dp_action_controller *action =
         commit_append(ctx, SLUICE_DP_ACTION_CONTROLLER,
                       (uint32_t) (sizeof *action + match_bytes + ((model->userdata_size + 7u) & ~7u)));
@@ -202,6 +221,9 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     memcpy(action + 1, &match, match_bytes);
     if (model->userdata_size) {
         memcpy((uint8_t *) (action + 1) + match_bytes, userdata, model->userdata_size);
+    }
+    if (dp_meter != SLUICE_METER_ALL) {
+        commit_clone_end(ctx, begin);
     }
 }
 
@@ -237,6 +259,7 @@ output_invalid_ttl(struct xlate_ctx *ctx, uint16_t controller_id)
             .max_len = UINT16_MAX,
             .reason = SLUICE_PACKET_IN_REASON_INVALID_TTL,
             .controller_id = controller_id,
+            .meter_id = SLUICE_METER_ALL,
         };
         append_controller(ctx, &model, NULL);
     }
@@ -251,6 +274,7 @@ output_table_miss(struct xlate_ctx *ctx)
         .max_len = UINT16_MAX,
         .reason = SLUICE_PACKET_IN_REASON_IMPLICIT_MISS,
         .form = 1,
+        .meter_id = SLUICE_METER_ALL,
     };
     ctx->cookie = 0;
     trace_action(ctx, &action, action.size);
@@ -286,6 +310,7 @@ output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
         xlate_table(ctx, in_port, 0, true, xlate_actions);
         break;
     case PORT_NORMAL: {
+        /* There may be several ports. */
         bool is_last = ctx->is_last;
         ctx->is_last = false;
         normal_output(ctx);
@@ -299,7 +324,7 @@ output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
         flood(ctx, true);
         break;
     case PORT_CONTROLLER: {
-        const struct sluice_action_controller action = { .max_len = (uint16_t) max_len };
+        const struct sluice_action_controller action = { .max_len = (uint16_t) max_len, .meter_id = SLUICE_METER_ALL };
         output_controller(ctx, &action);
         break;
     }

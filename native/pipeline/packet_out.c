@@ -59,7 +59,8 @@ packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out
     if (!port || (port >= PORT_MAX && port < PORT_IN_PORT)) {
         return SLUICE_ERROR_NO_SUCH_PORT;
     }
-    return action_check(parts.actions, command->actions_size, 255, view->bridge->n_tables);
+    uint32_t error = action_check(parts.actions, command->actions_size, 255, view->bridge->n_tables);
+    return error ? error : action_check_references(view->bridge, parts.actions, command->actions_size);
 }
 
 void

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "classifier/flow_store.h"
+#include "classifier/version_map.h"
+#include "meter/meter_table.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/pipeline_state.h"
 
@@ -35,13 +37,15 @@ pipeline_create(const struct pipeline_options *options, struct pipeline **pipeli
     const struct config *config = empty_config();
     struct epoch_reader *reader = epoch_register(options->epoch);
     struct frozen_table *frozen = frozen_table_create(options->epoch);
-    if (!pipeline || !config || !reader || !frozen) {
+    struct meter_table *meters = meter_table_create();
+    if (!pipeline || !config || !reader || !frozen || !meters) {
         if (config) {
             topology_destroy((void *) config->topology);
             free((void *) config);
         }
         epoch_unregister(reader);
         frozen_table_destroy(frozen);
+        meter_table_destroy(meters);
         free(pipeline);
         return ENOMEM;
     }
@@ -49,6 +53,7 @@ pipeline_create(const struct pipeline_options *options, struct pipeline **pipeli
     pipeline->options = *options;
     pipeline->reader = reader;
     pipeline->frozen = frozen;
+    pipeline->meters = meters;
     pipeline->random = options->random_seed;
     atomic_init(&pipeline->config, config);
     atomic_init(&pipeline->change, 1);
@@ -81,6 +86,7 @@ pipeline_destroy(struct pipeline *pipeline)
     free((void *) config);
     epoch_unregister(pipeline->reader);
     frozen_table_destroy(pipeline->frozen);
+    meter_table_destroy(pipeline->meters);
     free(pipeline->slots);
     free(pipeline->transaction.touched);
     free(pipeline->transaction.flushes);
@@ -127,6 +133,7 @@ pipeline_maintain(struct pipeline *pipeline, uint64_t now_ms)
             uint64_t due = mac_table_expire(view->bridge->macs, now_ms);
             next = due < next ? due : next;
             flow_store_collect(view->bridge->flows);
+            version_map_collect(view->bridge->meters);
         }
     }
     limbo_reclaim(&pipeline->limbo);
@@ -146,6 +153,12 @@ pipeline_count_drop(struct pipeline *pipeline, uint32_t reason, uint64_t n)
     if (reason < PIPELINE_DROP_REASONS) {
         atomic_fetch_add_explicit(&pipeline->drops[reason], n, memory_order_relaxed);
     }
+}
+
+const struct meter_table *
+pipeline_meters(const struct pipeline *pipeline)
+{
+    return pipeline->meters;
 }
 
 uint32_t

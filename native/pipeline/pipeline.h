@@ -17,6 +17,7 @@
 #include "sluice/records.h"
 
 struct epoch;
+struct meter_table;
 struct pipeline;
 
 /* What the pipeline asks of its owner.  Called by the thread that called the pipeline, inside that call. */
@@ -82,6 +83,9 @@ uint64_t pipeline_change(const struct pipeline *pipeline);
 
 /* Counts 'n' drops for 'reason' (enum sluice_drop_reason).  Any thread. */
 void pipeline_count_drop(struct pipeline *pipeline, uint32_t reason, uint64_t n);
+
+/* The meters that datapath actions call by number.  Any thread. */
+const struct meter_table *pipeline_meters(const struct pipeline *pipeline);
 
 /* VLAN tags that the parser should look at: other_config:vlan-limit, 1 or 2.  Any thread. */
 uint32_t pipeline_vlan_limit(const struct pipeline *pipeline);

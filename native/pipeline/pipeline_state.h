@@ -24,6 +24,7 @@ enum cell_kind {
     CELL_BRIDGE,  /* Settings, ports and bundles of a bridge. */
     CELL_TABLE,   /* Rules of one table. */
     CELL_ADDRESS, /* Where one address on one VLAN is. */
+    CELL_METER,   /* Whether there is one meter. */
     CELL_PORTS,   /* Which datapath ports are in a bridge at all. */
 };
 
@@ -35,8 +36,9 @@ struct bridge_slot {
     struct bridge_view *view;  /* In force, or null. */
     struct bridge_view *draft; /* What it will be; null with 'drafted' if the bridge is going away. */
     bool drafted;
-    bool touched;    /* In 'touched' of the transaction. */
-    bool flows_open; /* The flow store of 'view' or 'draft' has an open transaction. */
+    bool touched;     /* In 'touched' of the transaction. */
+    bool flows_open;  /* The flow store of 'view' or 'draft' has an open transaction. */
+    bool meters_open; /* So have its meters. */
 };
 
 /* An address table to be flushed at commit. */
@@ -72,6 +74,7 @@ struct pipeline {
 
     /* Under the control lock. */
     struct limbo limbo;
+    struct meter_table *meters;
     struct epoch_reader *reader; /* For translations by the control thread; offline otherwise. */
     struct bridge_slot *slots;   /* By bridge id. */
     uint32_t n_slots;
@@ -132,6 +135,9 @@ struct bridge_view *transaction_draft(struct pipeline *pipeline, uint32_t id, ui
 
 /* The rules of bridge 'id', with a transaction open.  As transaction_draft(). */
 struct flow_store *transaction_flows(struct pipeline *pipeline, uint32_t id, uint32_t *error);
+
+/* Its meters, as transaction_flows(). */
+struct version_map *transaction_meters(struct pipeline *pipeline, uint32_t id, uint32_t *error);
 
 /* Forgets at commit what was learned behind 'bundle', UINT32_MAX for all.  0 or no_memory. */
 uint32_t transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle);

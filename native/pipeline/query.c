@@ -9,6 +9,7 @@
 #include "packet/parse.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
 
 #define FDB_CHUNK 64u
@@ -315,6 +316,7 @@ static const uint16_t fixed_sizes[] = {
     FIXED(FDB_DUMP, bridge_query),    FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
     FIXED(REMOVED_FLOWS, dump_query), FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
     FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
+    FIXED(METER_DUMP, object_query),
 };
 #undef FIXED
 
@@ -356,6 +358,8 @@ pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uin
         return memory(pipeline, reply, room, used);
     case SLUICE_QUERY_ARRIVAL:
         return arrival(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_METER_DUMP:
+        return ofmeter_dump(pipeline, record, now_ms(pipeline), reply, room, used);
     default:
         return ofport_stats(pipeline, record, reply, room, used);
     }

@@ -6,6 +6,7 @@
 #include "classifier/flow_store.h"
 #include "pipeline/action_check.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
 
 /* Makes room for one more element. */
@@ -53,6 +54,15 @@ next_random(struct pipeline *pipeline)
     return z ^ z >> 31;
 }
 
+/* What the flow store asks of the actions of a rule. */
+static uint32_t
+check_actions(void *bridge, const void *actions, size_t size, uint8_t table, uint32_t n_tables)
+{
+    uint32_t error = action_check(actions, size, table, n_tables);
+
+    return error ? error : action_check_references(bridge, actions, size);
+}
+
 struct bridge *
 bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
 {
@@ -68,10 +78,12 @@ bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
         .epoch = pipeline->options.epoch,
         .bridge = id,
         .n_tables = n_tables,
-        .check_actions = action_check,
+        .check_actions = check_actions,
+        .aux = bridge,
         .random_seed = next_random(pipeline),
     });
-    if (!bridge->flows || !bridge->macs) {
+    bridge->meters = version_map_create(pipeline->options.epoch, ofmeter_free, pipeline);
+    if (!bridge->flows || !bridge->macs || !bridge->meters) {
         bridge_destroy(bridge);
         return NULL;
     }
@@ -84,6 +96,7 @@ bridge_destroy(void *bridge_)
     struct bridge *bridge = bridge_;
     flow_store_destroy(bridge->flows);
     mac_table_unref(bridge->macs);
+    version_map_destroy(bridge->meters);
     free(bridge);
 }
 
@@ -154,6 +167,22 @@ transaction_flows(struct pipeline *pipeline, uint32_t id, uint32_t *error)
     return view->bridge->flows;
 }
 
+struct version_map *
+transaction_meters(struct pipeline *pipeline, uint32_t id, uint32_t *error)
+{
+    struct bridge_view *view = pipeline_view(pipeline, id);
+    *error = view ? transaction_touch(pipeline, id) : SLUICE_ERROR_NO_SUCH_BRIDGE;
+    if (*error) {
+        return NULL;
+    }
+    struct bridge_slot *slot = &pipeline->slots[id];
+    if (!slot->meters_open) {
+        version_map_begin(view->bridge->meters, current_version(pipeline) + 1);
+        slot->meters_open = true;
+    }
+    return view->bridge->meters;
+}
+
 uint32_t
 transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle)
 {
@@ -188,6 +217,7 @@ end_transaction(struct pipeline *pipeline)
         slot->drafted = false;
         slot->touched = false;
         slot->flows_open = false;
+        slot->meters_open = false;
     }
     txn->open = false;
     txn->n_touched = 0;
@@ -203,6 +233,9 @@ pipeline_rollback(struct pipeline *pipeline)
         struct bridge_view *view = pipeline_view(pipeline, txn->touched[i]);
         if (slot->flows_open && view) {
             flow_store_rollback(view->bridge->flows);
+        }
+        if (slot->meters_open && view) {
+            version_map_rollback(view->bridge->meters);
         }
         if (slot->draft && (!slot->view || slot->draft->bridge != slot->view->bridge)) {
             bridge_destroy(slot->draft->bridge);
@@ -294,6 +327,9 @@ commit_flows(struct pipeline *pipeline)
     for (uint32_t i = 0; i < txn->n_touched; i++) {
         uint32_t id = txn->touched[i];
         struct bridge_slot *slot = &pipeline->slots[id];
+        if (slot->meters_open && slot->view) {
+            ofmeter_commit(pipeline, slot->view->bridge);
+        }
         if (!slot->flows_open || !slot->view) {
             continue;
         }

@@ -9,6 +9,7 @@
 #include "pipeline/mac_table.h"
 #include "pipeline/tunnel.h"
 #include "pipeline/tunnel_index.h"
+#include "pipeline/ofmeter.h"
 #include "pipeline/xlate_ctx.h"
 
 void
@@ -107,6 +108,14 @@ xlate_fail(struct xlate_ctx *ctx, uint32_t reason)
     if (!ctx->error) {
         ctx->error = reason;
     }
+}
+
+const struct ofmeter *
+xlate_meter(struct xlate_ctx *ctx, uint32_t id)
+{
+    const struct bridge *bridge = ctx->view->bridge;
+    xlate_stamp(ctx, pipeline_cell(CELL_METER, bridge->id, id));
+    return ofmeter_find(bridge, id, ctx->config->version);
 }
 
 bool
@@ -433,6 +442,17 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
     freeze_finish(ctx);
 }
 
+/* A clone that is a packet-in behind a meter is what Open vSwitch calls a sample of everything, which it keeps. */
+static bool
+is_metered_packet_in(const struct sluice_dp_action_clone *clone)
+{
+    const struct sluice_dp_action_meter *meter = (const void *) (clone + 1);
+    const struct sluice_dp_action_controller *controller = (const void *) (meter + 1);
+    return clone->actions_size > sizeof *meter && meter->opcode == SLUICE_DP_ACTION_METER
+           && controller->opcode == SLUICE_DP_ACTION_CONTROLLER
+           && clone->actions_size == sizeof *meter + controller->size;
+}
+
 /* A clone that nothing comes after need not be one. */
 static void
 unwrap_last_clone(struct xlate_out *out)
@@ -442,7 +462,7 @@ unwrap_last_clone(struct xlate_out *out)
     for (uint32_t at = 0; at < out->actions_size; at += last->size) {
         last = (const void *) (bytes + at);
     }
-    if (last && last->opcode == SLUICE_DP_ACTION_CLONE) {
+    if (last && last->opcode == SLUICE_DP_ACTION_CLONE && !is_metered_packet_in(last)) {
         uint32_t size = last->actions_size;
         memmove((void *) last, last + 1, size);
         out->actions_size -= (uint32_t) sizeof *last;

@@ -3,6 +3,7 @@
 
 #include "packet/bytes.h"
 #include "pipeline/field_hash.h"
+#include "pipeline/ofmeter.h"
 #include "pipeline/select.h"
 #include "pipeline/xlate_ctx.h"
 
@@ -345,6 +346,18 @@ modify(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
     }
 }
 
+static void
+meter(struct xlate_ctx *ctx, uint32_t id)
+{
+    const struct ofmeter *meter = xlate_meter(ctx, id);
+    if (meter) {
+        struct sluice_dp_action_meter *action = commit_append(ctx, SLUICE_DP_ACTION_METER, sizeof *action);
+        if (action) {
+            action->meter = meter->dp_meter;
+        }
+    }
+}
+
 /* What follows, in frozen actions, belongs to another rule. */
 static void
 unroll(struct xlate_ctx *ctx, const struct sluice_action_unroll_xlate *a)
@@ -388,6 +401,9 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
     }
     case SLUICE_ACTION_EXIT:
         ctx->exit = true;
+        break;
+    case SLUICE_ACTION_METER:
+        meter(ctx, ((const struct sluice_action_meter *) action)->meter);
         break;
     case SLUICE_ACTION_CLONE: {
         const struct sluice_action_clone *a = action;

@@ -94,6 +94,9 @@ void xlate_fail(struct xlate_ctx *ctx, uint32_t reason);
  * as the table is configured; otherwise nothing happens.  'run' is how actions are executed. */
 void xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_miss, xlate_run *run);
 
+/* A meter of the bridge that the packet is in, or null. */
+const struct ofmeter *xlate_meter(struct xlate_ctx *ctx, uint32_t id);
+
 /* Whether 'port' lets packets in. */
 bool xlate_may_receive(const struct ofport *port);
 

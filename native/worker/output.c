@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "actions/execute.h"
+#include "meter/meter_table.h"
 #include "packet/checksum.h"
 #include "packet/parse.h"
 #include "pipeline/pipeline.h"
@@ -146,6 +147,35 @@ sink_drop(void *aux, uint32_t reason, uint32_t n)
 }
 
 static void
+sink_meter(void *aux, uint32_t id, struct packet **packets, uint32_t *n)
+{
+    struct worker *worker = aux;
+    struct meter *meter = meter_table_get(pipeline_meters(worker->datapath->pipeline), id);
+    uint32_t sizes[PACKET_BATCH_MAX];
+    uint32_t n_left = 0;
+
+    if (meter == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < *n; i++) {
+        sizes[i] = packets[i]->size;
+    }
+    uint32_t over = meter_run(meter, sizes, *n, worker->now_ms);
+    if (over == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < *n; i++) {
+        if ((over >> i & 1) != 0) {
+            packet_release(packets[i]);
+        } else {
+            packets[n_left++] = packets[i];
+        }
+    }
+    sink_drop(worker, SLUICE_DROP_REASON_METER, *n - n_left);
+    *n = n_left;
+}
+
+static void
 sink_lost(void *aux, uint32_t n)
 {
     sink_drop(aux, SLUICE_DROP_REASON_NO_BUFFER, n);
@@ -159,6 +189,7 @@ worker_sink(struct worker *worker)
         .controller = sink_controller,
         .protocol = sink_protocol,
         .recirc = sink_recirc,
+        .meter = sink_meter,
         .drop = sink_drop,
         .lost = sink_lost,
         .aux = worker,
@@ -177,6 +208,7 @@ worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, si
         return;
     }
     memcpy(packet->data, frame, frame_size);
+    worker->now_ms = datapath_now(worker->datapath);
     packet->in_port = dp_port;
     packet_parse_burst(&packet, 1, pipeline_vlan_limit(worker->datapath->pipeline), worker->levels[0].keys,
                        worker->levels[0].maps);

@@ -243,7 +243,8 @@ poll_queue(struct worker *worker, struct rx_queue *queue)
     }
     drop_runts(worker, &batch);
     if (batch.n != 0) {
-        process(worker, &batch, datapath_now(worker->datapath));
+        worker->now_ms = datapath_now(worker->datapath);
+        process(worker, &batch, worker->now_ms);
     }
     worker_flush(worker);
     return n;

@@ -63,6 +63,7 @@ struct worker {
     struct flow_cache *cache;    /* Null for the control worker. */
     struct packet_pool *pool;
     uint64_t origin[MEGAFLOW_ORIGIN_WORDS]; /* Room to put the origin of a megaflow together. */
+    uint64_t now_ms;                        /* The datapath's clock at the burst at hand. */
 
     /* The burst at hand, and those that it became by recirculation. */
     uint32_t depth;

@@ -35,7 +35,6 @@ function sorted(text: string): string {
 function known(text: string): string {
   return sorted(text)
     .replaceAll(" BUNDLES", "")
-    .replace(/instructions: meter /g, "instructions: ")
     .replace(/^( *actions: output)[a-z_ ]*$/gm, (line) => line.replace(/ (group|\w*mpls\w*)(?= |$)/g, ""))
     .replace(/^ *CUSTOM Statistics\n(^ {16,}\w+=.*\n?)*/gm, "")
     .replace(/lookup=\d+, matched=\d+/g, "lookup=N, matched=N")

@@ -168,14 +168,15 @@ test("pure rooms import nothing of Node", () => {
 });
 
 test("the native rooms include only downward", () => {
-  const order = ["packet", "actions", "classifier", "pipeline", "port", "worker", "addon"];
+  const order = ["packet", "actions", "meter", "classifier", "pipeline", "port", "worker", "addon"];
   const allowed: Readonly<Record<string, readonly string[]>> = {
     packet: [],
     actions: ["packet"],
+    meter: [],
     classifier: ["packet", "actions"],
-    pipeline: ["packet", "actions", "classifier"],
+    pipeline: ["packet", "actions", "meter", "classifier"],
     port: ["packet"],
-    worker: ["packet", "actions", "classifier", "pipeline", "port"],
+    worker: ["packet", "actions", "meter", "classifier", "pipeline", "port"],
     addon: [],
   };
   const wrong = walk(join(root, "native"), /\.(c|h|cc)$/).flatMap((path) => {

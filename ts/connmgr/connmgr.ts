@@ -2,7 +2,14 @@ import { isIPv4 } from "node:net";
 import { join } from "node:path";
 import type { Clock, Timer } from "../clock/index.js";
 import type { Logger, LogSource } from "../log/index.js";
-import { normalFlow, type Ofproto, type PacketInEvent, type PortChange, type RemovedFlow } from "../ofproto/index.js";
+import {
+  type DoneRequest,
+  normalFlow,
+  type Ofproto,
+  type PacketInEvent,
+  type PortChange,
+  type RemovedFlow,
+} from "../ofproto/index.js";
 import { inPortMatch } from "../openflow/index.js";
 import {
   Controller,
@@ -112,6 +119,7 @@ export class Connmgr {
       packetIn: (event) => this.#packetIn(event),
       flowRemoved: (flow) => this.#flowRemoved(flow),
       portChanged: (change) => this.#portChanged(change),
+      requestDone: (done) => this.#requestDone(done),
       flowsFlushed: () => this.#flowsFlushed(),
     });
   }
@@ -427,6 +435,10 @@ export class Connmgr {
 
   #flowRemoved(flow: RemovedFlow): void {
     for (const ofconn of this.#ofconns) ofconn.flowRemoved(flow);
+  }
+
+  #requestDone(done: DoneRequest): void {
+    for (const ofconn of this.#ofconns) ofconn.requestDone(done);
   }
 
   #portChanged(change: PortChange): void {

@@ -2,6 +2,7 @@ import type { Logger } from "../log/index.js";
 import {
   appendFlowMod,
   ChangeSet,
+  type DoneRequest,
   type FlowModForm,
   type FlowModQueue,
   handleRequest,
@@ -327,6 +328,16 @@ export class Ofconn implements Requester {
       if (Buffer.compare(message, old) === 0) return;
     }
     this.#vconn.send(message);
+  }
+
+  /** Another controller changed a group or a meter. */
+  requestDone(done: DoneRequest): void {
+    const isMeter = done.request.type === "meter_mod";
+    // OFPRFR: 0 group_mod, 1 meter_mod.
+    if (done.origin === this || !this.#listens()) return;
+    if (!passes(this.#async.requestForward, this.isSecondary, isMeter ? 1 : 0)) return;
+    if (isMeter && this.version < 4) return;
+    this.#send(0, { type: "requestforward", requestXid: done.requestXid, request: done.request });
   }
 
   #schedule(rate: PacketInRate): PacketInSchedule<PacketInEvent> {

@@ -125,6 +125,7 @@ const ovsNames: Readonly<Record<string, string>> = {
   stackTooBig: "drop_action_stack_too_deep",
   noDevice: "datapath_drop_invalid_port",
   notEcnCapable: "drop_action_congestion",
+  meter: "datapath_drop_meter",
 };
 
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -109,7 +109,13 @@ export class FlowTable {
   /** Calls `listener` for each packet that the pipeline sends to controllers; the returned function ends it. */
   onPacketIn(listener: (event: PacketInEvent) => void): () => void {
     const ignore = (): void => {};
-    return this.#ofproto.listen({ packetIn: listener, flowRemoved: ignore, portChanged: ignore, flowsFlushed: ignore });
+    return this.#ofproto.listen({
+      packetIn: listener,
+      flowRemoved: ignore,
+      portChanged: ignore,
+      requestDone: ignore,
+      flowsFlushed: ignore,
+    });
   }
 
   /** What would happen to a packet of that flow. */

@@ -30,6 +30,7 @@ export {
 export { type FlowInput, FlowTable, portNames, type TraceInput, type TraceResult } from "./flow-table.js";
 export type { FlowWords, PortNames } from "./flow-words.js";
 export { normalFlow, type SystemFlow } from "./internal-flows.js";
+export { dumpMeters, type MeterRecord, modifyMeter } from "./meters.js";
 export {
   Ofproto,
   type OfprotoOptions,
@@ -56,6 +57,7 @@ export {
 } from "./port.js";
 export { portCounters, portInfo } from "./port-counters.js";
 export type {
+  DoneRequest,
   OfprotoListener,
   PacketInEvent,
   PortChange,

@@ -48,7 +48,7 @@ import {
   type TunnelChange,
 } from "./port.js";
 import { PortNumbers } from "./port-number.js";
-import type { OfprotoListener, PacketInEvent, Requester } from "./requester.js";
+import type { DoneRequest, OfprotoListener, PacketInEvent, Requester } from "./requester.js";
 import { tunnelKey, tunnelMatchText } from "./tunnel-match.js";
 
 /** One OpenFlow switch: its ports, its settings, and the way to its tables, which live in the datapath. */
@@ -432,6 +432,11 @@ export class Ofproto {
       writeFdbFlush(view, at, { type: command.fdbFlush, flags: 0, size: 0, bridge: this.bridge, ofpPort: port }),
     );
     this.#submit("flush learned addresses");
+  }
+
+  /** A request of a controller was done that others may want to hear of. */
+  tellRequest(done: DoneRequest): void {
+    for (const listener of this.#listeners) listener.requestDone(done);
   }
 
   // What the datapath tells; called by Ofprotos.

@@ -1,5 +1,5 @@
 import type { ErrorName } from "../openflow/index.js";
-import type { MessageBody, PortDesc, Version } from "../openflow/message.js";
+import type { MessageBody, PortDesc, RequestForward, Version } from "../openflow/message.js";
 
 /** Who asks a switch for something over OpenFlow, as the switch sees it: one connection, or the program itself. */
 export interface Requester {
@@ -61,11 +61,19 @@ export interface PortChange {
   readonly origin: Requester | undefined;
 }
 
+/** A controller's request that other controllers may want to hear of, once it was done. */
+export interface DoneRequest {
+  readonly requestXid: number;
+  readonly request: RequestForward["request"];
+  readonly origin: Requester;
+}
+
 /** What a switch tells.  Every method is called inside a call of the switch or of `Ofprotos`. */
 export interface OfprotoListener {
   packetIn(event: PacketInEvent): void;
   flowRemoved(flow: RemovedFlow): void;
   portChanged(change: PortChange): void;
+  requestDone(done: DoneRequest): void;
   /** All flows are gone, those of the fail mode too. */
   flowsFlushed(): void;
 }

@@ -12,6 +12,7 @@ import type {
 import { internalTable, visibleTables } from "./flow-mods.js";
 import { aggregateFlows, anyPort, type FlowFilter } from "./flow-records.js";
 import { flowStatsReplies } from "./flow-stats.js";
+import { meterFeatures, meterReplies, modifyMeter } from "./meters.js";
 import type { Ofproto } from "./ofproto.js";
 import { sendPacketOut } from "./packet-out.js";
 import { describePort, localPort, portStatsOf } from "./port.js";
@@ -219,7 +220,7 @@ function unsupported(error: ConstructorParameters<typeof OpenFlowError>[0], what
   };
 }
 
-const bodyOffset = { groupCommand: 0, meterCommand: 0 } as const;
+const bodyOffset = { groupCommand: 0 } as const;
 
 /** Deleting what cannot be there succeeds; anything else finds the group table full or the group unknown. */
 function groupMod(_ofproto: Ofproto, message: Message, requester: Requester): Replies {
@@ -234,26 +235,19 @@ function groupMod(_ofproto: Ofproto, message: Message, requester: Requester): Re
   throw new OpenFlowError("OFPGMFC_UNKNOWN_GROUP", "groups are not supported");
 }
 
-function meterMod(_ofproto: Ofproto, message: Message, requester: Requester): Replies {
+function meterMod(ofproto: Ofproto, message: Message, requester: Requester): Replies {
   refuseSecondary(requester);
-  if (message.type !== "meter_mod" || message.body.length < 8) {
-    throw new OpenFlowError("OFPBRC_BAD_LEN", "the meter_mod is too short");
-  }
-  const command = (message.body[bodyOffset.meterCommand] ?? 0) * 256 + (message.body[bodyOffset.meterCommand + 1] ?? 0);
-  const deleteCommand = 2;
-  if (command === deleteCommand) return none;
-  throw new OpenFlowError(
-    command === 0 ? "OFPMMFC_INVALID_METER" : "OFPMMFC_UNKNOWN_METER",
-    "meters are not supported",
-  );
+  if (message.type !== "meter_mod") return none;
+  modifyMeter(ofproto, message);
+  const { type, command, meter, xid } = message;
+  ofproto.tellRequest({ requestXid: xid, request: { type, command, meter }, origin: requester });
+  return none;
 }
 
-function meterById(_ofproto: Ofproto, message: Message): Replies {
+function meterById(ofproto: Ofproto, message: Message): Replies {
   if (message.type !== "meter_stats_request" && message.type !== "meter_config_request") return none;
-  const all = 0xffffffff;
-  if (message.id !== all) throw new OpenFlowError("OFPMMFC_UNKNOWN_METER", `there is no meter ${message.id}`);
   const type = message.type === "meter_stats_request" ? "meter_stats_reply" : "meter_config_reply";
-  return only({ type, more: false, body: emptyBody });
+  return meterReplies(ofproto, type, message.id);
 }
 
 const handlers: Partial<Record<Message["type"], Handler>> = {
@@ -278,7 +272,7 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   group_features_request: () => only({ type: "group_features_reply", more: false, body: new Uint8Array(40) }),
   meter_stats_request: meterById,
   meter_config_request: meterById,
-  meter_features_request: () => only({ type: "meter_features_reply", more: false, body: new Uint8Array(16) }),
+  meter_features_request: () => only({ type: "meter_features_reply", more: false, ...meterFeatures }),
   flow_monitor_request: unsupported("OFPBRC_BAD_STAT", "flow monitors"),
   table_features_request: (_ofproto, message, requester) => tableFeatures(message as Opaque, requester.version),
   nxt_resume: unsupported("NXR_NOT_SUPPORTED", "continuations"),

@@ -18,13 +18,21 @@ const property = {
   writeSetField: 12,
   applySetField: 14,
 } as const;
-/** OFPIT: meter (6) comes when there are meters. */
-const instruction = { gotoTable: 1, writeMetadata: 2, writeActions: 3, applyActions: 4, clearActions: 5 } as const;
+/** OFPIT. */
+const instruction = {
+  gotoTable: 1,
+  writeMetadata: 2,
+  writeActions: 3,
+  applyActions: 4,
+  clearActions: 5,
+  meter: 6,
+} as const;
 const everyInstruction = [
   instruction.writeMetadata,
   instruction.writeActions,
   instruction.applyActions,
   instruction.clearActions,
+  instruction.meter,
 ];
 /** OFPAT: output, push_vlan, pop_vlan, set_queue, set_nw_ttl, dec_nw_ttl, set_field. */
 const actionTypes = [0, 17, 18, 21, 23, 24, 25];

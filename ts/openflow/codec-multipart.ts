@@ -1,6 +1,14 @@
 import type { ByteReader, ByteWriter } from "./bytes.js";
 import { readFlowMonitor, readFlowUpdate, writeFlowMonitor, writeFlowUpdate } from "./codec-flow-monitor.js";
 import { readFlowStats, readFlowStatsRequest, writeFlowStats, writeFlowStatsRequest } from "./codec-flow-stats.js";
+import {
+  readMeterConfigReply,
+  readMeterFeaturesReply,
+  readMeterStatsReply,
+  writeMeterConfigReply,
+  writeMeterFeaturesReply,
+  writeMeterStatsReply,
+} from "./codec-meter.js";
 import { readOxs, writeOxs } from "./codec-packet.js";
 import {
   readPort,
@@ -239,12 +247,15 @@ export function readMultipartReply(
       return { type: name, more, ports: all(() => readPortDesc(reader, version)) };
     case "flow_monitor_reply":
       return { type: name, more, updates: all(() => readFlowUpdate(reader, version)) };
+    case "meter_stats_reply":
+      return readMeterStatsReply(reader, more);
+    case "meter_config_reply":
+      return readMeterConfigReply(reader, more);
+    case "meter_features_reply":
+      return readMeterFeaturesReply(reader, more);
     case "group_stats_reply":
     case "group_desc_reply":
     case "group_features_reply":
-    case "meter_stats_reply":
-    case "meter_config_reply":
-    case "meter_features_reply":
     case "table_features_reply":
     case "table_desc_reply":
     case "queue_desc_reply":
@@ -307,6 +318,15 @@ export function writeMultipartReply(out: ByteWriter, body: MessageBody, version:
       return;
     case "flow_monitor_reply":
       for (const update of body.updates) writeFlowUpdate(out, update, version);
+      return;
+    case "meter_stats_reply":
+      writeMeterStatsReply(out, body);
+      return;
+    case "meter_config_reply":
+      writeMeterConfigReply(out, body);
+      return;
+    case "meter_features_reply":
+      writeMeterFeaturesReply(out, body);
       return;
     case "table_descriptions_reply":
       for (const table of body.tables) {

@@ -2,6 +2,7 @@ import { ByteReader, ByteWriter } from "./bytes.js";
 import { readBundleAdd, readBundleControl, writeBundleAdd, writeBundleControl } from "./codec-bundle.js";
 import { anyFlowModContext, type FlowModContext, readFlowMod, writeFlowMod } from "./codec-flow-mod.js";
 import { FlowStatsEncoder } from "./codec-flow-stats.js";
+import { readMeterMod, writeMeterMod } from "./codec-meter.js";
 import {
   readMultipartReply,
   readMultipartRequest,
@@ -280,10 +281,12 @@ function readBody(
       return readBundleAdd(reader, version, new DataView(bytes.buffer, bytes.byteOffset).getUint32(4));
     case "flow_monitor_cancel":
       return { type: name, id: reader.u32() };
-    case "group_mod":
     case "meter_mod":
-    case "table_status":
+      return readMeterMod(reader);
     case "requestforward":
+      return readRequestForward(reader);
+    case "group_mod":
+    case "table_status":
     case "nxt_resume":
     case "nxt_tlv_table_mod":
     case "nxt_tlv_table_reply":
@@ -293,6 +296,15 @@ function readBody(
     default:
       throw new OpenFlowError("OFPBRC_BAD_TYPE", `message ${name} is unknown`);
   }
+}
+
+function readRequestForward(reader: ByteReader): MessageBody {
+  const inner = decodeMessage(reader.rest());
+  if (inner.type !== "meter_mod") {
+    throw new OpenFlowError("OFPBFC_MSG_UNSUP", `a ${inner.type} message is not forwarded`);
+  }
+  const { version: _version, xid, ...request } = inner;
+  return { type: "requestforward", requestXid: xid, request };
 }
 
 /** Writes the header of a message; `endMessage` fills in its length. */
@@ -456,6 +468,12 @@ function writeBody(out: ByteWriter, body: MessageBody, version: number): void {
       return;
     case "table_mod":
       writeTableMod(out, body, version);
+      return;
+    case "meter_mod":
+      writeMeterMod(out, body);
+      return;
+    case "requestforward":
+      appendMessage(out, version, body.requestXid, body.request);
       return;
     case "queue_get_config_request":
       writePort(out, body.port, version);

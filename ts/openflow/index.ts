@@ -22,6 +22,7 @@ export {
   recordOfFlowMod,
 } from "./codec-flow-mod.js";
 export { type FlowStatsEncoder, flowOfInfo } from "./codec-flow-stats.js";
+export { bandType, meterCommand, meterFlag } from "./codec-meter.js";
 export { inPortMatch, matchInPort } from "./codec-packet.js";
 export { errorReply } from "./codec-switch.js";
 export { FlowSyntaxError, OpenFlowError } from "./error.js";

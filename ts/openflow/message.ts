@@ -232,21 +232,47 @@ export interface FlowMonitorReply {
   readonly more: boolean;
   readonly updates: readonly FlowUpdate[];
 }
-/** group_mod, meter_mod and others: their bodies as they came. */
+/** group_mod and others: their bodies as they came. */
 export interface Opaque {
   readonly type:
     | "group_mod"
-    | "meter_mod"
     | "nxt_resume"
     | "nxt_tlv_table_mod"
     | "nxt_tlv_table_reply"
     | "nxt_ct_flush_zone"
     | "nxt_ct_flush"
     | "table_status"
-    | "requestforward"
     | "table_features_request"
     | "queue_desc_request";
   readonly body: Uint8Array;
+}
+/** `type` is OFPMBT: 1 drop, 2 DSCP remark, which alone has a `precLevel`. */
+export interface MeterBand {
+  readonly type: number;
+  /** Kilobits or packets a second. */
+  readonly rate: number;
+  /** Kilobits or packets; 0: not given. */
+  readonly burstSize: number;
+  readonly precLevel: number;
+}
+export interface MeterConfig {
+  readonly meterId: number;
+  /** OFPMF: KBPS 1, PKTPS 2, BURST 4, STATS 8. */
+  readonly flags: number;
+  readonly bands: readonly MeterBand[];
+}
+export interface MeterMod {
+  readonly type: "meter_mod";
+  /** 0 add, 1 modify, 2 delete. */
+  readonly command: number;
+  readonly meter: MeterConfig;
+}
+/** Tells the other controllers of a request of one of them. */
+export interface RequestForward {
+  readonly type: "requestforward";
+  /** The xid of the request. */
+  readonly requestXid: number;
+  readonly request: MeterMod;
 }
 export interface RoleRequest {
   readonly type: "role_request" | "role_reply";
@@ -423,15 +449,42 @@ export interface IdRequest {
   readonly type: "group_stats_request" | "meter_stats_request" | "meter_config_request";
   readonly id: number;
 }
-/** Replies of kinds that have nothing to tell yet: groups, meters, their features, table descriptions and features. */
+export interface MeterStats {
+  readonly meterId: number;
+  /** Flows that use it. */
+  readonly flowCount: number;
+  readonly packetInCount: bigint;
+  readonly byteInCount: bigint;
+  readonly durationSec: number;
+  readonly durationNsec: number;
+  readonly bands: readonly { readonly packetCount: bigint; readonly byteCount: bigint }[];
+}
+export interface MeterStatsReply {
+  readonly type: "meter_stats_reply";
+  readonly more: boolean;
+  readonly meters: readonly MeterStats[];
+}
+export interface MeterConfigReply {
+  readonly type: "meter_config_reply";
+  readonly more: boolean;
+  readonly meters: readonly MeterConfig[];
+}
+export interface MeterFeaturesReply {
+  readonly type: "meter_features_reply";
+  readonly more: boolean;
+  readonly maxMeters: number;
+  /** Bit n: bands of type n. */
+  readonly bandTypes: number;
+  readonly capabilities: number;
+  readonly maxBands: number;
+  readonly maxColor: number;
+}
+/** Replies of kinds that have nothing to tell yet: groups, table descriptions and features. */
 export interface RawReply {
   readonly type:
     | "group_stats_reply"
     | "group_desc_reply"
     | "group_features_reply"
-    | "meter_stats_reply"
-    | "meter_config_reply"
-    | "meter_features_reply"
     | "table_features_reply"
     | "table_desc_reply"
     | "queue_desc_reply";
@@ -467,6 +520,8 @@ export type MessageBody =
   | FlowMonitorRequest
   | FlowMonitorCancel
   | FlowMonitorReply
+  | MeterMod
+  | RequestForward
   | Opaque
   | RoleRequest
   | RoleStatus
@@ -486,6 +541,9 @@ export type MessageBody =
   | QueueStatsReply
   | PortDescReply
   | IdRequest
+  | MeterStatsReply
+  | MeterConfigReply
+  | MeterFeaturesReply
   | RawReply
   | TableDescReply;
 

@@ -32,6 +32,7 @@ const at = {
   tunnelWords: offset("tunnel_set", "words"),
   tunnelPort: offset("tunnel_set", "dst_port"),
   popPort: offset("tunnel_pop", "dp_port"),
+  meter: offset("meter", "meter"),
 };
 
 const hashAlgorithms = constantSets.find((set) => set.prefix === "hash_algorithm")?.rows ?? [];
@@ -118,8 +119,11 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
         break;
       case opcode["clone"]: {
         const from = start + layoutOf("clone").size;
+        const nested = actions.subarray(from, from + view.getUint32(start + at.cloneSize, true));
+        const text = formatDatapathActions(nested, names, flow);
+        // What goes up through a meter is a sample of everything, as Open vSwitch says it.
         parts.push(
-          `clone(${formatDatapathActions(actions.subarray(from, from + view.getUint32(start + at.cloneSize, true)), names, flow)})`,
+          /^meter\(\d+\),userspace\(/.test(text) ? `sample(sample=100.0%,actions(${text}))` : `clone(${text})`,
         );
         break;
       }
@@ -141,6 +145,9 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
         break;
       case opcode["tunnel_pop"]:
         parts.push(`tnl_pop(${portName(view.getUint32(start + at.popPort, true))})`);
+        break;
+      case opcode["meter"]:
+        parts.push(`meter(${view.getUint32(start + at.meter, true)})`);
         break;
       case opcode["drop"]:
         break;

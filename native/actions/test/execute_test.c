@@ -22,7 +22,7 @@ struct list {
 
 /* What happened, in order. */
 struct happening {
-    char kind; /* o: output, c: controller, p: protocol, d: drop, l: lost */
+    char kind; /* o: output, c: controller, p: protocol, m: meter, d: drop, l: lost */
     uint32_t number;
     uint32_t n;
     uint32_t size;        /* Of the first packet. */
@@ -101,6 +101,39 @@ on_lost(void *aux, uint32_t n)
     happen('l', 0, NULL, n);
 }
 
+/* A meter that drops the packets that 'meter' has a bit for. */
+static void
+on_meter(void *aux, uint32_t meter, struct packet **packets, uint32_t *n)
+{
+    uint32_t n_left = 0;
+
+    (void) aux;
+    happen('m', meter, packets, *n);
+    for (uint32_t i = 0; i < *n; i++) {
+        if (meter >> i & 1) {
+            packet_release(packets[i]);
+        } else {
+            packets[n_left++] = packets[i];
+        }
+    }
+    *n = n_left;
+}
+
+static struct action_sink
+make_sink(void)
+{
+    return (struct action_sink){
+        .output = on_output,
+        .controller = on_controller,
+        .protocol = on_protocol,
+        .meter = on_meter,
+        .drop = on_drop,
+        .lost = on_lost,
+        .aux = &pool,
+        .pool = pool,
+    };
+}
+
 static void *
 put(struct list *list, uint16_t opcode, uint16_t size)
 {
@@ -175,7 +208,7 @@ make_packets(struct packet **packets, uint32_t n)
 static void
 run(const struct list *list, uint32_t n)
 {
-    const struct action_sink sink = { on_output, on_controller, on_protocol, on_recirc, on_drop, on_lost, &pool, pool };
+    const struct action_sink sink = make_sink();
     struct packet *packets[PACKET_BATCH_MAX];
     struct packet_pool_stats before, after;
     packet_pool_get_stats(pool, &before);
@@ -202,7 +235,7 @@ test_outputs(void)
     claim("each output gets the whole batch, and no actions drop it");
 
     struct packet *packets[1];
-    const struct action_sink sink = { on_output, on_controller, on_protocol, on_recirc, on_drop, on_lost, &pool, pool };
+    const struct action_sink sink = make_sink();
     n_happenings = 0;
     make_packets(packets, 1);
     actions_execute(&sink, packets, 1, list.bytes, list.size);
@@ -350,6 +383,29 @@ test_headroom(void)
 }
 
 static void
+put_meter(struct list *list, uint32_t number)
+{
+    struct sluice_dp_action_meter *meter = put(list, SLUICE_DP_ACTION_METER, sizeof *meter);
+    meter->meter = number;
+}
+
+static void
+test_meter(void)
+{
+    struct list list = { .size = 0 };
+    struct list nested = { .size = 0 };
+    put_meter(&nested, 0x7);
+    put_output(&nested, 1, 0);
+    put_clone(&list, &nested);
+    put_meter(&list, 0x2);
+    put_output(&list, 2, 0);
+    run(&list, 3);
+    CHECK(n_happenings == 3 && happenings[0].kind == 'm' && happenings[1].kind == 'm' && happenings[1].n == 3);
+    CHECK(happenings[2].kind == 'o' && happenings[2].number == 2 && happenings[2].n == 2);
+    claim("what a meter drops goes no further, and what a clone's drops goes on outside of it");
+}
+
+static void
 test_check(void)
 {
     struct flow_key value, mask;
@@ -394,6 +450,7 @@ test_random_bytes(void)
         put_output(&list, 1, 0);
         put_set_eth_dst_last(&list, 3);
         put_push_vlan(&list, ETH_TYPE_VLAN, 0x1001);
+        put_meter(&list, 0);
         struct list nested = { .size = 0 };
         put_output(&nested, 2, 0);
         put_clone(&list, &nested);
@@ -424,6 +481,7 @@ main(void)
     test_dry_pool();
     packet_release(large);
     test_headroom();
+    test_meter();
     test_check();
     test_random_bytes();
     packet_pool_destroy(pool);

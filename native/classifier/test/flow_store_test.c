@@ -18,9 +18,9 @@ struct fixture {
 };
 
 static uint32_t
-judge_actions(const void *actions, size_t size, uint8_t table, uint32_t n_tables)
+judge_actions(void *aux, const void *actions, size_t size, uint8_t table, uint32_t n_tables)
 {
-    (void) table, (void) n_tables;
+    (void) aux, (void) table, (void) n_tables;
     if (size >= sizeof(struct sluice_action_output) && ((const struct sluice_action_output *) actions)->port == 0xbad) {
         return SLUICE_ERROR_BAD_ACTION;
     }

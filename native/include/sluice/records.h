@@ -31,8 +31,9 @@ enum sluice_command {
     SLUICE_COMMAND_CLOCK_SET = 16, /* Freezes, sets or releases the datapath's clock. */
     SLUICE_COMMAND_MEGAFLOW_FLUSH = 17, /* Drops cached megaflows; statistics are kept. */
     SLUICE_COMMAND_SETTINGS = 18, /* Datapath-wide settings. */
-    SLUICE_COMMAND_FLOW_FLUSH = 19, /* Removes all rules of a bridge without flow-removed messages. */
+    SLUICE_COMMAND_FLOW_FLUSH = 19, /* Removes all rules and meters of a bridge without flow-removed messages. */
     SLUICE_COMMAND_LINK_SET = 20, /* Changes a network device's MTU, address or flags. */
+    SLUICE_COMMAND_METER_MOD = 21, /* Adds, changes or removes a meter. */
 };
 
 /* Types of queries. */
@@ -56,6 +57,7 @@ enum sluice_query {
     SLUICE_QUERY_LINK_LIST = 17, /* Every network device of the host. */
     SLUICE_QUERY_OFPORT_STATS = 18, /* Counters of one patch port or tunnel, which has no device. */
     SLUICE_QUERY_ARRIVAL = 19, /* Which OpenFlow port a flow of the datapath arrives on. */
+    SLUICE_QUERY_METER_DUMP = 20, /* Meters of a bridge and their counters, streamed by a cursor. */
 };
 
 /* Types of events in the ring. */
@@ -103,6 +105,7 @@ enum sluice_error {
     SLUICE_ERROR_BAD_PACKET = 16, /* The packet is too short or too long. */
     SLUICE_ERROR_NOT_PERMITTED = 17, /* The rule may only be changed by the switch itself. */
     SLUICE_ERROR_CANCELED = 18, /* An earlier command of the transaction failed. */
+    SLUICE_ERROR_NO_SUCH_METER = 19, /* No such meter. */
 };
 
 /* flow_mod commands, numbered as OpenFlow does. */
@@ -125,6 +128,29 @@ enum sluice_flow_flag {
     SLUICE_FLOW_FLAG_HIDDEN = 64, /* Priority above 65535 or internal: left out of dumps unless asked. */
     SLUICE_FLOW_FLAG_READ_ONLY = 128, /* Controllers may not change the rule. */
     SLUICE_FLOW_FLAG_ADD_KEEPS_COOKIE = 256, /* A modify changes the cookie only if this is absent. */
+};
+
+/* meter_mod commands, numbered as OpenFlow does. */
+enum sluice_meter_command {
+    SLUICE_METER_COMMAND_ADD = 0,
+    SLUICE_METER_COMMAND_MODIFY = 1,
+    SLUICE_METER_COMMAND_DELETE = 2, /* With the rules that use it. */
+};
+
+/* Flags of a meter, as OFPMF. */
+enum sluice_meter_flag {
+    SLUICE_METER_FLAG_KBPS = 1, /* Rates are kilobits a second. */
+    SLUICE_METER_FLAG_PKTPS = 2, /* Rates are packets a second. */
+    SLUICE_METER_FLAG_BURST = 4, /* Burst sizes were given. */
+    SLUICE_METER_FLAG_STATS = 8,
+};
+
+/* Numbers of meters that are not among those of flows. */
+enum sluice_meter {
+    SLUICE_METER_MAX = 4294901760, /* The highest number of a flow's meter. */
+    SLUICE_METER_SLOWPATH = 4294967293, /* Limits what the datapath sends to protocols and exporters. */
+    SLUICE_METER_CONTROLLER = 4294967294, /* Limits packet-ins that name no meter of their own. */
+    SLUICE_METER_ALL = 4294967295, /* Every meter: in deletes and dumps; in a packet-in's action, none. */
 };
 
 /* Why a rule went away, as OFPRR. */
@@ -370,6 +396,7 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_RECIRCULATION_TOO_DEEP = 21, /* Recirculated too often. */
     SLUICE_DROP_REASON_NO_DEVICE = 22, /* No device stands behind the port that it was to leave by. */
     SLUICE_DROP_REASON_NOT_ECN_CAPABLE = 23, /* Came out of a tunnel that met congestion, and cannot say so. */
+    SLUICE_DROP_REASON_METER = 24, /* Over the rate of a meter's band. */
 };
 
 /* What a datapath's hash action hashes. */
@@ -824,6 +851,38 @@ _Static_assert(offsetof(struct sluice_settings, max_idle_ms) == 12, "sluice_sett
 _Static_assert(offsetof(struct sluice_settings, vlan_limit) == 16, "sluice_settings.vlan_limit");
 _Static_assert(offsetof(struct sluice_settings, settings_flags) == 20, "sluice_settings.settings_flags");
 
+/* Fails with `exists` or `no_such_meter`; with `no_memory` when there are too many. Value: the datapath's number. Followed by: bands: meter_band each. */
+struct sluice_meter_mod {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t command; /* meter_command */
+    uint32_t meter;
+    uint32_t meter_flags; /* meter_flag */
+    uint32_t n_bands; /* 1 to 8; 0 in deletes */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_meter_mod) == 32, "size of sluice_meter_mod");
+_Static_assert(offsetof(struct sluice_meter_mod, type) == 0, "sluice_meter_mod.type");
+_Static_assert(offsetof(struct sluice_meter_mod, flags) == 2, "sluice_meter_mod.flags");
+_Static_assert(offsetof(struct sluice_meter_mod, size) == 4, "sluice_meter_mod.size");
+_Static_assert(offsetof(struct sluice_meter_mod, bridge) == 8, "sluice_meter_mod.bridge");
+_Static_assert(offsetof(struct sluice_meter_mod, command) == 12, "sluice_meter_mod.command");
+_Static_assert(offsetof(struct sluice_meter_mod, meter) == 16, "sluice_meter_mod.meter");
+_Static_assert(offsetof(struct sluice_meter_mod, meter_flags) == 20, "sluice_meter_mod.meter_flags");
+_Static_assert(offsetof(struct sluice_meter_mod, n_bands) == 24, "sluice_meter_mod.n_bands");
+_Static_assert(offsetof(struct sluice_meter_mod, pad) == 28, "sluice_meter_mod.pad");
+
+/* A band of a meter_mod: packets above the rate are dropped. */
+struct sluice_meter_band {
+    uint32_t rate; /* Not 0. */
+    uint32_t burst_size; /* 0: as much as the rate */
+};
+_Static_assert(sizeof(struct sluice_meter_band) == 8, "size of sluice_meter_band");
+_Static_assert(offsetof(struct sluice_meter_band, rate) == 0, "sluice_meter_band.rate");
+_Static_assert(offsetof(struct sluice_meter_band, burst_size) == 4, "sluice_meter_band.burst_size");
+
 /* A zero in `what` leaves that property. Followed by: name. */
 struct sluice_link_set {
     uint16_t type;
@@ -1097,6 +1156,66 @@ _Static_assert(offsetof(struct sluice_ofport_info, rx_packets) == 16, "sluice_of
 _Static_assert(offsetof(struct sluice_ofport_info, rx_bytes) == 24, "sluice_ofport_info.rx_bytes");
 _Static_assert(offsetof(struct sluice_ofport_info, tx_packets) == 32, "sluice_ofport_info.tx_packets");
 _Static_assert(offsetof(struct sluice_ofport_info, tx_bytes) == 40, "sluice_ofport_info.tx_bytes");
+
+/* Asks meter_dump. */
+struct sluice_object_query {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint64_t cursor;
+    uint32_t bridge;
+    uint32_t id; /* 0xffffffff for all */
+};
+_Static_assert(sizeof(struct sluice_object_query) == 24, "size of sluice_object_query");
+_Static_assert(offsetof(struct sluice_object_query, type) == 0, "sluice_object_query.type");
+_Static_assert(offsetof(struct sluice_object_query, flags) == 2, "sluice_object_query.flags");
+_Static_assert(offsetof(struct sluice_object_query, size) == 4, "sluice_object_query.size");
+_Static_assert(offsetof(struct sluice_object_query, cursor) == 8, "sluice_object_query.cursor");
+_Static_assert(offsetof(struct sluice_object_query, bridge) == 16, "sluice_object_query.bridge");
+_Static_assert(offsetof(struct sluice_object_query, id) == 20, "sluice_object_query.id");
+
+/* A meter. Followed by: bands: meter_band_info each. */
+struct sluice_meter_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t meter;
+    uint32_t meter_flags; /* meter_flag */
+    uint32_t dp_meter; /* The number that datapath actions call it by. */
+    uint32_t n_flows; /* Rules that use it. */
+    uint32_t n_bands;
+    uint64_t n_packets;
+    uint64_t n_bytes;
+    uint64_t created_ms;
+    uint64_t now_ms; /* When the record was made. */
+};
+_Static_assert(sizeof(struct sluice_meter_info) == 64, "size of sluice_meter_info");
+_Static_assert(offsetof(struct sluice_meter_info, type) == 0, "sluice_meter_info.type");
+_Static_assert(offsetof(struct sluice_meter_info, flags) == 2, "sluice_meter_info.flags");
+_Static_assert(offsetof(struct sluice_meter_info, size) == 4, "sluice_meter_info.size");
+_Static_assert(offsetof(struct sluice_meter_info, bridge) == 8, "sluice_meter_info.bridge");
+_Static_assert(offsetof(struct sluice_meter_info, meter) == 12, "sluice_meter_info.meter");
+_Static_assert(offsetof(struct sluice_meter_info, meter_flags) == 16, "sluice_meter_info.meter_flags");
+_Static_assert(offsetof(struct sluice_meter_info, dp_meter) == 20, "sluice_meter_info.dp_meter");
+_Static_assert(offsetof(struct sluice_meter_info, n_flows) == 24, "sluice_meter_info.n_flows");
+_Static_assert(offsetof(struct sluice_meter_info, n_bands) == 28, "sluice_meter_info.n_bands");
+_Static_assert(offsetof(struct sluice_meter_info, n_packets) == 32, "sluice_meter_info.n_packets");
+_Static_assert(offsetof(struct sluice_meter_info, n_bytes) == 40, "sluice_meter_info.n_bytes");
+_Static_assert(offsetof(struct sluice_meter_info, created_ms) == 48, "sluice_meter_info.created_ms");
+_Static_assert(offsetof(struct sluice_meter_info, now_ms) == 56, "sluice_meter_info.now_ms");
+
+struct sluice_meter_band_info {
+    uint32_t rate;
+    uint32_t burst_size;
+    uint64_t n_packets; /* Dropped because of the band. */
+    uint64_t n_bytes;
+};
+_Static_assert(sizeof(struct sluice_meter_band_info) == 24, "size of sluice_meter_band_info");
+_Static_assert(offsetof(struct sluice_meter_band_info, rate) == 0, "sluice_meter_band_info.rate");
+_Static_assert(offsetof(struct sluice_meter_band_info, burst_size) == 4, "sluice_meter_band_info.burst_size");
+_Static_assert(offsetof(struct sluice_meter_band_info, n_packets) == 8, "sluice_meter_band_info.n_packets");
+_Static_assert(offsetof(struct sluice_meter_band_info, n_bytes) == 16, "sluice_meter_band_info.n_bytes");
 
 /* Counters are since the port was opened. */
 struct sluice_port_info {
@@ -1670,7 +1789,7 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     1, /* 32 pop_queue */
     1, /* 33 enqueue */
     0, /* 34 group */
-    0, /* 35 meter */
+    1, /* 35 meter */
     0, /* 36 output_trunc */
     0, /* 37 fin_timeout */
     0, /* 38 push_mpls */
@@ -2600,6 +2719,7 @@ enum sluice_dp_action {
     SLUICE_DP_ACTION_TUNNEL_SET = 30, /* Says what a tunnel port that the host's kernel has is to encapsulate with. */
     SLUICE_DP_ACTION_TUNNEL_PUSH = 31, /* Puts headers before the packet, which then is a packet of the bridge below. */
     SLUICE_DP_ACTION_TUNNEL_POP = 32, /* Takes the headers off and looks the packet up again as one of that port. */
+    SLUICE_DP_ACTION_METER = 16, /* Counts against a meter of the datapath, which may drop the packet. */
     SLUICE_DP_ACTION_MAX = 32,
 };
 
@@ -2793,5 +2913,16 @@ _Static_assert(sizeof(struct sluice_dp_action_tunnel_pop) == 8, "size of sluice_
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, opcode) == 0, "sluice_dp_action_tunnel_pop.opcode");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, size) == 2, "sluice_dp_action_tunnel_pop.size");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, dp_port) == 4, "sluice_dp_action_tunnel_pop.dp_port");
+
+/* Counts against a meter of the datapath, which may drop the packet. */
+struct sluice_dp_action_meter {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t meter;
+};
+_Static_assert(sizeof(struct sluice_dp_action_meter) == 8, "size of sluice_dp_action_meter");
+_Static_assert(offsetof(struct sluice_dp_action_meter, opcode) == 0, "sluice_dp_action_meter.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_meter, size) == 2, "sluice_dp_action_meter.size");
+_Static_assert(offsetof(struct sluice_dp_action_meter, meter) == 4, "sluice_dp_action_meter.meter");
 
 #endif

@@ -57,10 +57,12 @@ export const command = {
   megaflowFlush: 17,
   /** Datapath-wide settings. */
   settings: 18,
-  /** Removes all rules of a bridge without flow-removed messages. */
+  /** Removes all rules and meters of a bridge without flow-removed messages. */
   flowFlush: 19,
   /** Changes a network device's MTU, address or flags. */
   linkSet: 20,
+  /** Adds, changes or removes a meter. */
+  meterMod: 21,
 } as const;
 
 /** Types of queries. */
@@ -103,6 +105,8 @@ export const query = {
   ofportStats: 18,
   /** Which OpenFlow port a flow of the datapath arrives on. */
   arrival: 19,
+  /** Meters of a bridge and their counters, streamed by a cursor. */
+  meterDump: 20,
 } as const;
 
 /** Types of events in the ring. */
@@ -185,6 +189,8 @@ export const error = {
   notPermitted: 17,
   /** An earlier command of the transaction failed. */
   canceled: 18,
+  /** No such meter. */
+  noSuchMeter: 19,
 } as const;
 
 /** flow_mod commands, numbered as OpenFlow does. */
@@ -214,6 +220,37 @@ export const flowFlag = {
   readOnly: 128,
   /** A modify changes the cookie only if this is absent. */
   addKeepsCookie: 256,
+} as const;
+
+/** meter_mod commands, numbered as OpenFlow does. */
+export const meterCommand = {
+  add: 0,
+  modify: 1,
+  /** With the rules that use it. */
+  delete: 2,
+} as const;
+
+/** Flags of a meter, as OFPMF. */
+export const meterFlag = {
+  /** Rates are kilobits a second. */
+  kbps: 1,
+  /** Rates are packets a second. */
+  pktps: 2,
+  /** Burst sizes were given. */
+  burst: 4,
+  stats: 8,
+} as const;
+
+/** Numbers of meters that are not among those of flows. */
+export const meter = {
+  /** The highest number of a flow's meter. */
+  max: 4294901760,
+  /** Limits what the datapath sends to protocols and exporters. */
+  slowpath: 4294967293,
+  /** Limits packet-ins that name no meter of their own. */
+  controller: 4294967294,
+  /** Every meter: in deletes and dumps; in a packet-in's action, none. */
+  all: 4294967295,
 } as const;
 
 /** Why a rule went away, as OFPRR. */
@@ -575,6 +612,8 @@ export const dropReason = {
   noDevice: 22,
   /** Came out of a tunnel that met congestion, and cannot say so. */
   notEcnCapable: 23,
+  /** Over the rate of a meter's band. */
+  meter: 24,
 } as const;
 
 /** What a datapath's hash action hashes. */
@@ -1388,6 +1427,66 @@ export function writeSettings(view: DataView, at: number, record: Settings): voi
   view.setUint32(at + 20, record.settingsFlags, true);
 }
 
+/** Fails with `exists` or `no_such_meter`; with `no_memory` when there are too many. Value: the datapath's number. Followed by: bands: meter_band each. */
+export interface MeterMod {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  /** meter_command */
+  command: number;
+  meter: number;
+  /** meter_flag */
+  meterFlags: number;
+  /** 1 to 8; 0 in deletes */
+  nBands: number;
+}
+export const meterModSize = 32;
+export const meterModOffsets = { type: 0, flags: 2, size: 4, bridge: 8, command: 12, meter: 16, meterFlags: 20, nBands: 24, pad: 28 } as const;
+export function readMeterMod(view: DataView, at: number): MeterMod {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    command: view.getUint32(at + 12, true),
+    meter: view.getUint32(at + 16, true),
+    meterFlags: view.getUint32(at + 20, true),
+    nBands: view.getUint32(at + 24, true),
+  };
+}
+export function writeMeterMod(view: DataView, at: number, record: MeterMod): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.command, true);
+  view.setUint32(at + 16, record.meter, true);
+  view.setUint32(at + 20, record.meterFlags, true);
+  view.setUint32(at + 24, record.nBands, true);
+}
+
+/** A band of a meter_mod: packets above the rate are dropped. */
+export interface MeterBand {
+  /** Not 0. */
+  rate: number;
+  /** 0: as much as the rate */
+  burstSize: number;
+}
+export const meterBandSize = 8;
+export const meterBandOffsets = { rate: 0, burstSize: 4 } as const;
+export function readMeterBand(view: DataView, at: number): MeterBand {
+  return {
+    rate: view.getUint32(at + 0, true),
+    burstSize: view.getUint32(at + 4, true),
+  };
+}
+export function writeMeterBand(view: DataView, at: number, record: MeterBand): void {
+  view.setUint32(at + 0, record.rate, true);
+  view.setUint32(at + 4, record.burstSize, true);
+}
+
 /** A zero in `what` leaves that property. Followed by: name. */
 export interface LinkSet {
   type: number;
@@ -1860,6 +1959,119 @@ export function writeOfportInfo(view: DataView, at: number, record: OfportInfo):
   view.setBigUint64(at + 24, record.rxBytes, true);
   view.setBigUint64(at + 32, record.txPackets, true);
   view.setBigUint64(at + 40, record.txBytes, true);
+}
+
+/** Asks meter_dump. */
+export interface ObjectQuery {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  cursor: bigint;
+  bridge: number;
+  /** 0xffffffff for all */
+  id: number;
+}
+export const objectQuerySize = 24;
+export const objectQueryOffsets = { type: 0, flags: 2, size: 4, cursor: 8, bridge: 16, id: 20 } as const;
+export function readObjectQuery(view: DataView, at: number): ObjectQuery {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    cursor: view.getBigUint64(at + 8, true),
+    bridge: view.getUint32(at + 16, true),
+    id: view.getUint32(at + 20, true),
+  };
+}
+export function writeObjectQuery(view: DataView, at: number, record: ObjectQuery): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setBigUint64(at + 8, record.cursor, true);
+  view.setUint32(at + 16, record.bridge, true);
+  view.setUint32(at + 20, record.id, true);
+}
+
+/** A meter. Followed by: bands: meter_band_info each. */
+export interface MeterInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  meter: number;
+  /** meter_flag */
+  meterFlags: number;
+  /** The number that datapath actions call it by. */
+  dpMeter: number;
+  /** Rules that use it. */
+  nFlows: number;
+  nBands: number;
+  nPackets: bigint;
+  nBytes: bigint;
+  createdMs: bigint;
+  /** When the record was made. */
+  nowMs: bigint;
+}
+export const meterInfoSize = 64;
+export const meterInfoOffsets = { type: 0, flags: 2, size: 4, bridge: 8, meter: 12, meterFlags: 16, dpMeter: 20, nFlows: 24, nBands: 28, nPackets: 32, nBytes: 40, createdMs: 48, nowMs: 56 } as const;
+export function readMeterInfo(view: DataView, at: number): MeterInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    meter: view.getUint32(at + 12, true),
+    meterFlags: view.getUint32(at + 16, true),
+    dpMeter: view.getUint32(at + 20, true),
+    nFlows: view.getUint32(at + 24, true),
+    nBands: view.getUint32(at + 28, true),
+    nPackets: view.getBigUint64(at + 32, true),
+    nBytes: view.getBigUint64(at + 40, true),
+    createdMs: view.getBigUint64(at + 48, true),
+    nowMs: view.getBigUint64(at + 56, true),
+  };
+}
+export function writeMeterInfo(view: DataView, at: number, record: MeterInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.meter, true);
+  view.setUint32(at + 16, record.meterFlags, true);
+  view.setUint32(at + 20, record.dpMeter, true);
+  view.setUint32(at + 24, record.nFlows, true);
+  view.setUint32(at + 28, record.nBands, true);
+  view.setBigUint64(at + 32, record.nPackets, true);
+  view.setBigUint64(at + 40, record.nBytes, true);
+  view.setBigUint64(at + 48, record.createdMs, true);
+  view.setBigUint64(at + 56, record.nowMs, true);
+}
+
+/** The record meter_band_info. */
+export interface MeterBandInfo {
+  rate: number;
+  burstSize: number;
+  /** Dropped because of the band. */
+  nPackets: bigint;
+  nBytes: bigint;
+}
+export const meterBandInfoSize = 24;
+export const meterBandInfoOffsets = { rate: 0, burstSize: 4, nPackets: 8, nBytes: 16 } as const;
+export function readMeterBandInfo(view: DataView, at: number): MeterBandInfo {
+  return {
+    rate: view.getUint32(at + 0, true),
+    burstSize: view.getUint32(at + 4, true),
+    nPackets: view.getBigUint64(at + 8, true),
+    nBytes: view.getBigUint64(at + 16, true),
+  };
+}
+export function writeMeterBandInfo(view: DataView, at: number, record: MeterBandInfo): void {
+  view.setUint32(at + 0, record.rate, true);
+  view.setUint32(at + 4, record.burstSize, true);
+  view.setBigUint64(at + 8, record.nPackets, true);
+  view.setBigUint64(at + 16, record.nBytes, true);
 }
 
 /** Counters are since the port was opened. */

@@ -46,8 +46,9 @@ export const constantSets: readonly ConstantSet[] = [
       ["clock_set", "Freezes, sets or releases the datapath's clock."],
       ["megaflow_flush", "Drops cached megaflows; statistics are kept."],
       ["settings", "Datapath-wide settings."],
-      ["flow_flush", "Removes all rules of a bridge without flow-removed messages."],
+      ["flow_flush", "Removes all rules and meters of a bridge without flow-removed messages."],
       ["link_set", "Changes a network device's MTU, address or flags."],
+      ["meter_mod", "Adds, changes or removes a meter."],
     ]),
   },
   {
@@ -73,6 +74,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["link_list", "Every network device of the host."],
       ["ofport_stats", "Counters of one patch port or tunnel, which has no device."],
       ["arrival", "Which OpenFlow port a flow of the datapath arrives on."],
+      ["meter_dump", "Meters of a bridge and their counters, streamed by a cursor."],
     ]),
   },
   {
@@ -126,6 +128,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["bad_packet", "The packet is too short or too long."],
       ["not_permitted", "The rule may only be changed by the switch itself."],
       ["canceled", "An earlier command of the transaction failed."],
+      ["no_such_meter", "No such meter."],
     ]),
   },
   {
@@ -153,6 +156,35 @@ export const constantSets: readonly ConstantSet[] = [
       ["read_only", "Controllers may not change the rule."],
       ["add_keeps_cookie", "A modify changes the cookie only if this is absent."],
     ]),
+  },
+  {
+    prefix: "meter_command",
+    doc: "meter_mod commands, numbered as OpenFlow does.",
+    rows: enumerate(0, [
+      ["add", ""],
+      ["modify", ""],
+      ["delete", "With the rules that use it."],
+    ]),
+  },
+  {
+    prefix: "meter_flag",
+    doc: "Flags of a meter, as OFPMF.",
+    rows: bits([
+      ["kbps", "Rates are kilobits a second."],
+      ["pktps", "Rates are packets a second."],
+      ["burst", "Burst sizes were given."],
+      ["stats", ""],
+    ]),
+  },
+  {
+    prefix: "meter",
+    doc: "Numbers of meters that are not among those of flows.",
+    rows: [
+      { name: "max", value: 0xffff0000, doc: "The highest number of a flow's meter." },
+      { name: "slowpath", value: 0xfffffffd, doc: "Limits what the datapath sends to protocols and exporters." },
+      { name: "controller", value: 0xfffffffe, doc: "Limits packet-ins that name no meter of their own." },
+      { name: "all", value: 0xffffffff, doc: "Every meter: in deletes and dumps; in a packet-in's action, none." },
+    ],
   },
   {
     prefix: "removed_reason",
@@ -449,6 +481,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["recirculation_too_deep", "Recirculated too often."],
       ["no_device", "No device stands behind the port that it was to leave by."],
       ["not_ecn_capable", "Came out of a tunnel that met congestion, and cannot say so."],
+      ["meter", "Over the rate of a meter's band."],
     ]),
   },
   {

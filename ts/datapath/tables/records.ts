@@ -221,6 +221,28 @@ export const records: readonly RecordRow[] = [
     ],
   },
   {
+    name: "meter_mod",
+    tail: "bands: meter_band each",
+    doc: "Fails with `exists` or `no_such_meter`; with `no_memory` when there are too many. Value: the datapath's number.",
+    fields: [
+      ...header,
+      ["bridge", "u32"],
+      ["command", "u32", "meter_command"],
+      ["meter", "u32"],
+      ["meter_flags", "u32", "meter_flag"],
+      ["n_bands", "u32", "1 to 8; 0 in deletes"],
+      ["pad", "u32"],
+    ],
+  },
+  {
+    name: "meter_band",
+    doc: "A band of a meter_mod: packets above the rate are dropped.",
+    fields: [
+      ["rate", "u32", "Not 0."],
+      ["burst_size", "u32", "0: as much as the rate"],
+    ],
+  },
+  {
     name: "link_set",
     tail: "name",
     doc: "A zero in `what` leaves that property.",
@@ -361,6 +383,39 @@ export const records: readonly RecordRow[] = [
       ["rx_bytes", "u64"],
       ["tx_packets", "u64"],
       ["tx_bytes", "u64"],
+    ],
+  },
+  {
+    name: "object_query",
+    doc: "Asks meter_dump.",
+    fields: [...header, ["cursor", "u64"], ["bridge", "u32"], ["id", "u32", "0xffffffff for all"]],
+  },
+  {
+    name: "meter_info",
+    tail: "bands: meter_band_info each",
+    doc: "A meter.",
+    fields: [
+      ...header,
+      ["bridge", "u32"],
+      ["meter", "u32"],
+      ["meter_flags", "u32", "meter_flag"],
+      ["dp_meter", "u32", "The number that datapath actions call it by."],
+      ["n_flows", "u32", "Rules that use it."],
+      ["n_bands", "u32"],
+      ["n_packets", "u64"],
+      ["n_bytes", "u64"],
+      ["created_ms", "u64"],
+      ["now_ms", "u64", "When the record was made."],
+    ],
+  },
+  {
+    name: "meter_band_info",
+    doc: "",
+    fields: [
+      ["rate", "u32"],
+      ["burst_size", "u32"],
+      ["n_packets", "u64", "Dropped because of the band."],
+      ["n_bytes", "u64"],
     ],
   },
   {

@@ -148,6 +148,8 @@ export const datapathOpcode = {
   tunnelPush: 31,
   /** Takes the headers off and looks the packet up again as one of that port. */
   tunnelPop: 32,
+  /** Counts against a meter of the datapath, which may drop the packet. */
+  meter: 16,
 } as const;
 
 /** Fixed size and offsets. Output to a port; reserved ports are OpenFlow 1.1 numbers. */
@@ -365,3 +367,6 @@ export const datapathActionTunnelPush = { size: 24, tunnelPort: 4, outPort: 8, h
 
 /** Fixed size and offsets. Takes the headers off and looks the packet up again as one of that port. */
 export const datapathActionTunnelPop = { size: 8, dpPort: 4 } as const;
+
+/** Fixed size and offsets. Counts against a meter of the datapath, which may drop the packet. */
+export const datapathActionMeter = { size: 8, meter: 4 } as const;

@@ -179,7 +179,7 @@ export const opcodes: readonly OpcodeRow[] = [
     ["pad", "u32"],
   ]),
   row(34, "group", "Runs a group.", [["group", "u32"]], { executed: false }),
-  row(35, "meter", "Counts against a meter, which may drop the packet.", [["meter", "u32"]], { executed: false }),
+  row(35, "meter", "Counts against a meter, which may drop the packet.", [["meter", "u32"]]),
   row(
     36,
     "output_trunc",
@@ -461,4 +461,5 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
   row(32, "tunnel_pop", "Takes the headers off and looks the packet up again as one of that port.", [
     ["dp_port", "u32"],
   ]),
+  row(16, "meter", "Counts against a meter of the datapath, which may drop the packet.", [["meter", "u32"]]),
 ];
