@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdbool.h>
 
 #include "actions/execute.h"
 #include "packet/bytes.h"
@@ -42,6 +43,36 @@ check_push_vlan(const struct sluice_dp_action_push_vlan *push)
     return eth_type_is_vlan(push->tpid) && push->tci & VLAN_PRESENT ? 0 : EINVAL;
 }
 
+static bool
+is_zero(const uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (bytes[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int
+check_push_eth(const struct sluice_dp_action_push_eth *push)
+{
+    return !push->pad && is_zero(push->src + 6, 2) && is_zero(push->dst + 6, 2) ? 0 : EINVAL;
+}
+
+/* A whole header of version 0 whose length is its own. */
+static int
+check_push_nsh(const struct sluice_dp_action_push_nsh *push, size_t size)
+{
+    const uint8_t *header = (const uint8_t *) (push + 1);
+    uint32_t header_size = push->header_size;
+    if (header_size < NSH_BASE_SIZE || header_size > NSH_SIZE_MAX || size != sizeof *push + round_up8(header_size)
+        || get_be16(header) >> 14 || 4 * (get_be16(header) & 0x3fu) != header_size) {
+        return EINVAL;
+    }
+    return is_zero(header + header_size, size - sizeof *push - header_size) ? 0 : EINVAL;
+}
+
 static int
 check_clone(const struct sluice_dp_action_clone *clone, size_t size, uint32_t depth)
 {
@@ -70,6 +101,10 @@ static const struct {
     [SLUICE_DP_ACTION_TUNNEL_SET] = { sizeof(struct sluice_dp_action_tunnel_set), true },
     [SLUICE_DP_ACTION_TUNNEL_PUSH] = { sizeof(struct sluice_dp_action_tunnel_push), true },
     [SLUICE_DP_ACTION_TUNNEL_POP] = { sizeof(struct sluice_dp_action_tunnel_pop), false },
+    [SLUICE_DP_ACTION_PUSH_ETH] = { sizeof(struct sluice_dp_action_push_eth), false },
+    [SLUICE_DP_ACTION_POP_ETH] = { sizeof(struct sluice_dp_action_pop_eth), false },
+    [SLUICE_DP_ACTION_PUSH_NSH] = { sizeof(struct sluice_dp_action_push_nsh), true },
+    [SLUICE_DP_ACTION_POP_NSH] = { sizeof(struct sluice_dp_action_pop_nsh), false },
 };
 
 static int
@@ -101,6 +136,13 @@ check_one(const void *body, uint16_t opcode, size_t size, uint32_t depth)
                        == size - sizeof(struct sluice_dp_action_tunnel_set)
                    ? 0
                    : EINVAL;
+    case SLUICE_DP_ACTION_PUSH_ETH:
+        return check_push_eth(body);
+    case SLUICE_DP_ACTION_PUSH_NSH:
+        return check_push_nsh(body, size);
+    case SLUICE_DP_ACTION_POP_ETH:
+    case SLUICE_DP_ACTION_POP_NSH:
+        return ((const struct sluice_dp_action_pop_eth *) body)->pad ? EINVAL : 0;
     default:
         return 0;
     }

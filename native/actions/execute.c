@@ -6,8 +6,10 @@
 #include "packet/bytes.h"
 #include "packet/checksum.h"
 #include "packet/flow_hash.h"
+#include "packet/encap.h"
 #include "packet/match.h"
 #include "packet/rewrite.h"
+#include "packet/segment.h"
 
 /* What every action begins with. */
 struct action {
@@ -63,14 +65,36 @@ execute_output(const struct action_sink *sink, const struct sluice_dp_action_out
     }
 }
 
-/* Pushes a tag and returns how many packets are left. */
+/* Pushes or pops a header; false if that cannot be done to the packet. */
+static bool
+change_headers(struct packet *packet, const void *action, uint16_t opcode)
+{
+    switch (opcode) {
+    case SLUICE_DP_ACTION_PUSH_VLAN: {
+        const struct sluice_dp_action_push_vlan *push = action;
+        return packet_push_vlan(packet, be16(push->tpid), be16(push->tci));
+    }
+    case SLUICE_DP_ACTION_PUSH_ETH: {
+        const struct sluice_dp_action_push_eth *push = action;
+        return packet_push_eth(packet, push->src, push->dst);
+    }
+    case SLUICE_DP_ACTION_PUSH_NSH: {
+        const struct sluice_dp_action_push_nsh *push = action;
+        return packet_push_nsh(packet, push + 1, push->header_size);
+    }
+    default:
+        return packet_pop_nsh(packet);
+    }
+}
+
+/* Pushes or pops a header, and returns how many packets are left. */
 static uint32_t
-execute_push_vlan(const struct action_sink *sink, const struct sluice_dp_action_push_vlan *push,
-                  struct packet **packets, uint32_t n)
+execute_headers(const struct action_sink *sink, const void *action, uint16_t opcode, struct packet **packets,
+                uint32_t n)
 {
     uint32_t n_left = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (packet_push_vlan(packets[i], be16(push->tpid), be16(push->tci))) {
+        if (change_headers(packets[i], action, opcode)) {
             packets[n_left++] = packets[i];
         } else {
             packet_release(packets[i]);
@@ -149,7 +173,15 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
         packet_rewrite(packets, *n, (const void *) ((const struct sluice_dp_action_set *) body + 1));
         return false;
     case SLUICE_DP_ACTION_PUSH_VLAN:
-        *n = execute_push_vlan(sink, body, packets, *n);
+    case SLUICE_DP_ACTION_PUSH_ETH:
+    case SLUICE_DP_ACTION_PUSH_NSH:
+    case SLUICE_DP_ACTION_POP_NSH:
+        *n = execute_headers(sink, body, action->opcode, packets, *n);
+        return false;
+    case SLUICE_DP_ACTION_POP_ETH:
+        for (uint32_t i = 0; i < *n; i++) {
+            packet_pop_eth(packets[i]);
+        }
         return false;
     case SLUICE_DP_ACTION_POP_VLAN:
         for (uint32_t i = 0; i < *n; i++) {
@@ -180,6 +212,33 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
     }
 }
 
+/* Executes 'actions' on the segments of the super-frames among the packets, which it takes; returns how many other
+ * packets there are. */
+static uint32_t
+execute_on_segments(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions,
+                    size_t size)
+{
+    uint32_t n_left = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (packets[i]->gso_type == PACKET_GSO_NONE) {
+            packets[n_left++] = packets[i];
+            continue;
+        }
+        struct packet_segmenter segmenter;
+        struct packet *segments[PACKET_BATCH_MAX];
+        uint32_t n_segments;
+        packet_segment_begin(&segmenter, sink->pool, packets[i]);
+        while ((n_segments = packet_segment_next(&segmenter, segments, PACKET_BATCH_MAX)) > 0) {
+            execute_list(sink, segments, n_segments, actions, size);
+        }
+        if (!packet_segment_done(&segmenter)) {
+            sink->lost(sink->aux, 1);
+        }
+        packet_segment_end(&segmenter);
+    }
+    return n_left;
+}
+
 /* Takes the packets; 'packets' itself is used as working space. */
 static void
 execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions, size_t size)
@@ -187,6 +246,9 @@ execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n
     for (size_t offset = 0; offset < size && n;) {
         const struct action *action = (const void *) (actions + offset);
         assert(size - offset >= 8 && action->size >= 8 && action->size <= size - offset);
+        if (action->opcode == SLUICE_DP_ACTION_PUSH_NSH) {
+            n = execute_on_segments(sink, packets, n, actions + offset, size - offset);
+        }
         offset += action->size;
         if (execute_one(sink, action, packets, &n, offset >= size)) {
             return;

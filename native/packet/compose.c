@@ -186,10 +186,12 @@ finish(struct packet *packet, const struct flow_key *key, uint32_t l3_ofs)
     struct flow_key parsed;
     uint8_t *l3 = packet->data + l3_ofs;
     uint32_t l3_size = packet->size - l3_ofs;
-    switch (be16(key->eth_type)) {
+    switch (packet->bare_type ? packet->bare_type : be16(key->eth_type)) {
     case ETH_TYPE_NONE:
         /* An IEEE 802.3 length; Open vSwitch counts the Ethernet header too. */
-        put_be16(l3 - 2, (uint16_t) packet->size);
+        if (!packet->bare_type) {
+            put_be16(l3 - 2, (uint16_t) packet->size);
+        }
         break;
     case ETH_TYPE_IPV4:
         put_be16(l3 + 2, (uint16_t) l3_size);
@@ -226,10 +228,13 @@ packet_compose_sized(struct packet *packet, const struct flow_key *key, uint32_t
     packet->in_port = be32(key->in_port);
     packet->skb_priority = be32(key->skb_priority);
     packet->pkt_mark = be32(key->pkt_mark);
+    packet->bare_type = be32(key->packet_type) >> 16 ? (uint16_t) be32(key->packet_type) : 0;
     packet->size = 0;
-    put_ethernet(packet, key);
+    if (!packet->bare_type) {
+        put_ethernet(packet, key);
+    }
 
-    uint32_t eth_type = be16(key->eth_type);
+    uint32_t eth_type = packet->bare_type ? packet->bare_type : be16(key->eth_type);
     if (eth_type_is_mpls(eth_type)) {
         put_mpls(packet, key);
     }

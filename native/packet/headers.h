@@ -71,6 +71,17 @@
 
 #define NSH_BASE_SIZE 8u
 #define NSH_TYPE1_SIZE 24u
+#define NSH_SIZE_MAX 252u /* The length counts 4-byte words in six bits. */
+#define NSH_MD_TYPE1 1u
+#define NSH_MD_TYPE2 2u
+#define NSH_TTL_DEFAULT 63u
+#define NSH_SI_DEFAULT 255u
+
+/* Next protocols of NSH. */
+#define NSH_NEXT_IPV4 1u
+#define NSH_NEXT_IPV6 2u
+#define NSH_NEXT_ETHERNET 3u
+#define NSH_NEXT_NSH 4u
 
 /* 'type' in host order. */
 static inline bool

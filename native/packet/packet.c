@@ -249,7 +249,7 @@ packet_reset(struct packet *packet)
     packet->csum_start = 0;
     packet->csum_offset = 0;
     packet->rx_queue = 0;
-    packet->pad = 0;
+    packet->bare_type = 0;
     packet->hash = 0;
     packet->l4_size = 0;
     packet->skb_priority = 0;

@@ -1,6 +1,7 @@
 /* Packets, the pools that they come from, and batches of them.
  *
- * A packet is a header (struct packet) and a buffer that holds an Ethernet frame with room before and after it.  Pools
+ * A packet is a header (struct packet) and a buffer that holds a frame with room before and after it.  Most frames begin
+ * with an Ethernet header; 'bare_type' tells of those that do not.  Pools
  * allocate all of their buffers when they are made; after that nothing on a packet's way allocates.
  *
  * Ownership.  Whoever holds a packet pointer by a function that says that it "takes" packets must pass them on or
@@ -104,7 +105,8 @@ struct packet {
     uint16_t csum_offset;
 
     uint16_t rx_queue;
-    uint16_t pad;
+    uint16_t bare_type; /* 0: the frame begins with an Ethernet header.  Otherwise it begins with what follows one, and
+                         * this is the Ethernet type of that, in host order: OpenFlow's packet type (1, bare_type). */
     uint32_t hash;
 
     uint32_t l4_size;      /* Bytes from 'l4_ofs' to the end of the IP payload, padding excluded.  Set by parsing. */
@@ -119,6 +121,13 @@ struct packet {
     struct packet_metadata metadata;
 };
 _Static_assert(offsetof(struct packet, base) == 64, "what forwarding touches is in one cache line");
+
+/* OpenFlow's packet type, in host order: namespace, then type. */
+static inline uint32_t
+packet_type(const struct packet *packet)
+{
+    return packet->bare_type ? UINT32_C(0x10000) | packet->bare_type : 0;
+}
 
 struct packet_batch {
     uint32_t n;

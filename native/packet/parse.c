@@ -106,8 +106,8 @@ parse_nsh(struct packet *packet, struct cursor *cursor, struct flow_key *key)
     }
     uint32_t first = get_be16(nsh);
     uint32_t size = 4 * (first & 0x3f);
-    if (size > cursor->left || first >> 14 || (nsh[2] == 1 && size < NSH_TYPE1_SIZE)
-        || (nsh[2] == 2 && size < NSH_BASE_SIZE)) {
+    if (size > cursor->left || first >> 14 || (nsh[2] == NSH_MD_TYPE1 && size != NSH_TYPE1_SIZE)
+        || (nsh[2] == NSH_MD_TYPE2 && size < NSH_BASE_SIZE)) {
         return;
     }
     packet->l3_type = PACKET_L3_NSH;
@@ -116,7 +116,7 @@ parse_nsh(struct packet *packet, struct cursor *cursor, struct flow_key *key)
     key->nsh_mdtype = nsh[2];
     key->nsh_np = nsh[3];
     key->nsh_path_hdr = get_raw32(nsh + 4);
-    if (key->nsh_mdtype == 1) {
+    if (key->nsh_mdtype == NSH_MD_TYPE1) {
         memcpy(&key->nsh_c1, nsh + NSH_BASE_SIZE, 16);
     }
     cursor->map |= BIT(nsh_flags) | BIT(nsh_c1) | BIT(nsh_c3);
@@ -312,6 +312,20 @@ parse_ipv6(struct packet *packet, struct cursor *cursor, struct flow_key *key)
     parse_l4(packet, cursor, key);
 }
 
+/* Reads an Ethernet header and VLAN tags, if the packet has them; returns the Ethernet type of what follows. */
+static uint32_t
+parse_ethernet(const struct packet *packet, struct cursor *cursor, uint32_t vlan_limit, struct flow_key *key)
+{
+    cursor->map |= BIT(eth_dst) | BIT(eth_src);
+    if (packet->bare_type) {
+        return packet->bare_type;
+    }
+    memcpy(key->eth_dst, cursor->p, 6);
+    memcpy(key->eth_src, cursor->p + 6, 6);
+    pull(cursor, ETH_ADDRESSES_SIZE);
+    return parse_eth_type(cursor, vlan_limit, key);
+}
+
 /* Parses any packet.  Returns the words that it may have filled. */
 static uint64_t
 parse_any(struct packet *packet, uint32_t vlan_limit, struct flow_key *key)
@@ -320,15 +334,12 @@ parse_any(struct packet *packet, uint32_t vlan_limit, struct flow_key *key)
     key->in_port = be32(packet->in_port);
     key->skb_priority = be32(packet->skb_priority);
     key->pkt_mark = be32(packet->pkt_mark);
-    if (cursor.left < ETH_SIZE) {
+    key->packet_type = be32(packet_type(packet));
+    if (!packet->bare_type && cursor.left < ETH_SIZE) {
         return cursor.map;
     }
-    memcpy(key->eth_dst, cursor.p, 6);
-    memcpy(key->eth_src, cursor.p + 6, 6);
-    pull(&cursor, ETH_ADDRESSES_SIZE);
-    uint32_t eth_type = parse_eth_type(&cursor, vlan_limit, key);
+    uint32_t eth_type = parse_ethernet(packet, &cursor, vlan_limit, key);
     key->eth_type = be16((uint16_t) eth_type);
-    cursor.map |= BIT(eth_dst) | BIT(eth_src);
 
     if (eth_type_is_mpls(eth_type)) {
         parse_mpls(packet, &cursor, key);
@@ -410,7 +421,7 @@ parse_quickly(struct packet *packet, struct flow_key *key, uint64_t *map)
     const uint8_t *eth = packet->data;
     const uint8_t *ip = eth + ETH_SIZE;
     const uint8_t *l4 = ip + IPV4_SIZE;
-    if (packet->size < ETH_SIZE + IPV4_SIZE + TCP_SIZE) {
+    if (packet->size < ETH_SIZE + IPV4_SIZE + TCP_SIZE || packet->bare_type) {
         return false;
     }
     uint32_t total_size = get_be16(ip + 2);
@@ -444,10 +455,10 @@ parse_quickly(struct packet *packet, struct flow_key *key, uint64_t *map)
     *map = new_map;
     return true;
 }
-_Static_assert(offsetof(struct flow_key, skb_priority) % 8 == 4 && offsetof(struct flow_key, pkt_mark) % 8 == 0
-                   && offsetof(struct flow_key, eth_type) % 8 == 6 && offsetof(struct flow_key, ip_src) % 8 == 0
-                   && offsetof(struct flow_key, ip_tos) % 8 == 5 && offsetof(struct flow_key, tcp_flags) % 8 == 6
-                   && offsetof(struct flow_key, tp_src) % 8 == 0,
+_Static_assert(WORD(pkt_mark) == WORD(packet_type) && offsetof(struct flow_key, skb_priority) % 8 == 4
+                   && offsetof(struct flow_key, pkt_mark) % 8 == 0 && offsetof(struct flow_key, eth_type) % 8 == 6
+                   && offsetof(struct flow_key, ip_src) % 8 == 0 && offsetof(struct flow_key, ip_tos) % 8 == 5
+                   && offsetof(struct flow_key, tcp_flags) % 8 == 6 && offsetof(struct flow_key, tp_src) % 8 == 0,
                "places in words that parse_quickly() builds");
 
 /* Adds what actions gave to a packet that comes back.  These members share words with ones that parsing has set. */

@@ -49,8 +49,8 @@ static const struct flow_key writable = {
     .nd_target = ONES16,
     .arp_sha = ONES6,
     .arp_tha = ONES6,
-    .nsh_flags = 3,
-    .nsh_ttl = 0x3f,
+    .nsh_flags = UINT8_MAX, /* The lower 2 bits are the packet's. */
+    .nsh_ttl = UINT8_MAX,   /* The lower 6. */
     .nsh_path_hdr = UINT32_MAX,
     .nsh_c1 = UINT32_MAX,
     .nsh_c2 = UINT32_MAX,
@@ -164,7 +164,7 @@ l4_changed(struct packet *packet, bool in_pseudo_header, const void *old_bytes, 
 static void
 set_ethernet(struct packet *packet, const struct rewrite *rewrite)
 {
-    if (packet->size < ETH_SIZE) {
+    if (packet->bare_type || packet->size < ETH_SIZE) {
         return;
     }
     if (rewrite->map & BIT(eth_dst)) {
@@ -181,7 +181,7 @@ set_vlans(struct packet *packet, const struct rewrite *rewrite)
     const uint16_t *value = &rewrite->value.vlan0_tpid;
     const uint16_t *mask = &rewrite->mask.vlan0_tpid;
     uint8_t *tag = packet->data + ETH_ADDRESSES_SIZE;
-    for (uint32_t i = 0; i < 2; i++, value += 2, mask += 2, tag += VLAN_SIZE) {
+    for (uint32_t i = 0; i < 2 && !packet->bare_type; i++, value += 2, mask += 2, tag += VLAN_SIZE) {
         if (packet->size < ETH_SIZE + (i + 1) * VLAN_SIZE || !eth_type_is_vlan(get_be16(tag))) {
             return;
         }
@@ -304,17 +304,24 @@ set_arp(struct packet *packet, const struct rewrite *rewrite)
     }
 }
 
+/* As an NSH begins with them, in network order. */
+static uint16_t
+flags_and_ttl(const struct flow_key *key)
+{
+    return be16((uint16_t) ((key->nsh_flags & 3u) << 12 | (key->nsh_ttl & 0x3fu) << 6));
+}
+
 static void
 set_nsh(struct packet *packet, const struct rewrite *rewrite)
 {
     uint8_t *nsh = packet->data + packet->l3_ofs;
     if (rewrite->map & BIT(nsh_flags)) {
-        uint16_t value = be16((uint16_t) (rewrite->value.nsh_flags << 12 | rewrite->value.nsh_ttl << 6));
-        uint16_t mask = be16((uint16_t) (rewrite->mask.nsh_flags << 12 | rewrite->mask.nsh_ttl << 6));
+        uint16_t value = flags_and_ttl(&rewrite->value);
+        uint16_t mask = flags_and_ttl(&rewrite->mask);
         write_masked(nsh, &value, &mask, 2);
         write_masked(nsh + 4, &rewrite->value.nsh_path_hdr, &rewrite->mask.nsh_path_hdr, 4);
     }
-    if (nsh[2] == 1 && rewrite->map & (BIT(nsh_c1) | BIT(nsh_c3))) {
+    if (nsh[2] == NSH_MD_TYPE1 && rewrite->map & (BIT(nsh_c1) | BIT(nsh_c3))) {
         uint64_t value[2];
         uint64_t mask[2];
         copy_words(value, &rewrite->value, rewrite->map, WORD(nsh_c1), 2);
@@ -507,7 +514,7 @@ packet_rewrite(struct packet *const *packets, uint32_t n, const struct match *ma
 bool
 packet_push_vlan(struct packet *packet, uint16_t tpid, uint16_t tci)
 {
-    if (packet->size < ETH_SIZE || !packet_open_gap(packet, ETH_ADDRESSES_SIZE, VLAN_SIZE)) {
+    if (packet->bare_type || packet->size < ETH_SIZE || !packet_open_gap(packet, ETH_ADDRESSES_SIZE, VLAN_SIZE)) {
         return false;
     }
     put_raw16(packet->data + ETH_ADDRESSES_SIZE, tpid);
@@ -518,7 +525,8 @@ packet_push_vlan(struct packet *packet, uint16_t tpid, uint16_t tci)
 void
 packet_pop_vlan(struct packet *packet)
 {
-    if (packet->size >= ETH_SIZE + VLAN_SIZE && eth_type_is_vlan(get_be16(packet->data + ETH_ADDRESSES_SIZE))) {
+    if (!packet->bare_type && packet->size >= ETH_SIZE + VLAN_SIZE
+        && eth_type_is_vlan(get_be16(packet->data + ETH_ADDRESSES_SIZE))) {
         packet_close_gap(packet, ETH_ADDRESSES_SIZE, VLAN_SIZE);
     }
 }

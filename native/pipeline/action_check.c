@@ -99,6 +99,27 @@ check_vlan(const void *action, uint16_t opcode)
     return valid ? 0 : SLUICE_ERROR_BAD_ARGUMENT;
 }
 
+/* Properties lie as on the wire: class, type, length, each padded to 8 bytes; only NSH has any. */
+static uint32_t
+check_encap(const struct sluice_action_encap *a)
+{
+    const uint8_t *p = (const uint8_t *) (a + 1);
+    if (!tail_fits(a->size, sizeof *a, a->props_size)
+        || (a->new_pkt_type && a->new_pkt_type != (UINT32_C(0x10000) | ETH_TYPE_NSH)) || a->props_size % 8) {
+        return SLUICE_ERROR_BAD_ACTION;
+    }
+    for (uint32_t at = 0, size; at < a->props_size; at += size) {
+        uint32_t length = p[at + 3];
+        size = (length + 7u) & ~7u;
+        bool is_nsh = p[at] == 0 && p[at + 1] == 4;
+        bool is_tlv = p[at + 2] == 2;
+        if (length < 5 || size > a->props_size - at || !is_nsh || (is_tlv && length < 8u + p[at + 7])) {
+            return SLUICE_ERROR_BAD_ACTION;
+        }
+    }
+    return 0;
+}
+
 static uint32_t
 check_nested(const struct check *check, const void *action, size_t fixed, uint32_t nested_size, uint32_t depth)
 {
@@ -154,6 +175,9 @@ static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
     FIXED(BUNDLE, bundle),
     FIXED(DEBUG_RECIRC, debug_recirc),
     FIXED(METER, meter),
+    FIXED(ENCAP, encap),
+    FIXED(DECAP, decap),
+    FIXED(DEC_NSH_TTL, dec_nsh_ttl),
 };
 #undef FIXED
 
@@ -204,6 +228,8 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
                          2u * ((const struct sluice_action_dec_ttl *) action)->n_controllers)
                    ? 0
                    : SLUICE_ERROR_BAD_ACTION;
+    case SLUICE_ACTION_ENCAP:
+        return check_encap((const struct sluice_action_encap *) action);
     case SLUICE_ACTION_SET_FIELD:
         return check_set_field((const struct sluice_action_set_field *) action);
     case SLUICE_ACTION_BUNDLE:

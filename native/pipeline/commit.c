@@ -17,30 +17,37 @@ struct member {
         offsetof(struct flow_key, NAME), sizeof(((struct flow_key *) NULL)->NAME) \
     }
 
-/* Members that one datapath action sets together; 'whole': all of them when one changes. */
+/* What of the members is set when one of them changes. */
+enum extent {
+    CHANGED, /* Of those that changed, the bits that were read or written. */
+    READ,    /* Of all, the bits that were read or written. */
+    WHOLE,   /* All bits of all. */
+};
+
+/* Members that one datapath action sets together. */
 struct group {
     const struct member *members;
     uint32_t n;
-    bool whole;
+    enum extent extent;
 };
 
-#define GROUP(NAME, WHOLE, ...) \
+#define GROUP(NAME, EXTENT, ...) \
     static const struct member NAME##_members[] = { __VA_ARGS__ }; \
-    static const struct group NAME = { NAME##_members, sizeof NAME##_members / sizeof NAME##_members[0], WHOLE }
+    static const struct group NAME = { NAME##_members, sizeof NAME##_members / sizeof NAME##_members[0], EXTENT }
 
-GROUP(eth_group, false, MEMBER(eth_src), MEMBER(eth_dst));
-GROUP(ipv4_group, false, MEMBER(ip_src), MEMBER(ip_dst), MEMBER(ip_tos), MEMBER(ip_ttl));
-GROUP(ipv6_group, false, MEMBER(ipv6_src), MEMBER(ipv6_dst), MEMBER(ipv6_label), MEMBER(ip_tos), MEMBER(ip_ttl));
-GROUP(arp_group, false, MEMBER(ip_src), MEMBER(ip_dst), MEMBER(ip_proto), MEMBER(arp_sha), MEMBER(arp_tha));
-GROUP(port_group, false, MEMBER(tp_src), MEMBER(tp_dst));
-GROUP(icmp_group, true, MEMBER(tp_src), MEMBER(tp_dst));
-GROUP(nd_group, false, MEMBER(nd_target), MEMBER(arp_sha), MEMBER(arp_tha));
-GROUP(nd_extension_group, false, MEMBER(nd_reserved), MEMBER(nd_options_type));
-GROUP(mpls_group, false, MEMBER(mpls0_lse));
-GROUP(nsh_group, false, MEMBER(nsh_flags), MEMBER(nsh_ttl), MEMBER(nsh_path_hdr), MEMBER(nsh_c1), MEMBER(nsh_c2),
+GROUP(eth_group, CHANGED, MEMBER(eth_src), MEMBER(eth_dst));
+GROUP(ipv4_group, CHANGED, MEMBER(ip_src), MEMBER(ip_dst), MEMBER(ip_tos), MEMBER(ip_ttl));
+GROUP(ipv6_group, CHANGED, MEMBER(ipv6_src), MEMBER(ipv6_dst), MEMBER(ipv6_label), MEMBER(ip_tos), MEMBER(ip_ttl));
+GROUP(arp_group, CHANGED, MEMBER(ip_src), MEMBER(ip_dst), MEMBER(ip_proto), MEMBER(arp_sha), MEMBER(arp_tha));
+GROUP(port_group, CHANGED, MEMBER(tp_src), MEMBER(tp_dst));
+GROUP(icmp_group, WHOLE, MEMBER(tp_src), MEMBER(tp_dst));
+GROUP(nd_group, CHANGED, MEMBER(nd_target), MEMBER(arp_sha), MEMBER(arp_tha));
+GROUP(nd_extension_group, CHANGED, MEMBER(nd_reserved), MEMBER(nd_options_type));
+GROUP(mpls_group, CHANGED, MEMBER(mpls0_lse));
+GROUP(nsh_group, READ, MEMBER(nsh_flags), MEMBER(nsh_ttl), MEMBER(nsh_path_hdr), MEMBER(nsh_c1), MEMBER(nsh_c2),
       MEMBER(nsh_c3), MEMBER(nsh_c4));
-GROUP(priority_group, false, MEMBER(skb_priority));
-GROUP(mark_group, false, MEMBER(pkt_mark));
+GROUP(priority_group, CHANGED, MEMBER(skb_priority));
+GROUP(mark_group, CHANGED, MEMBER(pkt_mark));
 
 void *
 commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size)
@@ -137,11 +144,11 @@ commit_group(struct xlate_ctx *ctx, const struct group *group)
         uint8_t *wild = ctx->wild->bytes + m->offset;
         uint8_t *base = ctx->base.bytes + m->offset;
         const uint8_t *flow = ctx->flow.bytes + m->offset;
-        if (!group->whole && !memcmp(flow, base, m->size)) {
+        if (group->extent == CHANGED && !memcmp(flow, base, m->size)) {
             continue;
         }
         for (uint32_t j = 0; j < m->size; j++) {
-            wild[j] |= group->whole ? 0xff : flow[j] ^ base[j];
+            wild[j] |= group->extent == WHOLE ? 0xff : flow[j] ^ base[j];
         }
         memcpy(mask.bytes + m->offset, wild, m->size);
         memcpy(base, flow, m->size);
@@ -266,7 +273,10 @@ commit_vlan(struct xlate_ctx *ctx)
 void
 commit_actions(struct xlate_ctx *ctx)
 {
-    commit_group(ctx, &eth_group);
+    commit_packet_type(ctx);
+    if (!key_is_bare(&ctx->flow)) {
+        commit_group(ctx, &eth_group);
+    }
     commit_l3(ctx);
     commit_l4(ctx);
     commit_vlan(ctx);

@@ -45,7 +45,8 @@ struct ofport {
     uint32_t dp_port; /* 0 for a patch port; tunnels share theirs. */
     uint32_t config;  /* enum sluice_ofport_config */
     bool link_down;
-    uint32_t peer_bridge; /* 0: no peer. */
+    uint8_t packet_type_mode; /* enum sluice_packet_type_mode */
+    uint32_t peer_bridge;     /* 0: no peer. */
     uint32_t peer_port;
     struct port_counters *counters; /* Counted. */
     bool is_tunnel;

@@ -132,8 +132,9 @@ field_is_present(const struct flow_key *key, struct flow_key *wild, uint16_t fie
 {
     switch ((enum field_prereq) field_spans[field].prereq) {
     case FIELD_PREREQ_NONE:
-    case FIELD_PREREQ_ETHERNET:
         return true;
+    case FIELD_PREREQ_ETHERNET:
+        return !key->packet_type;
     case FIELD_PREREQ_VLAN_VID:
         wild->vlan0_tci |= be16(VLAN_CFI);
         return key->vlan0_tci & be16(VLAN_CFI);

@@ -136,6 +136,41 @@ output_patch(struct xlate_ctx *ctx, const struct ofport *port)
     free(state);
 }
 
+/* Outputs to a device or tunnel. */
+static void
+output_device(struct xlate_ctx *ctx, const struct ofport *port, uint32_t max_len)
+{
+    if (port->is_tunnel) {
+        tunnel_output(ctx, port, max_len);
+        return;
+    }
+    commit_actions(ctx);
+    struct sluice_dp_action_output *output = commit_append(ctx, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
+    if (output) {
+        output->dp_port = port->dp_port;
+        output->max_len = max_len;
+    }
+}
+
+/* As output_port(), for one that takes only packets without Ethernet header. */
+static void
+output_l3(struct xlate_ctx *ctx, const struct ofport *port, uint32_t max_len)
+{
+    uint8_t addresses[2][6];
+    memcpy(addresses[0], ctx->flow.eth_src, 6);
+    memcpy(addresses[1], ctx->flow.eth_dst, 6);
+    uint32_t packet_type = ctx->flow.packet_type;
+    if (!key_is_bare(&ctx->flow)) {
+        ctx->flow.packet_type = be32(UINT32_C(0x10000) | be16(ctx->flow.eth_type));
+        /* A header that was not pushed need not be popped. */
+        ctx->pending_encap = false;
+    }
+    output_device(ctx, port, max_len);
+    memcpy(ctx->flow.eth_src, addresses[0], 6);
+    memcpy(ctx->flow.eth_dst, addresses[1], 6);
+    ctx->flow.packet_type = packet_type;
+}
+
 void
 output_real(struct xlate_ctx *ctx, uint32_t ofp_port, uint32_t max_len)
 {
@@ -152,15 +187,12 @@ output_real(struct xlate_ctx *ctx, uint32_t ofp_port, uint32_t max_len)
         output_patch(ctx, port);
         return;
     }
-    if (port->is_tunnel) {
-        tunnel_output(ctx, port, max_len);
-        return;
-    }
-    commit_actions(ctx);
-    struct sluice_dp_action_output *output = commit_append(ctx, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
-    if (output) {
-        output->dp_port = port->dp_port;
-        output->max_len = max_len;
+    if (port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L2 && key_is_bare(&ctx->flow)) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT, 0, 0, 0);
+    } else if (port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L3) {
+        output_l3(ctx, port, max_len);
+    } else {
+        output_device(ctx, port, max_len);
     }
 }
 
@@ -183,6 +215,7 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     struct flow_key mask;
     memset(&mask, 0, sizeof mask);
     mask.in_port = UINT32_MAX;
+    mask.packet_type = ctx->flow.packet_type ? UINT32_MAX : 0;
     mask.metadata = ctx->flow.metadata ? UINT64_MAX : 0;
     for (uint32_t i = 0; i < sizeof mask.regs / sizeof mask.regs[0]; i++) {
         mask.regs[i] = ctx->flow.regs[i] ? UINT32_MAX : 0;

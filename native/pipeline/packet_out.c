@@ -36,6 +36,19 @@ get_parts(const struct sluice_packet_out *command)
     return parts;
 }
 
+/* The Ethernet type of a packet without Ethernet header, or 0: a match says which. */
+static uint16_t
+bare_type(const struct parts *parts)
+{
+    if (!parts->match) {
+        return 0;
+    }
+    struct flow_key value;
+    struct flow_key mask;
+    match_expand(parts->match, &value, &mask);
+    return be32(value.packet_type) >> 16 == 1 ? (uint16_t) be32(value.packet_type) : 0;
+}
+
 uint32_t
 packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out *command)
 {
@@ -48,12 +61,13 @@ packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out
     if (!view) {
         return SLUICE_ERROR_NO_SUCH_BRIDGE;
     }
-    if (command->packet_size < FRAME_SIZE_MIN || command->packet_size > PACKET_LARGE_SIZE) {
-        return SLUICE_ERROR_BAD_PACKET;
-    }
     struct parts parts = get_parts(command);
     if (parts.match && match_check_exact(parts.match, command->match_size, SLUICE_KEY_WORDS)) {
         return SLUICE_ERROR_BAD_MATCH;
+    }
+    uint32_t size_min = bare_type(&parts) ? 1 : FRAME_SIZE_MIN;
+    if (command->packet_size < size_min || command->packet_size > PACKET_LARGE_SIZE) {
+        return SLUICE_ERROR_BAD_PACKET;
     }
     uint32_t port = port_normalize(command->in_port);
     if (!port || (port >= PORT_MAX && port < PORT_IN_PORT)) {
@@ -74,6 +88,7 @@ packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *comman
     struct packet packet;
     struct flow_key key;
     packet_wrap(&packet, (void *) parts.frame, command->packet_size, 0, command->packet_size);
+    packet.bare_type = bare_type(&parts);
     packet_parse(&packet, pipeline_vlan_limit(pipeline), &key);
     if (parts.match) {
         struct flow_key value;

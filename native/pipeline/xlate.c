@@ -192,6 +192,14 @@ lookup(struct xlate_ctx *ctx, uint32_t in_port, bool may_miss)
     uint32_t old_in_port = ctx->flow.in_port;
     uint16_t old_tp_src = ctx->flow.tp_src;
     uint16_t old_tp_dst = ctx->flow.tp_dst;
+    uint16_t old_eth_type = ctx->flow.eth_type;
+    uint16_t old_tci = ctx->flow.vlan0_tci;
+    if (key_is_bare(&ctx->flow)) {
+        /* A rule that wants an Ethernet type means Ethernet packets; others name the packet type.  Neither is there a
+         * VLAN tag, nor none. */
+        ctx->flow.eth_type = 0;
+        ctx->flow.vlan0_tci = be16(VLAN_VID_MASK);
+    }
     ctx->flow.in_port = be32(in_port);
     if (fragment && view->frag_mode != SLUICE_FRAG_MODE_NX_MATCH) {
         ctx->flow.tp_src = 0;
@@ -216,6 +224,8 @@ lookup(struct xlate_ctx *ctx, uint32_t in_port, bool may_miss)
     ctx->flow.in_port = old_in_port;
     ctx->flow.tp_src = old_tp_src;
     ctx->flow.tp_dst = old_tp_dst;
+    ctx->flow.eth_type = old_eth_type;
+    ctx->flow.vlan0_tci = old_tci;
     return result;
 }
 
@@ -496,6 +506,11 @@ finish(struct xlate_ctx *ctx)
     for (uint32_t i = SLUICE_KEY_PIPELINE_WORD; i < SLUICE_KEY_WORDS; i++) {
         ctx->wild->words[i] = 0;
     }
+    if (key_is_bare(ctx->in->key)) {
+        /* A dummy header's addresses may have been read. */
+        memset(ctx->wild->eth_src, 0, sizeof ctx->wild->eth_src);
+        memset(ctx->wild->eth_dst, 0, sizeof ctx->wild->eth_dst);
+    }
     if (ctx->in->final) {
         *ctx->in->final = ctx->flow;
     }
@@ -531,6 +546,11 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     const struct ofport *port;
     bool found = find_start(&ctx, &port);
     memset(&ctx.base.tun_id, 0, (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8);
+    if (port && port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L3 && key_is_bare(&ctx.flow)) {
+        /* The bridge sees an all-zero Ethernet header, which is only pushed if the packet leaves with it. */
+        ctx.flow.packet_type = 0;
+        ctx.pending_encap = true;
+    }
     if (found) {
         translate(&ctx, port);
     }

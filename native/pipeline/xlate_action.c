@@ -384,6 +384,16 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
         break;
     case SLUICE_ACTION_DEC_TTL:
         return dec_ttl(ctx, action);
+    case SLUICE_ACTION_DEC_NSH_TTL:
+        return xlate_dec_nsh_ttl(ctx);
+    case SLUICE_ACTION_ENCAP:
+        xlate_encap(ctx, action);
+        break;
+    case SLUICE_ACTION_DECAP:
+        if (xlate_decap(ctx)) {
+            freeze(ctx, FREEZE_FROM_NEXT);
+        }
+        break;
     case SLUICE_ACTION_RESUBMIT:
         resubmit(ctx, action);
         break;

@@ -42,6 +42,11 @@ struct xlate_ctx {
     uint32_t drop_reason; /* Why nothing was output, if nothing is. */
     uint32_t queue;       /* The packet's own skb_priority, in network order. */
 
+    /* Headers that 'flow' has or lacks and that no datapath action has pushed or popped yet. */
+    bool pending_encap;
+    bool pending_decap;
+    const struct sluice_action_encap *pending_nsh; /* The encap that a pending NSH is from. */
+
     uint8_t *stack; /* Values pushed: their bytes, big-endian, then one byte with their number. */
     uint32_t stack_size;
     uint32_t stack_capacity;
@@ -135,6 +140,22 @@ void action_set_execute(struct xlate_ctx *ctx);
 void vlan_push(struct flow_key *flow, struct flow_key *wild);
 void vlan_pop(struct flow_key *flow, struct flow_key *wild);
 uint32_t vlan_count(const struct flow_key *flow);
+
+/* encap.c */
+
+/* Whether the packet has no Ethernet header. */
+bool key_is_bare(const struct flow_key *key);
+
+void xlate_encap(struct xlate_ctx *ctx, const struct sluice_action_encap *action);
+
+/* Returns true if the packet must be looked up again before any other action. */
+bool xlate_decap(struct xlate_ctx *ctx);
+
+/* Returns false if the TTL ran out: then the rest of the actions is not executed. */
+bool xlate_dec_nsh_ttl(struct xlate_ctx *ctx);
+
+/* Appends what makes the packet's type that of 'flow'.  Part of commit_actions(). */
+void commit_packet_type(struct xlate_ctx *ctx);
 
 /* commit.c */
 

@@ -19,7 +19,7 @@ hook_execute(void *aux, const struct flow_key *key, const uint8_t *frame, size_t
 {
     struct sluice_datapath *datapath = aux;
 
-    worker_execute(datapath->control_worker, be32(key->in_port), frame, frame_size, actions, actions_size);
+    worker_execute(datapath->control_worker, key, frame, frame_size, actions, actions_size);
 }
 
 static void

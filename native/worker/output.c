@@ -3,6 +3,7 @@
 
 #include "actions/execute.h"
 #include "meter/meter_table.h"
+#include "packet/bytes.h"
 #include "packet/checksum.h"
 #include "packet/parse.h"
 #include "pipeline/pipeline.h"
@@ -198,8 +199,8 @@ worker_sink(struct worker *worker)
 }
 
 void
-worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, size_t frame_size, const void *actions,
-               size_t actions_size)
+worker_execute(struct worker *worker, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
+               const void *actions, size_t actions_size)
 {
     struct packet *packet = frame_size <= PACKET_LARGE_SIZE ? packet_alloc(worker->pool, (uint32_t) frame_size) : NULL;
 
@@ -209,7 +210,8 @@ worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, si
     }
     memcpy(packet->data, frame, frame_size);
     worker->now_ms = datapath_now(worker->datapath);
-    packet->in_port = dp_port;
+    packet->in_port = be32(key->in_port);
+    packet->bare_type = be32(key->packet_type) >> 16 == 1 ? (uint16_t) be32(key->packet_type) : 0;
     packet_parse_burst(&packet, 1, pipeline_vlan_limit(worker->datapath->pipeline), worker->levels[0].keys,
                        worker->levels[0].maps);
     struct action_sink sink = worker_sink(worker);

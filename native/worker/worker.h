@@ -107,8 +107,9 @@ void worker_wake(struct worker *worker);
 /* Polls every queue once, at most 'max_bursts' bursts.  Returns the packets received.  For workers without thread. */
 uint64_t worker_run(struct worker *worker, uint32_t max_bursts, uint32_t *n_bursts);
 
-/* Executes datapath actions on a frame, on behalf of the control thread. */
-void worker_execute(struct worker *worker, uint32_t dp_port, const uint8_t *frame, size_t frame_size,
+/* Executes datapath actions on a frame, on behalf of the control thread.  Its datapath port and packet type are those
+ * of 'key'. */
+void worker_execute(struct worker *worker, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
                     const void *actions, size_t actions_size);
 
 /* Looks packets up again that carry a recirculation id, and executes what that leads to.  Takes them.  Too deep, they

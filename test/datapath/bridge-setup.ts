@@ -78,6 +78,7 @@ export function makeBridge(
       dpPort: index + 1,
       config: 0,
       linkDown: 0,
+      packetTypeMode: 0,
       peerBridge: 0,
       peerOfpPort: 0,
       mtu: 0,

@@ -28,16 +28,29 @@ const context = [
   "tun_flags",
   "tun_tos",
   "tun_ttl",
+  "packet_type",
   "metadata",
 ] as const;
 const registerSize = 4;
 const registerCount = 32;
 const arpMembers = ["ip_src", "ip_dst", "ip_proto", "arp_sha", "arp_tha"] as const;
+const nshMembers = [
+  "nsh_flags",
+  "nsh_ttl",
+  "nsh_mdtype",
+  "nsh_np",
+  "nsh_path_hdr",
+  "nsh_c1",
+  "nsh_c2",
+  "nsh_c3",
+  "nsh_c4",
+  ...(["ip_proto", "ip_tos", "ip_ttl", "ip_frag"] as const),
+] as const;
 const ipMembers = ["ip_proto", "ip_tos", "ip_ttl", "ip_frag"] as const;
 const vlanPresent = 0x1000;
 const laterFragment = 2;
 const nonePort = 0xffffffff;
-const ethernet = { ipv4: 0x0800, arp: 0x0806, rarp: 0x8035, ipv6: 0x86dd } as const;
+const ethernet = { ipv4: 0x0800, arp: 0x0806, rarp: 0x8035, ipv6: 0x86dd, nsh: 0x894f } as const;
 const protocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
 const neighbour = { solicit: 135, advertise: 136 } as const;
 
@@ -74,6 +87,7 @@ export function flowOfKey(key: Uint8Array): Uint8Array {
   if ((number("vlan0_tci") & vlanPresent) !== 0) member("vlan1_tci");
   const type = number("eth_type");
   if (type === ethernet.arp || type === ethernet.rarp) for (const name of arpMembers) member(name);
+  if (type === ethernet.nsh) for (const name of nshMembers) member(name);
   if (type === ethernet.ipv4 || type === ethernet.ipv6) {
     for (const name of type === ethernet.ipv4 ? ["ip_src", "ip_dst"] : ["ipv6_src", "ipv6_dst", "ipv6_label"])
       member(name);

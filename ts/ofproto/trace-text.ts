@@ -19,7 +19,8 @@ export interface TraceWords {
   value(field: number, bits: number, value: bigint): string;
 }
 
-/** Texts of remarks: %a to %d are the step's numbers, %pa the name of port a, %ma a as an Ethernet address. */
+/** Texts of remarks: %a to %d are the step's numbers, %pa the name of port a, %ma a as an Ethernet address, %xa a in
+ *  hexadecimal. */
 const remarks: Readonly<Record<number, string>> = {
   [traceNote.noLearnedMac]: " -> no learned MAC for destination, flooding",
   [traceNote.learnedPort]: " -> forwarding to learned port",
@@ -54,6 +55,13 @@ const remarks: Readonly<Record<number, string>> = {
   [traceNote.missDrop]: "No match.",
   [traceNote.missController]: 'No match, and a "packet-in" is called for.',
   [traceNote.missFragment]: 'Packets are IP fragments and the fragment handling mode is "drop".',
+  [traceNote.nshTtlExceeded]: " >> NSH decrement TTL exception",
+  [traceNote.encapEthernetTwice]: "Dropping packet as encap(ethernet) is not supported for packet type ethernet.",
+  [traceNote.encapNshOf]: "Dropping packet as encap(nsh) is not supported for packet type (%a,%xb)",
+  [traceNote.decapVlan]: "Dropping packet, cannot decap Ethernet if VLAN is present.",
+  [traceNote.decapNshNext]: "Dropping packet as NSH next protocol %a is not supported",
+  [traceNote.decapOf]: "Dropping packet as the decap() does not support packet type (%a,%xb)",
+  [traceNote.nonEthernetOnL2Port]: " >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet.",
 };
 
 /** What `Translation failed` says in parentheses. */
@@ -62,6 +70,7 @@ const failures: Readonly<Record<number, string>> = {
   [dropReason.tooManyResubmits]: "Too many resubmits",
   [dropReason.stackTooBig]: "Stack too deep",
   [dropReason.actionsTooBig]: "Too many recursive resubmits",
+  [dropReason.unsupportedPacketType]: "Unsupported packet type",
 };
 
 const pad = (columns: number): string => " ".repeat(columns);
@@ -152,9 +161,10 @@ function remark(node: TraceNode, words: TraceWords): string {
     return node.actions.length === 0 ? " -> action set is empty" : ` -> action set is: ${text}`;
   }
   const numbers: Readonly<Record<string, bigint>> = { a: step.a, b: step.b, c: step.c, d: step.d };
-  return (remarks[step.code] ?? ` -> remark ${step.code}`).replace(/%([pm]?)([abcd])/g, (_all, form, name) => {
+  return (remarks[step.code] ?? ` -> remark ${step.code}`).replace(/%([pmx]?)([abcd])/g, (_all, form, name) => {
     const value = numbers[name as string] ?? 0n;
     if (form === "p") return words.portName(step.bridge, Number(value));
+    if (form === "x") return `0x${value.toString(16)}`;
     return form === "m" ? formatMac(value) : String(value);
   });
 }

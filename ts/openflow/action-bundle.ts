@@ -1,9 +1,10 @@
 import { actionLayout, memberOffset, opcodeOf } from "./abi.js";
 import { beginAction, beginForm, endAction, endForm } from "./action-record.js";
-import { checkDestination, type SpecialCodec } from "./action-special.js";
+import { checkDestination } from "./action-special.js";
 import { OpenFlowError } from "./error.js";
 import { type FieldPlan, plans } from "./key-match.js";
 import { portFrom10, portTo10, readFieldHeader, writeFieldHeader } from "./oxm.js";
+import type { SpecialCodec } from "./special-codec.js";
 
 /** NXAST_BUNDLE and NXAST_BUNDLE_LOAD: a hash, and the members that it chooses among. */
 

@@ -1,8 +1,9 @@
 import { actionLayout, memberOffset, opcodeOf } from "./abi.js";
+import { newPacketType } from "./action-encap.js";
 import { readSetField } from "./action-special.js";
 import type { ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
-import { at, type FieldPlan, KeyMatch, plans } from "./key-match.js";
+import { at, type FieldPlan, KeyMatch, planOf, plans } from "./key-match.js";
 import { type ActionRow, actions } from "./tables/actions.js";
 import { opcodes } from "./tables/opcodes.js";
 import { ofpp, portMax } from "./tables/ports.js";
@@ -73,6 +74,7 @@ const inconsistent = (name: string, needs: string): OpenFlowError =>
   });
 
 const flow = new KeyMatch();
+const packetType = planOf("packet_type");
 const offsets = {
   resubmitCt: at_("resubmit", "with_ct"),
   metadataPort: at_("output", "port"),
@@ -178,7 +180,7 @@ function subfield(name: string, plan: FieldPlan | undefined, ofs: number, nBits:
   if (!flow.meets(plan.prereq)) throw inconsistent(name, plan.prereq);
 }
 
-const noPrereq = new Set<string>(["none", "ethernet"]);
+const noPrereq = new Set<string>(["none"]);
 
 function check(
   out: ByteWriter,
@@ -295,6 +297,12 @@ function check(
   }
 }
 
+/** The packet type that actions so far give the packet, and the Ethernet type that it then has (-1: not known). */
+function setPacketType(type: number, ethType: number): void {
+  flow.setNumber(packetType, type);
+  if (ethType >= 0) flow.setU16(at.ethType, ethType, 0xffff);
+}
+
 const isIp = (): boolean => flow.meets("ip");
 
 function checkAgainstFlow(out: ByteWriter, start: number, opcode: number, name: string, context: CheckContext): void {
@@ -350,6 +358,20 @@ function checkAgainstFlow(out: ByteWriter, start: number, opcode: number, name: 
       view.setUint8(start + offsets.proto, Math.max(proto, 0));
       return;
     }
+    case code["encap"]: {
+      const type = newPacketType(view, start, true);
+      setPacketType(type, type >>> 16 === 1 ? type & 0xffff : flow.ethType);
+      if (!isIp()) flow.value[at.ipProto] = flow.mask[at.ipProto] = 0;
+      return;
+    }
+    case code["decap"]:
+      // What is behind another header than Ethernet is only known once the packet is there.
+      if (flow.number(packetType) === 0) setPacketType(0x10000 + Math.max(flow.ethType, 0), flow.ethType);
+      else setPacketType(0xffffffff, 0xffff);
+      return;
+    case code["dec_nsh_ttl"]:
+      if (!flow.meets("nsh") && strict) throw inconsistent(name, "nsh");
+      return;
     case code["move"]: {
       const bits = view.getUint16(start + offsets.moveBits, true);
       subfield(

@@ -1,4 +1,5 @@
 import { actionLayout, memberOffset, opcodeOf } from "./abi.js";
+import { decap, encap } from "./action-encap.js";
 import {
   beginAction,
   beginForm,
@@ -12,51 +13,9 @@ import { type ByteWriter, equalBytes } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { type FieldPlan, plans } from "./key-match.js";
 import { checkMasked, fieldHeader, readFieldHeader, readOxmHeader, writeFieldHeader } from "./oxm.js";
-import type { ActionRow, WireForm } from "./tables/actions.js";
+import type { SpecialCodec, SpecialDecode } from "./special-codec.js";
 
 /** Wire forms with a shape of their own.  A form whose name is not here is known only so far as to be refused. */
-
-type ActionsDecoder = (
-  bytes: Uint8Array,
-  view: DataView,
-  start: number,
-  end: number,
-  version: number,
-  out: ByteWriter,
-) => void;
-type ActionsEncoder = (bytes: Uint8Array, start: number, end: number, version: number, out: ByteWriter) => void;
-
-interface CodecPart {
-  readonly row: ActionRow;
-  readonly form: WireForm;
-  readonly opcode: number;
-}
-
-/** The action occupies [start, end), header included. */
-export interface SpecialDecode {
-  readonly codec: CodecPart;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  readonly start: number;
-  readonly end: number;
-  readonly version: number;
-  readonly out: ByteWriter;
-  readonly decodeActions: ActionsDecoder;
-}
-
-export interface SpecialEncode {
-  readonly codec: CodecPart;
-  readonly record: RecordAt;
-  readonly version: number;
-  readonly out: ByteWriter;
-  readonly encodeActions: ActionsEncoder;
-}
-
-export interface SpecialCodec {
-  decode(context: SpecialDecode): void;
-  /** False: this form cannot say the action. */
-  encode(context: SpecialEncode): boolean;
-}
 
 const badLength = (context: SpecialDecode): OpenFlowError =>
   new OpenFlowError(
@@ -535,4 +494,6 @@ export const specialCodecs: Readonly<Record<string, SpecialCodec>> = {
   conjunction,
   controller2,
   check_pkt_larger: checkPktLarger,
+  encap,
+  decap,
 };

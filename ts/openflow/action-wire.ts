@@ -2,11 +2,12 @@ import { actionLayout, eachAction, type Layout, memberOffset, opcodeOf } from ".
 import { bundleCodec } from "./action-bundle.js";
 import { preferredFor, rewriteFor } from "./action-legacy.js";
 import { beginAction, beginForm, controllerAt, controllerOpcode, endForm, type RecordAt } from "./action-record.js";
-import { type SpecialCodec, specialCodecs } from "./action-special.js";
+import { specialCodecs } from "./action-special.js";
 import type { ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { plans } from "./key-match.js";
 import { isPort, portTo10, readFieldHeader, writeFieldHeader } from "./oxm.js";
+import type { SpecialCodec } from "./special-codec.js";
 import { type ActionRow, actions, type WireForm } from "./tables/actions.js";
 import { niciraVendor, onfVendor } from "./tables/errors.js";
 import { portMax, reservedOffset } from "./tables/ports.js";

@@ -13,6 +13,7 @@ import { ofpp, portMax } from "./tables/ports.js";
 /** Packets to and from controllers, and flows that went away. */
 
 const inPort = planOf("in_port_oxm");
+const packetType = planOf("packet_type");
 const scratch = new KeyMatch();
 /** Bytes of a match without words. */
 const emptyMatchSize = 16;
@@ -63,7 +64,7 @@ export function readPacketOut(reader: ByteReader, version: number, context: Pack
   const packet = reader.bytes.subarray(start + actionsLength, reader.end);
   const out = new ByteWriter(128);
   scratch.read(match);
-  addPacket(scratch, packet);
+  addPacket(scratch, packet, scratch.number(packetType));
   const matchSize = scratch.write(out);
   decodeActions(reader.bytes, reader.view, start, start + actionsLength, version, out);
   checkActions(out, 0, matchSize, matchSize, out.position, {

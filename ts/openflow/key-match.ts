@@ -1,6 +1,6 @@
 import type { ByteWriter } from "./bytes.js";
 import { type FieldPrereq, fieldByName, fieldId, fieldSpan, fields } from "./tables/fields.js";
-import { keyMapWords, keyMember, keySize, keyWords } from "./tables/key.js";
+import { keyMapWords, keyMember, keySize, keyStages, keyWords } from "./tables/key.js";
 
 /** A match being built or read: value and mask for each byte of the flow key.  Bits of the value outside the mask are
  *  zero.  This is the expanded form of the ABI's `match` record. */
@@ -63,6 +63,9 @@ const tpSrc = keyMember("tp_src").offset;
 const tpDst = keyMember("tp_dst").offset;
 const packetType = keyMember("packet_type").offset;
 const ctState = keyMember("ct_state").offset;
+/** 32-bit words of what lies in the packet. */
+const firstPacketWord = 2 * keyStages.l2;
+const lastPacketWord = 2 * keyStages.options;
 
 export const at = { ethType, ipProto, ipFrag, vlanTci, tpSrc, tpDst, packetType };
 
@@ -191,8 +194,9 @@ export class KeyMatch {
     this.mask[offset + 1] = mask & 0xff;
   }
 
-  /** Ethernet type that the match demands, or -1. */
+  /** Ethernet type that the match demands, or -1.  A packet type of Ethernet's namespace demands one too. */
   get ethType(): number {
+    if (this.value[packetType + 1] === 1 && this.mask[packetType + 3] === 0xff) return this.u16(packetType + 2);
     return this.maskU16(ethType) === 0xffff ? this.u16(ethType) : -1;
   }
 
@@ -239,6 +243,18 @@ export class KeyMatch {
         return this.meets("icmpv6") && this.#icmp(136, 136);
       case "ct":
         return this.#tracked();
+    }
+  }
+
+  /** A match on anything that lies in a packet means Ethernet packets unless it names another type; so naming that type
+   *  besides says nothing.  `in_port` and the like alone are of packets of any type. */
+  settlePacketType(): void {
+    if (this.mask[packetType + 3] === 0 || this.value[packetType + 1] !== 0) return;
+    for (let word = firstPacketWord; word < lastPacketWord; word++) {
+      if (this.#maskWords[word] === 0) continue;
+      this.setU16(packetType, 0, 0);
+      this.setU16(packetType + 2, 0, 0);
+      return;
     }
   }
 

@@ -6,7 +6,7 @@ import { formatAttribute, settable } from "./odp-flow.js";
 import { formatTunnelPush } from "./odp-push.js";
 import { formatTunnelSet } from "./odp-tunnel.js";
 import { datapathOpcodes } from "./tables/opcodes.js";
-import type { PortNames } from "./text-value.js";
+import { formatEth, type PortNames } from "./text-value.js";
 
 /** Actions of the datapath as text: `push_vlan(vid=5,pcp=0),2`. */
 
@@ -33,6 +33,9 @@ const at = {
   tunnelPort: offset("tunnel_set", "dst_port"),
   popPort: offset("tunnel_pop", "dp_port"),
   meter: offset("meter", "meter"),
+  ethSrc: offset("push_eth", "src"),
+  ethDst: offset("push_eth", "dst"),
+  nshSize: offset("push_nsh", "header_size"),
 };
 
 const hashAlgorithms = constantSets.find((set) => set.prefix === "hash_algorithm")?.rows ?? [];
@@ -61,6 +64,8 @@ function means(name: string, type: number, proto: number): boolean {
       return type === 0x86dd || type < 0;
     case "ipv4":
       return type === 0x0800 || type < 0;
+    case "nsh":
+      return type === 0x894f;
     case "arp":
       return type === 0x0806 || type === 0x8035;
     case "tcp":
@@ -117,6 +122,22 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
       case opcode["pop_vlan"]:
         parts.push("pop_vlan");
         break;
+      case opcode["push_eth"]:
+        parts.push(
+          `push_eth(src=${formatEth(actions, start + at.ethSrc)},dst=${formatEth(actions, start + at.ethDst)})`,
+        );
+        break;
+      case opcode["pop_eth"]:
+        parts.push("pop_eth");
+        break;
+      case opcode["push_nsh"]: {
+        const from = start + layoutOf("push_nsh").size;
+        parts.push(formatPushNsh(actions.subarray(from, from + view.getUint32(start + at.nshSize, true))));
+        break;
+      }
+      case opcode["pop_nsh"]:
+        parts.push("pop_nsh()");
+        break;
       case opcode["clone"]: {
         const from = start + layoutOf("clone").size;
         const nested = actions.subarray(from, from + view.getUint32(start + at.cloneSize, true));
@@ -157,6 +178,28 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
     start += size;
   }
   return parts.length === 0 ? "drop" : parts.join(",");
+}
+
+/** `push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,c1=0x1,c2=0x0,c3=0x0,c4=0x0)` of the header's bytes. */
+function formatPushNsh(header: Uint8Array): string {
+  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+  const first = view.getUint16(0);
+  const path = view.getUint32(4);
+  const type = header[2] as number;
+  const parts = [
+    `flags=${(first >> 12) & 3}`,
+    `ttl=${(first >> 6) & 0x3f}`,
+    `mdtype=${type}`,
+    `np=${header[3]}`,
+    `spi=0x${(path >>> 8).toString(16)}`,
+    `si=${path & 0xff}`,
+  ];
+  if (type === 1) {
+    for (let index = 1; index <= 4; index++) parts.push(`c${index}=0x${view.getUint32(4 + 4 * index).toString(16)}`);
+  } else if (type === 2 && header.length > 8) {
+    parts.push(`md2=0x${Array.from(header.subarray(8), (byte) => byte.toString(16).padStart(2, "0")).join("")}`);
+  }
+  return `push_nsh(${parts.join(",")})`;
 }
 
 const formatCookie = (cookie: bigint): string => (cookie === 0n ? "0" : `0x${cookie.toString(16)}`);

@@ -24,7 +24,7 @@ import {
 /** Flows as the datapath's commands write them: `in_port(1),eth(src=..,dst=..),eth_type(0x0800),ipv4(..)`.  Each row
  *  is one attribute: its name, its members, and when it stands in a flow. */
 
-type Print = "dec" | "hex" | "eth" | "ipv4" | "ipv6" | "frag" | "tcp_flags" | "ct_state";
+type Print = "dec" | "hex" | "hex0" | "eth" | "ipv4" | "ipv6" | "frag" | "tcp_flags" | "ct_state";
 
 interface Part {
   readonly name: string;
@@ -109,6 +109,20 @@ const later: readonly Attribute[] = [
     part("sha", "arp_sha", "eth"),
     part("tha", "arp_tha", "eth"),
   ),
+  attribute(
+    "nsh",
+    isType(0x894f),
+    part("flags", "nsh_flags", "dec"),
+    part("ttl", "nsh_ttl", "dec"),
+    part("mdtype", "nsh_mdtype", "dec"),
+    part("np", "nsh_np", "dec"),
+    part("spi", "nsh_spi", "hex0"),
+    part("si", "nsh_si", "dec"),
+    part("c1", "nsh_c1", "hex0"),
+    part("c2", "nsh_c2", "hex0"),
+    part("c3", "nsh_c3", "hex0"),
+    part("c4", "nsh_c4", "hex0"),
+  ),
   attribute("tcp", isIp(6), part("src", "tcp_src", "dec"), part("dst", "tcp_dst", "dec")),
   attribute("tcp_flags", isIp(6), part("", "tcp_flags", "tcp_flags")),
   attribute("udp", isIp(17), part("src", "udp_src", "dec"), part("dst", "udp_dst", "dec")),
@@ -173,6 +187,8 @@ function formatPart(match: KeyMatch, one: Part, verbose: boolean): string {
       return exact ? String(toBig(value)) : `${toBig(value)}/${hex(toBig(mask))}`;
     case "hex":
       return both((bytes) => hex(toBig(bytes)));
+    case "hex0":
+      return both((bytes) => `0x${toBig(bytes).toString(16)}`);
     case "eth":
       return both(formatEth);
     case "ipv4":

@@ -257,6 +257,7 @@ export function decodeOxm(
       match.setNumber(inPort32, portFrom10(((bytes[valueAt] as number) << 8) | (bytes[valueAt + 1] as number)));
     else match.setWire(plan, bytes, valueAt, maskAt);
   }
+  match.settlePacketType();
 }
 
 /** Refuses value bits that the mask leaves open. */

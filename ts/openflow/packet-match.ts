@@ -9,9 +9,14 @@ const vlanTypes: readonly number[] = [0x8100, 0x88a8];
 const ethertypeMin = 0x600;
 const vlanPresent = 0x1000;
 
-/** Adds to `match` what the Ethernet frame `packet` says.  A field that was cut off is as if it were zero. */
-export function addPacket(match: KeyMatch, packet: Uint8Array): void {
+/** Adds to `match` what the packet of packet type `packetType` says.  A field that was cut off is as if it were zero. */
+export function addPacket(match: KeyMatch, packet: Uint8Array, packetType: number): void {
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
+  if (packetType >>> 16 === 1) {
+    match.setU16(at.ethType, packetType & 0xffff, 0xffff);
+    addNetwork(match, view, packetType & 0xffff, 0);
+    return;
+  }
   if (packet.length < ethHeaderSize) return;
   let offset = 12;
   let type = view.getUint16(offset);
@@ -23,7 +28,10 @@ export function addPacket(match: KeyMatch, packet: Uint8Array): void {
     }
   }
   match.setU16(at.ethType, type < ethertypeMin ? 0x05ff : type, 0xffff);
-  offset += 2;
+  addNetwork(match, view, type, offset + 2);
+}
+
+function addNetwork(match: KeyMatch, view: DataView, type: number, offset: number): void {
   if (type === 0x0800) addIpv4(match, view, offset);
   else if (type === 0x86dd) addIpv6(match, view, offset);
 }

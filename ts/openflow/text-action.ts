@@ -1,4 +1,5 @@
 import { actionLayout, eachAction, type Layout, opcodeOf } from "./abi.js";
+import { formatDecap, formatEncap, parseDecap, parseEncap } from "./action-encap.js";
 import { beginAction, controllerAt, endAction, type RecordAt } from "./action-record.js";
 import { bitMask, bitsOf, isFullMask, placeBits, putSetField, readSetField } from "./action-special.js";
 import { ByteWriter } from "./bytes.js";
@@ -86,6 +87,8 @@ const opcode = Object.fromEntries(
     "bundle",
     "check_pkt_larger",
     "sample",
+    "encap",
+    "decap",
   ].map((name) => [name, opcodeOf(name)]),
 ) as Readonly<Record<string, number>>;
 const of = (name: string): number => opcode[name] as number;
@@ -505,6 +508,11 @@ const parsers: Readonly<Record<string, Parser>> = {
       id: needNumber(found[1] as string, 32, "conjunction id"),
     });
   },
+  encap: (argument, { out }) => {
+    const { newType, props } = parseEncap(argument);
+    put(out, "encap", { new_pkt_type: newType, props_size: props.length }, () => out.put(props));
+  },
+  decap: (argument, { out }) => put(out, "decap", { new_pkt_type: parseDecap(argument) }),
   check_pkt_larger: (argument, { out }) => {
     const found = /^(\d+)\)?->(.+)$/.exec(argument);
     if (found === null) throw new FlowSyntaxError(`check_pkt_larger(${argument}: missing \`->'`);
@@ -774,6 +782,10 @@ export function formatAction(record: RecordAt, ports?: PortNames): string {
       return `conjunction(${view.number("id")},${view.number("clause") + 1}/${view.number("n_clauses")})`;
     case of("check_pkt_larger"):
       return `check_pkt_larger(${view.number("pkt_len")})->${sub(view)}`;
+    case of("encap"):
+      return formatEncap(record.bytes, record.view, record.start);
+    case of("decap"):
+      return formatDecap(record.view, record.start);
     case of("multipath"): {
       const hash = hashFields[view.number("fields")] ?? "<unknown>";
       const algorithm = algorithms[view.number("algorithm")] ?? "<unknown>";

@@ -42,12 +42,15 @@ const ethType = plan("eth_type");
 const ipProto = plan("nw_proto");
 const inPortOxm = plan("in_port_oxm");
 const packetType = plan("packet_type");
+const recircId = plan("recirc_id");
 const innerTci = keyMember("vlan1_tci").offset;
 
 /** Applies the keyword to the match; false when it is none. */
 export function applyProtocol(match: KeyMatch, name: string): boolean {
-  // An Ethernet packet is what a match is about unless it says otherwise.
-  if (name === "eth") return true;
+  if (name === "eth") {
+    match.setNumber(packetType, 0);
+    return true;
+  }
   const row = protocolByName.get(name);
   if (row === undefined) return false;
   match.setNumber(ethType, row[1]);
@@ -67,9 +70,6 @@ export function applyField(match: KeyMatch, row: FieldRow, text: string, ports?:
       match.setNumber(inPortOxm, row.bytes === 2 && port >= 0xff00 ? port + 0xffff0000 : port);
       return;
     }
-    case "packet_type":
-      if (number() !== 0) break;
-      return;
     case "dl_vlan": {
       const vid = number();
       if (vid === 0xffff) match.setU16(at.vlanTci, 0, 0xffff);
@@ -111,6 +111,7 @@ export function parseMatch(text: string, ports?: PortNames): AbiMatch {
     applyField(match, row, value, ports);
   }
   normalize(match);
+  match.settlePacketType();
   return abiMatch(match);
 }
 
@@ -212,6 +213,7 @@ const nsh = [
   "nsh_c3",
   "nsh_c4",
 ].map(plan);
+const nshType = plan("nsh_mdtype");
 const named = new Map(
   [
     "eth_src",
@@ -270,14 +272,14 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
   if (priority !== undefined && priority !== 32768) parts.push(`priority=${priority}`);
   for (const one of before) put(one.name, one);
   if (!match.isWild(packetType)) {
-    if (match.number(packetType) === 0) parts.push("eth");
-    else put("packet_type", packetType);
+    if (match.number(packetType) !== 0) put("packet_type", packetType);
+    else if (!match.isWild(recircId)) parts.push("eth");
   }
   const type = match.ethType;
   const proto = match.ipProto;
   let skipType = true;
   let skipProto = false;
-  if (type >= 0) {
+  if (type >= 0 && !match.isWild(ethType)) {
     const keyword =
       protocols.find((row) => row[1] === type && row[2] !== 0 && row[2] === proto) ??
       protocols.find((row) => row[1] === type && row[2] === 0);
@@ -302,9 +304,9 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
     put("nw_src", field("ip_src"));
     put("nw_dst", field("ip_dst"));
   }
+  if (type === 0x894f) putNsh(match, put);
   if (!skipProto) put(isArp ? "arp_op" : "nw_proto", isArp ? field("arp_op") : ipProto);
   if (isArp) for (const name of ["arp_sha", "arp_tha"]) put(name, field(name));
-  if (type === 0x894f) for (const one of nsh) put(one.name, one);
   if (!isArp) for (const name of ["nw_tos", "nw_ecn", "nw_ttl"]) put(name, field(name));
   for (const name of ["mpls_label", "mpls_tc", "mpls_ttl", "mpls_bos"]) put(name, field(name));
   putFragment(match, parts, field("ip_frag"));
@@ -325,6 +327,12 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
       parts.push(`tcp_flags=${formatFlags(tcpFlags, match.number(flags), match.maskNumber(flags), 0xfff)}`);
   }
   return parts.join(",");
+}
+
+/** Context headers only mean something with metadata type 1. */
+function putNsh(match: KeyMatch, put: (name: string, one: FieldPlan) => void): void {
+  const isType1 = match.isExact(nshType) && match.number(nshType) === 1;
+  for (const one of nsh) if (isType1 || !/_c\d$/.test(one.name)) put(one.name, one);
 }
 
 function putFragment(match: KeyMatch, parts: string[], frag: FieldPlan): void {

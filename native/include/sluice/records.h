@@ -258,11 +258,11 @@ enum sluice_tunnel_type {
     SLUICE_TUNNEL_TYPE_BAREUDP = 10,
 };
 
-/* What a tunnel carries. */
+/* Which packets a port sends and receives. Patch ports carry any. */
 enum sluice_packet_type_mode {
-    SLUICE_PACKET_TYPE_MODE_LEGACY_L2 = 0, /* Frames. */
-    SLUICE_PACKET_TYPE_MODE_LEGACY_L3 = 1, /* What is in frames. */
-    SLUICE_PACKET_TYPE_MODE_PTAP = 2, /* What the packet type says. */
+    SLUICE_PACKET_TYPE_MODE_LEGACY_L2 = 0, /* Ethernet frames. */
+    SLUICE_PACKET_TYPE_MODE_LEGACY_L3 = 1, /* Packets without Ethernet header, which bridges see with an all-zero one. */
+    SLUICE_PACKET_TYPE_MODE_PTAP = 2, /* Packets of any type, as they are. */
 };
 
 /* Settings of a tunnel. `flow`: the value comes from the flow and goes to it. */
@@ -308,7 +308,7 @@ enum sluice_trace_kind {
     SLUICE_TRACE_KIND_ACTION_SET = 10, /* The action set is executed: what follows deeper is its actions. */
 };
 
-/* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address. */
+/* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
 enum sluice_trace_note {
     SLUICE_TRACE_NOTE_NO_LEARNED_MAC = 1, /*  -> no learned MAC for destination, flooding */
     SLUICE_TRACE_NOTE_LEARNED_PORT = 2, /*  -> forwarding to learned port */
@@ -344,6 +344,13 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 32, /*  -> native tunnel routing failed */
     SLUICE_TRACE_NOTE_TUNNEL_VIA = 33, /*  -> tunneling to address (a, b) via port d of bridge c */
     SLUICE_TRACE_NOTE_TUNNEL_NO_NEIGHBOR = 34, /*  -> neighbor cache miss for address (a, b) on bridge c, sending request */
+    SLUICE_TRACE_NOTE_NSH_TTL_EXCEEDED = 35, /*  >> NSH decrement TTL exception */
+    SLUICE_TRACE_NOTE_ENCAP_ETHERNET_TWICE = 36, /* Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
+    SLUICE_TRACE_NOTE_ENCAP_NSH_OF = 37, /* Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
+    SLUICE_TRACE_NOTE_DECAP_VLAN = 38, /* Dropping packet, cannot decap Ethernet if VLAN is present. */
+    SLUICE_TRACE_NOTE_DECAP_NSH_NEXT = 39, /* Dropping packet as NSH next protocol %a is not supported */
+    SLUICE_TRACE_NOTE_DECAP_OF = 40, /* Dropping packet as the decap() does not support packet type (%a,%xb) */
+    SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT = 41, /*  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -397,6 +404,7 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_NO_DEVICE = 22, /* No device stands behind the port that it was to leave by. */
     SLUICE_DROP_REASON_NOT_ECN_CAPABLE = 23, /* Came out of a tunnel that met congestion, and cannot say so. */
     SLUICE_DROP_REASON_METER = 24, /* Over the rate of a meter's band. */
+    SLUICE_DROP_REASON_UNSUPPORTED_PACKET_TYPE = 25, /* encap or decap of a header that the packet cannot have or has not. */
 };
 
 /* What a datapath's hash action hashes. */
@@ -568,7 +576,8 @@ struct sluice_ofport_set {
     uint32_t ofp_port;
     uint32_t dp_port;
     uint32_t config; /* ofport_config */
-    uint32_t link_down; /* 1 when the link is down */
+    uint16_t link_down; /* 1 when the link is down */
+    uint16_t packet_type_mode; /* packet_type_mode */
     uint32_t peer_bridge; /* Patch port's other end, or 0. */
     uint32_t peer_ofp_port;
     uint32_t mtu;
@@ -584,6 +593,7 @@ _Static_assert(offsetof(struct sluice_ofport_set, ofp_port) == 12, "sluice_ofpor
 _Static_assert(offsetof(struct sluice_ofport_set, dp_port) == 16, "sluice_ofport_set.dp_port");
 _Static_assert(offsetof(struct sluice_ofport_set, config) == 20, "sluice_ofport_set.config");
 _Static_assert(offsetof(struct sluice_ofport_set, link_down) == 24, "sluice_ofport_set.link_down");
+_Static_assert(offsetof(struct sluice_ofport_set, packet_type_mode) == 26, "sluice_ofport_set.packet_type_mode");
 _Static_assert(offsetof(struct sluice_ofport_set, peer_bridge) == 28, "sluice_ofport_set.peer_bridge");
 _Static_assert(offsetof(struct sluice_ofport_set, peer_ofp_port) == 32, "sluice_ofport_set.peer_ofp_port");
 _Static_assert(offsetof(struct sluice_ofport_set, mtu) == 36, "sluice_ofport_set.mtu");
@@ -1808,9 +1818,9 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     0, /* 51 sample */
     0, /* 52 check_pkt_larger */
     0, /* 53 delete_field */
-    0, /* 54 encap */
-    0, /* 55 decap */
-    0, /* 56 dec_nsh_ttl */
+    1, /* 54 encap */
+    1, /* 55 decap */
+    1, /* 56 dec_nsh_ttl */
     1, /* 57 debug_recirc */
     0, /* 58 debug_slow */
     0, /* 59 unroll_xlate */
@@ -2720,6 +2730,10 @@ enum sluice_dp_action {
     SLUICE_DP_ACTION_TUNNEL_PUSH = 31, /* Puts headers before the packet, which then is a packet of the bridge below. */
     SLUICE_DP_ACTION_TUNNEL_POP = 32, /* Takes the headers off and looks the packet up again as one of that port. */
     SLUICE_DP_ACTION_METER = 16, /* Counts against a meter of the datapath, which may drop the packet. */
+    SLUICE_DP_ACTION_PUSH_ETH = 20, /* Puts an Ethernet header before a packet without one. */
+    SLUICE_DP_ACTION_POP_ETH = 21, /* Removes the Ethernet header: the packet then is one of its Ethernet type. */
+    SLUICE_DP_ACTION_PUSH_NSH = 22, /* Puts a network service header before the packet; its next protocol follows from the packet. */
+    SLUICE_DP_ACTION_POP_NSH = 23, /* Removes the network service header that the packet begins with. */
     SLUICE_DP_ACTION_MAX = 32,
 };
 
@@ -2924,5 +2938,53 @@ _Static_assert(sizeof(struct sluice_dp_action_meter) == 8, "size of sluice_dp_ac
 _Static_assert(offsetof(struct sluice_dp_action_meter, opcode) == 0, "sluice_dp_action_meter.opcode");
 _Static_assert(offsetof(struct sluice_dp_action_meter, size) == 2, "sluice_dp_action_meter.size");
 _Static_assert(offsetof(struct sluice_dp_action_meter, meter) == 4, "sluice_dp_action_meter.meter");
+
+/* Puts an Ethernet header before a packet without one. */
+struct sluice_dp_action_push_eth {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+    uint8_t src[8]; /* Six bytes, then two of padding. */
+    uint8_t dst[8];
+};
+_Static_assert(sizeof(struct sluice_dp_action_push_eth) == 24, "size of sluice_dp_action_push_eth");
+_Static_assert(offsetof(struct sluice_dp_action_push_eth, opcode) == 0, "sluice_dp_action_push_eth.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_push_eth, size) == 2, "sluice_dp_action_push_eth.size");
+_Static_assert(offsetof(struct sluice_dp_action_push_eth, pad) == 4, "sluice_dp_action_push_eth.pad");
+_Static_assert(offsetof(struct sluice_dp_action_push_eth, src) == 8, "sluice_dp_action_push_eth.src");
+_Static_assert(offsetof(struct sluice_dp_action_push_eth, dst) == 16, "sluice_dp_action_push_eth.dst");
+
+/* Removes the Ethernet header: the packet then is one of its Ethernet type. */
+struct sluice_dp_action_pop_eth {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_dp_action_pop_eth) == 8, "size of sluice_dp_action_pop_eth");
+_Static_assert(offsetof(struct sluice_dp_action_pop_eth, opcode) == 0, "sluice_dp_action_pop_eth.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_pop_eth, size) == 2, "sluice_dp_action_pop_eth.size");
+_Static_assert(offsetof(struct sluice_dp_action_pop_eth, pad) == 4, "sluice_dp_action_pop_eth.pad");
+
+/* Puts a network service header before the packet; its next protocol follows from the packet. Followed by: header. */
+struct sluice_dp_action_push_nsh {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t header_size;
+};
+_Static_assert(sizeof(struct sluice_dp_action_push_nsh) == 8, "size of sluice_dp_action_push_nsh");
+_Static_assert(offsetof(struct sluice_dp_action_push_nsh, opcode) == 0, "sluice_dp_action_push_nsh.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_push_nsh, size) == 2, "sluice_dp_action_push_nsh.size");
+_Static_assert(offsetof(struct sluice_dp_action_push_nsh, header_size) == 4, "sluice_dp_action_push_nsh.header_size");
+
+/* Removes the network service header that the packet begins with. */
+struct sluice_dp_action_pop_nsh {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_dp_action_pop_nsh) == 8, "size of sluice_dp_action_pop_nsh");
+_Static_assert(offsetof(struct sluice_dp_action_pop_nsh, opcode) == 0, "sluice_dp_action_pop_nsh.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_pop_nsh, size) == 2, "sluice_dp_action_pop_nsh.size");
+_Static_assert(offsetof(struct sluice_dp_action_pop_nsh, pad) == 4, "sluice_dp_action_pop_nsh.pad");
 
 #endif

@@ -375,13 +375,13 @@ export const tunnelType = {
   bareudp: 10,
 } as const;
 
-/** What a tunnel carries. */
+/** Which packets a port sends and receives. Patch ports carry any. */
 export const packetTypeMode = {
-  /** Frames. */
+  /** Ethernet frames. */
   legacyL2: 0,
-  /** What is in frames. */
+  /** Packets without Ethernet header, which bridges see with an all-zero one. */
   legacyL3: 1,
-  /** What the packet type says. */
+  /** Packets of any type, as they are. */
   ptap: 2,
 } as const;
 
@@ -450,7 +450,7 @@ export const traceKind = {
   actionSet: 10,
 } as const;
 
-/** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address. */
+/** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
 export const traceNote = {
   /**  -> no learned MAC for destination, flooding */
   noLearnedMac: 1,
@@ -520,6 +520,20 @@ export const traceNote = {
   tunnelVia: 33,
   /**  -> neighbor cache miss for address (a, b) on bridge c, sending request */
   tunnelNoNeighbor: 34,
+  /**  >> NSH decrement TTL exception */
+  nshTtlExceeded: 35,
+  /** Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
+  encapEthernetTwice: 36,
+  /** Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
+  encapNshOf: 37,
+  /** Dropping packet, cannot decap Ethernet if VLAN is present. */
+  decapVlan: 38,
+  /** Dropping packet as NSH next protocol %a is not supported */
+  decapNshNext: 39,
+  /** Dropping packet as the decap() does not support packet type (%a,%xb) */
+  decapOf: 40,
+  /**  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
+  nonEthernetOnL2Port: 41,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -614,6 +628,8 @@ export const dropReason = {
   notEcnCapable: 23,
   /** Over the rate of a meter's band. */
   meter: 24,
+  /** encap or decap of a header that the packet cannot have or has not. */
+  unsupportedPacketType: 25,
 } as const;
 
 /** What a datapath's hash action hashes. */
@@ -925,6 +941,8 @@ export interface OfportSet {
   config: number;
   /** 1 when the link is down */
   linkDown: number;
+  /** packet_type_mode */
+  packetTypeMode: number;
   /** Patch port's other end, or 0. */
   peerBridge: number;
   peerOfpPort: number;
@@ -933,7 +951,7 @@ export interface OfportSet {
   tunnelSize: number;
 }
 export const ofportSetSize = 48;
-export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, peerBridge: 28, peerOfpPort: 32, mtu: 36, tunnelSize: 40, pad: 44 } as const;
+export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, packetTypeMode: 26, peerBridge: 28, peerOfpPort: 32, mtu: 36, tunnelSize: 40, pad: 44 } as const;
 export function readOfportSet(view: DataView, at: number): OfportSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -943,7 +961,8 @@ export function readOfportSet(view: DataView, at: number): OfportSet {
     ofpPort: view.getUint32(at + 12, true),
     dpPort: view.getUint32(at + 16, true),
     config: view.getUint32(at + 20, true),
-    linkDown: view.getUint32(at + 24, true),
+    linkDown: view.getUint16(at + 24, true),
+    packetTypeMode: view.getUint16(at + 26, true),
     peerBridge: view.getUint32(at + 28, true),
     peerOfpPort: view.getUint32(at + 32, true),
     mtu: view.getUint32(at + 36, true),
@@ -958,7 +977,8 @@ export function writeOfportSet(view: DataView, at: number, record: OfportSet): v
   view.setUint32(at + 12, record.ofpPort, true);
   view.setUint32(at + 16, record.dpPort, true);
   view.setUint32(at + 20, record.config, true);
-  view.setUint32(at + 24, record.linkDown, true);
+  view.setUint16(at + 24, record.linkDown, true);
+  view.setUint16(at + 26, record.packetTypeMode, true);
   view.setUint32(at + 28, record.peerBridge, true);
   view.setUint32(at + 32, record.peerOfpPort, true);
   view.setUint32(at + 36, record.mtu, true);

@@ -320,11 +320,11 @@ export const constantSets: readonly ConstantSet[] = [
   },
   {
     prefix: "packet_type_mode",
-    doc: "What a tunnel carries.",
+    doc: "Which packets a port sends and receives. Patch ports carry any.",
     rows: enumerate(0, [
-      ["legacy_l2", "Frames."],
-      ["legacy_l3", "What is in frames."],
-      ["ptap", "What the packet type says."],
+      ["legacy_l2", "Ethernet frames."],
+      ["legacy_l3", "Packets without Ethernet header, which bridges see with an all-zero one."],
+      ["ptap", "Packets of any type, as they are."],
     ]),
   },
   {
@@ -378,7 +378,7 @@ export const constantSets: readonly ConstantSet[] = [
   },
   {
     prefix: "trace_note",
-    doc: "Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address.",
+    doc: "Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal.",
     rows: enumerate(1, [
       ["no_learned_mac", " -> no learned MAC for destination, flooding"],
       ["learned_port", " -> forwarding to learned port"],
@@ -423,6 +423,13 @@ export const constantSets: readonly ConstantSet[] = [
       ["tunnel_no_route", " -> native tunnel routing failed"],
       ["tunnel_via", " -> tunneling to address (a, b) via port d of bridge c"],
       ["tunnel_no_neighbor", " -> neighbor cache miss for address (a, b) on bridge c, sending request"],
+      ["nsh_ttl_exceeded", " >> NSH decrement TTL exception"],
+      ["encap_ethernet_twice", "Dropping packet as encap(ethernet) is not supported for packet type ethernet."],
+      ["encap_nsh_of", "Dropping packet as encap(nsh) is not supported for packet type (%a,%xb)"],
+      ["decap_vlan", "Dropping packet, cannot decap Ethernet if VLAN is present."],
+      ["decap_nsh_next", "Dropping packet as NSH next protocol %a is not supported"],
+      ["decap_of", "Dropping packet as the decap() does not support packet type (%a,%xb)"],
+      ["non_ethernet_on_l2_port", " >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet."],
     ]),
   },
   {
@@ -482,6 +489,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["no_device", "No device stands behind the port that it was to leave by."],
       ["not_ecn_capable", "Came out of a tunnel that met congestion, and cannot say so."],
       ["meter", "Over the rate of a meter's band."],
+      ["unsupported_packet_type", "encap or decap of a header that the packet cannot have or has not."],
     ]),
   },
   {

@@ -150,6 +150,14 @@ export const datapathOpcode = {
   tunnelPop: 32,
   /** Counts against a meter of the datapath, which may drop the packet. */
   meter: 16,
+  /** Puts an Ethernet header before a packet without one. */
+  pushEth: 20,
+  /** Removes the Ethernet header: the packet then is one of its Ethernet type. */
+  popEth: 21,
+  /** Puts a network service header before the packet; its next protocol follows from the packet. */
+  pushNsh: 22,
+  /** Removes the network service header that the packet begins with. */
+  popNsh: 23,
 } as const;
 
 /** Fixed size and offsets. Output to a port; reserved ports are OpenFlow 1.1 numbers. */
@@ -370,3 +378,15 @@ export const datapathActionTunnelPop = { size: 8, dpPort: 4 } as const;
 
 /** Fixed size and offsets. Counts against a meter of the datapath, which may drop the packet. */
 export const datapathActionMeter = { size: 8, meter: 4 } as const;
+
+/** Fixed size and offsets. Puts an Ethernet header before a packet without one. */
+export const datapathActionPushEth = { size: 24, src: 8, dst: 16 } as const;
+
+/** Fixed size and offsets. Removes the Ethernet header: the packet then is one of its Ethernet type. */
+export const datapathActionPopEth = { size: 8 } as const;
+
+/** Fixed size and offsets. Puts a network service header before the packet; its next protocol follows from the packet. Followed by: header. */
+export const datapathActionPushNsh = { size: 8, headerSize: 4 } as const;
+
+/** Fixed size and offsets. Removes the network service header that the packet begins with. */
+export const datapathActionPopNsh = { size: 8 } as const;

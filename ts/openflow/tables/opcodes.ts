@@ -360,20 +360,14 @@ export const opcodes: readonly OpcodeRow[] = [
       ["new_pkt_type", "u32"],
       ["props_size", "u32"],
     ],
-    { tail: "properties, as NXAST_ENCAP has them", executed: false },
+    { tail: "properties, as NXAST_ENCAP has them" },
   ),
-  row(
-    55,
-    "decap",
-    "Pops the outermost header.",
-    [
-      ["pad", "u32"],
-      ["new_pkt_type", "u32"],
-      ["pad2", "u32"],
-    ],
-    { executed: false },
-  ),
-  row(56, "dec_nsh_ttl", "Decrements the NSH TTL.", [["pad", "u32"]], { executed: false }),
+  row(55, "decap", "Pops the outermost header.", [
+    ["pad", "u32"],
+    ["new_pkt_type", "u32"],
+    ["pad2", "u32"],
+  ]),
+  row(56, "dec_nsh_ttl", "Decrements the NSH TTL.", [["pad", "u32"]]),
   row(57, "debug_recirc", "Recirculates, for tests.", [["pad", "u32"]]),
   row(58, "debug_slow", "Forces the slow path, for tests.", [["pad", "u32"]], { executed: false }),
   row(
@@ -462,4 +456,18 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
     ["dp_port", "u32"],
   ]),
   row(16, "meter", "Counts against a meter of the datapath, which may drop the packet.", [["meter", "u32"]]),
+  row(20, "push_eth", "Puts an Ethernet header before a packet without one.", [
+    ["pad", "u32"],
+    ["src", "bytes8", "Six bytes, then two of padding."],
+    ["dst", "bytes8"],
+  ]),
+  row(21, "pop_eth", "Removes the Ethernet header: the packet then is one of its Ethernet type.", [["pad", "u32"]]),
+  row(
+    22,
+    "push_nsh",
+    "Puts a network service header before the packet; its next protocol follows from the packet.",
+    [["header_size", "u32"]],
+    { tail: "header" },
+  ),
+  row(23, "pop_nsh", "Removes the network service header that the packet begins with.", [["pad", "u32"]]),
 ];
