@@ -1,6 +1,7 @@
 import type { Logger } from "../log/index.js";
 import {
   appendFlowMod,
+  appendPacketOut,
   ChangeSet,
   type DoneRequest,
   type FlowModForm,
@@ -40,6 +41,7 @@ import {
 import { flowModKind, flowModSentence, flowModsCame, noFlowMods, takeFlowModReport } from "./flow-mod-report.js";
 import { bundleSweepMs, MessageBundles } from "./message-bundles.js";
 import { isMultipartRequest, MultipartAssembler } from "./multipart-assembler.js";
+import { PacketInEncoder } from "./packet-in-encoder.js";
 import { type PacketInRate, PacketInSchedule } from "./packet-in-schedule.js";
 import { type Role, role } from "./role.js";
 import type { Vconn } from "./vconn.js";
@@ -88,6 +90,8 @@ export interface OfconnOptions {
   readonly queueSize: number;
 }
 
+/** OFPT_PACKET_OUT of every version. */
+const packetOutType = 13;
 const decodeContext = { bridge: 0, tableId: true, executedOnly: true };
 
 export type Schedules = readonly [action: PacketInSchedule<PacketInEvent>, miss: PacketInSchedule<PacketInEvent>];
@@ -151,6 +155,7 @@ export class Ofconn implements Requester {
   readonly #bundles = new MessageBundles<ChangeSet>();
   #bundleSweepMs = 0;
   #packetInsUnsent = 0;
+  readonly #packetIns: PacketInEncoder;
   packetInsDropped = 0;
   #admitting = false;
   readonly #errorLog: Logger;
@@ -165,6 +170,7 @@ export class Ofconn implements Requester {
     this.#async = options.enableAsync ? asyncDefault : asyncSilent;
     this.#missSendLen = options.kind === "primary" ? defaultMissSendLen : 0;
     this.#flowMods = host.ofproto.flowModQueue();
+    this.#packetIns = new PacketInEncoder(version);
     this.#errorLog = host.log.limited(10, 10);
     this.#dropLog = host.log.limited(5, 5);
     this.#queueSize = options.queueSize;
@@ -359,18 +365,7 @@ export class Ofconn implements Requester {
       return;
     }
     this.#packetInsUnsent++;
-    this.#send(0, {
-      type: "packet_in",
-      format: this.#packetInFormat,
-      bufferId: 0xffffffff,
-      totalLen: event.totalLen,
-      reason: wireReason(event.reason, this.version),
-      tableId: event.table,
-      cookie: event.cookie,
-      match: event.match,
-      packet: event.packet,
-      userdata: event.userdata,
-    });
+    this.#vconn.send(this.#packetIns.encode(event, this.#packetInFormat, wireReason(event.reason, this.version)));
   }
 
   /** The kernel took messages; goes on with what waited for that. */
@@ -384,6 +379,11 @@ export class Ofconn implements Requester {
     if (isFlowMod(bytes)) {
       this.#admitting = true;
       this.#takeFlowMod(bytes);
+      return;
+    }
+    if (bytes[1] === packetOutType && !this.isSecondary) {
+      this.#admitting = true;
+      this.#takePacketOut(bytes);
       return;
     }
     this.#submitFlowMods();
@@ -407,6 +407,15 @@ export class Ofconn implements Requester {
     if (parts === undefined) return undefined;
     const [first, ...rest] = parts.map((part) => decodeMessage(part, decodeContext));
     return first === undefined || rest.length === 0 ? first : mergeParts(first, rest);
+  }
+
+  /** Packet-outs go down with the flow_mods around them, in order. */
+  #takePacketOut(bytes: Uint8Array): void {
+    const { ofproto } = this.#host;
+    this.#flowMods.addPacketOut(bytes, (batch) => {
+      const message = decodeMessage(bytes, decodeContext);
+      if (message.type === "packet_out") appendPacketOut(batch, ofproto, message);
+    });
   }
 
   #takeFlowMod(bytes: Uint8Array): void {
@@ -442,7 +451,8 @@ export class Ofconn implements Requester {
     const outcome = this.#host.ofproto.submitFlowMods(this.#flowMods);
     for (const failure of outcome.failures) {
       this.#sendFailure(failure);
-      if (!this.isSecondary) this.#pendingKinds[flowModKind(this.#commandOf(failure.request))]--;
+      if (!this.isSecondary && isFlowMod(failure.request))
+        this.#pendingKinds[flowModKind(this.#commandOf(failure.request))]--;
     }
     this.#reportFlowModsCame();
   }

@@ -146,6 +146,8 @@ export class FlowModQueue {
   readonly #bridge: number;
   /** For each command of the batch, its request; for each request that failed before, its failure by position. */
   #requests: Uint8Array[] = [];
+  /** Of those, the packet-outs, by position. */
+  #packetOuts = new Set<number>();
   #early: { readonly before: number; readonly failure: RequestFailure }[] = [];
   #counts = { adds: 0, modifies: 0, deletes: 0 };
 
@@ -170,6 +172,18 @@ export class FlowModQueue {
     countFlowMod(this.#counts, this.#batch, at);
   }
 
+  /** `append` writes the command of a packet-out, which sees what was queued before it and nothing of what follows. */
+  addPacketOut(request: Uint8Array, append: (batch: CommandBatch) => void): void {
+    try {
+      append(this.#batch);
+    } catch (failure) {
+      this.fail(request, failure);
+      return;
+    }
+    this.#packetOuts.add(this.#requests.length);
+    this.#requests.push(request);
+  }
+
   /** Takes a request that failed without reaching the datapath, so that its error keeps its place. */
   fail(request: Uint8Array, failure: unknown): void {
     if (!(failure instanceof OpenFlowError)) throw failure;
@@ -184,7 +198,9 @@ export class FlowModQueue {
     const requests = this.#requests;
     const early = this.#early;
     const outcome = { ...this.#counts, removes: this.#counts.deletes > 0 };
+    const packetOuts = this.#packetOuts;
     this.#requests = [];
+    if (packetOuts.size > 0) this.#packetOuts = new Set();
     this.#early = [];
     this.#counts = { adds: 0, modifies: 0, deletes: 0 };
     const results = this.#batch.submit(datapath, true);
@@ -198,8 +214,9 @@ export class FlowModQueue {
       const request = requests[index];
       if (request === undefined) break;
       const code = results.error(index);
-      if (code !== 0)
-        failures.push({ request, error: flowModError(code), sentence: `the datapath says ${errorText(code)}` });
+      if (code === 0) continue;
+      const name = code === error.badPacket && packetOuts.has(index) ? "OFPBRC_BAD_PACKET" : flowModError(code);
+      failures.push({ request, error: name, sentence: `the datapath says ${errorText(code)}` });
     }
     return { ...outcome, failures };
   }

@@ -40,7 +40,7 @@ export {
   type TableSettings,
 } from "./ofproto.js";
 export { Ofprotos, type OfprotosOptions } from "./ofprotos.js";
-export { sendPacketOut } from "./packet-out.js";
+export { appendPacketOut, sendPacketOut } from "./packet-out.js";
 export {
   describePort,
   localPort,

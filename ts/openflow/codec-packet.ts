@@ -18,11 +18,17 @@ const scratch = new KeyMatch();
 /** Bytes of a match without words. */
 const emptyMatchSize = 16;
 
-/** An ABI match on the input port alone. */
+/** The last answer of `inPortMatch`: most packet-outs name the same port, or none. */
+let lastInPort: { readonly port: number; readonly match: AbiMatch } | undefined;
+
+/** An ABI match on the input port alone; shared, so not to be written to. */
 export function inPortMatch(port: number): AbiMatch {
+  if (lastInPort?.port === port) return lastInPort.match;
   scratch.clear();
   scratch.setNumber(inPort, port);
-  return abiMatch(scratch);
+  const match = abiMatch(scratch);
+  lastInPort = { port, match };
+  return match;
 }
 
 /** The input port that an ABI match names, or OFPP_ANY. */
@@ -61,6 +67,10 @@ export function readPacketOut(reader: ByteReader, version: number, context: Pack
     throw new OpenFlowError("OFPBRC_BAD_PORT", `a packet cannot have arrived on port ${port}`, { port });
   }
   const start = reader.take(actionsLength);
+  const known = knownOutputs(reader.bytes, start, actionsLength, version, context.executedOnly);
+  if (known !== undefined && version < 6) {
+    return { type: "packet_out", bufferId, inPort: port, match, actions: known, packet: reader.rest() };
+  }
   const packet = reader.bytes.subarray(start + actionsLength, reader.end);
   const out = new ByteWriter(128);
   scratch.read(match);
@@ -72,14 +82,47 @@ export function readPacketOut(reader: ByteReader, version: number, context: Pack
     table: 255,
     executedOnly: context.executedOnly,
   });
-  return {
-    type: "packet_out",
-    bufferId,
-    inPort: port,
-    match,
-    actions: out.bytes.slice(matchSize, out.position),
-    packet: reader.rest(),
-  };
+  const actions = out.bytes.slice(matchSize, out.position);
+  if (onlyOutputs(reader.bytes, start, actionsLength)) {
+    const wire = reader.bytes.slice(start, start + actionsLength);
+    lastOutputs = { version, executedOnly: context.executedOnly, wire, actions };
+  }
+  return { type: "packet_out", bufferId, inPort: port, match, actions, packet: reader.rest() };
+}
+
+/** The last list of nothing but outputs, which means the same for every packet: controllers send the same again and
+ *  again. */
+let lastOutputs:
+  | {
+      readonly version: number;
+      readonly executedOnly: boolean;
+      readonly wire: Uint8Array;
+      readonly actions: Uint8Array;
+    }
+  | undefined;
+
+function knownOutputs(
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+  version: number,
+  executedOnly: boolean,
+): Uint8Array | undefined {
+  const last = lastOutputs;
+  if (last === undefined || last.version !== version || last.executedOnly !== executedOnly) return undefined;
+  if (last.wire.length !== length) return undefined;
+  for (let index = 0; index < length; index++) if (bytes[start + index] !== last.wire[index]) return undefined;
+  return last.actions;
+}
+
+/** Whether every action of the wire is an output, whose type is 0 in all versions. */
+function onlyOutputs(bytes: Uint8Array, start: number, length: number): boolean {
+  let at = start;
+  while (at + 4 <= start + length) {
+    if (bytes[at] !== 0 || bytes[at + 1] !== 0) return false;
+    at += ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
+  }
+  return at === start + length;
 }
 
 export function writePacketOut(out: ByteWriter, body: PacketOut, version: number): void {
