@@ -22,8 +22,8 @@ function serve(runDirectory: string, flowLimit: number): void {
   datapath.on("packetIn", (event) => {
     ofprotos.packetIn(event);
   });
-  datapath.on("flowsRemoved", () => {
-    ofprotos.drainRemoved();
+  datapath.on("flowsChanged", () => {
+    ofprotos.drainChanges();
   });
   datapath.ref();
 

@@ -64,7 +64,7 @@ export class Switch {
     });
     this.#ofprotos = new Ofprotos({ datapath: this.#datapath, clock: this.#clock, log: this.#log });
     this.#datapath.on("packetIn", (event) => this.#ofprotos.packetIn(event));
-    this.#datapath.on("flowsRemoved", () => this.#ofprotos.drainRemoved());
+    this.#datapath.on("flowsChanged", () => this.#ofprotos.drainChanges());
     this.#datapath.on("portFrame", ({ dpPort, packet }) => this.#deliver(dpPort, packet));
     if (!this.#isVirtual) this.#datapath.ref();
   }

@@ -94,6 +94,8 @@ put_rule(const struct flow_store *store, const struct rule *rule, uint16_t type,
         .created_ms = stats->created_ms,
         .used_ms = atomic_load_explicit(&stats->used_ms, memory_order_relaxed),
         .modified_ms = rule->modified_ms,
+        .added_version = stats->added_version,
+        .version = rule->add_version,
         .now_ms = now_ms,
         .idle_timeout_s = rule->idle_timeout_s,
         .hard_timeout_s = rule->hard_timeout_s,
@@ -239,23 +241,50 @@ flow_store_table_stats(const struct flow_store *store, const struct sluice_bridg
     return 0;
 }
 
-uint32_t
-flow_store_take_removed(struct flow_store *store, uint8_t *records, size_t room, size_t *used)
+/* Writes the record of a report.  Returns its size, or 0 if it does not fit. */
+static size_t
+put_report(const struct flow_store *store, const struct report *report, uint8_t *record, size_t room)
 {
-    struct removal_queue *queue = &store->removals;
+    struct sluice_flow_report *change = (struct sluice_flow_report *) (void *) record;
+    size_t old_size = report->old_actions != NULL ? report->old_actions->size : 0;
+
+    if (room < sizeof *change + old_size) {
+        return 0;
+    }
+    size_t size = put_rule(store, report->rule, SLUICE_QUERY_FLOW_CHANGES, report->time_ms, record + sizeof *change,
+                           room - sizeof *change - old_size);
+    if (size == 0) {
+        return 0;
+    }
+    *change = (struct sluice_flow_report){
+        .type = SLUICE_QUERY_FLOW_CHANGES,
+        .size = (uint32_t) (sizeof *change + size + old_size),
+        .change = report->change,
+        .origin = report->origin,
+        .old_actions_size = (uint32_t) old_size,
+    };
+    if (old_size != 0) {
+        memcpy(record + sizeof *change + size, report->old_actions->bytes, old_size);
+    }
+    return change->size;
+}
+
+uint32_t
+flow_store_take_reports(struct flow_store *store, uint8_t *records, size_t room, size_t *used)
+{
+    struct report_queue *queue = &store->reports;
     uint32_t n = 0;
 
     *used = 0;
     for (; queue->head != queue->tail; queue->head++) {
-        struct removal *removal = &queue->elements[queue->head & (queue->capacity - 1)];
-        size_t size = put_rule(store, removal->rule, SLUICE_QUERY_REMOVED_FLOWS, removal->removed_ms, records + *used,
-                               room - *used);
+        struct report *report = &queue->elements[queue->head & (queue->capacity - 1)];
+        size_t size = put_report(store, report, records + *used, room - *used);
         if (size == 0) {
             break;
         }
         *used += size;
         n++;
-        rule_unref(removal->rule);
+        report_free(report);
     }
     return n;
 }

@@ -195,7 +195,7 @@ add(struct flow_store *store, const struct request *request, uint64_t *n_rules)
         return SLUICE_ERROR_NO_MEMORY;
     }
     *n_rules = 1;
-    return transaction_add(store, rule, old) != 0 ? SLUICE_ERROR_NO_MEMORY : 0;
+    return transaction_add(store, rule, old, SLUICE_FLOW_CHANGE_ADDED) != 0 ? SLUICE_ERROR_NO_MEMORY : 0;
 }
 
 /* Searching for the rules that a command is about. */
@@ -367,6 +367,7 @@ create_modified(struct flow_store *store, const struct request *request, const s
             rule_unref(rule);
             return NULL;
         }
+        rule->stats->added_version = old->stats->added_version;
     } else {
         rule->stats = old->stats;
         atomic_fetch_add_explicit(&rule->stats->refs, 1, memory_order_relaxed);
@@ -386,7 +387,9 @@ modify_rule(struct flow_store *store, const struct request *request, struct rule
         rule_unref(rule);
         return SLUICE_ERROR_NO_MEMORY;
     }
-    return transaction_add(store, rule, old) != 0 ? SLUICE_ERROR_NO_MEMORY : 0;
+    bool differs = rule->actions != old->actions || rule->cookie != old->cookie;
+    uint8_t change = differs ? SLUICE_FLOW_CHANGE_MODIFIED : 0;
+    return transaction_add(store, rule, old, change) != 0 ? SLUICE_ERROR_NO_MEMORY : 0;
 }
 
 static uint32_t
@@ -437,6 +440,7 @@ flow_store_flow_mod(struct flow_store *store, const struct sluice_flow_mod *reco
 
     *n_rules = 0;
     store->now_ms = now_ms;
+    store->origin = error == 0 ? record->origin : 0;
     if (error != 0) {
         return error;
     }
@@ -465,11 +469,12 @@ flow_store_flush(struct flow_store *store, uint64_t now_ms)
     uint32_t mark = transaction_mark(store);
 
     store->now_ms = now_ms;
+    store->origin = 0;
     for (uint32_t table = 0; table < store->n_tables; table++) {
         struct rule_order *order = &store->tables[table].order;
         for (uint32_t i = 0; i < order->n; i++) {
             struct rule *rule = rule_order_at(order, i);
-            if (rule != NULL && transaction_remove(store, rule, SLUICE_REMOVED_REASON_DELETE, false) != 0) {
+            if (rule != NULL && transaction_remove(store, rule, SLUICE_REMOVED_REASON_DELETE, true) != 0) {
                 transaction_undo(store, mark);
                 return SLUICE_ERROR_NO_MEMORY;
             }
@@ -485,6 +490,7 @@ flow_store_delete_references(struct flow_store *store, enum action_reference kin
     uint32_t mark = transaction_mark(store);
 
     store->now_ms = now_ms;
+    store->origin = 0;
     for (uint32_t table = 0; table < store->n_tables; table++) {
         struct rule_order *order = &store->tables[table].order;
         for (uint32_t i = 0; i < order->n; i++) {
@@ -509,6 +515,7 @@ flow_store_expire(struct flow_store *store, uint64_t now_ms, uint32_t n_max)
     uint32_t n = 0;
 
     store->now_ms = now_ms;
+    store->origin = 0;
     while (heap->n != 0 && heap->elements[0].due_ms < now_ms && (n_max == 0 || n < n_max)) {
         struct rule *rule = heap->elements[0].rule;
         if (rule_due_ms(rule) >= now_ms) {

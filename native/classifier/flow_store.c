@@ -52,10 +52,10 @@ flow_store_destroy(struct flow_store *store)
         rule_order_clear(&store->tables[i].order);
     }
     limbo_uninit(&store->limbo);
-    for (uint64_t i = store->removals.head; i != store->removals.tail; i++) {
-        rule_unref(store->removals.elements[i & (store->removals.capacity - 1)].rule);
+    for (uint64_t i = store->reports.head; i != store->reports.tail; i++) {
+        report_free(&store->reports.elements[i & (store->reports.capacity - 1)]);
     }
-    free(store->removals.elements);
+    free(store->reports.elements);
     cookie_index_clear(&store->cookies);
     reference_counts_clear(&store->references);
     expiry_heap_clear(&store->expiry);
@@ -100,10 +100,16 @@ flow_store_set_table(struct flow_store *store, uint32_t table, uint32_t max_flow
     return 0;
 }
 
-uint64_t
-flow_store_n_removed(const struct flow_store *store)
+void
+flow_store_set_monitored(struct flow_store *store, bool is_monitored)
 {
-    return store->removals.tail - store->removals.head;
+    store->is_monitored = is_monitored;
+}
+
+uint64_t
+flow_store_n_reports(const struct flow_store *store)
+{
+    return store->reports.tail - store->reports.head;
 }
 
 void
@@ -111,12 +117,12 @@ flow_store_measure(const struct flow_store *store, struct flow_store_size *size)
 {
     uint64_t action_bytes;
 
-    *size = (struct flow_store_size){ .n_waiting = store->n_unlinking + flow_store_n_removed(store) };
+    *size = (struct flow_store_size){ .n_waiting = store->n_unlinking + flow_store_n_reports(store) };
     action_lists_measure(store->actions, &size->n_actions, &action_bytes);
     size->n_bytes = sizeof *store + action_bytes + store->cookies.n_buckets * sizeof *store->cookies.buckets
                     + store->references.n_slots * sizeof *store->references.slots
                     + store->expiry.capacity * sizeof *store->expiry.elements
-                    + store->removals.capacity * sizeof *store->removals.elements
+                    + store->reports.capacity * sizeof *store->reports.elements
                     + store->found_capacity * sizeof *store->found;
     for (uint32_t i = 0; i < store->n_tables; i++) {
         const struct store_table *table = &store->tables[i];

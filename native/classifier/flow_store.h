@@ -7,8 +7,9 @@
  * can go on after it.
  *
  * Removed rules stay findable for lookups at older versions until no reader can run one; flow_store_collect() unlinks
- * them.  A removed rule whose SEND_FLOW_REM is set waits, with its statistics, until flow_store_take_removed() reports
- * it; replacing a rule by adding it again is not a removal.
+ * them.  A removed rule whose SEND_FLOW_REM is set waits, with its statistics, until flow_store_take_reports() reports
+ * it; replacing a rule by adding it again is not a removal.  While the store is monitored every other change of a rule
+ * that is not hidden is reported too.
  *
  * Rules whose priority is above 65535 or that have SLUICE_FLOW_FLAG_HIDDEN are hidden: left out of dumps, totals and
  * loose commands unless the command's own flow_flags have HIDDEN (the query's include_hidden).  Rules with READ_ONLY can
@@ -66,7 +67,7 @@ void flow_store_begin(struct flow_store *store, uint64_t version);
 uint32_t flow_store_flow_mod(struct flow_store *store, const struct sluice_flow_mod *record, uint64_t now_ms,
                              uint64_t *n_rules);
 
-/* Removes all rules, the hidden and the read-only too, without reports.  Inside a transaction.  0 or no_memory. */
+/* Removes all rules, the hidden and the read-only too.  Inside a transaction.  0 or no_memory. */
 uint32_t flow_store_flush(struct flow_store *store, uint64_t now_ms);
 
 /* Rules of the newest version whose actions name that group or meter. */
@@ -114,10 +115,13 @@ int flow_store_aggregate(const struct flow_store *store, const struct sluice_flo
 int flow_store_table_stats(const struct flow_store *store, const struct sluice_bridge_query *query, uint8_t *reply,
                            size_t room, size_t *used);
 
-/* Moves reports of removed rules to 'records' as flow_info, oldest first, as many as fit.  '*used' gets their bytes.
- * Returns their number.  What is not taken stays.  In the record 'now_ms' is the time of removal. */
-uint32_t flow_store_take_removed(struct flow_store *store, uint8_t *records, size_t room, size_t *used);
-uint64_t flow_store_n_removed(const struct flow_store *store);
+/* Whether every change is reported, or only removals that rules asked for.  Not part of transactions. */
+void flow_store_set_monitored(struct flow_store *store, bool is_monitored);
+
+/* Moves reports of changes to 'records' as flow_report, oldest first, as many as fit.  '*used' gets their bytes.
+ * Returns their number.  What is not taken stays.  In the record 'now_ms' is the time of the change. */
+uint32_t flow_store_take_reports(struct flow_store *store, uint8_t *records, size_t room, size_t *used);
+uint64_t flow_store_n_reports(const struct flow_store *store);
 
 struct flow_store_size {
     uint64_t n_rules;   /* Current ones, the hidden too. */

@@ -9,7 +9,7 @@
 #define RECLAIM_PERIOD 1024
 
 int
-removal_queue_reserve(struct removal_queue *queue, uint64_t n)
+report_queue_reserve(struct report_queue *queue, uint64_t n)
 {
     uint64_t capacity = queue->capacity != 0 ? queue->capacity : 64;
 
@@ -19,7 +19,7 @@ removal_queue_reserve(struct removal_queue *queue, uint64_t n)
     while (capacity < queue->tail - queue->head + n) {
         capacity *= 2;
     }
-    struct removal *elements = malloc(capacity * sizeof *elements);
+    struct report *elements = malloc(capacity * sizeof *elements);
     if (elements == NULL) {
         return ENOMEM;
     }
@@ -55,12 +55,19 @@ reserve_change(struct flow_store *store)
     return 0;
 }
 
-static void
-note_change(struct flow_store *store, struct rule *rule, bool added, bool report)
+void
+report_free(struct report *report)
 {
-    store->list->changes[store->list->n++] = (struct change){ rule, added, report };
-    store->changed[rule->table / 64] |= UINT64_C(1) << rule->table % 64;
-    store->n_reports += report;
+    rule_unref(report->rule);
+    action_list_unref(report->old_actions);
+}
+
+static void
+note_change(struct flow_store *store, struct change change)
+{
+    store->list->changes[store->list->n++] = change;
+    store->changed[change.rule->table / 64] |= UINT64_C(1) << change.rule->table % 64;
+    store->n_reports += change.report != 0;
     if (store->list->n % RECLAIM_PERIOD == 0) {
         limbo_reclaim(&store->limbo);
     }
@@ -88,14 +95,26 @@ enter_order(struct store_table *table, struct rule *rule, const struct rule *pla
     return 0;
 }
 
+/* Room for one more report, if 'change' asks for one. */
+static int
+reserve_report(struct flow_store *store, uint8_t change)
+{
+    return change != 0 ? report_queue_reserve(&store->reports, store->n_reports + 1) : 0;
+}
+
 int
-transaction_add(struct flow_store *store, struct rule *rule, const struct rule *place_of)
+transaction_add(struct flow_store *store, struct rule *rule, const struct rule *place_of, uint8_t change)
 {
     struct store_table *table = &store->tables[rule->table];
 
     assert(store->open);
     rule->add_version = store->version;
-    if (reserve_change(store) != 0 || expiry_heap_add(&store->expiry, rule) != 0) {
+    if (rule->stats->added_version == 0) {
+        rule->stats->added_version = store->version;
+    }
+    change = store->is_monitored && !rule_is_hidden(rule) ? change : 0;
+    if (reserve_change(store) != 0 || reserve_report(store, change) != 0
+        || expiry_heap_add(&store->expiry, rule) != 0) {
         rule_unref(rule);
         return ENOMEM;
     }
@@ -112,7 +131,12 @@ transaction_add(struct flow_store *store, struct rule *rule, const struct rule *
         goto out_of_order;
     }
     count_rule(table, rule, 1);
-    note_change(store, rule, true, false);
+    struct action_list *old = change != 0 && place_of != NULL && place_of->actions != rule->actions ? place_of->actions
+                                                                                                    : NULL;
+    if (old != NULL) {
+        action_list_ref(old);
+    }
+    note_change(store, (struct change){ rule, true, change, store->origin, old });
     return 0;
 
 out_of_order:
@@ -133,8 +157,10 @@ transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, 
     struct store_table *table = &store->tables[rule->table];
 
     assert(store->open);
-    report = report && (rule->flags & SLUICE_FLOW_FLAG_SEND_FLOW_REM) != 0 && !rule_is_hidden(rule);
-    if (reserve_change(store) != 0 || (report && removal_queue_reserve(&store->removals, store->n_reports + 1) != 0)) {
+    report = report && (store->is_monitored || (rule->flags & SLUICE_FLOW_FLAG_SEND_FLOW_REM) != 0)
+             && !rule_is_hidden(rule);
+    uint8_t change = report ? SLUICE_FLOW_CHANGE_REMOVED : 0;
+    if (reserve_change(store) != 0 || reserve_report(store, change) != 0) {
         return ENOMEM;
     }
     rule->removed_reason = reason;
@@ -144,7 +170,7 @@ transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, 
     reference_counts_remove(&store->references, rule->actions);
     rule_order_leave(&table->order, rule);
     count_rule(table, rule, -1);
-    note_change(store, rule, false, report);
+    note_change(store, (struct change){ rule, false, change, store->origin, NULL });
     return 0;
 }
 
@@ -191,10 +217,11 @@ transaction_undo(struct flow_store *store, uint32_t mark)
 
     while (list != NULL && list->n > mark) {
         struct change change = list->changes[--list->n];
+        store->n_reports -= change.report != 0;
+        action_list_unref(change.old_actions);
         if (change.added) {
             undo_add(store, change.rule);
         } else {
-            store->n_reports -= change.report;
             undo_remove(store, change.rule);
         }
     }
@@ -254,16 +281,18 @@ bool
 flow_store_commit(struct flow_store *store)
 {
     struct change_list *list = store->list;
-    struct removal_queue *queue = &store->removals;
+    struct report_queue *queue = &store->reports;
     uint64_t n_removed = 0;
 
     assert(store->open);
     for (uint32_t i = 0; list != NULL && i < list->n; i++) {
         const struct change *change = &list->changes[i];
         n_removed += !change->added;
-        if (!change->added && change->report) {
+        if (change->report != 0) {
             rule_ref(change->rule);
-            queue->elements[queue->tail++ & (queue->capacity - 1)] = (struct removal){ change->rule, store->now_ms };
+            queue->elements[queue->tail++ & (queue->capacity - 1)] = (struct report){
+                change->rule, change->old_actions, store->now_ms, change->origin, change->report,
+            };
         }
     }
     if (n_removed != 0) {

@@ -27,8 +27,10 @@ struct store_table {
 /* One change of a transaction. */
 struct change {
     struct rule *rule;
-    bool added;  /* Else removed. */
-    bool report; /* The removal is to be told. */
+    bool added;     /* Else removed. */
+    uint8_t report; /* enum sluice_flow_change to be told, or 0. */
+    uint32_t origin;
+    struct action_list *old_actions; /* A reference: what a told change replaced, or null. */
 };
 
 /* The changes of one transaction.  After the commit it waits in limbo until its removed rules can be unlinked. */
@@ -39,15 +41,18 @@ struct change_list {
     struct change changes[];
 };
 
-/* A removal that waits to be told. */
-struct removal {
-    struct rule *rule; /* A reference. */
-    uint64_t removed_ms;
+/* A change that waits to be told. */
+struct report {
+    struct rule *rule;               /* A reference. */
+    struct action_list *old_actions; /* A reference, or null. */
+    uint64_t time_ms;
+    uint32_t origin;
+    uint8_t change; /* enum sluice_flow_change */
 };
 
 /* First in, first out. */
-struct removal_queue {
-    struct removal *elements; /* A ring; 'capacity' is a power of two. */
+struct report_queue {
+    struct report *elements; /* A ring; 'capacity' is a power of two. */
     uint64_t head, tail;
     uint64_t capacity;
 };
@@ -60,10 +65,12 @@ struct flow_store {
     struct cookie_index cookies;
     struct reference_counts references;
     struct expiry_heap expiry;
-    struct removal_queue removals;
+    struct report_queue reports;
     uint64_t random;
     uint64_t n_unlinking; /* Rules in 'unlinking'. */
 
+    bool is_monitored; /* Every change is told. */
+    uint32_t origin;   /* Of the command in progress. */
     bool open;
     uint64_t version;         /* Of the open transaction, else of the last one. */
     uint64_t now_ms;          /* Of the last change. */
@@ -86,8 +93,9 @@ store_version(const struct flow_store *store)
 }
 
 /* Adds a complete rule, taking over the reference.  If 'place_of' is not null the rule takes the place in dumps of that
- * one, which was removed before in this transaction.  0 or ENOMEM, and then the rule is gone. */
-int transaction_add(struct flow_store *store, struct rule *rule, const struct rule *place_of);
+ * one, which was removed before in this transaction.  'change' is how monitors see it: added, modified, or 0 for not at
+ * all.  0 or ENOMEM, and then the rule is gone. */
+int transaction_add(struct flow_store *store, struct rule *rule, const struct rule *place_of, uint8_t change);
 
 /* Removes a rule.  0 or ENOMEM. */
 int transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, bool report);
@@ -96,7 +104,8 @@ int transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reas
 uint32_t transaction_mark(const struct flow_store *store);
 void transaction_undo(struct flow_store *store, uint32_t mark);
 
-/* Room for one more removal report after the commit.  0 or ENOMEM. */
-int removal_queue_reserve(struct removal_queue *queue, uint64_t n);
+/* Room for 'n' more reports after the commit.  0 or ENOMEM. */
+void report_free(struct report *report);
+int report_queue_reserve(struct report_queue *queue, uint64_t n);
 
 #endif

@@ -48,6 +48,7 @@ struct rule_stats {
     _Atomic uint64_t n_bytes;
     _Atomic uint64_t used_ms; /* When the last packet that counts passed, or when it was added. */
     uint64_t created_ms;
+    uint64_t added_version; /* In which the first of these rules appeared; 0 until it does. */
     _Atomic uint32_t refs;
 };
 

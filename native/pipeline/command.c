@@ -79,6 +79,7 @@ bridge_set(struct pipeline *pipeline, const struct sluice_bridge_set *command)
         return error;
     }
     draft->flags = command->bridge_flags;
+    flow_store_set_monitored(draft->bridge->flows, (command->bridge_flags & SLUICE_BRIDGE_FLAG_MONITOR_FLOWS) != 0);
     draft->frag_mode = command->frag_mode;
     draft->depth_max = command->max_resubmit_depth;
     draft->mac_aging_s = command->mac_aging_s ? command->mac_aging_s : MAC_AGING_S_DEFAULT;

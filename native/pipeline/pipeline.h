@@ -27,8 +27,8 @@ struct pipeline_hooks {
      * port or 0.  Nothing is kept. */
     void (*execute)(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size, const void *actions,
                     size_t actions_size);
-    /* Rules that asked to be reported were removed: a query of removed_flows will tell which. */
-    void (*flows_removed)(void *aux);
+    /* Rules that asked to be reported were removed: a query of flow_changes will tell which. */
+    void (*flows_changed)(void *aux);
     /* The datapath's clock in milliseconds. */
     uint64_t (*now)(void *aux);
 };

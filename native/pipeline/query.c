@@ -101,7 +101,7 @@ fdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *quer
 }
 
 static int
-removed_flows(struct pipeline *pipeline, uint8_t *reply, size_t room, size_t *used)
+flow_changes(struct pipeline *pipeline, uint8_t *reply, size_t room, size_t *used)
 {
     struct sluice_dump_reply head = { 0, 0, 0 };
     size_t at = sizeof head;
@@ -114,9 +114,9 @@ removed_flows(struct pipeline *pipeline, uint8_t *reply, size_t room, size_t *us
             continue;
         }
         size_t bytes = 0;
-        head.n_records += flow_store_take_removed(view->bridge->flows, reply + at, room - at, &bytes);
+        head.n_records += flow_store_take_reports(view->bridge->flows, reply + at, room - at, &bytes);
         at += bytes;
-        if (flow_store_n_removed(view->bridge->flows)) {
+        if (flow_store_n_reports(view->bridge->flows)) {
             /* There is more: ask again.  What was taken is gone, so that the cursor only has to say so. */
             head.cursor = 1;
         }
@@ -314,7 +314,7 @@ arrival(const struct pipeline *pipeline, const struct sluice_arrival_query *quer
 static const uint16_t fixed_sizes[] = {
     FIXED(FLOW_DUMP, flow_query),     FIXED(FLOW_AGGREGATE, flow_query),    FIXED(TABLE_STATS, bridge_query),
     FIXED(FDB_DUMP, bridge_query),    FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
-    FIXED(REMOVED_FLOWS, dump_query), FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
+    FIXED(FLOW_CHANGES, dump_query),  FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
     FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
     FIXED(METER_DUMP, object_query),
 };
@@ -348,8 +348,8 @@ pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uin
         return counters(pipeline, record, reply, room, used);
     case SLUICE_QUERY_TRACE:
         return trace_query(pipeline, record, reply, room, used);
-    case SLUICE_QUERY_REMOVED_FLOWS:
-        return removed_flows(pipeline, reply, room, used);
+    case SLUICE_QUERY_FLOW_CHANGES:
+        return flow_changes(pipeline, reply, room, used);
     case SLUICE_QUERY_PACKET_COMPOSE:
         return compose(record, reply, room, used);
     case SLUICE_QUERY_PACKET_PARSE:

@@ -393,8 +393,8 @@ pipeline_commit(struct pipeline *pipeline)
     pipeline_changed(pipeline);
     limbo_reclaim(&pipeline->limbo);
 
-    if (removed && pipeline->options.hooks.flows_removed) {
-        pipeline->options.hooks.flows_removed(pipeline->options.hooks.aux);
+    if (removed && pipeline->options.hooks.flows_changed) {
+        pipeline->options.hooks.flows_changed(pipeline->options.hooks.aux);
     }
     for (uint32_t i = 0; i < txn->n_packet_outs; i++) {
         packet_out_run(pipeline, txn->packet_outs[i]);

@@ -23,9 +23,9 @@ hook_execute(void *aux, const struct flow_key *key, const uint8_t *frame, size_t
 }
 
 static void
-hook_flows_removed(void *aux)
+hook_flows_changed(void *aux)
 {
-    maintain_tell_removed(aux);
+    maintain_tell_reports(aux);
 }
 
 static uint64_t
@@ -64,7 +64,7 @@ create_parts(struct sluice_datapath *datapath, const struct sluice_datapath_opti
     epoch_offline(datapath->control_reader);
     const struct pipeline_options pipeline = {
         .epoch = datapath->epoch,
-        .hooks = { datapath, hook_execute, hook_flows_removed, hook_now },
+        .hooks = { datapath, hook_execute, hook_flows_changed, hook_now },
         .n_threads = datapath->n_workers + 1,
     };
     error = pipeline_create(&pipeline, &datapath->pipeline);

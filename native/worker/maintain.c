@@ -27,14 +27,14 @@ maintain_push(struct sluice_datapath *datapath)
 }
 
 void
-maintain_tell_removed(struct sluice_datapath *datapath)
+maintain_tell_reports(struct sluice_datapath *datapath)
 {
-    struct sluice_record event = { .type = SLUICE_EVENT_FLOWS_REMOVED };
+    struct sluice_record event = { .type = SLUICE_EVENT_FLOWS_CHANGED };
     const struct ring_part part = { &event, sizeof event };
 
-    if (!datapath->removed_waits || datapath->removed_unsaid) {
-        datapath->removed_waits = 1;
-        datapath->removed_unsaid = !ring_put(&datapath->ring, 0, &event, &part, 1);
+    if (!datapath->reports_wait || datapath->reports_unsaid) {
+        datapath->reports_wait = 1;
+        datapath->reports_unsaid = !ring_put(&datapath->ring, 0, &event, &part, 1);
     }
 }
 
@@ -106,8 +106,8 @@ maintain(struct sluice_datapath *datapath, _Bool now_due)
     if (datapath->monitor.fd >= 0) {
         link_monitor_run(&datapath->monitor, &listener);
     }
-    if (datapath->removed_unsaid) {
-        maintain_tell_removed(datapath);
+    if (datapath->reports_unsaid) {
+        maintain_tell_reports(datapath);
     }
     if (now_due || now >= datapath->next_sweep_ms) {
         maintain_sweep(datapath);

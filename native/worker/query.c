@@ -453,8 +453,8 @@ query_answer(struct sluice_datapath *datapath, const struct sluice_record *query
         maintain_push(datapath);
     }
     int error = pipeline_query(datapath->pipeline, query, reply, reply_size, used);
-    if (query->type == SLUICE_QUERY_REMOVED_FLOWS) {
-        datapath->removed_waits = 0;
+    if (query->type == SLUICE_QUERY_FLOW_CHANGES) {
+        datapath->reports_wait = 0;
     }
     return error;
 }

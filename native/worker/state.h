@@ -74,8 +74,8 @@ struct sluice_datapath {
     _Atomic uint32_t settings_flags; /* SLUICE_SETTINGS_FLAG_* */
     uint64_t next_maintenance_ms;    /* When pipeline timers are due. */
     uint64_t next_sweep_ms;          /* By the real clock or the frozen one, as now() says. */
-    _Bool removed_waits;             /* Removed rules were announced and not yet asked for. */
-    _Bool removed_unsaid;            /* They could not be announced: the ring was full. */
+    _Bool reports_wait;             /* Reports on rules were announced and not yet asked for. */
+    _Bool reports_unsaid;            /* They could not be announced: the ring was full. */
     struct link_monitor monitor;
     pthread_t maintenance;
     _Bool has_maintenance;
@@ -134,7 +134,7 @@ void maintain_sweep(struct sluice_datapath *datapath);
 void maintain_push(struct sluice_datapath *datapath);
 
 /* Announces that removed rules wait.  With the control lock. */
-void maintain_tell_removed(struct sluice_datapath *datapath);
+void maintain_tell_reports(struct sluice_datapath *datapath);
 
 int maintain_start(struct sluice_datapath *datapath);
 void maintain_stop(struct sluice_datapath *datapath);

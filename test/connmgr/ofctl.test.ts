@@ -33,7 +33,7 @@ function live(): Live {
   const datapath = new Datapath({ workers: 1 });
   const all = new Ofprotos({ datapath, clock, log: silentLog });
   datapath.on("packetIn", (event) => all.packetIn(event));
-  datapath.on("flowsRemoved", () => all.drainRemoved());
+  datapath.on("flowsChanged", () => all.drainChanges());
   const ofproto = all.create({ name: "br0", datapathId: 0x0000aa55aa550000n });
   for (const [index, name] of ["p1", "p2", "br0"].entries()) {
     const dpPort = name === "br0" ? 100 : index + 1;

@@ -57,6 +57,7 @@ export function addFlow(
       newCookie: more.cookie ?? 0n,
       idleTimeoutS: more.idle ?? 0,
       hardTimeoutS: 0,
+      origin: 0,
     },
     more.inPort === undefined ? matchAll : matchInPort(more.inPort),
     actions,

@@ -22,13 +22,13 @@ import {
   type DatapathEvents,
   datapathStats,
   dumpRecords,
+  flowChanges,
   link,
   links,
   megaflows,
   memory,
   portStats,
   queryRecord,
-  removedFlows,
   syncStats,
   trace,
   workerStats,
@@ -157,7 +157,7 @@ test("a trace tells its steps", () => {
 test("expiry follows a frozen clock, and removed rules are never lost", () => {
   const { datapath } = twoPorts();
   let told = 0;
-  datapath.on("flowsRemoved", () => told++);
+  datapath.on("flowsChanged", () => told++);
   const now = datapath.now();
   const batch = new BatchBuilder().clockSet(now);
   for (let priority = 1; priority <= 500; priority++)
@@ -166,10 +166,10 @@ test("expiry follows a frozen clock, and removed rules are never lost", () => {
   batch.clockSet(now + 10_001).commit(datapath);
   datapath.run();
   assert.ok(told >= 1);
-  const removed = [...removedFlows(datapath)].map((record) => readFlowInfo(viewOf(record), 0));
+  const removed = [...flowChanges(datapath)].map((record) => readFlowInfo(viewOf(record), 0));
   assert.is(removed.length, 500);
   assert.ok(removed.every((flow) => flow.reason === removedReason.idleTimeout));
-  assert.is([...removedFlows(datapath)].length, 0);
+  assert.is([...flowChanges(datapath)].length, 0);
   datapath.dispose();
 });
 

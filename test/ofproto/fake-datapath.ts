@@ -81,7 +81,7 @@ export class FakeDatapath implements FlowDatapath {
         reply.fill(0, 0, portInfoSize);
         out.setUint32(portQueryOffsets.dpPort, view.getUint32(portQueryOffsets.dpPort, true), true);
         return portInfoSize;
-      case query.removedFlows:
+      case query.flowChanges:
         return this.#takeRemoved(reply, out);
       default:
         return -95;

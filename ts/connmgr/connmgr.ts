@@ -120,6 +120,12 @@ export class Connmgr {
       flowRemoved: (flow) => this.#flowRemoved(flow),
       portChanged: (change) => this.#portChanged(change),
       requestDone: (done) => this.#requestDone(done),
+      flowChanged: (change) => {
+        for (const ofconn of this.#ofconns) ofconn.flowChanged(change);
+      },
+      flowChangesTold: () => {
+        for (const ofconn of this.#ofconns) ofconn.flowChangesTold();
+      },
       flowsFlushed: () => this.#flowsFlushed(),
     });
   }
@@ -458,6 +464,7 @@ export class Connmgr {
     this.#ofproto.changeSettings({
       packetInOnMiss: ofconns.some((ofconn) => ofconn.wantsTableMiss),
       invalidTtlToController: ofconns.some((ofconn) => ofconn.wantsInvalidTtl),
+      monitorFlows: ofconns.some((ofconn) => ofconn.monitorsFlows),
     });
   }
 

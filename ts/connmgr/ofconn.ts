@@ -4,6 +4,9 @@ import {
   appendPacketOut,
   ChangeSet,
   type DoneRequest,
+  dumpFlows,
+  everyFlow,
+  type FlowChange,
   type FlowModForm,
   type FlowModQueue,
   handleRequest,
@@ -13,6 +16,7 @@ import {
   type RemovedFlow,
   type Requester,
   type RequestFailure,
+  visibleTables,
 } from "../ofproto/index.js";
 import {
   bundleAct,
@@ -25,7 +29,16 @@ import {
   messageTitle,
   OpenFlowError,
 } from "../openflow/index.js";
-import type { AsyncConfig, BundleControl, Message, MessageBody, PacketInFormat, Version } from "../openflow/message.js";
+import type {
+  AsyncConfig,
+  BundleControl,
+  FlowMonitor,
+  FlowUpdate,
+  Message,
+  MessageBody,
+  PacketInFormat,
+  Version,
+} from "../openflow/message.js";
 import {
   asyncDefault,
   asyncSilent,
@@ -39,6 +52,7 @@ import {
   withInvalidTtl,
 } from "./async-config.js";
 import { flowModKind, flowModSentence, flowModsCame, noFlowMods, takeFlowModReport } from "./flow-mod-report.js";
+import { FlowMonitors, monitorUnsentMax } from "./flow-monitors.js";
 import { bundleSweepMs, MessageBundles } from "./message-bundles.js";
 import { isMultipartRequest, MultipartAssembler } from "./multipart-assembler.js";
 import { PacketInEncoder } from "./packet-in-encoder.js";
@@ -153,6 +167,9 @@ export class Ofconn implements Requester {
     | undefined;
   readonly #assembler = new MultipartAssembler();
   readonly #bundles = new MessageBundles<ChangeSet>();
+  readonly #monitors = new FlowMonitors();
+  /** Sizes of the updates on their way, and the connection's count of bytes at which each has left. */
+  #updatesUnsent: { readonly size: number; readonly leftAt: number }[] = [];
   #bundleSweepMs = 0;
   #packetInsUnsent = 0;
   readonly #packetIns: PacketInEncoder;
@@ -304,6 +321,39 @@ export class Ofconn implements Requester {
     return sweep !== undefined && deadline !== undefined ? Math.min(sweep, deadline) : (sweep ?? deadline);
   }
 
+  get monitorsFlows(): boolean {
+    return this.#monitors.size > 0;
+  }
+
+  flowChanged(change: FlowChange): void {
+    if (this.#monitors.size > 0) this.#monitors.note(change, change.requester === this);
+  }
+
+  flowChangesTold(): void {
+    if (this.#monitors.size === 0) return;
+    for (const message of flowUpdates(this.version, 0, this.#monitors.takeUpdates())) this.#sendUpdate(message);
+    const unsent = this.#updatesUnsent.reduce((sum, { size }) => sum + size, 0);
+    if (this.#monitors.isPaused || unsent <= monitorUnsentMax) return;
+    this.#monitors.pause();
+    this.#sendUpdate(pauseMessage(this.version, "paused"));
+  }
+
+  #sendUpdate(message: Uint8Array): void {
+    this.#vconn.send(message);
+    this.#updatesUnsent.push({ size: message.length, leftAt: this.#vconn.queuedSize });
+  }
+
+  /** Forgets updates that have left; goes on when all have. */
+  #resumeMonitors(): void {
+    const left = this.#vconn.queuedSize - this.#vconn.unsentSize;
+    while ((this.#updatesUnsent[0]?.leftAt ?? Number.POSITIVE_INFINITY) <= left) this.#updatesUnsent.shift();
+    if (!this.#monitors.isPaused || this.#updatesUnsent.length > 0) return;
+    const { ofproto } = this.#host;
+    const updates = this.#monitors.resume(dumpFlows(ofproto.datapath, ofproto.bridge, everyFlow));
+    for (const message of flowUpdates(this.version, 0, updates)) this.#vconn.send(message);
+    this.#vconn.send(pauseMessage(this.version, "resumed"));
+  }
+
   flowRemoved(flow: RemovedFlow): void {
     if (!this.#listens()) return;
     const reason = removedReason(flow.reason, this.version);
@@ -370,6 +420,7 @@ export class Ofconn implements Requester {
 
   /** The kernel took messages; goes on with what waited for that. */
   drained(): void {
+    if (this.#updatesUnsent.length > 0 || this.#monitors.isPaused) this.#resumeMonitors();
     if (this.#vconn.unsent < this.#queueSize) this.#packetInsUnsent = 0;
     if (this.#dump !== undefined || (this.#vconn.readable && this.#vconn.unsent < unsentMax)) this.#host.wake(this);
   }
@@ -448,7 +499,7 @@ export class Ofconn implements Requester {
 
   #submitFlowMods(): void {
     if (this.#flowMods.isEmpty) return;
-    const outcome = this.#host.ofproto.submitFlowMods(this.#flowMods);
+    const outcome = this.#host.ofproto.submitFlowMods(this.#flowMods, this);
     for (const failure of outcome.failures) {
       this.#sendFailure(failure);
       if (!this.isSecondary && isFlowMod(failure.request))
@@ -511,6 +562,13 @@ export class Ofconn implements Requester {
         return;
       case "nxt_set_flow_format":
         return;
+      case "flow_monitor_request":
+        this.#monitor(message.monitors, xid);
+        return;
+      case "flow_monitor_cancel":
+        this.#monitors.cancel(message.id);
+        this.#host.wantsChanged();
+        return;
       case "bundle_control":
         this.#controlBundle(message, bytes);
         return;
@@ -572,6 +630,17 @@ export class Ofconn implements Requester {
       role: this.#role,
       generationId: this.#host.generationId ?? 0xffffffffffffffffn,
     });
+  }
+
+  #monitor(wanted: readonly FlowMonitor[], xid: number): void {
+    const { ofproto } = this.#host;
+    const made = this.#monitors.change(wanted, visibleTables);
+    // What happened before is in what is shown at once.
+    ofproto.tellChanges();
+    this.#monitors.takeUpdates();
+    this.#host.wantsChanged();
+    const updates = this.#monitors.initial(made, dumpFlows(ofproto.datapath, ofproto.bridge, everyFlow));
+    for (const message of flowUpdates(this.version, xid, updates, true)) this.#vconn.send(message);
   }
 
   #controlBundle(control: BundleControl, bytes: Uint8Array): void {
@@ -646,6 +715,36 @@ export class Ofconn implements Requester {
     const error = new OpenFlowError(failure.error, failure.sentence);
     this.#send(xid, errorReply(error, this.version, failure.request));
   }
+}
+
+/** Bytes of updates in one message, about: the last one may go over it. */
+const updatesSizeMax = 48 * 1024;
+
+/** Messages with the updates.  `isReply`: there is one even when it is empty. */
+function* flowUpdates(
+  version: Version,
+  xid: number,
+  updates: Iterable<FlowUpdate>,
+  isReply = false,
+): Generator<Uint8Array> {
+  let some: FlowUpdate[] = [];
+  let size = 0;
+  for (const update of updates) {
+    if (size > updatesSizeMax) {
+      yield encodeMessage(version, xid, { type: "flow_monitor_reply", more: true, updates: some });
+      some = [];
+      size = 0;
+    }
+    some.push(update);
+    size += "match" in update ? 128 + 2 * update.match.length + 2 * update.actions.length : 8;
+  }
+  if (some.length > 0 || isReply)
+    yield encodeMessage(version, xid, { type: "flow_monitor_reply", more: false, updates: some });
+}
+
+function pauseMessage(version: Version, event: "paused" | "resumed"): Uint8Array {
+  if (version < 5) return encodeMessage(version, 0, { type: `flow_monitor_${event}` });
+  return encodeMessage(version, 0, { type: "flow_monitor_reply", more: false, updates: [{ event }] });
 }
 
 function titleOf(bytes: Uint8Array): string {

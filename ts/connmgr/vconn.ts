@@ -40,6 +40,7 @@ export class Vconn {
   #flushing = false;
   #unsent = 0;
   #unsentSize = 0;
+  #queuedEver = 0;
   #sent = 0;
   #receivedCount = 0;
 
@@ -59,6 +60,10 @@ export class Vconn {
   /** Messages that the kernel has not taken yet, and their bytes. */
   get unsent(): number {
     return this.#unsent;
+  }
+  /** Bytes that were ever given to `send`. */
+  get queuedSize(): number {
+    return this.#queuedEver;
   }
   get unsentSize(): number {
     return this.#unsentSize;
@@ -163,6 +168,7 @@ export class Vconn {
     this.#queuedSize += message.length;
     this.#unsent++;
     this.#unsentSize += message.length;
+    this.#queuedEver += message.length;
     this.#sent++;
     if (this.#version !== undefined) this.#events.seen(message);
   }

@@ -51,8 +51,8 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     if (!datapath.closed) datapathLog.followLevels();
   });
   datapathLog.followLevels();
-  datapath.on("flowsRemoved", () => {
-    bridges.ofprotos.drainRemoved();
+  datapath.on("flowsChanged", () => {
+    bridges.ofprotos.drainChanges();
   });
   datapath.on("linkChanged", (event) => {
     bridges.deviceChanged(event.dpPort, event.ifindex);
@@ -61,7 +61,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     bridges.deviceChanged(event.dpPort, event.ifindex);
   });
   datapath.on("stateLost", () => {
-    bridges.ofprotos.drainRemoved();
+    bridges.ofprotos.drainChanges();
     bridges.deviceChanged(0, 0);
   });
   // Both clocks count milliseconds of the same kind from different moments.

@@ -36,7 +36,7 @@ export class Datapath {
     linkChanged: new Set(),
     portChanged: new Set(),
     addressChanged: new Set(),
-    flowsRemoved: new Set(),
+    flowsChanged: new Set(),
     miss: new Set(),
     megaflow: new Set(),
     stateLost: new Set(),

@@ -50,8 +50,8 @@ export interface DatapathEvents {
   linkChanged: EventPort;
   portChanged: EventPort;
   addressChanged: EventPort;
-  /** Removed rules wait in `removedFlows`. */
-  flowsRemoved: undefined;
+  /** Changes of rules wait in `flowChanges`. */
+  flowsChanged: undefined;
   /** Only while settings ask for it, as `megaflow`. */
   miss: Miss;
   /** A megaflow came, changed or goes: `change` says which. */
@@ -121,8 +121,8 @@ export function decodeEvent(type: number, bytes: Uint8Array<ArrayBuffer>): Datap
     }
     case event.megaflow:
       return { name: "megaflow", value: readMegaflow(bytes) };
-    case event.flowsRemoved:
-      return { name: "flowsRemoved", value: undefined };
+    case event.flowsChanged:
+      return { name: "flowsChanged", value: undefined };
     default:
       return undefined;
   }
@@ -133,5 +133,5 @@ export const stateEventTypes: readonly number[] = [
   event.linkChanged,
   event.portChanged,
   event.addressChanged,
-  event.flowsRemoved,
+  event.flowsChanged,
 ];

@@ -236,8 +236,8 @@ export function* workerStats(target: QueryTarget): Generator<WorkerInfo, void> {
 }
 
 /** Takes the rules that were removed and asked to be reported, each a flow_info record. */
-export function removedFlows(target: QueryTarget): Generator<Uint8Array<ArrayBuffer>, void> {
-  return dumpRecords(target, dumpQuery(query.removedFlows));
+export function flowChanges(target: QueryTarget): Generator<Uint8Array<ArrayBuffer>, void> {
+  return dumpRecords(target, dumpQuery(query.flowChanges));
 }
 
 function must(reply: Uint8Array | undefined): Uint8Array {

@@ -1,3 +1,4 @@
+import { flowModOffsets } from "../datapath/generated/records.js";
 import { checkMessageLength, decodeMessage, identifyMessage, OpenFlowError } from "../openflow/index.js";
 import type { Message, PacketOut, PortMod } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
@@ -8,6 +9,7 @@ import {
   type FlowModCounts,
   type FlowModForm,
   flowModError,
+  transactionId,
 } from "./flow-mods.js";
 import type { Ofproto } from "./ofproto.js";
 import { appendPacketOut, packetOutError } from "./packet-out.js";
@@ -47,6 +49,8 @@ export class ChangeSet {
       const at = this.#batch.size;
       appendFlowMod(this.#batch, this.#ofproto.bridge, message, form);
       countFlowMod(this.#flowMods, this.#batch, at);
+      // All changes of the set are told together, as those of its first message.
+      this.#batch.view.setUint32(at + flowModOffsets.origin, 1, true);
     } else {
       const decoded = decodeMessage(message, { bridge: this.#ofproto.bridge, tableId: true, executedOnly: true });
       if (decoded.type === "packet_out") appendPacketOut(this.#batch, this.#ofproto, decoded as PacketOut);
@@ -61,7 +65,7 @@ export class ChangeSet {
   /** Makes the changes.  Returns what failed; then nothing has changed.  `isAtomic` refuses port_mods, which take effect
    *  one by one. */
   commit(requester: Requester, isAtomic: boolean): RequestFailure | undefined {
-    const failure = this.#checkPortMods(isAtomic) ?? this.#submit();
+    const failure = this.#checkPortMods(isAtomic) ?? this.#submit(requester);
     if (failure !== undefined) return failure;
     for (const { mod } of this.#portMods) applyPortMod(this.#ofproto, mod, requester);
     return undefined;
@@ -81,7 +85,7 @@ export class ChangeSet {
   }
 
   /** Sends the batch; returns its first failure, in which case nothing of it has happened. */
-  #submit(): RequestFailure | undefined {
+  #submit(requester: Requester): RequestFailure | undefined {
     const results = this.#batch.submit(this.#ofproto.datapath, false);
     for (let index = 0; index < results.count; index++) {
       const code = results.error(index);
@@ -90,7 +94,7 @@ export class ChangeSet {
       const error = request.kind === "packet_out" ? packetOutError(code) : flowModError(code);
       return { request: request.bytes, error, sentence: `the datapath says ${errorText(code)}` };
     }
-    this.#ofproto.owner.drainRemoved();
+    this.#ofproto.tellChanges(requester, () => transactionId(this.#requests[0]?.bytes));
     return undefined;
   }
 }

@@ -112,6 +112,7 @@ export function addFlowMod(batch: CommandBatch, bridge: number, mod: FlowMod): v
         hardTimeoutS: mod.hardTimeout,
         matchSize: pad8(match.length),
         actionsSize: pad8(mod.actions.length),
+        origin: 0,
       }),
     match,
     mod.actions,
@@ -136,8 +137,15 @@ export function countFlowMod(counts: FlowModCounts, batch: CommandBatch, at: num
 export interface FlowModOutcome extends Readonly<FlowModCounts> {
   /** In the order of the requests. */
   readonly failures: readonly RequestFailure[];
-  /** Whether rules may be gone, so that there may be removals to report. */
+  /** Whether rules may be gone, so that there may be reports to report. */
   readonly removes: boolean;
+  /** Requests of the commands, whose origins count from 1. */
+  readonly requests: readonly Uint8Array[];
+}
+
+/** Transaction id of a message. */
+export function transactionId(message: Uint8Array | undefined): number {
+  return message === undefined ? 0 : new DataView(message.buffer, message.byteOffset).getUint32(4);
 }
 
 /** Gathers flow_mods of one connection between two submits. */
@@ -169,6 +177,7 @@ export class FlowModQueue {
       return;
     }
     this.#requests.push(request);
+    this.#batch.view.setUint32(at + flowModOffsets.origin, this.#requests.length, true);
     countFlowMod(this.#counts, this.#batch, at);
   }
 
@@ -197,7 +206,7 @@ export class FlowModQueue {
   submit(datapath: FlowDatapath): FlowModOutcome {
     const requests = this.#requests;
     const early = this.#early;
-    const outcome = { ...this.#counts, removes: this.#counts.deletes > 0 };
+    const outcome = { ...this.#counts, removes: this.#counts.deletes > 0, requests };
     const packetOuts = this.#packetOuts;
     this.#requests = [];
     if (packetOuts.size > 0) this.#packetOuts = new Set();

@@ -4,12 +4,15 @@ import {
   dumpReplySize,
   type FlowInfo,
   type FlowQuery,
+  type FlowReport,
   flowInfoSize,
   flowQueryOffsets,
   flowQuerySize,
+  flowReportSize,
   query,
   readAggregateReply,
   readFlowInfo,
+  readFlowReport,
   recordOffsets,
   writeFlowQuery,
 } from "../datapath/generated/records.js";
@@ -138,6 +141,25 @@ export function* flowRecords(bytes: Uint8Array, at: number, count: number): Gene
       actionsBytes: bytes.subarray(actionsAt, actionsAt + info.actionsSize),
     };
     position += view.getUint32(position + recordOffsets.size, true);
+  }
+}
+
+/** A report of the datapath on a rule. */
+export interface FlowReportRecord extends FlowReport {
+  readonly flow: FlowRecord;
+  readonly oldActions: Uint8Array | undefined;
+}
+
+/** The flow_report records in [at, end). */
+export function* flowReports(bytes: Uint8Array, at: number, count: number): Generator<FlowReportRecord> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let position = at;
+  for (let index = 0; index < count; index++) {
+    const report = readFlowReport(view, position);
+    const end = position + view.getUint32(position + recordOffsets.size, true);
+    const oldActions = report.oldActionsSize > 0 ? bytes.subarray(end - report.oldActionsSize, end) : undefined;
+    for (const flow of flowRecords(bytes, position + flowReportSize, 1)) yield { ...report, flow, oldActions };
+    position = end;
   }
 }
 

@@ -114,6 +114,8 @@ export class FlowTable {
       flowRemoved: ignore,
       portChanged: ignore,
       requestDone: ignore,
+      flowChanged: ignore,
+      flowChangesTold: ignore,
       flowsFlushed: ignore,
     });
   }
@@ -155,7 +157,7 @@ export class FlowTable {
       }
       touched += results.value(index);
     }
-    this.#ofproto.owner.drainRemoved();
+    this.#ofproto.owner.drainChanges();
     return touched;
   }
 }

@@ -58,6 +58,7 @@ export {
 export { portCounters, portInfo } from "./port-counters.js";
 export type {
   DoneRequest,
+  FlowChange,
   OfprotoListener,
   PacketInEvent,
   PortChange,

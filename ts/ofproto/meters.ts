@@ -145,7 +145,7 @@ export function modifyMeter(ofproto: Ofproto, mod: Omit<MeterMod, "type">): void
   if (code === error.exists || code === error.noSuchMeter) throw wrongPresence(mod.command, meter.meterId);
   if (code === error.noMemory) throw new OpenFlowError("OFPMMFC_OUT_OF_METERS", "there is no room for another meter");
   if (code !== 0) throw new OpenFlowError("OFPMMFC_UNKNOWN", `the datapath says ${errorText(code)}`, { error: code });
-  if (deletes) ofproto.owner.drainRemoved();
+  if (deletes) ofproto.owner.drainChanges();
 }
 
 function wrongPresence(kind: number, meter: number): OpenFlowError {

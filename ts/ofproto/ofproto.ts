@@ -8,6 +8,7 @@ import {
   bundleSetSize,
   command,
   fdbFlushSize,
+  flowChange,
   flowFlag,
   flowFlushSize,
   miss,
@@ -31,8 +32,8 @@ import {
 import type { Logger, LogSource } from "../log/index.js";
 import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
 import { type Bundle, bundleRecord, encodeMembers } from "./bundle.js";
-import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue } from "./flow-mods.js";
-import { anyPort, type FlowRecord } from "./flow-records.js";
+import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue, transactionId } from "./flow-mods.js";
+import { anyPort, type FlowRecord, type FlowReportRecord } from "./flow-records.js";
 import { internalFlows, type SystemFlow, systemFlowMod } from "./internal-flows.js";
 import {
   configOf,
@@ -49,7 +50,7 @@ import {
   type TunnelChange,
 } from "./port.js";
 import { PortNumbers } from "./port-number.js";
-import type { DoneRequest, OfprotoListener, PacketInEvent, Requester } from "./requester.js";
+import type { DoneRequest, FlowChange, OfprotoListener, PacketInEvent, Requester } from "./requester.js";
 import { tunnelKey, tunnelMatchText } from "./tunnel-match.js";
 
 /** One OpenFlow switch: its ports, its settings, and the way to its tables, which live in the datapath. */
@@ -61,7 +62,7 @@ export interface OfprotoOwner {
   readonly log: LogSource;
   byId(bridge: number): Ofproto | undefined;
   all(): readonly Ofproto[];
-  drainRemoved(): void;
+  drainChanges(): void;
 }
 
 export interface OfprotoOptions {
@@ -92,7 +93,17 @@ export interface SwitchSettings {
   readonly packetInOnMiss: boolean;
   /** Output to a tunnel leaves its headers to the datapath. */
   readonly kernelTunnels: boolean;
+  /** Somebody wants to know of every change of a flow. */
+  readonly monitorFlows: boolean;
 }
+
+/** Who made the changes that are being told. */
+interface ChangeAuthor {
+  readonly requester: Requester | undefined;
+  xidOf(origin: number): number;
+}
+
+const nobody: ChangeAuthor = { requester: undefined, xidOf: () => 0 };
 
 export interface TableSettings {
   /** ABI `miss`: what happens to a packet that no rule matches. */
@@ -113,6 +124,7 @@ const defaultSettings: SwitchSettings = {
   invalidTtlToController: false,
   packetInOnMiss: false,
   kernelTunnels: false,
+  monitorFlows: false,
 };
 
 const defaultDescription: SwitchDescription = {
@@ -121,6 +133,12 @@ const defaultDescription: SwitchDescription = {
   software: "3.1.0",
   serial: "None",
   datapath: "None",
+};
+
+const changeKinds: Readonly<Record<number, FlowChange["kind"]>> = {
+  [flowChange.removed]: "removed",
+  [flowChange.added]: "added",
+  [flowChange.modified]: "modified",
 };
 
 /** Tables of the datapath's bridge, the switch's own one included. */
@@ -155,6 +173,7 @@ export class Ofproto {
   readonly #batch = new CommandBatch(4096);
   readonly #tables = new Map<number, TableSettings>();
   #settings = defaultSettings;
+  #author = nobody;
   #datapathId: bigint;
   #destroyed = false;
 
@@ -376,10 +395,22 @@ export class Ofproto {
     return new FlowModQueue(this.bridge);
   }
 
-  submitFlowMods(queue: FlowModQueue): FlowModOutcome {
+  submitFlowMods(queue: FlowModQueue, requester?: Requester): FlowModOutcome {
     const outcome = queue.submit(this.datapath);
-    if (outcome.removes) this.owner.drainRemoved();
+    if (outcome.removes || this.#settings.monitorFlows) {
+      this.tellChanges(requester, (origin) => transactionId(outcome.requests[origin - 1]));
+    }
     return outcome;
+  }
+
+  /** Tells the changes that wait in the datapath.  `xidOf`: transaction id of the message with that origin. */
+  tellChanges(requester?: Requester, xidOf?: (origin: number) => number): void {
+    this.#author = { requester, xidOf: xidOf ?? (() => 0) };
+    try {
+      this.owner.drainChanges();
+    } finally {
+      this.#author = nobody;
+    }
   }
 
   /** Adds a rule of the switch's own, which controllers cannot change when its priority is above 65535. */
@@ -391,7 +422,7 @@ export class Ofproto {
   removeSystemFlow(flow: SystemFlow): void {
     addFlowMod(this.#batch, this.bridge, systemFlowMod(flow, 4));
     this.#submit("remove a flow of the switch");
-    this.owner.drainRemoved();
+    this.owner.drainChanges();
   }
 
   /** Removes every rule without telling; the switch's own come back. */
@@ -446,8 +477,27 @@ export class Ofproto {
     for (const listener of this.#listeners) listener.packetIn(event);
   }
 
-  flowRemoved(flow: FlowRecord): void {
-    if ((flow.flowFlags & flowFlag.sendFlowRem) === 0) return;
+  flowReported(report: FlowReportRecord): void {
+    const { flow } = report;
+    if (this.#settings.monitorFlows) {
+      const isOwn = report.origin !== 0;
+      const told = {
+        kind: changeKinds[report.change] ?? "modified",
+        flow,
+        oldActions: report.oldActions,
+        requester: isOwn ? this.#author.requester : undefined,
+        xid: isOwn ? this.#author.xidOf(report.origin) : 0,
+      };
+      for (const listener of this.#listeners) listener.flowChanged(told);
+    }
+    if (report.change === flowChange.removed && (flow.flowFlags & flowFlag.sendFlowRem) !== 0) this.#tellRemoved(flow);
+  }
+
+  changesTold(): void {
+    for (const listener of this.#listeners) listener.flowChangesTold();
+  }
+
+  #tellRemoved(flow: FlowRecord): void {
     const removed = {
       table: flow.table,
       reason: flow.reason,
@@ -477,13 +527,14 @@ export class Ofproto {
   }
 
   #addSettings(): void {
-    const { forwardBpdu, packetInOnMiss, invalidTtlToController, kernelTunnels, macAgingS, macTableSize, fragMode } =
-      this.#settings;
+    const { forwardBpdu, packetInOnMiss, invalidTtlToController, kernelTunnels, monitorFlows } = this.#settings;
+    const { macAgingS, macTableSize, fragMode } = this.#settings;
     const bridgeFlags =
       (forwardBpdu ? bridgeFlag.forwardBpdu : 0) |
       (packetInOnMiss ? bridgeFlag.packetInOnMiss : 0) |
       (invalidTtlToController ? bridgeFlag.invalidTtlToController : 0) |
-      (kernelTunnels ? bridgeFlag.kernelTunnels : 0);
+      (kernelTunnels ? bridgeFlag.kernelTunnels : 0) |
+      (monitorFlows ? bridgeFlag.monitorFlows : 0);
     this.#batch.add(bridgeSetSize, (view, at) =>
       writeBridgeSet(view, at, {
         type: command.bridgeSet,

@@ -10,7 +10,7 @@ import type { PacketIn } from "../datapath/index.js";
 import type { LogSource } from "../log/index.js";
 import type { FlowDatapath } from "./abi-batch.js";
 import { DatapathSettings } from "./datapath-settings.js";
-import { dumpReplies, flowRecords } from "./flow-records.js";
+import { dumpReplies, flowReports } from "./flow-records.js";
 import { Ofproto, type OfprotoOptions } from "./ofproto.js";
 
 /** The switches of one datapath: gives them their ids, and hands what the datapath tells to the one it concerns. */
@@ -86,23 +86,31 @@ export class Ofprotos {
     });
   }
 
-  /** Tells every removal that waits in the datapath.  Called after what removes rules, and on the datapath's event. */
-  drainRemoved(): void {
+  /** Tells every change of a rule that waits in the datapath.  Called after what removes rules, and on the datapath's event. */
+  drainChanges(): void {
     if (this.#draining) return;
     this.#draining = true;
     try {
+      let last: Ofproto | undefined;
+      let origin = 0;
       const asked = new Uint8Array(dumpQuerySize);
       writeDumpQuery(new DataView(asked.buffer), 0, {
-        type: query.removedFlows,
+        type: query.flowChanges,
         flags: 0,
         size: dumpQuerySize,
         cursor: 0n,
       });
       for (const reply of dumpReplies(this.datapath, asked, dumpQueryOffsets.cursor, removedReplySize)) {
-        for (const flow of flowRecords(reply.bytes, dumpReplySize, reply.count)) {
-          this.#byId.get(flow.bridge)?.flowRemoved(flow);
+        for (const report of flowReports(reply.bytes, dumpReplySize, reply.count)) {
+          const ofproto = this.#byId.get(report.flow.bridge);
+          if (ofproto === undefined) continue;
+          if (last !== undefined && (last !== ofproto || origin !== report.origin || origin === 0)) last.changesTold();
+          last = ofproto;
+          origin = report.origin;
+          ofproto.flowReported(report);
         }
       }
+      last?.changesTold();
     } finally {
       this.#draining = false;
     }

@@ -1,6 +1,8 @@
 import type { ErrorName } from "../openflow/index.js";
 import type { MessageBody, PortDesc, RequestForward, Version } from "../openflow/message.js";
 
+import type { FlowRecord } from "./flow-records.js";
+
 /** Who asks a switch for something over OpenFlow, as the switch sees it: one connection, or the program itself. */
 export interface Requester {
   readonly version: Version;
@@ -51,6 +53,18 @@ export interface RemovedFlow {
   readonly match: Uint8Array;
 }
 
+/** What became of a rule, and who did it. */
+export interface FlowChange {
+  readonly kind: "added" | "removed" | "modified";
+  /** Points into the datapath's answer: copy what is to be kept. */
+  readonly flow: FlowRecord;
+  /** What a change replaced, when it replaced other actions. */
+  readonly oldActions: Uint8Array | undefined;
+  /** Whose message did it, and the message's transaction id; undefined and 0: the switch did it by itself. */
+  readonly requester: Requester | undefined;
+  readonly xid: number;
+}
+
 export interface PortChange {
   /** OFPPR: 0 add, 1 delete, 2 modify. */
   readonly reason: number;
@@ -74,6 +88,10 @@ export interface OfprotoListener {
   flowRemoved(flow: RemovedFlow): void;
   portChanged(change: PortChange): void;
   requestDone(done: DoneRequest): void;
+  /** Called while somebody wants flows monitored. */
+  flowChanged(change: FlowChange): void;
+  /** All changes of one message were told. */
+  flowChangesTold(): void;
   /** All flows are gone, those of the fail mode too. */
   flowsFlushed(): void;
 }

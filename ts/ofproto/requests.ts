@@ -273,7 +273,6 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   meter_stats_request: meterById,
   meter_config_request: meterById,
   meter_features_request: () => only({ type: "meter_features_reply", more: false, ...meterFeatures }),
-  flow_monitor_request: unsupported("OFPBRC_BAD_STAT", "flow monitors"),
   table_features_request: (_ofproto, message, requester) => tableFeatures(message as Opaque, requester.version),
   nxt_resume: unsupported("NXR_NOT_SUPPORTED", "continuations"),
   nxt_tlv_table_mod: unsupported("OFPBRC_BAD_SUBTYPE", "tunnel options"),

@@ -1,4 +1,6 @@
 /** OpenFlow: messages, matches, actions and flows as bytes, objects and ovs-ofctl text.  Pure; runs in a browser. */
+
+export { outputsTo, usesGroup } from "./action-output.js";
 export { ByteReader, ByteWriter } from "./bytes.js";
 export {
   appendMessage,
@@ -21,6 +23,7 @@ export {
   lastFlowModBuffer,
   recordOfFlowMod,
 } from "./codec-flow-mod.js";
+export { monitorCommand, monitorFlag } from "./codec-flow-monitor.js";
 export { type FlowStatsEncoder, flowOfInfo } from "./codec-flow-stats.js";
 export { bandType, meterCommand, meterFlag } from "./codec-meter.js";
 export { inPortMatch, matchInPort } from "./codec-packet.js";
@@ -28,6 +31,7 @@ export { errorReply } from "./codec-switch.js";
 export { FlowSyntaxError, OpenFlowError } from "./error.js";
 export { flowText } from "./flow-text.js";
 export { KeyMatch, planOf } from "./key-match.js";
+export { matchIsWithin } from "./match-within.js";
 export type * from "./message.js";
 export { formatDatapathActions } from "./odp-action.js";
 export { formatDatapathKey, formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";

@@ -192,7 +192,7 @@ test_add(void)
     CHECK(apply(&fixture, &mod) == 0 && count_rules(&fixture) == 1);
     info = dump_first(&fixture);
     CHECK(info->n_packets == 0 && info->created_ms == 2000 && info->cookie == 0 && info->idle_timeout_s == 0);
-    CHECK(flow_store_n_removed(fixture.store) == 0);
+    CHECK(flow_store_n_reports(fixture.store) == 0);
     printf("ok - adding an identical rule replaces it, keeps nothing and reports nothing\n");
 
     mod = mod_of(SLUICE_FLOW_COMMAND_ADD, 5, 0x0a010000, 16, 2);
@@ -374,7 +374,7 @@ take_removed(struct fixture *fixture, size_t room)
 {
     size_t used;
 
-    return flow_store_take_removed(fixture->store, fixture->reply, room, &used);
+    return flow_store_take_reports(fixture->store, fixture->reply, room, &used);
 }
 
 static uint32_t
@@ -405,7 +405,7 @@ test_expiry(void)
     fixture.now_ms = 19000;
     CHECK(expire(&fixture) == 0);
     fixture.now_ms = 19001;
-    CHECK(expire(&fixture) == 1 && count_rules(&fixture) == 0 && flow_store_n_removed(fixture.store) == 1);
+    CHECK(expire(&fixture) == 1 && count_rules(&fixture) == 0 && flow_store_n_reports(fixture.store) == 1);
     CHECK(flow_store_next_expiry(fixture.store) == UINT64_MAX);
     CHECK(take_removed(&fixture, 16) == 0 && take_removed(&fixture, REPLY_SIZE) == 1
           && take_removed(&fixture, REPLY_SIZE) == 0);

@@ -31,7 +31,7 @@ enum sluice_command {
     SLUICE_COMMAND_CLOCK_SET = 16, /* Freezes, sets or releases the datapath's clock. */
     SLUICE_COMMAND_MEGAFLOW_FLUSH = 17, /* Drops cached megaflows; statistics are kept. */
     SLUICE_COMMAND_SETTINGS = 18, /* Datapath-wide settings. */
-    SLUICE_COMMAND_FLOW_FLUSH = 19, /* Removes all rules and meters of a bridge without flow-removed messages. */
+    SLUICE_COMMAND_FLOW_FLUSH = 19, /* Removes all rules and meters of a bridge. */
     SLUICE_COMMAND_LINK_SET = 20, /* Changes a network device's MTU, address or flags. */
     SLUICE_COMMAND_METER_MOD = 21, /* Adds, changes or removes a meter. */
 };
@@ -48,7 +48,7 @@ enum sluice_query {
     SLUICE_QUERY_DATAPATH_STATS = 8, /* Hits, misses, caches and masks. */
     SLUICE_QUERY_TRACE = 9, /* Translates a packet and tells each step. */
     SLUICE_QUERY_LINK_GET = 10, /* State of a network device by name. */
-    SLUICE_QUERY_REMOVED_FLOWS = 11, /* Takes rules that were removed and asked to be reported. */
+    SLUICE_QUERY_FLOW_CHANGES = 11, /* Takes the changes of rules that are to be told. */
     SLUICE_QUERY_STATS_SYNC = 12, /* Waits until rule counters include every packet forwarded so far. */
     SLUICE_QUERY_PACKET_COMPOSE = 13, /* Makes the bytes of a packet from a flow key. */
     SLUICE_QUERY_PACKET_PARSE = 14, /* Makes the flow key of a packet. */
@@ -66,7 +66,7 @@ enum sluice_event {
     SLUICE_EVENT_PORT_FRAME = 2, /* A memory port transmitted a frame. */
     SLUICE_EVENT_LINK_CHANGED = 3, /* A network device of the host changed; ask link_get. */
     SLUICE_EVENT_PORT_CHANGED = 4, /* A datapath port's carrier or device changed or failed. */
-    SLUICE_EVENT_FLOWS_REMOVED = 5, /* Removed rules wait: ask removed_flows. */
+    SLUICE_EVENT_FLOWS_CHANGED = 5, /* Changes of rules wait: ask flow_changes. */
     SLUICE_EVENT_ADDRESS_CHANGED = 6, /* An address or route of the host changed. */
     SLUICE_EVENT_PROTOCOL_PACKET = 7, /* A packet for a protocol brain (LACP, STP, LLDP, ...). */
     SLUICE_EVENT_MISS = 8, /* A packet that no megaflow covered. Only while settings ask for it. */
@@ -153,6 +153,13 @@ enum sluice_meter {
     SLUICE_METER_ALL = 4294967295, /* Every meter: in deletes and dumps; in a packet-in's action, none. */
 };
 
+/* What became of a rule. */
+enum sluice_flow_change {
+    SLUICE_FLOW_CHANGE_REMOVED = 1,
+    SLUICE_FLOW_CHANGE_ADDED = 2, /* New, or in the place of one with the same match and priority. */
+    SLUICE_FLOW_CHANGE_MODIFIED = 3, /* Has other actions or another cookie. */
+};
+
 /* Why a rule went away, as OFPRR. */
 enum sluice_removed_reason {
     SLUICE_REMOVED_REASON_IDLE_TIMEOUT = 0,
@@ -216,7 +223,8 @@ enum sluice_bridge_flag {
     SLUICE_BRIDGE_FLAG_FORWARD_BPDU = 1, /* NORMAL forwards reserved addresses. */
     SLUICE_BRIDGE_FLAG_PACKET_IN_ON_MISS = 2, /* Someone wants table-miss packet-ins. */
     SLUICE_BRIDGE_FLAG_INVALID_TTL_TO_CONTROLLER = 4, /* Packets whose TTL ran out are packet-ins. */
-    SLUICE_BRIDGE_FLAG_KERNEL_TUNNELS = 8, /* Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's. */
+    SLUICE_BRIDGE_FLAG_MONITOR_FLOWS = 8, /* Every change of a rule is told. */
+    SLUICE_BRIDGE_FLAG_KERNEL_TUNNELS = 16, /* Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's. */
 };
 
 /* Settings of a bundle. */
@@ -740,7 +748,7 @@ struct sluice_flow_mod {
     uint16_t hard_timeout_s;
     uint32_t match_size;
     uint32_t actions_size;
-    uint32_t pad;
+    uint32_t origin; /* Comes back in flow_report records of what the command changes; 0 for none. */
 };
 _Static_assert(sizeof(struct sluice_flow_mod) == 72, "size of sluice_flow_mod");
 _Static_assert(offsetof(struct sluice_flow_mod, type) == 0, "sluice_flow_mod.type");
@@ -761,7 +769,7 @@ _Static_assert(offsetof(struct sluice_flow_mod, idle_timeout_s) == 56, "sluice_f
 _Static_assert(offsetof(struct sluice_flow_mod, hard_timeout_s) == 58, "sluice_flow_mod.hard_timeout_s");
 _Static_assert(offsetof(struct sluice_flow_mod, match_size) == 60, "sluice_flow_mod.match_size");
 _Static_assert(offsetof(struct sluice_flow_mod, actions_size) == 64, "sluice_flow_mod.actions_size");
-_Static_assert(offsetof(struct sluice_flow_mod, pad) == 68, "sluice_flow_mod.pad");
+_Static_assert(offsetof(struct sluice_flow_mod, origin) == 68, "sluice_flow_mod.origin");
 
 /* Followed by: match (metadata fields of the packet), actions, packet. */
 struct sluice_packet_out {
@@ -989,13 +997,15 @@ struct sluice_flow_info {
     uint64_t used_ms;
     uint64_t modified_ms;
     uint64_t now_ms; /* When the record was made. */
+    uint64_t added_version; /* Version of the tables in which the rule was added. */
+    uint64_t version; /* In which it was added or last modified. */
     uint16_t idle_timeout_s;
     uint16_t hard_timeout_s;
     uint32_t match_size;
     uint32_t actions_size;
     uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_flow_info) == 96, "size of sluice_flow_info");
+_Static_assert(sizeof(struct sluice_flow_info) == 112, "size of sluice_flow_info");
 _Static_assert(offsetof(struct sluice_flow_info, type) == 0, "sluice_flow_info.type");
 _Static_assert(offsetof(struct sluice_flow_info, flags) == 2, "sluice_flow_info.flags");
 _Static_assert(offsetof(struct sluice_flow_info, size) == 4, "sluice_flow_info.size");
@@ -1012,11 +1022,32 @@ _Static_assert(offsetof(struct sluice_flow_info, created_ms) == 48, "sluice_flow
 _Static_assert(offsetof(struct sluice_flow_info, used_ms) == 56, "sluice_flow_info.used_ms");
 _Static_assert(offsetof(struct sluice_flow_info, modified_ms) == 64, "sluice_flow_info.modified_ms");
 _Static_assert(offsetof(struct sluice_flow_info, now_ms) == 72, "sluice_flow_info.now_ms");
-_Static_assert(offsetof(struct sluice_flow_info, idle_timeout_s) == 80, "sluice_flow_info.idle_timeout_s");
-_Static_assert(offsetof(struct sluice_flow_info, hard_timeout_s) == 82, "sluice_flow_info.hard_timeout_s");
-_Static_assert(offsetof(struct sluice_flow_info, match_size) == 84, "sluice_flow_info.match_size");
-_Static_assert(offsetof(struct sluice_flow_info, actions_size) == 88, "sluice_flow_info.actions_size");
-_Static_assert(offsetof(struct sluice_flow_info, pad) == 92, "sluice_flow_info.pad");
+_Static_assert(offsetof(struct sluice_flow_info, added_version) == 80, "sluice_flow_info.added_version");
+_Static_assert(offsetof(struct sluice_flow_info, version) == 88, "sluice_flow_info.version");
+_Static_assert(offsetof(struct sluice_flow_info, idle_timeout_s) == 96, "sluice_flow_info.idle_timeout_s");
+_Static_assert(offsetof(struct sluice_flow_info, hard_timeout_s) == 98, "sluice_flow_info.hard_timeout_s");
+_Static_assert(offsetof(struct sluice_flow_info, match_size) == 100, "sluice_flow_info.match_size");
+_Static_assert(offsetof(struct sluice_flow_info, actions_size) == 104, "sluice_flow_info.actions_size");
+_Static_assert(offsetof(struct sluice_flow_info, pad) == 108, "sluice_flow_info.pad");
+
+/* What became of a rule: told when it is removed and has send_flow_rem, and of every change while the bridge has monitor_flows. Followed by: a flow_info record; the actions before, when a change replaced other actions. */
+struct sluice_flow_report {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t change; /* flow_change */
+    uint32_t origin; /* Of the flow_mod that made it. */
+    uint32_t old_actions_size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_flow_report) == 24, "size of sluice_flow_report");
+_Static_assert(offsetof(struct sluice_flow_report, type) == 0, "sluice_flow_report.type");
+_Static_assert(offsetof(struct sluice_flow_report, flags) == 2, "sluice_flow_report.flags");
+_Static_assert(offsetof(struct sluice_flow_report, size) == 4, "sluice_flow_report.size");
+_Static_assert(offsetof(struct sluice_flow_report, change) == 8, "sluice_flow_report.change");
+_Static_assert(offsetof(struct sluice_flow_report, origin) == 12, "sluice_flow_report.origin");
+_Static_assert(offsetof(struct sluice_flow_report, old_actions_size) == 16, "sluice_flow_report.old_actions_size");
+_Static_assert(offsetof(struct sluice_flow_report, pad) == 20, "sluice_flow_report.pad");
 
 struct sluice_aggregate_reply {
     uint64_t n_packets;
@@ -1294,7 +1325,7 @@ _Static_assert(offsetof(struct sluice_port_info, collisions) == 168, "sluice_por
 _Static_assert(offsetof(struct sluice_port_info, xdp_mode) == 176, "sluice_port_info.xdp_mode");
 _Static_assert(offsetof(struct sluice_port_info, pad) == 180, "sluice_port_info.pad");
 
-/* Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, removed_flows, stats_sync, link_list. */
+/* Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, flow_changes, stats_sync, link_list. */
 struct sluice_dump_query {
     uint16_t type;
     uint16_t flags;

@@ -156,7 +156,7 @@ rig_now(void *aux)
 }
 
 static inline void
-rig_flows_removed(void *aux)
+rig_flows_changed(void *aux)
 {
     ((struct rig *) aux)->n_removed_calls++;
 }
@@ -183,7 +183,7 @@ rig_init(struct rig *rig)
     CHECK(rig->epoch && rig->reader);
     const struct pipeline_options options = {
         .epoch = rig->epoch,
-        .hooks = { rig, rig_execute, rig_flows_removed, rig_now },
+        .hooks = { rig, rig_execute, rig_flows_changed, rig_now },
         .n_threads = 1,
     };
     CHECK(!pipeline_create(&options, &rig->pipeline));

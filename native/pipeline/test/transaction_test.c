@@ -173,7 +173,7 @@ test_expiry(struct rig *rig)
 
     uint64_t reply[128];
     size_t used;
-    struct sluice_dump_query query = { .type = SLUICE_QUERY_REMOVED_FLOWS, .size = sizeof query };
+    struct sluice_dump_query query = { .type = SLUICE_QUERY_FLOW_CHANGES, .size = sizeof query };
     CHECK(!pipeline_query(rig->pipeline, (struct sluice_record *) &query, (uint8_t *) reply, sizeof reply, &used));
     const struct sluice_dump_reply *head = (const void *) reply;
     const struct sluice_flow_info *info = (const void *) (head + 1);

@@ -184,8 +184,8 @@ flows_expire_by_the_frozen_clock(void)
     set_clock(begin + 19500);
     aggregate(&reply);
     assert(reply.n_flows == 3);
-    assert(test_event_of(&test, SLUICE_EVENT_FLOWS_REMOVED) != NULL);
-    struct sluice_dump_query ask = { .type = SLUICE_QUERY_REMOVED_FLOWS, .size = sizeof ask };
+    assert(test_event_of(&test, SLUICE_EVENT_FLOWS_CHANGED) != NULL);
+    struct sluice_dump_query ask = { .type = SLUICE_QUERY_FLOW_CHANGES, .size = sizeof ask };
     uint64_t room[512];
     size_t used;
     assert(sluice_datapath_query(test.datapath, &ask, sizeof ask, room, sizeof room, &used) == 0);

@@ -57,7 +57,7 @@ export const command = {
   megaflowFlush: 17,
   /** Datapath-wide settings. */
   settings: 18,
-  /** Removes all rules and meters of a bridge without flow-removed messages. */
+  /** Removes all rules and meters of a bridge. */
   flowFlush: 19,
   /** Changes a network device's MTU, address or flags. */
   linkSet: 20,
@@ -87,8 +87,8 @@ export const query = {
   trace: 9,
   /** State of a network device by name. */
   linkGet: 10,
-  /** Takes rules that were removed and asked to be reported. */
-  removedFlows: 11,
+  /** Takes the changes of rules that are to be told. */
+  flowChanges: 11,
   /** Waits until rule counters include every packet forwarded so far. */
   statsSync: 12,
   /** Makes the bytes of a packet from a flow key. */
@@ -119,8 +119,8 @@ export const event = {
   linkChanged: 3,
   /** A datapath port's carrier or device changed or failed. */
   portChanged: 4,
-  /** Removed rules wait: ask removed_flows. */
-  flowsRemoved: 5,
+  /** Changes of rules wait: ask flow_changes. */
+  flowsChanged: 5,
   /** An address or route of the host changed. */
   addressChanged: 6,
   /** A packet for a protocol brain (LACP, STP, LLDP, ...). */
@@ -253,6 +253,15 @@ export const meter = {
   all: 4294967295,
 } as const;
 
+/** What became of a rule. */
+export const flowChange = {
+  removed: 1,
+  /** New, or in the place of one with the same match and priority. */
+  added: 2,
+  /** Has other actions or another cookie. */
+  modified: 3,
+} as const;
+
 /** Why a rule went away, as OFPRR. */
 export const removedReason = {
   idleTimeout: 0,
@@ -324,8 +333,10 @@ export const bridgeFlag = {
   packetInOnMiss: 2,
   /** Packets whose TTL ran out are packet-ins. */
   invalidTtlToController: 4,
+  /** Every change of a rule is told. */
+  monitorFlows: 8,
   /** Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's. */
-  kernelTunnels: 8,
+  kernelTunnels: 16,
 } as const;
 
 /** Settings of a bundle. */
@@ -1221,9 +1232,11 @@ export interface FlowMod {
   hardTimeoutS: number;
   matchSize: number;
   actionsSize: number;
+  /** Comes back in flow_report records of what the command changes; 0 for none. */
+  origin: number;
 }
 export const flowModSize = 72;
-export const flowModOffsets = { type: 0, flags: 2, size: 4, bridge: 8, table: 12, command: 13, flowFlags: 14, priority: 16, outPort: 20, outGroup: 24, importance: 28, cookie: 32, cookieMask: 40, newCookie: 48, idleTimeoutS: 56, hardTimeoutS: 58, matchSize: 60, actionsSize: 64, pad: 68 } as const;
+export const flowModOffsets = { type: 0, flags: 2, size: 4, bridge: 8, table: 12, command: 13, flowFlags: 14, priority: 16, outPort: 20, outGroup: 24, importance: 28, cookie: 32, cookieMask: 40, newCookie: 48, idleTimeoutS: 56, hardTimeoutS: 58, matchSize: 60, actionsSize: 64, origin: 68 } as const;
 export function readFlowMod(view: DataView, at: number): FlowMod {
   return {
     type: view.getUint16(at + 0, true),
@@ -1244,6 +1257,7 @@ export function readFlowMod(view: DataView, at: number): FlowMod {
     hardTimeoutS: view.getUint16(at + 58, true),
     matchSize: view.getUint32(at + 60, true),
     actionsSize: view.getUint32(at + 64, true),
+    origin: view.getUint32(at + 68, true),
   };
 }
 export function writeFlowMod(view: DataView, at: number, record: FlowMod): void {
@@ -1265,6 +1279,7 @@ export function writeFlowMod(view: DataView, at: number, record: FlowMod): void 
   view.setUint16(at + 58, record.hardTimeoutS, true);
   view.setUint32(at + 60, record.matchSize, true);
   view.setUint32(at + 64, record.actionsSize, true);
+  view.setUint32(at + 68, record.origin, true);
 }
 
 /** Followed by: match (metadata fields of the packet), actions, packet. */
@@ -1658,13 +1673,17 @@ export interface FlowInfo {
   modifiedMs: bigint;
   /** When the record was made. */
   nowMs: bigint;
+  /** Version of the tables in which the rule was added. */
+  addedVersion: bigint;
+  /** In which it was added or last modified. */
+  version: bigint;
   idleTimeoutS: number;
   hardTimeoutS: number;
   matchSize: number;
   actionsSize: number;
 }
-export const flowInfoSize = 96;
-export const flowInfoOffsets = { type: 0, flags: 2, size: 4, bridge: 8, table: 12, reason: 13, flowFlags: 14, priority: 16, importance: 20, cookie: 24, nPackets: 32, nBytes: 40, createdMs: 48, usedMs: 56, modifiedMs: 64, nowMs: 72, idleTimeoutS: 80, hardTimeoutS: 82, matchSize: 84, actionsSize: 88, pad: 92 } as const;
+export const flowInfoSize = 112;
+export const flowInfoOffsets = { type: 0, flags: 2, size: 4, bridge: 8, table: 12, reason: 13, flowFlags: 14, priority: 16, importance: 20, cookie: 24, nPackets: 32, nBytes: 40, createdMs: 48, usedMs: 56, modifiedMs: 64, nowMs: 72, addedVersion: 80, version: 88, idleTimeoutS: 96, hardTimeoutS: 98, matchSize: 100, actionsSize: 104, pad: 108 } as const;
 export function readFlowInfo(view: DataView, at: number): FlowInfo {
   return {
     type: view.getUint16(at + 0, true),
@@ -1683,10 +1702,12 @@ export function readFlowInfo(view: DataView, at: number): FlowInfo {
     usedMs: view.getBigUint64(at + 56, true),
     modifiedMs: view.getBigUint64(at + 64, true),
     nowMs: view.getBigUint64(at + 72, true),
-    idleTimeoutS: view.getUint16(at + 80, true),
-    hardTimeoutS: view.getUint16(at + 82, true),
-    matchSize: view.getUint32(at + 84, true),
-    actionsSize: view.getUint32(at + 88, true),
+    addedVersion: view.getBigUint64(at + 80, true),
+    version: view.getBigUint64(at + 88, true),
+    idleTimeoutS: view.getUint16(at + 96, true),
+    hardTimeoutS: view.getUint16(at + 98, true),
+    matchSize: view.getUint32(at + 100, true),
+    actionsSize: view.getUint32(at + 104, true),
   };
 }
 export function writeFlowInfo(view: DataView, at: number, record: FlowInfo): void {
@@ -1706,10 +1727,45 @@ export function writeFlowInfo(view: DataView, at: number, record: FlowInfo): voi
   view.setBigUint64(at + 56, record.usedMs, true);
   view.setBigUint64(at + 64, record.modifiedMs, true);
   view.setBigUint64(at + 72, record.nowMs, true);
-  view.setUint16(at + 80, record.idleTimeoutS, true);
-  view.setUint16(at + 82, record.hardTimeoutS, true);
-  view.setUint32(at + 84, record.matchSize, true);
-  view.setUint32(at + 88, record.actionsSize, true);
+  view.setBigUint64(at + 80, record.addedVersion, true);
+  view.setBigUint64(at + 88, record.version, true);
+  view.setUint16(at + 96, record.idleTimeoutS, true);
+  view.setUint16(at + 98, record.hardTimeoutS, true);
+  view.setUint32(at + 100, record.matchSize, true);
+  view.setUint32(at + 104, record.actionsSize, true);
+}
+
+/** What became of a rule: told when it is removed and has send_flow_rem, and of every change while the bridge has monitor_flows. Followed by: a flow_info record; the actions before, when a change replaced other actions. */
+export interface FlowReport {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** flow_change */
+  change: number;
+  /** Of the flow_mod that made it. */
+  origin: number;
+  oldActionsSize: number;
+}
+export const flowReportSize = 24;
+export const flowReportOffsets = { type: 0, flags: 2, size: 4, change: 8, origin: 12, oldActionsSize: 16, pad: 20 } as const;
+export function readFlowReport(view: DataView, at: number): FlowReport {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    change: view.getUint32(at + 8, true),
+    origin: view.getUint32(at + 12, true),
+    oldActionsSize: view.getUint32(at + 16, true),
+  };
+}
+export function writeFlowReport(view: DataView, at: number, record: FlowReport): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.change, true);
+  view.setUint32(at + 12, record.origin, true);
+  view.setUint32(at + 16, record.oldActionsSize, true);
 }
 
 /** The record aggregate_reply. */
@@ -2198,7 +2254,7 @@ export function writePortInfo(view: DataView, at: number, record: PortInfo): voi
   view.setUint32(at + 176, record.xdpMode, true);
 }
 
-/** Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, removed_flows, stats_sync, link_list. */
+/** Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, flow_changes, stats_sync, link_list. */
 export interface DumpQuery {
   type: number;
   flags: number;

@@ -46,7 +46,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["clock_set", "Freezes, sets or releases the datapath's clock."],
       ["megaflow_flush", "Drops cached megaflows; statistics are kept."],
       ["settings", "Datapath-wide settings."],
-      ["flow_flush", "Removes all rules and meters of a bridge without flow-removed messages."],
+      ["flow_flush", "Removes all rules and meters of a bridge."],
       ["link_set", "Changes a network device's MTU, address or flags."],
       ["meter_mod", "Adds, changes or removes a meter."],
     ]),
@@ -65,7 +65,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["datapath_stats", "Hits, misses, caches and masks."],
       ["trace", "Translates a packet and tells each step."],
       ["link_get", "State of a network device by name."],
-      ["removed_flows", "Takes rules that were removed and asked to be reported."],
+      ["flow_changes", "Takes the changes of rules that are to be told."],
       ["stats_sync", "Waits until rule counters include every packet forwarded so far."],
       ["packet_compose", "Makes the bytes of a packet from a flow key."],
       ["packet_parse", "Makes the flow key of a packet."],
@@ -85,7 +85,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["port_frame", "A memory port transmitted a frame."],
       ["link_changed", "A network device of the host changed; ask link_get."],
       ["port_changed", "A datapath port's carrier or device changed or failed."],
-      ["flows_removed", "Removed rules wait: ask removed_flows."],
+      ["flows_changed", "Changes of rules wait: ask flow_changes."],
       ["address_changed", "An address or route of the host changed."],
       ["protocol_packet", "A packet for a protocol brain (LACP, STP, LLDP, ...)."],
       ["miss", "A packet that no megaflow covered. Only while settings ask for it."],
@@ -187,6 +187,15 @@ export const constantSets: readonly ConstantSet[] = [
     ],
   },
   {
+    prefix: "flow_change",
+    doc: "What became of a rule.",
+    rows: enumerate(1, [
+      ["removed", ""],
+      ["added", "New, or in the place of one with the same match and priority."],
+      ["modified", "Has other actions or another cookie."],
+    ]),
+  },
+  {
     prefix: "removed_reason",
     doc: "Why a rule went away, as OFPRR.",
     rows: enumerate(0, [
@@ -263,6 +272,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["forward_bpdu", "NORMAL forwards reserved addresses."],
       ["packet_in_on_miss", "Someone wants table-miss packet-ins."],
       ["invalid_ttl_to_controller", "Packets whose TTL ran out are packet-ins."],
+      ["monitor_flows", "Every change of a rule is told."],
       [
         "kernel_tunnels",
         "Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's.",

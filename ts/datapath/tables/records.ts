@@ -185,7 +185,7 @@ export const records: readonly RecordRow[] = [
       ["hard_timeout_s", "u16"],
       ["match_size", "u32"],
       ["actions_size", "u32"],
-      ["pad", "u32"],
+      ["origin", "u32", "Comes back in flow_report records of what the command changes; 0 for none."],
     ],
   },
   {
@@ -315,10 +315,24 @@ export const records: readonly RecordRow[] = [
       ["used_ms", "u64"],
       ["modified_ms", "u64"],
       ["now_ms", "u64", "When the record was made."],
+      ["added_version", "u64", "Version of the tables in which the rule was added."],
+      ["version", "u64", "In which it was added or last modified."],
       ["idle_timeout_s", "u16"],
       ["hard_timeout_s", "u16"],
       ["match_size", "u32"],
       ["actions_size", "u32"],
+      ["pad", "u32"],
+    ],
+  },
+  {
+    name: "flow_report",
+    tail: "a flow_info record; the actions before, when a change replaced other actions",
+    doc: "What became of a rule: told when it is removed and has send_flow_rem, and of every change while the bridge has monitor_flows.",
+    fields: [
+      ...header,
+      ["change", "u32", "flow_change"],
+      ["origin", "u32", "Of the flow_mod that made it."],
+      ["old_actions_size", "u32"],
       ["pad", "u32"],
     ],
   },
@@ -456,7 +470,7 @@ export const records: readonly RecordRow[] = [
   },
   {
     name: "dump_query",
-    doc: "Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, removed_flows, stats_sync, link_list.",
+    doc: "Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, flow_changes, stats_sync, link_list.",
     fields: [...header, ["cursor", "u64"]],
   },
   {
