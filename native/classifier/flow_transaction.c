@@ -131,8 +131,8 @@ transaction_add(struct flow_store *store, struct rule *rule, const struct rule *
         goto out_of_order;
     }
     count_rule(table, rule, 1);
-    struct action_list *old = change != 0 && place_of != NULL && place_of->actions != rule->actions ? place_of->actions
-                                                                                                    : NULL;
+    struct action_list *old =
+        change != 0 && place_of != NULL && place_of->actions != rule->actions ? place_of->actions : NULL;
     if (old != NULL) {
         action_list_ref(old);
     }
@@ -157,8 +157,8 @@ transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, 
     struct store_table *table = &store->tables[rule->table];
 
     assert(store->open);
-    report = report && (store->is_monitored || (rule->flags & SLUICE_FLOW_FLAG_SEND_FLOW_REM) != 0)
-             && !rule_is_hidden(rule);
+    report =
+        report && (store->is_monitored || (rule->flags & SLUICE_FLOW_FLAG_SEND_FLOW_REM) != 0) && !rule_is_hidden(rule);
     uint8_t change = report ? SLUICE_FLOW_CHANGE_REMOVED : 0;
     if (reserve_change(store) != 0 || reserve_report(store, change) != 0) {
         return ENOMEM;

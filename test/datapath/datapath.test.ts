@@ -5,6 +5,7 @@ import {
   error,
   flowFlag,
   flowQuerySize,
+  flowReportSize,
   portClass,
   portDrop,
   query,
@@ -166,7 +167,7 @@ test("expiry follows a frozen clock, and removed rules are never lost", () => {
   batch.clockSet(now + 10_001).commit(datapath);
   datapath.run();
   assert.ok(told >= 1);
-  const removed = [...flowChanges(datapath)].map((record) => readFlowInfo(viewOf(record), 0));
+  const removed = [...flowChanges(datapath)].map((record) => readFlowInfo(viewOf(record), flowReportSize));
   assert.is(removed.length, 500);
   assert.ok(removed.every((flow) => flow.reason === removedReason.idleTimeout));
   assert.is([...flowChanges(datapath)].length, 0);

@@ -3,12 +3,15 @@ import {
   command,
   dumpReplySize,
   error,
+  flowChange,
   flowCommand,
   flowInfoOffsets,
   flowInfoSize,
   flowModOffsets,
   flowModSize,
   flowQueryOffsets,
+  flowReportOffsets,
+  flowReportSize,
   portInfoSize,
   portQueryOffsets,
   query,
@@ -180,10 +183,13 @@ export class FakeDatapath implements FlowDatapath {
   #takeRemoved(reply: Uint8Array, out: DataView): number {
     let at = dumpReplySize;
     let count = 0;
-    while (this.#removed[0] !== undefined && at + this.#removed[0].length <= reply.length) {
+    while (this.#removed[0] !== undefined && at + flowReportSize + this.#removed[0].length <= reply.length) {
       const info = this.#removed.shift()!;
-      reply.set(info, at);
-      at += info.length;
+      reply.fill(0, at, at + flowReportSize);
+      out.setUint32(at + flowReportOffsets.size, flowReportSize + info.length, true);
+      out.setUint32(at + flowReportOffsets.change, flowChange.removed, true);
+      reply.set(info, at + flowReportSize);
+      at += flowReportSize + info.length;
       count++;
     }
     out.setBigUint64(0, this.#removed.length === 0 ? 0n : 1n, true);

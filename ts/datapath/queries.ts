@@ -235,7 +235,7 @@ export function* workerStats(target: QueryTarget): Generator<WorkerInfo, void> {
   for (const record of dumpRecords(target, dumpQuery(query.workerStats))) yield readWorkerInfo(viewOf(record), 0);
 }
 
-/** Takes the rules that were removed and asked to be reported, each a flow_info record. */
+/** Takes the changes of rules that are to be told, each a flow_report record. */
 export function flowChanges(target: QueryTarget): Generator<Uint8Array<ArrayBuffer>, void> {
   return dumpRecords(target, dumpQuery(query.flowChanges));
 }

@@ -391,7 +391,8 @@ static void
 test_expiry(void)
 {
     struct fixture fixture;
-    const struct sluice_flow_info *info = (const void *) fixture.reply;
+    const struct sluice_flow_report *report = (const void *) fixture.reply;
+    const struct sluice_flow_info *info = (const void *) (report + 1);
 
     open_fixture(&fixture);
     struct mod mod = mod_of(SLUICE_FLOW_COMMAND_ADD, 1, 0x0a000000, 8, 1);
@@ -432,6 +433,44 @@ test_expiry(void)
     close_fixture(&fixture);
 }
 
+/* Takes one report and checks what it tells of whom. */
+static bool
+reports(struct fixture *fixture, uint32_t change, uint32_t origin, bool has_old_actions)
+{
+    const struct sluice_flow_report *report = (const void *) fixture->reply;
+    const struct sluice_flow_info *info = (const void *) (report + 1);
+    size_t used;
+
+    return flow_store_take_reports(fixture->store, fixture->reply, REPLY_SIZE, &used) == 1 && report->change == change
+           && report->origin == origin && (report->old_actions_size != 0) == has_old_actions
+           && report->size == sizeof *report + info->size + report->old_actions_size && used == report->size;
+}
+
+static void
+test_monitored(void)
+{
+    struct fixture fixture;
+    const struct sluice_flow_info *info = (const void *) (fixture.reply + sizeof(struct sluice_flow_report));
+
+    open_fixture(&fixture);
+    CHECK(add(&fixture, 1, 0x0a000000, 8, 1) == 0 && flow_store_n_reports(fixture.store) == 0);
+    flow_store_set_monitored(fixture.store, true);
+    struct mod mod = mod_of(SLUICE_FLOW_COMMAND_ADD, 1, 0x0a000000, 8, 2);
+    mod.record.origin = 7;
+    CHECK(apply(&fixture, &mod) == 0 && reports(&fixture, SLUICE_FLOW_CHANGE_ADDED, 7, true));
+    CHECK(info->added_version == info->version);
+    mod = mod_of(SLUICE_FLOW_COMMAND_MODIFY, 0, 0, 0, 3);
+    mod.record.origin = 8;
+    CHECK(apply(&fixture, &mod) == 0 && reports(&fixture, SLUICE_FLOW_CHANGE_MODIFIED, 8, true));
+    CHECK(info->added_version < info->version);
+    CHECK(apply(&fixture, &mod) == 0 && take_removed(&fixture, REPLY_SIZE) == 0);
+    mod = mod_of(SLUICE_FLOW_COMMAND_DELETE, 0, 0, 0, 0);
+    CHECK(apply(&fixture, &mod) == 0 && reports(&fixture, SLUICE_FLOW_CHANGE_REMOVED, 0, false));
+    printf("ok - a monitored store tells each change, whose it was and what it replaced, but not a modify that changes "
+           "nothing\n");
+    close_fixture(&fixture);
+}
+
 static void
 test_limits(void)
 {
@@ -459,7 +498,9 @@ test_limits(void)
     CHECK(look_up(&fixture, 0x0a000001) != NULL && look_up(&fixture, 0x0a000002) == NULL);
     CHECK(add(&fixture, 1, 0x0a000004, 32, 3) == 0 && look_up(&fixture, 0x0a000001) == NULL);
     CHECK(take_removed(&fixture, REPLY_SIZE) == 1);
-    CHECK(((const struct sluice_flow_info *) (const void *) fixture.reply)->reason == SLUICE_REMOVED_REASON_EVICTION);
+    const struct sluice_flow_report *report = (const void *) fixture.reply;
+    const struct sluice_flow_info *info = (const void *) (report + 1);
+    CHECK(report->change == SLUICE_FLOW_CHANGE_REMOVED && info->reason == SLUICE_REMOVED_REASON_EVICTION);
     printf("ok - eviction takes the least important rule that has a timeout\n");
     close_fixture(&fixture);
 }
@@ -537,6 +578,7 @@ main(int argc, char *argv[])
     test_delete();
     test_transactions(argc > 1 ? strtoull(argv[1], NULL, 0) : 99);
     test_expiry();
+    test_monitored();
     test_limits();
     test_own_rules();
     test_dump_in_pieces();

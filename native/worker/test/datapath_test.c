@@ -190,8 +190,10 @@ flows_expire_by_the_frozen_clock(void)
     size_t used;
     assert(sluice_datapath_query(test.datapath, &ask, sizeof ask, room, sizeof room, &used) == 0);
     const struct sluice_dump_reply *dump = (const void *) room;
-    const struct sluice_flow_info *info = (const void *) (dump + 1);
-    assert(dump->n_records == 1 && info->reason == SLUICE_REMOVED_REASON_IDLE_TIMEOUT && info->n_packets == 3);
+    const struct sluice_flow_report *report = (const void *) (dump + 1);
+    const struct sluice_flow_info *info = (const void *) (report + 1);
+    assert(dump->n_records == 1 && report->change == SLUICE_FLOW_CHANGE_REMOVED);
+    assert(info->reason == SLUICE_REMOVED_REASON_IDLE_TIMEOUT && info->n_packets == 3);
     puts("ok - an idle timeout counts from the last packet, by the frozen clock, and is reported");
 }
 
