@@ -312,10 +312,10 @@ arrival(const struct pipeline *pipeline, const struct sluice_arrival_query *quer
 
 #define FIXED(NAME, STRUCT) [SLUICE_QUERY_##NAME] = sizeof(struct sluice_##STRUCT)
 static const uint16_t fixed_sizes[] = {
-    FIXED(FLOW_DUMP, flow_query),     FIXED(FLOW_AGGREGATE, flow_query),    FIXED(TABLE_STATS, bridge_query),
-    FIXED(FDB_DUMP, bridge_query),    FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
-    FIXED(FLOW_CHANGES, dump_query),  FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
-    FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
+    FIXED(FLOW_DUMP, flow_query),    FIXED(FLOW_AGGREGATE, flow_query),    FIXED(TABLE_STATS, bridge_query),
+    FIXED(FDB_DUMP, bridge_query),   FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
+    FIXED(FLOW_CHANGES, dump_query), FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
+    FIXED(MEMORY, dump_query),       FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
     FIXED(METER_DUMP, object_query),
 };
 #undef FIXED

@@ -74,7 +74,7 @@ struct sluice_datapath {
     _Atomic uint32_t settings_flags; /* SLUICE_SETTINGS_FLAG_* */
     uint64_t next_maintenance_ms;    /* When pipeline timers are due. */
     uint64_t next_sweep_ms;          /* By the real clock or the frozen one, as now() says. */
-    _Bool reports_wait;             /* Reports on rules were announced and not yet asked for. */
+    _Bool reports_wait;              /* Reports on rules were announced and not yet asked for. */
     _Bool reports_unsaid;            /* They could not be announced: the ring was full. */
     struct link_monitor monitor;
     pthread_t maintenance;
