@@ -172,6 +172,59 @@ bundle_del(struct pipeline *pipeline, const struct sluice_bundle_del *command)
 }
 
 static uint32_t
+mirror_set(struct pipeline *pipeline, const struct sluice_mirror_set *command)
+{
+    uint32_t error;
+    uint64_t tail = (((uint64_t) command->n_sources + 1) / 2 + ((uint64_t) command->n_destinations + 1) / 2) * 8;
+    if (tail != command->size - sizeof *command) {
+        return SLUICE_ERROR_INVALID_RECORD;
+    }
+    if (command->mirror >= MIRRORS_MAX || command->out_vlan > VLAN_VID_MASK) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (!draft) {
+        return error;
+    }
+    struct mirror *mirror = mirror_create(command, draft->mirrors[command->mirror]);
+    if (!mirror) {
+        return SLUICE_ERROR_NO_MEMORY;
+    }
+    bridge_view_put_mirror(draft, command->mirror, mirror);
+    return 0;
+}
+
+static uint32_t
+mirror_del(struct pipeline *pipeline, const struct sluice_mirror_del *command)
+{
+    uint32_t error;
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (!draft) {
+        return error;
+    }
+    if (command->mirror >= MIRRORS_MAX) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    bridge_view_put_mirror(draft, command->mirror, NULL);
+    return 0;
+}
+
+static uint32_t
+flood_vlans_set(struct pipeline *pipeline, const struct sluice_flood_vlans_set *command)
+{
+    uint32_t error;
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (!draft) {
+        return error;
+    }
+    if (!memcmp(draft->flood_vlans, command->vlans, sizeof draft->flood_vlans)) {
+        return 0;
+    }
+    memcpy(draft->flood_vlans, command->vlans, sizeof draft->flood_vlans);
+    return transaction_flush_macs(pipeline, command->bridge, UINT32_MAX);
+}
+
+static uint32_t
 table_set(struct pipeline *pipeline, const struct sluice_table_set *command)
 {
     uint32_t error;
@@ -277,11 +330,23 @@ static const struct {
     uint16_t size;
     bool has_tail;
 } formats[] = {
-    FIXED(BRIDGE_ADD, bridge_add, false), FIXED(BRIDGE_DEL, bridge_del, false), FIXED(BRIDGE_SET, bridge_set, false),
-    FIXED(OFPORT_SET, ofport_set, true),  FIXED(OFPORT_DEL, ofport_del, false), FIXED(BUNDLE_SET, bundle_set, true),
-    FIXED(BUNDLE_DEL, bundle_del, false), FIXED(TABLE_SET, table_set, false),   FIXED(FLOW_MOD, flow_mod, true),
-    FIXED(PACKET_OUT, packet_out, true),  FIXED(FDB_FLUSH, fdb_flush, false),   FIXED(FLOW_FLUSH, flow_flush, false),
-    FIXED(SETTINGS, settings, false),     FIXED(METER_MOD, meter_mod, true),
+    FIXED(BRIDGE_ADD, bridge_add, false),
+    FIXED(BRIDGE_DEL, bridge_del, false),
+    FIXED(BRIDGE_SET, bridge_set, false),
+    FIXED(OFPORT_SET, ofport_set, true),
+    FIXED(OFPORT_DEL, ofport_del, false),
+    FIXED(BUNDLE_SET, bundle_set, true),
+    FIXED(BUNDLE_DEL, bundle_del, false),
+    FIXED(TABLE_SET, table_set, false),
+    FIXED(FLOW_MOD, flow_mod, true),
+    FIXED(PACKET_OUT, packet_out, true),
+    FIXED(FDB_FLUSH, fdb_flush, false),
+    FIXED(FLOW_FLUSH, flow_flush, false),
+    FIXED(SETTINGS, settings, false),
+    FIXED(METER_MOD, meter_mod, true),
+    FIXED(MIRROR_SET, mirror_set, true),
+    FIXED(MIRROR_DEL, mirror_del, false),
+    FIXED(FLOOD_VLANS_SET, flood_vlans_set, false),
 };
 #undef FIXED
 
@@ -326,6 +391,12 @@ execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t 
         return flow_flush(pipeline, command);
     case SLUICE_COMMAND_METER_MOD:
         return ofmeter_mod(pipeline, command, value);
+    case SLUICE_COMMAND_MIRROR_SET:
+        return mirror_set(pipeline, command);
+    case SLUICE_COMMAND_MIRROR_DEL:
+        return mirror_del(pipeline, command);
+    case SLUICE_COMMAND_FLOOD_VLANS_SET:
+        return flood_vlans_set(pipeline, command);
     default:
         return settings(pipeline, command);
     }

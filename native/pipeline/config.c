@@ -147,6 +147,11 @@ bridge_view_copy(const struct bridge_view *view)
         copy->bundles[i] = view->bundles[i];
         copy->bundles[i]->refs++;
     }
+    for (uint32_t i = 0; i < MIRRORS_MAX; i++) {
+        if (copy->mirrors[i]) {
+            copy->mirrors[i]->refs++;
+        }
+    }
     return copy;
 }
 
@@ -162,6 +167,9 @@ bridge_view_destroy(void *view_)
     }
     for (uint32_t i = 0; i < view->n_bundles; i++) {
         bundle_unref(view->bundles[i]);
+    }
+    for (uint32_t i = 0; i < MIRRORS_MAX; i++) {
+        mirror_unref(view->mirrors[i]);
     }
     free(view->ports);
     free(view->bundles);

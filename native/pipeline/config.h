@@ -76,6 +76,23 @@ struct bundle {
     uint32_t members[]; /* OpenFlow ports. */
 };
 
+#define MIRRORS_MAX 32u
+
+/* A mirror. */
+struct mirror {
+    uint32_t refs;
+    uint32_t out_bundle; /* 0: 'out_vlan'. */
+    uint16_t out_vlan;
+    uint16_t snaplen; /* 0: whole packets. */
+    bool selects_all;
+    bool has_vlans;
+    uint64_t vlans[64];
+    struct port_counters *counters; /* Counted; packets that it selected are in 'tx'. */
+    uint32_t n_sources;
+    uint32_t n_destinations;
+    uint32_t bundles[]; /* Sources, then destinations. */
+};
+
 struct bridge {
     struct pipeline *pipeline;
     uint32_t id;
@@ -100,6 +117,10 @@ struct bridge_view {
     /* Made by bridge_view_index(); null in a draft. */
     uint32_t *port_bundles; /* Parallel to 'ports': index in 'bundles' or UINT32_MAX. */
     uint32_t *bundle_order; /* Indexes in 'bundles' by ascending id. */
+
+    uint32_t mirror_map; /* Bit for each mirror there is. */
+    struct mirror *mirrors[MIRRORS_MAX];
+    uint64_t flood_vlans[64];
 
     uint8_t miss[BRIDGE_TABLES_MAX]; /* enum sluice_miss of each table. */
 };
@@ -158,6 +179,13 @@ bool bridge_view_remove_bundle(struct bridge_view *view, uint32_t id);
 struct ofport *ofport_create(const struct sluice_ofport_set *command, const struct ofport *old);
 struct bundle *bundle_create(const struct sluice_bundle_set *command);
 
+/* Puts 'mirror' (taking the caller's reference) in place of number 'i'; null removes. */
+void bridge_view_put_mirror(struct bridge_view *view, uint32_t i, struct mirror *mirror);
+
+/* A mirror from its command, with the counters of 'old' if not null.  One reference.  Null when out of memory. */
+struct mirror *mirror_create(const struct sluice_mirror_set *command, const struct mirror *old);
+void mirror_unref(struct mirror *mirror);
+
 /* The topology of 'n' views, which it does not own.  Null when out of memory. */
 struct topology *topology_create(const struct bridge_view *const *views, uint32_t n);
 void topology_destroy(void *topology);
@@ -166,6 +194,12 @@ static inline bool
 bundle_has_trunk(const struct bundle *bundle, uint16_t vlan)
 {
     return bundle->all_trunks || (bundle->trunks[vlan / 64 & 63] >> (vlan & 63) & 1);
+}
+
+static inline bool
+vlan_map_has(const uint64_t vlans[64], uint16_t vlan)
+{
+    return vlans[vlan / 64 & 63] >> (vlan & 63) & 1;
 }
 
 static inline bool

@@ -203,6 +203,7 @@ acquire(const struct xlate_ctx *ctx, uint8_t table)
         .table = table,
         .is_tracked = ctx->is_tracked,
         .was_mpls = ctx->was_mpls,
+        .mirrors = ctx->mirrors,
         .has_action_set = ctx->has_action_set,
         .match_size = match_bytes,
         .stack_size = ctx->stack_size,
@@ -309,6 +310,7 @@ thaw(struct xlate_ctx *ctx, const struct frozen_state *state)
     ctx->table = content->table;
     ctx->is_tracked = content->is_tracked;
     ctx->was_mpls = content->was_mpls;
+    ctx->mirrors = content->mirrors;
     restore_fields(ctx, content);
     if (!restore_stack(ctx, content)) {
         xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);

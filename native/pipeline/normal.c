@@ -5,15 +5,6 @@
 #include "pipeline/mac_table.h"
 #include "pipeline/xlate_ctx.h"
 
-/* The tags of a packet as the switch sees them, in host order: outer, inner.  A VID of 0 is no VLAN. */
-struct tags {
-    struct {
-        uint16_t tpid;
-        uint16_t vid;
-        uint16_t pcp; /* In place: bits 13 to 15. */
-    } v[2];
-};
-
 static uint64_t
 mac_number(const uint8_t mac[6])
 {
@@ -50,7 +41,7 @@ mac_is_reserved(uint64_t mac)
 }
 
 static void
-get_tags(const struct flow_key *flow, struct tags *tags)
+get_tags(const struct flow_key *flow, struct normal_tags *tags)
 {
     const uint16_t tpids[2] = { be16(flow->vlan0_tpid), be16(flow->vlan1_tpid) };
     const uint16_t tcis[2] = { be16(flow->vlan0_tci), be16(flow->vlan1_tci) };
@@ -64,7 +55,7 @@ get_tags(const struct flow_key *flow, struct tags *tags)
 
 /* Writes the tags into the packet.  A priority without a VLAN makes a tag only if the bundle wants priority tags. */
 static void
-put_tags(struct flow_key *flow, const struct tags *tags, uint16_t flags)
+put_tags(struct flow_key *flow, const struct normal_tags *tags, uint16_t flags)
 {
     uint16_t tpids[2] = { 0, 0 };
     uint16_t tcis[2] = { 0, 0 };
@@ -85,10 +76,10 @@ put_tags(struct flow_key *flow, const struct tags *tags, uint16_t flags)
 
 /* Whether 'bundle' lets in packets with these tags. */
 static bool
-check_input_vlan(struct xlate_ctx *ctx, const struct bundle *bundle, const struct tags *tags)
+check_input_vlan(struct xlate_ctx *ctx, const struct bundle *bundle, const struct normal_tags *tags)
 {
     uint16_t vid = tags->v[0].vid;
-    uint32_t in_port = be32(ctx->flow.in_port);
+    uint32_t in_port = bundle->n_members ? bundle->members[0] : PORT_NONE;
     switch (bundle->vlan_mode) {
     case SLUICE_VLAN_MODE_ACCESS:
         if (vid) {
@@ -119,7 +110,7 @@ check_input_vlan(struct xlate_ctx *ctx, const struct bundle *bundle, const struc
 
 /* From the tags that a packet came with to those that it has within the switch. */
 static void
-translate_input(const struct bundle *bundle, const struct tags *in, struct tags *tags)
+translate_input(const struct bundle *bundle, const struct normal_tags *in, struct normal_tags *tags)
 {
     *tags = *in;
     switch (bundle->vlan_mode) {
@@ -148,7 +139,7 @@ translate_input(const struct bundle *bundle, const struct tags *in, struct tags 
 
 /* And to those that it leaves with. */
 static void
-translate_output(const struct bundle *bundle, const struct tags *in, struct tags *tags)
+translate_output(const struct bundle *bundle, const struct normal_tags *in, struct normal_tags *tags)
 {
     *tags = *in;
     switch (bundle->vlan_mode) {
@@ -173,7 +164,7 @@ translate_output(const struct bundle *bundle, const struct tags *in, struct tags
 
 /* Whether packets with these tags within the switch may leave through 'bundle'. */
 static bool
-carries(const struct bundle *bundle, const struct tags *tags)
+carries(const struct bundle *bundle, const struct normal_tags *tags)
 {
     uint16_t vid = tags->v[0].vid;
     switch (bundle->vlan_mode) {
@@ -202,14 +193,14 @@ choose_member(const struct xlate_ctx *ctx, const struct bundle *bundle)
     return NULL;
 }
 
-static void
-output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const struct tags *tags)
+void
+normal_output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const struct normal_tags *tags)
 {
     const struct ofport *port = choose_member(ctx, bundle);
     if (!port) {
         return;
     }
-    struct tags out;
+    struct normal_tags out;
     translate_output(bundle, tags, &out);
 
     const uint16_t old[4] = { ctx->flow.vlan0_tpid, ctx->flow.vlan0_tci, ctx->flow.vlan1_tpid, ctx->flow.vlan1_tci };
@@ -220,7 +211,7 @@ output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const struct t
         WILD_ALL(ctx, vlan0_tpid);
         WILD_ALL(ctx, vlan0_tci);
     }
-    output_real(ctx, port->ofp_port, 0);
+    output_real(ctx, port->ofp_port, ctx->mirror_snaplen);
     ctx->flow.vlan0_tpid = old[0];
     ctx->flow.vlan0_tci = old[1];
     ctx->flow.vlan1_tpid = old[2];
@@ -247,12 +238,41 @@ both_protected(const struct bundle *a, const struct bundle *b)
 }
 
 static void
-flood_bundles(struct xlate_ctx *ctx, const struct bundle *in, const struct tags *tags)
+flood_bundles(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags *tags)
 {
     for (uint32_t i = 0; i < ctx->view->n_bundles && !ctx->error; i++) {
         const struct bundle *bundle = ctx->view->bundles[i];
-        if (bundle != in && carries(bundle, tags) && is_floodable(ctx, bundle) && !both_protected(in, bundle)) {
-            output_bundle(ctx, bundle, tags);
+        if (bundle != in && carries(bundle, tags) && is_floodable(ctx, bundle) && !both_protected(in, bundle)
+            && !mirror_owns_bundle(ctx->view, bundle)) {
+            normal_output_bundle(ctx, bundle, tags);
+        }
+    }
+}
+
+bool
+normal_input_tags(struct xlate_ctx *ctx, const struct bundle *bundle, struct normal_tags *tags)
+{
+    struct normal_tags received;
+    get_tags(&ctx->flow, &received);
+    if (!check_input_vlan(ctx, bundle, &received)) {
+        return false;
+    }
+    translate_input(bundle, &received, tags);
+    return true;
+}
+
+void
+normal_output_vlan(struct xlate_ctx *ctx, uint16_t vlan, const struct normal_tags *tags)
+{
+    if (tags->v[0].vid == vlan || mac_is_reserved(mac_number(ctx->flow.eth_dst))) {
+        return;
+    }
+    struct normal_tags on = *tags;
+    on.v[0].vid = vlan;
+    for (uint32_t i = 0; i < ctx->view->n_bundles && !ctx->error; i++) {
+        const struct bundle *bundle = ctx->view->bundles[i];
+        if (carries(bundle, &on) && !mirror_owns_bundle(ctx->view, bundle)) {
+            normal_output_bundle(ctx, bundle, &on);
         }
     }
 }
@@ -286,7 +306,7 @@ static void
 learn_source(struct xlate_ctx *ctx, const struct bundle *in, uint16_t vlan)
 {
     uint64_t mac = mac_number(ctx->flow.eth_src);
-    if (mac_is_multicast(mac)) {
+    if (mac_is_multicast(mac) || vlan_map_has(ctx->view->flood_vlans, vlan)) {
         return;
     }
     struct mac_table *macs = ctx->view->bridge->macs;
@@ -313,14 +333,14 @@ learn_source(struct xlate_ctx *ctx, const struct bundle *in, uint16_t vlan)
 
 /* To where the destination was learned, or everywhere. */
 static void
-forward(struct xlate_ctx *ctx, const struct bundle *in, const struct tags *tags)
+forward(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags *tags)
 {
     uint64_t mac = mac_number(ctx->flow.eth_dst);
     uint16_t vlan = tags->v[0].vid;
     const struct bundle *bundle = NULL;
     uint32_t id;
 
-    if (!mac_is_multicast(mac)) {
+    if (!mac_is_multicast(mac) && !vlan_map_has(ctx->view->flood_vlans, vlan)) {
         xlate_stamp(ctx, PIPELINE_CELL_ADDRESS
                              | pipeline_cell(CELL_ADDRESS, ctx->view->bridge->id, mac | (uint64_t) vlan << 48));
         if (mac_table_lookup(ctx->view->bridge->macs, vlan, mac, &id)) {
@@ -330,12 +350,15 @@ forward(struct xlate_ctx *ctx, const struct bundle *in, const struct tags *tags)
     if (!bundle) {
         trace_note(ctx, SLUICE_TRACE_NOTE_NO_LEARNED_MAC, 0, 0, 0);
         flood_bundles(ctx, in, tags);
+    } else if (mirror_owns_bundle(ctx->view, bundle)) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR, 0, 0, 0);
+        ctx->drop_reason = SLUICE_DROP_REASON_MIRROR;
     } else if (bundle == in) {
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_PORT_IS_INPUT, 0, 0, 0);
         ctx->drop_reason = SLUICE_DROP_REASON_LEARNED_PORT_IS_INPUT;
     } else if (!both_protected(in, bundle)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_PORT, 0, 0, 0);
-        output_bundle(ctx, bundle, tags);
+        normal_output_bundle(ctx, bundle, tags);
     }
 }
 
@@ -374,8 +397,14 @@ normal_output(struct xlate_ctx *ctx)
         return;
     }
 
-    struct tags received;
-    struct tags tags;
+    if (in && mirror_owns_bundle(ctx->view, in)) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_MIRROR_INPUT_BUNDLE, 0, 0, 0);
+        ctx->drop_reason = SLUICE_DROP_REASON_MIRROR;
+        return;
+    }
+
+    struct normal_tags received;
+    struct normal_tags tags;
     get_tags(&ctx->flow, &received);
     tags = received;
     if (vlan_count(&ctx->flow)) {

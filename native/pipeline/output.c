@@ -28,6 +28,7 @@ struct bridge_state {
     bool is_table_miss;
     bool in_packet_out;
     bool in_action_set;
+    uint32_t mirrors;
     uint8_t table;
     uint8_t *stack;
     uint32_t stack_size, stack_capacity;
@@ -49,6 +50,7 @@ leave_bridge(struct xlate_ctx *ctx, struct bridge_state *state)
         .is_table_miss = ctx->is_table_miss,
         .in_packet_out = ctx->in_packet_out,
         .in_action_set = ctx->in_action_set,
+        .mirrors = ctx->mirrors,
         .table = ctx->table,
         .stack = ctx->stack,
         .stack_size = ctx->stack_size,
@@ -61,6 +63,7 @@ leave_bridge(struct xlate_ctx *ctx, struct bridge_state *state)
         .was_mpls = ctx->was_mpls,
         .flow = ctx->flow,
     };
+    ctx->mirrors = 0;
     ctx->stack = NULL;
     ctx->stack_size = ctx->stack_capacity = 0;
     ctx->action_set = NULL;
@@ -79,6 +82,7 @@ return_to_bridge(struct xlate_ctx *ctx, const struct bridge_state *state)
     ctx->is_table_miss = state->is_table_miss;
     ctx->in_packet_out = state->in_packet_out;
     ctx->in_action_set = state->in_action_set;
+    ctx->mirrors = state->mirrors;
     ctx->table = state->table;
     ctx->stack = state->stack;
     ctx->stack_size = state->stack_size;
@@ -185,14 +189,16 @@ output_real(struct xlate_ctx *ctx, uint32_t ofp_port, uint32_t max_len)
     }
     if (!port->dp_port) {
         output_patch(ctx, port);
-        return;
-    }
-    if (port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L2 && key_is_bare(&ctx->flow)) {
+    } else if (port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L2 && key_is_bare(&ctx->flow)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT, 0, 0, 0);
+        return;
     } else if (port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L3) {
         output_l3(ctx, port, max_len);
     } else {
         output_device(ctx, port, max_len);
+    }
+    if (ctx->view->mirror_map) {
+        mirror_packet(ctx, ofp_port, false);
     }
 }
 

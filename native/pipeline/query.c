@@ -228,6 +228,27 @@ ofport_stats(const struct pipeline *pipeline, const struct sluice_ofport_query *
 }
 
 static int
+mirror_stats(const struct pipeline *pipeline, const struct sluice_mirror_query *query, uint8_t *reply, size_t room,
+             size_t *used)
+{
+    const struct bridge_view *view = pipeline_view(pipeline, query->bridge);
+    const struct mirror *mirror = view && query->mirror < MIRRORS_MAX ? view->mirrors[query->mirror] : NULL;
+    if (!mirror) {
+        return ENOENT;
+    }
+    const struct sluice_mirror_info info = {
+        .n_packets = atomic_load_explicit(&mirror->counters->tx_packets, memory_order_relaxed),
+        .n_bytes = atomic_load_explicit(&mirror->counters->tx_bytes, memory_order_relaxed),
+    };
+    if (room < sizeof info) {
+        return ENOSPC;
+    }
+    memcpy(reply, &info, sizeof info);
+    *used = sizeof info;
+    return 0;
+}
+
+static int
 compose(const struct sluice_compose_query *query, uint8_t *reply, size_t room, size_t *used)
 {
     uint32_t wanted = query->length == UINT32_MAX ? 0 : query->length;
@@ -316,7 +337,7 @@ static const uint16_t fixed_sizes[] = {
     FIXED(FDB_DUMP, bridge_query),   FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
     FIXED(FLOW_CHANGES, dump_query), FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
     FIXED(MEMORY, dump_query),       FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
-    FIXED(METER_DUMP, object_query),
+    FIXED(METER_DUMP, object_query), FIXED(MIRROR_STATS, mirror_query),
 };
 #undef FIXED
 
@@ -354,6 +375,8 @@ pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uin
         return compose(record, reply, room, used);
     case SLUICE_QUERY_PACKET_PARSE:
         return parse(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_MIRROR_STATS:
+        return mirror_stats(pipeline, record, reply, room, used);
     case SLUICE_QUERY_MEMORY:
         return memory(pipeline, reply, room, used);
     case SLUICE_QUERY_ARRIVAL:

@@ -420,12 +420,24 @@ translate_table(struct xlate_ctx *ctx, const struct ofport *port)
         }
         return false;
     }
+    if (!ctx->frozen) {
+        mirror_packet(ctx, be32(ctx->flow.in_port), true);
+    }
     ctx->nesting++;
     ctx->trace_depth++;
     execute(ctx, result, xlate_actions, true);
     ctx->trace_depth--;
     ctx->nesting--;
     return true;
+}
+
+/* Whether the packet came in where only copies of others should go out. */
+static bool
+is_from_mirror(const struct xlate_ctx *ctx)
+{
+    const struct bundle *bundle =
+        ctx->view->mirror_map ? bridge_view_bundle_of_port(ctx->view, be32(ctx->flow.in_port)) : NULL;
+    return bundle && mirror_owns_bundle(ctx->view, bundle);
 }
 
 /* Runs the packet through its first bridge. */
@@ -435,6 +447,15 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
     trace_bridge(ctx);
     ctx->trace_depth++;
     bool received = true;
+    if (is_from_mirror(ctx)) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_MIRROR_INPUT, be32(ctx->flow.in_port), 0, 0);
+        ctx->drop_reason = SLUICE_DROP_REASON_MIRROR;
+        ctx->trace_depth--;
+        return;
+    }
+    if (ctx->frozen || ctx->in->actions) {
+        mirror_packet(ctx, be32(ctx->flow.in_port), true);
+    }
     if (ctx->frozen && ctx->frozen->content.actions_size) {
         ctx->cookie = UINT64_MAX;
         xlate_actions(ctx, frozen_actions(&ctx->frozen->content), ctx->frozen->content.actions_size, true);

@@ -71,6 +71,9 @@ struct xlate_ctx {
     bool is_tracked; /* Connection tracking saw the packet. */
     bool was_mpls;   /* The last MPLS label was popped: what is below it is not known. */
 
+    uint32_t mirrors;        /* Those that have a copy of the packet, by the view's numbers. */
+    uint32_t mirror_snaplen; /* While a copy is output: its bytes at most, or 0. */
+
     /* Nothing comes after the action being executed, so it may do with the packet what it likes. */
     bool is_last;
 
@@ -191,5 +194,29 @@ void output_table_miss(struct xlate_ctx *ctx);
 /* normal.c */
 
 void normal_output(struct xlate_ctx *ctx);
+
+/* The tags of a packet as the switch sees them, in host order: outer, inner.  A VID of 0 is no VLAN. */
+struct normal_tags {
+    struct {
+        uint16_t tpid;
+        uint16_t vid;
+        uint16_t pcp; /* In place: bits 13 to 15. */
+    } v[2];
+};
+
+/* The tags within the switch of the packet as it is, had it come in by 'bundle'.  False: that does not let it in. */
+bool normal_input_tags(struct xlate_ctx *ctx, const struct bundle *bundle, struct normal_tags *tags);
+
+/* Outputs to a member of 'bundle', or to all bundles that carry 'vlan', a packet with these tags within the switch. */
+void normal_output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const struct normal_tags *tags);
+void normal_output_vlan(struct xlate_ctx *ctx, uint16_t vlan, const struct normal_tags *tags);
+
+/* mirror.c */
+
+/* Gives mirrors that select it a copy of the packet as it is: it came 'in' by the port, or just went out by it. */
+void mirror_packet(struct xlate_ctx *ctx, uint32_t ofp_port, bool in);
+
+/* Whether the bundle is the output of a mirror, and so for nothing else. */
+bool mirror_owns_bundle(const struct bridge_view *view, const struct bundle *bundle);
 
 #endif

@@ -428,9 +428,10 @@ wants_push(const struct sluice_record *query)
     case SLUICE_QUERY_FLOW_AGGREGATE:
     case SLUICE_QUERY_TABLE_STATS:
     case SLUICE_QUERY_OFPORT_STATS:
+    case SLUICE_QUERY_MIRROR_STATS:
     case SLUICE_QUERY_FDB_DUMP:
         /* Where there is a cursor, it is the member after the header. */
-        return query->type == SLUICE_QUERY_OFPORT_STATS || query->size < 16
+        return query->type == SLUICE_QUERY_OFPORT_STATS || query->type == SLUICE_QUERY_MIRROR_STATS || query->size < 16
                || ((const struct sluice_dump_query *) query)->cursor == 0;
     default:
         return 0;

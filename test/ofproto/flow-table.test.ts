@@ -4,7 +4,14 @@ import { virtualClock } from "../../ts/clock/index.js";
 import { portClass } from "../../ts/datapath/generated/records.js";
 import { BatchBuilder, Datapath } from "../../ts/datapath/index.js";
 import { silentLog } from "../../ts/log/index.js";
-import { FlowTable, type Ofproto, Ofprotos, trunkBundle } from "../../ts/ofproto/index.js";
+import {
+  FlowTable,
+  learnedAddresses,
+  mirrorStats,
+  type Ofproto,
+  Ofprotos,
+  trunkBundle,
+} from "../../ts/ofproto/index.js";
 import { device } from "../connmgr/bench-switch.js";
 
 interface Bench {
@@ -77,6 +84,44 @@ onSwitch("a frame is switched, counted, traced and sent to the program", ({ data
   flows.packetOut(frame, "output:p3");
   datapath.run();
   assert.is(frames[1]?.dpPort, 3);
+});
+
+onSwitch("a mirror copies what comes in and goes out, cut and counted, and its port is for nothing else", (bench) => {
+  const { datapath, ofproto, flows, frames } = bench;
+  flows.add("in_port=p1,actions=output:p2", "priority=1,actions=NORMAL");
+  ofproto.setMirror(3, {
+    selectAll: false,
+    sources: [1],
+    destinations: [2],
+    vlans: [],
+    output: { bundle: 3 },
+    snaplen: 20,
+  });
+  new BatchBuilder().portInject(1, frame).portInject(3, frame).commit(datapath);
+  datapath.run();
+  assert.equal(
+    frames.map(({ dpPort, packet }) => [dpPort, packet.length]),
+    [
+      [3, 20],
+      [2, 60],
+    ],
+  );
+  const counted = mirrorStats(datapath, ofproto.bridge, 3);
+  assert.equal([counted?.nPackets, counted?.nBytes], [1n, 60n]);
+  ofproto.removeMirror(3);
+  assert.is(mirrorStats(datapath, ofproto.bridge, 3), undefined);
+});
+
+onSwitch("nothing is learned on a VLAN that is to be flooded", ({ datapath, ofproto }) => {
+  ofproto.setFloodVlans([0]);
+  new FlowTable(ofproto).add("actions=NORMAL");
+  new BatchBuilder().portInject(1, frame).commit(datapath);
+  datapath.run();
+  assert.equal(learnedAddresses(ofproto), []);
+  ofproto.setFloodVlans([]);
+  new BatchBuilder().portInject(1, frame).commit(datapath);
+  datapath.run();
+  assert.is(learnedAddresses(ofproto).length, 1);
 });
 
 test.run();

@@ -3,6 +3,8 @@ import type { Logger } from "../log/index.js";
 import { linkFeatures, type Netdev, NetdevError, type Netdevs, tunnelRecord } from "../netdev/index.js";
 import {
   localPort10 as localPort,
+  mirrorStats,
+  mirrorsMax,
   noFeatures,
   type Ofproto,
   localPort as ofportLocal,
@@ -13,6 +15,7 @@ import {
 import type { Uuid } from "../ovsdb/index.js";
 import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
 import { wantedBundle } from "./bundle.js";
+import { wantedMirror } from "./mirror.js";
 import type { RunningBridge, RunningInterface } from "./plan.js";
 import type { WantedBridge, WantedInterface, WantedPort } from "./wanted.js";
 
@@ -36,6 +39,10 @@ export class Bridge implements RunningBridge {
   /** What each bundle was last set to, so that only changes go down. */
   readonly #bundles = new Map<number, string>();
   #nextBundle = 1;
+  readonly #mirrors = new Map<Uuid, { readonly index: number; readonly text: string }>();
+  /** What each mirror's row last said, also when it made no mirror: a warning is not given again. */
+  readonly #mirrorTexts = new Map<Uuid, string>();
+  #floodVlans = "[]";
   #mac: Mac = 0n;
   #datapathIdSaid = false;
 
@@ -121,6 +128,7 @@ export class Bridge implements RunningBridge {
       }
     }
     this.#configureBundles(wanted);
+    this.#configureMirrors(wanted);
     this.#configureAddress(wanted);
     this.#configureMtu(wanted);
     this.#configureSettings(wanted);
@@ -220,6 +228,56 @@ export class Bridge implements RunningBridge {
     }
   }
 
+  #configureMirrors(wanted: WantedBridge): void {
+    const names = new Map([...wanted.ports.values()].flatMap((port) => (port.row ? [[port.row.uuid, port.name]] : [])));
+    const bundleOf = (port: Uuid): number | undefined => this.#bundleIds.get(names.get(port) ?? "");
+    const kept = new Set<Uuid>();
+    for (const row of wanted.mirrors) {
+      const { mirror, warnings } = wantedMirror(this.name, row, bundleOf);
+      const open = this.#mirrors.get(row.uuid);
+      const text = JSON.stringify([mirror, warnings]);
+      if (mirror !== undefined) kept.add(row.uuid);
+      if (open?.text === text || this.#mirrorTexts.get(row.uuid) === text) continue;
+      this.#mirrorTexts.set(row.uuid, text);
+      for (const warning of warnings) this.#log.warn(warning, { bridge: this.name, mirror: row.name });
+      const index = open?.index ?? this.#freeMirror();
+      if (mirror === undefined) continue;
+      if (index === undefined) {
+        kept.delete(row.uuid);
+        this.#log.warn(`bridge ${this.name}: maximum of ${mirrorsMax} port mirrors reached, cannot create ${row.name}`);
+        continue;
+      }
+      this.#mirrors.set(row.uuid, { index, text });
+      this.ofproto.setMirror(index, mirror);
+    }
+    for (const [uuid, { index }] of this.#mirrors) {
+      if (kept.has(uuid)) continue;
+      this.#mirrors.delete(uuid);
+      this.#mirrorTexts.delete(uuid);
+      this.ofproto.removeMirror(index);
+    }
+  }
+
+  #freeMirror(): number | undefined {
+    const used = new Set([...this.#mirrors.values()].map((mirror) => mirror.index));
+    return Array.from({ length: mirrorsMax }, (_, index) => index).find((index) => !used.has(index));
+  }
+
+  /** Mirror.statistics of the rows that made a mirror. */
+  *mirrorStatistics(): Generator<readonly [Uuid, ReadonlyMap<string, number>], void> {
+    for (const [uuid, { index }] of this.#mirrors) {
+      const counted = mirrorStats(this.#netdevs.datapath, this.ofproto.bridge, index);
+      if (counted === undefined) continue;
+      yield [
+        uuid,
+        new Map([
+          ["tx_bytes", Number(counted.nBytes)],
+          ["tx_packets", Number(counted.nPackets)],
+        ]),
+      ];
+    }
+  }
+
   #configureAddress(wanted: WantedBridge): void {
     const first = new Map<string, string>();
     for (const port of wanted.ports.values()) {
@@ -281,6 +339,11 @@ export class Bridge implements RunningBridge {
       const value = Number(config.get(key) ?? fallback);
       return Number.isInteger(value) && value >= min && value <= max ? value : fallback;
     };
+    const flooded = JSON.stringify(wanted.row.flood_vlans);
+    if (flooded !== this.#floodVlans) {
+      this.#floodVlans = flooded;
+      this.ofproto.setFloodVlans(wanted.row.flood_vlans);
+    }
     this.ofproto.changeSettings({
       forwardBpdu: config.get("forward-bpdu") === "true",
       macAgingS: number("mac-aging-time", 300, 1, 2 ** 31 - 1),

@@ -367,6 +367,9 @@ export class Bridges {
         if (iface.row === undefined || this.#idl.table("Interface").get(iface.row) === undefined) continue;
         txn.set("Interface", iface.row, { statistics: bridge.statistics(iface) });
       }
+      for (const [id, statistics] of bridge.mirrorStatistics()) {
+        if (this.#idl.table("Mirror").get(id) !== undefined) txn.set("Mirror", id, { statistics });
+      }
       const statuses = connmgr.status();
       const row = this.#idl.table("Bridge").find((candidate) => candidate.name === bridge.name);
       for (const id of row?.controller ?? []) {

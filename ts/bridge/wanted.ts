@@ -1,5 +1,5 @@
 /** What the database wants: its rows, checked and put in order, before anything is touched.  Pure. */
-import type { BridgeRow, ControllerRow, Idl, InterfaceRow, PortRow, VswitchTables } from "../ovsdb/index.js";
+import type { BridgeRow, ControllerRow, Idl, InterfaceRow, MirrorRow, PortRow, VswitchTables } from "../ovsdb/index.js";
 
 export interface WantedPort {
   /** Undefined for a local port that no row asks for and a bridge with controllers must have. */
@@ -22,6 +22,7 @@ export interface WantedBridge {
   readonly datapathType: string;
   readonly ports: ReadonlyMap<string, WantedPort>;
   readonly controllers: readonly ControllerRow[];
+  readonly mirrors: readonly MirrorRow[];
 }
 
 export interface Wanted {
@@ -83,7 +84,8 @@ function wantedBridge(
       interfaces: [{ row: undefined, name: row.name, type: "internal" }],
     });
   }
-  return { row, name: row.name, datapathType: datapathTypeOf(row), ports, controllers };
+  const mirrors = row.mirrors.map((uuid) => idl.table("Mirror").get(uuid)).filter((mirror) => mirror !== undefined);
+  return { row, name: row.name, datapathType: datapathTypeOf(row), ports, controllers, mirrors };
 }
 
 function wantedInterfaces(

@@ -51,7 +51,7 @@ export function encodeMembers(members: readonly number[]): Uint8Array {
   return bytes;
 }
 
-function bitmap(vlans: readonly number[]): BigUint64Array {
+export function bitmap(vlans: readonly number[]): BigUint64Array {
   const words = new BigUint64Array(64);
   for (const vlan of vlans) {
     const word = vlan >>> 6;

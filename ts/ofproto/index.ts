@@ -31,6 +31,7 @@ export { type FlowInput, FlowTable, portNames, type TraceInput, type TraceResult
 export type { FlowWords, PortNames } from "./flow-words.js";
 export { normalFlow, type SystemFlow } from "./internal-flows.js";
 export { dumpMeters, type MeterRecord, modifyMeter } from "./meters.js";
+export { type Mirror, mirrorStats, mirrorsMax } from "./mirror.js";
 export {
   Ofproto,
   type OfprotoOptions,

@@ -8,9 +8,12 @@ import {
   bundleSetSize,
   command,
   fdbFlushSize,
+  floodVlansSetSize,
   flowChange,
   flowFlag,
   flowFlushSize,
+  mirrorDelSize,
+  mirrorSetSize,
   miss,
   ofportDelSize,
   ofportSetSize,
@@ -23,7 +26,10 @@ import {
   writeBundleDel,
   writeBundleSet,
   writeFdbFlush,
+  writeFloodVlansSet,
   writeFlowFlush,
+  writeMirrorDel,
+  writeMirrorSet,
   writeOfportDel,
   writeOfportSet,
   writeTableSet,
@@ -31,10 +37,11 @@ import {
 } from "../datapath/generated/records.js";
 import type { Logger, LogSource } from "../log/index.js";
 import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
-import { type Bundle, bundleRecord, encodeMembers } from "./bundle.js";
+import { type Bundle, bitmap, bundleRecord, encodeMembers } from "./bundle.js";
 import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue, transactionId } from "./flow-mods.js";
 import { anyPort, type FlowRecord, type FlowReportRecord } from "./flow-records.js";
 import { internalFlows, type SystemFlow, systemFlowMod } from "./internal-flows.js";
+import { type Mirror, mirrorRecord, mirrorTail } from "./mirror.js";
 import {
   configOf,
   describePort,
@@ -386,6 +393,29 @@ export class Ofproto {
       writeBundleDel(view, at, { type: command.bundleDel, flags: 0, size: 0, bridge: this.bridge, bundle: id }),
     );
     this.#submit("remove a bundle");
+  }
+
+  // Mirrors.
+
+  /** `index` is from 0 and below `mirrorsMax`; the caller's to choose. */
+  setMirror(index: number, mirror: Mirror): void {
+    const record = mirrorRecord(this.bridge, index, mirror);
+    this.#batch.add(mirrorSetSize, (view, at) => writeMirrorSet(view, at, record), mirrorTail(mirror));
+    this.#submit("set a mirror");
+  }
+
+  removeMirror(index: number): void {
+    this.#batch.add(mirrorDelSize, (view, at) =>
+      writeMirrorDel(view, at, { type: command.mirrorDel, flags: 0, size: 0, bridge: this.bridge, mirror: index }),
+    );
+    this.#submit("remove a mirror");
+  }
+
+  /** VLANs on which nothing is learned. */
+  setFloodVlans(vlans: readonly number[]): void {
+    const record = { type: command.floodVlansSet, flags: 0, size: 0, bridge: this.bridge, vlans: bitmap(vlans) };
+    this.#batch.add(floodVlansSetSize, (view, at) => writeFloodVlansSet(view, at, record));
+    this.#submit("set VLANs to flood");
   }
 
   // Flows.

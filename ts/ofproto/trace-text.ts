@@ -52,6 +52,10 @@ const remarks: Readonly<Record<number, string>> = {
   [traceNote.kernelTunnel]: " -> output to kernel tunnel",
   [traceNote.nativeTunnel]: " -> output to native tunnel",
   [traceNote.tunnelNoRoute]: " -> native tunnel routing failed",
+  [traceNote.mirrorInput]:
+    " >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<<",
+  [traceNote.mirrorInputBundle]: " >> input port is mirror output port, dropping",
+  [traceNote.learnedPortIsMirror]: " >> learned port is a mirror port, dropping",
   [traceNote.missDrop]: "No match.",
   [traceNote.missController]: 'No match, and a "packet-in" is called for.',
   [traceNote.missFragment]: 'Packets are IP fragments and the fragment handling mode is "drop".',

@@ -34,6 +34,9 @@ enum sluice_command {
     SLUICE_COMMAND_FLOW_FLUSH = 19, /* Removes all rules and meters of a bridge. */
     SLUICE_COMMAND_LINK_SET = 20, /* Changes a network device's MTU, address or flags. */
     SLUICE_COMMAND_METER_MOD = 21, /* Adds, changes or removes a meter. */
+    SLUICE_COMMAND_MIRROR_SET = 22, /* Adds a mirror to a bridge, or changes it. */
+    SLUICE_COMMAND_MIRROR_DEL = 23, /* Removes a mirror. */
+    SLUICE_COMMAND_FLOOD_VLANS_SET = 24, /* VLANs of a bridge on which NORMAL learns nothing and floods everything. */
 };
 
 /* Types of queries. */
@@ -58,6 +61,12 @@ enum sluice_query {
     SLUICE_QUERY_OFPORT_STATS = 18, /* Counters of one patch port or tunnel, which has no device. */
     SLUICE_QUERY_ARRIVAL = 19, /* Which OpenFlow port a flow of the datapath arrives on. */
     SLUICE_QUERY_METER_DUMP = 20, /* Meters of a bridge and their counters, streamed by a cursor. */
+    SLUICE_QUERY_MIRROR_STATS = 21, /* Packets that a mirror selected; the reply is a mirror_info. */
+};
+
+/* Settings of a mirror. */
+enum sluice_mirror_flag {
+    SLUICE_MIRROR_FLAG_SELECT_ALL = 1, /* Selects what comes in or goes out by any bundle. */
 };
 
 /* Types of events in the ring. */
@@ -359,6 +368,9 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_DECAP_NSH_NEXT = 39, /* Dropping packet as NSH next protocol %a is not supported */
     SLUICE_TRACE_NOTE_DECAP_OF = 40, /* Dropping packet as the decap() does not support packet type (%a,%xb) */
     SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT = 41, /*  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
+    SLUICE_TRACE_NOTE_MIRROR_INPUT = 42, /*  >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<< */
+    SLUICE_TRACE_NOTE_MIRROR_INPUT_BUNDLE = 43, /*  >> input port is mirror output port, dropping */
+    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR = 44, /*  >> learned port is a mirror port, dropping */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -413,6 +425,7 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_NOT_ECN_CAPABLE = 23, /* Came out of a tunnel that met congestion, and cannot say so. */
     SLUICE_DROP_REASON_METER = 24, /* Over the rate of a meter's band. */
     SLUICE_DROP_REASON_UNSUPPORTED_PACKET_TYPE = 25, /* encap or decap of a header that the packet cannot have or has not. */
+    SLUICE_DROP_REASON_MIRROR = 26, /* The port that it arrived on, or its destination's, is for mirrored packets only. */
 };
 
 /* What a datapath's hash action hashes. */
@@ -705,6 +718,90 @@ _Static_assert(offsetof(struct sluice_bundle_del, flags) == 2, "sluice_bundle_de
 _Static_assert(offsetof(struct sluice_bundle_del, size) == 4, "sluice_bundle_del.size");
 _Static_assert(offsetof(struct sluice_bundle_del, bridge) == 8, "sluice_bundle_del.bridge");
 _Static_assert(offsetof(struct sluice_bundle_del, bundle) == 12, "sluice_bundle_del.bundle");
+
+/* Copies packets that come in by a source or go out by a destination. Followed by: sources: u32 each, destinations: u32 each (bundles). */
+struct sluice_mirror_set {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t mirror; /* 0 to 31 */
+    uint32_t out_bundle; /* Bundle that gets the copies, or 0: they go out on a VLAN. */
+    uint16_t out_vlan;
+    uint16_t snaplen; /* Bytes of a copy at most; 0 for all. */
+    uint32_t mirror_flags; /* mirror_flag */
+    uint32_t n_sources;
+    uint32_t n_destinations;
+    uint32_t pad;
+    uint64_t vlans[64]; /* Bit per VLAN whose packets are selected; all zero is every VLAN. */
+};
+_Static_assert(sizeof(struct sluice_mirror_set) == 552, "size of sluice_mirror_set");
+_Static_assert(offsetof(struct sluice_mirror_set, type) == 0, "sluice_mirror_set.type");
+_Static_assert(offsetof(struct sluice_mirror_set, flags) == 2, "sluice_mirror_set.flags");
+_Static_assert(offsetof(struct sluice_mirror_set, size) == 4, "sluice_mirror_set.size");
+_Static_assert(offsetof(struct sluice_mirror_set, bridge) == 8, "sluice_mirror_set.bridge");
+_Static_assert(offsetof(struct sluice_mirror_set, mirror) == 12, "sluice_mirror_set.mirror");
+_Static_assert(offsetof(struct sluice_mirror_set, out_bundle) == 16, "sluice_mirror_set.out_bundle");
+_Static_assert(offsetof(struct sluice_mirror_set, out_vlan) == 20, "sluice_mirror_set.out_vlan");
+_Static_assert(offsetof(struct sluice_mirror_set, snaplen) == 22, "sluice_mirror_set.snaplen");
+_Static_assert(offsetof(struct sluice_mirror_set, mirror_flags) == 24, "sluice_mirror_set.mirror_flags");
+_Static_assert(offsetof(struct sluice_mirror_set, n_sources) == 28, "sluice_mirror_set.n_sources");
+_Static_assert(offsetof(struct sluice_mirror_set, n_destinations) == 32, "sluice_mirror_set.n_destinations");
+_Static_assert(offsetof(struct sluice_mirror_set, pad) == 36, "sluice_mirror_set.pad");
+_Static_assert(offsetof(struct sluice_mirror_set, vlans) == 40, "sluice_mirror_set.vlans");
+
+struct sluice_mirror_del {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t mirror;
+};
+_Static_assert(sizeof(struct sluice_mirror_del) == 16, "size of sluice_mirror_del");
+_Static_assert(offsetof(struct sluice_mirror_del, type) == 0, "sluice_mirror_del.type");
+_Static_assert(offsetof(struct sluice_mirror_del, flags) == 2, "sluice_mirror_del.flags");
+_Static_assert(offsetof(struct sluice_mirror_del, size) == 4, "sluice_mirror_del.size");
+_Static_assert(offsetof(struct sluice_mirror_del, bridge) == 8, "sluice_mirror_del.bridge");
+_Static_assert(offsetof(struct sluice_mirror_del, mirror) == 12, "sluice_mirror_del.mirror");
+
+struct sluice_flood_vlans_set {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t pad;
+    uint64_t vlans[64]; /* Bit per VLAN. */
+};
+_Static_assert(sizeof(struct sluice_flood_vlans_set) == 528, "size of sluice_flood_vlans_set");
+_Static_assert(offsetof(struct sluice_flood_vlans_set, type) == 0, "sluice_flood_vlans_set.type");
+_Static_assert(offsetof(struct sluice_flood_vlans_set, flags) == 2, "sluice_flood_vlans_set.flags");
+_Static_assert(offsetof(struct sluice_flood_vlans_set, size) == 4, "sluice_flood_vlans_set.size");
+_Static_assert(offsetof(struct sluice_flood_vlans_set, bridge) == 8, "sluice_flood_vlans_set.bridge");
+_Static_assert(offsetof(struct sluice_flood_vlans_set, pad) == 12, "sluice_flood_vlans_set.pad");
+_Static_assert(offsetof(struct sluice_flood_vlans_set, vlans) == 16, "sluice_flood_vlans_set.vlans");
+
+/* Asks mirror_stats. */
+struct sluice_mirror_query {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t mirror;
+};
+_Static_assert(sizeof(struct sluice_mirror_query) == 16, "size of sluice_mirror_query");
+_Static_assert(offsetof(struct sluice_mirror_query, type) == 0, "sluice_mirror_query.type");
+_Static_assert(offsetof(struct sluice_mirror_query, flags) == 2, "sluice_mirror_query.flags");
+_Static_assert(offsetof(struct sluice_mirror_query, size) == 4, "sluice_mirror_query.size");
+_Static_assert(offsetof(struct sluice_mirror_query, bridge) == 8, "sluice_mirror_query.bridge");
+_Static_assert(offsetof(struct sluice_mirror_query, mirror) == 12, "sluice_mirror_query.mirror");
+
+struct sluice_mirror_info {
+    uint64_t n_packets;
+    uint64_t n_bytes;
+};
+_Static_assert(sizeof(struct sluice_mirror_info) == 16, "size of sluice_mirror_info");
+_Static_assert(offsetof(struct sluice_mirror_info, n_packets) == 0, "sluice_mirror_info.n_packets");
+_Static_assert(offsetof(struct sluice_mirror_info, n_bytes) == 8, "sluice_mirror_info.n_bytes");
 
 struct sluice_table_set {
     uint16_t type;

@@ -63,6 +63,12 @@ export const command = {
   linkSet: 20,
   /** Adds, changes or removes a meter. */
   meterMod: 21,
+  /** Adds a mirror to a bridge, or changes it. */
+  mirrorSet: 22,
+  /** Removes a mirror. */
+  mirrorDel: 23,
+  /** VLANs of a bridge on which NORMAL learns nothing and floods everything. */
+  floodVlansSet: 24,
 } as const;
 
 /** Types of queries. */
@@ -107,6 +113,14 @@ export const query = {
   arrival: 19,
   /** Meters of a bridge and their counters, streamed by a cursor. */
   meterDump: 20,
+  /** Packets that a mirror selected; the reply is a mirror_info. */
+  mirrorStats: 21,
+} as const;
+
+/** Settings of a mirror. */
+export const mirrorFlag = {
+  /** Selects what comes in or goes out by any bundle. */
+  selectAll: 1,
 } as const;
 
 /** Types of events in the ring. */
@@ -545,6 +559,12 @@ export const traceNote = {
   decapOf: 40,
   /**  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
   nonEthernetOnL2Port: 41,
+  /**  >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<< */
+  mirrorInput: 42,
+  /**  >> input port is mirror output port, dropping */
+  mirrorInputBundle: 43,
+  /**  >> learned port is a mirror port, dropping */
+  learnedPortIsMirror: 44,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -641,6 +661,8 @@ export const dropReason = {
   meter: 24,
   /** encap or decap of a header that the packet cannot have or has not. */
   unsupportedPacketType: 25,
+  /** The port that it arrived on, or its destination's, is for mirrored packets only. */
+  mirror: 26,
 } as const;
 
 /** What a datapath's hash action hashes. */
@@ -1165,6 +1187,163 @@ export function writeBundleDel(view: DataView, at: number, record: BundleDel): v
   view.setUint32(at + 4, record.size, true);
   view.setUint32(at + 8, record.bridge, true);
   view.setUint32(at + 12, record.bundle, true);
+}
+
+/** Copies packets that come in by a source or go out by a destination. Followed by: sources: u32 each, destinations: u32 each (bundles). */
+export interface MirrorSet {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  /** 0 to 31 */
+  mirror: number;
+  /** Bundle that gets the copies, or 0: they go out on a VLAN. */
+  outBundle: number;
+  outVlan: number;
+  /** Bytes of a copy at most; 0 for all. */
+  snaplen: number;
+  /** mirror_flag */
+  mirrorFlags: number;
+  nSources: number;
+  nDestinations: number;
+  /** Bit per VLAN whose packets are selected; all zero is every VLAN. */
+  vlans: BigUint64Array;
+}
+export const mirrorSetSize = 552;
+export const mirrorSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, mirror: 12, outBundle: 16, outVlan: 20, snaplen: 22, mirrorFlags: 24, nSources: 28, nDestinations: 32, pad: 36, vlans: 40 } as const;
+export function readMirrorSet(view: DataView, at: number): MirrorSet {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    mirror: view.getUint32(at + 12, true),
+    outBundle: view.getUint32(at + 16, true),
+    outVlan: view.getUint16(at + 20, true),
+    snaplen: view.getUint16(at + 22, true),
+    mirrorFlags: view.getUint32(at + 24, true),
+    nSources: view.getUint32(at + 28, true),
+    nDestinations: view.getUint32(at + 32, true),
+    vlans: readWords(view, at + 40, 64),
+  };
+}
+export function writeMirrorSet(view: DataView, at: number, record: MirrorSet): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.mirror, true);
+  view.setUint32(at + 16, record.outBundle, true);
+  view.setUint16(at + 20, record.outVlan, true);
+  view.setUint16(at + 22, record.snaplen, true);
+  view.setUint32(at + 24, record.mirrorFlags, true);
+  view.setUint32(at + 28, record.nSources, true);
+  view.setUint32(at + 32, record.nDestinations, true);
+  writeWords(view, at + 40, 64, record.vlans);
+}
+
+/** The record mirror_del. */
+export interface MirrorDel {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  mirror: number;
+}
+export const mirrorDelSize = 16;
+export const mirrorDelOffsets = { type: 0, flags: 2, size: 4, bridge: 8, mirror: 12 } as const;
+export function readMirrorDel(view: DataView, at: number): MirrorDel {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    mirror: view.getUint32(at + 12, true),
+  };
+}
+export function writeMirrorDel(view: DataView, at: number, record: MirrorDel): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.mirror, true);
+}
+
+/** The record flood_vlans_set. */
+export interface FloodVlansSet {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  /** Bit per VLAN. */
+  vlans: BigUint64Array;
+}
+export const floodVlansSetSize = 528;
+export const floodVlansSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, pad: 12, vlans: 16 } as const;
+export function readFloodVlansSet(view: DataView, at: number): FloodVlansSet {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    vlans: readWords(view, at + 16, 64),
+  };
+}
+export function writeFloodVlansSet(view: DataView, at: number, record: FloodVlansSet): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  writeWords(view, at + 16, 64, record.vlans);
+}
+
+/** Asks mirror_stats. */
+export interface MirrorQuery {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  mirror: number;
+}
+export const mirrorQuerySize = 16;
+export const mirrorQueryOffsets = { type: 0, flags: 2, size: 4, bridge: 8, mirror: 12 } as const;
+export function readMirrorQuery(view: DataView, at: number): MirrorQuery {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    mirror: view.getUint32(at + 12, true),
+  };
+}
+export function writeMirrorQuery(view: DataView, at: number, record: MirrorQuery): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.mirror, true);
+}
+
+/** The record mirror_info. */
+export interface MirrorInfo {
+  nPackets: bigint;
+  nBytes: bigint;
+}
+export const mirrorInfoSize = 16;
+export const mirrorInfoOffsets = { nPackets: 0, nBytes: 8 } as const;
+export function readMirrorInfo(view: DataView, at: number): MirrorInfo {
+  return {
+    nPackets: view.getBigUint64(at + 0, true),
+    nBytes: view.getBigUint64(at + 8, true),
+  };
+}
+export function writeMirrorInfo(view: DataView, at: number, record: MirrorInfo): void {
+  view.setBigUint64(at + 0, record.nPackets, true);
+  view.setBigUint64(at + 8, record.nBytes, true);
 }
 
 /** The record table_set. */

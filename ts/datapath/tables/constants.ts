@@ -49,6 +49,9 @@ export const constantSets: readonly ConstantSet[] = [
       ["flow_flush", "Removes all rules and meters of a bridge."],
       ["link_set", "Changes a network device's MTU, address or flags."],
       ["meter_mod", "Adds, changes or removes a meter."],
+      ["mirror_set", "Adds a mirror to a bridge, or changes it."],
+      ["mirror_del", "Removes a mirror."],
+      ["flood_vlans_set", "VLANs of a bridge on which NORMAL learns nothing and floods everything."],
     ]),
   },
   {
@@ -75,7 +78,13 @@ export const constantSets: readonly ConstantSet[] = [
       ["ofport_stats", "Counters of one patch port or tunnel, which has no device."],
       ["arrival", "Which OpenFlow port a flow of the datapath arrives on."],
       ["meter_dump", "Meters of a bridge and their counters, streamed by a cursor."],
+      ["mirror_stats", "Packets that a mirror selected; the reply is a mirror_info."],
     ]),
+  },
+  {
+    prefix: "mirror_flag",
+    doc: "Settings of a mirror.",
+    rows: bits([["select_all", "Selects what comes in or goes out by any bundle."]]),
   },
   {
     prefix: "event",
@@ -440,6 +449,9 @@ export const constantSets: readonly ConstantSet[] = [
       ["decap_nsh_next", "Dropping packet as NSH next protocol %a is not supported"],
       ["decap_of", "Dropping packet as the decap() does not support packet type (%a,%xb)"],
       ["non_ethernet_on_l2_port", " >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet."],
+      ["mirror_input", " >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<<"],
+      ["mirror_input_bundle", " >> input port is mirror output port, dropping"],
+      ["learned_port_is_mirror", " >> learned port is a mirror port, dropping"],
     ]),
   },
   {
@@ -500,6 +512,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["not_ecn_capable", "Came out of a tunnel that met congestion, and cannot say so."],
       ["meter", "Over the rate of a meter's band."],
       ["unsupported_packet_type", "encap or decap of a header that the packet cannot have or has not."],
+      ["mirror", "The port that it arrived on, or its destination's, is for mirrored packets only."],
     ]),
   },
   {

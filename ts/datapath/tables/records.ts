@@ -152,6 +152,39 @@ export const records: readonly RecordRow[] = [
   },
   { name: "bundle_del", doc: "", fields: [...header, ["bridge", "u32"], ["bundle", "u32"]] },
   {
+    name: "mirror_set",
+    tail: "sources: u32 each, destinations: u32 each (bundles)",
+    doc: "Copies packets that come in by a source or go out by a destination.",
+    fields: [
+      ...header,
+      ["bridge", "u32"],
+      ["mirror", "u32", "0 to 31"],
+      ["out_bundle", "u32", "Bundle that gets the copies, or 0: they go out on a VLAN."],
+      ["out_vlan", "u16"],
+      ["snaplen", "u16", "Bytes of a copy at most; 0 for all."],
+      ["mirror_flags", "u32", "mirror_flag"],
+      ["n_sources", "u32"],
+      ["n_destinations", "u32"],
+      ["pad", "u32"],
+      ["vlans", "u64x64", "Bit per VLAN whose packets are selected; all zero is every VLAN."],
+    ],
+  },
+  { name: "mirror_del", doc: "", fields: [...header, ["bridge", "u32"], ["mirror", "u32"]] },
+  {
+    name: "flood_vlans_set",
+    doc: "",
+    fields: [...header, ["bridge", "u32"], ["pad", "u32"], ["vlans", "u64x64", "Bit per VLAN."]],
+  },
+  { name: "mirror_query", doc: "Asks mirror_stats.", fields: [...header, ["bridge", "u32"], ["mirror", "u32"]] },
+  {
+    name: "mirror_info",
+    doc: "",
+    fields: [
+      ["n_packets", "u64"],
+      ["n_bytes", "u64"],
+    ],
+  },
+  {
     name: "table_set",
     doc: "",
     fields: [
