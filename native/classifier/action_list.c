@@ -24,20 +24,76 @@ struct action_header {
     uint16_t size;
 };
 
-static uint32_t
-count_conjunctions(const struct action_list *list)
+/* The actions nested in 'action', if it is of a kind that has some. */
+static const uint8_t *
+nested_actions(const struct action_header *action, uint32_t *size)
 {
-    uint32_t n = 0;
+    if (action->opcode == SLUICE_ACTION_WRITE_ACTIONS) {
+        const struct sluice_action_write_actions *write = (const void *) action;
+        *size = write->actions_size;
+        return (const uint8_t *) (write + 1);
+    }
+    if (action->opcode == SLUICE_ACTION_CLONE) {
+        const struct sluice_action_clone *clone = (const void *) action;
+        *size = clone->actions_size;
+        return (const uint8_t *) (clone + 1);
+    }
+    return NULL;
+}
 
-    for (uint32_t offset = 0; offset + sizeof(struct action_header) <= list->size;) {
-        const struct action_header *action = (const void *) (list->bytes + offset);
-        n += action->opcode == SLUICE_ACTION_CONJUNCTION;
+/* Learn actions of this bit remove what they learned when they go. */
+#define LEARN_DELETES 2u
+
+/* The learn action that owns a cookie and comes after '*after' in the order of walking, all of them if it is null. */
+static const struct sluice_action_learn *
+next_owner(const uint8_t *bytes, uint32_t size, const struct sluice_action_learn **after)
+{
+    for (uint32_t offset = 0; offset + sizeof(struct action_header) <= size;) {
+        const struct action_header *action = (const void *) (bytes + offset);
+        const struct sluice_action_learn *learn = (const void *) action;
+        uint32_t nested_size;
+        const uint8_t *nested = nested_actions(action, &nested_size);
+
+        if (action->opcode == SLUICE_ACTION_LEARN && learn->learn_flags & LEARN_DELETES) {
+            if (*after == NULL) {
+                return learn;
+            }
+            *after = *after == learn ? NULL : *after;
+        }
+        if (nested != NULL && (learn = next_owner(nested, nested_size, after)) != NULL) {
+            return learn;
+        }
         if (action->size == 0) {
             break;
         }
         offset += action->size;
     }
-    return n;
+    return NULL;
+}
+
+const struct sluice_action_learn *
+action_list_next_owner(const struct action_list *list, const struct sluice_action_learn *learn)
+{
+    return next_owner(list->bytes, list->size, &learn);
+}
+
+/* Counts what lookups and transactions want to know without walking the list. */
+static void
+action_list_count(struct action_list *list)
+{
+    const struct sluice_action_learn *learn = NULL;
+
+    for (uint32_t offset = 0; offset + sizeof(struct action_header) <= list->size;) {
+        const struct action_header *action = (const void *) (list->bytes + offset);
+        list->n_conjunctions += action->opcode == SLUICE_ACTION_CONJUNCTION;
+        if (action->size == 0) {
+            break;
+        }
+        offset += action->size;
+    }
+    while ((learn = action_list_next_owner(list, learn)) != NULL) {
+        list->n_cookie_owners++;
+    }
 }
 
 struct action_lists *
@@ -143,7 +199,7 @@ action_lists_add(struct action_lists *lists, const void *bytes, size_t size, uin
     if (size != 0) {
         memcpy(list->bytes, bytes, size);
     }
-    list->n_conjunctions = count_conjunctions(list);
+    action_list_count(list);
     actions_visit_references(list->bytes, list->size, count_reference, &list->n_references);
     *bucket = list;
     lists->n_lists++;
@@ -207,23 +263,6 @@ action_list_unref(struct action_list *list)
     if (last) {
         action_lists_free(lists);
     }
-}
-
-/* The actions nested in 'action', if it is of a kind that has some. */
-static const uint8_t *
-nested_actions(const struct action_header *action, uint32_t *size)
-{
-    if (action->opcode == SLUICE_ACTION_WRITE_ACTIONS) {
-        const struct sluice_action_write_actions *write = (const void *) action;
-        *size = write->actions_size;
-        return (const uint8_t *) (write + 1);
-    }
-    if (action->opcode == SLUICE_ACTION_CLONE) {
-        const struct sluice_action_clone *clone = (const void *) action;
-        *size = clone->actions_size;
-        return (const uint8_t *) (clone + 1);
-    }
-    return NULL;
 }
 
 static bool

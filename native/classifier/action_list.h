@@ -18,8 +18,9 @@ struct action_list {
     _Atomic uint32_t refs;
     uint32_t hash;
     uint32_t size; /* Of 'bytes'. */
-    uint32_t n_conjunctions;
-    uint32_t n_references; /* Groups and meters that the actions name, nested ones included. */
+    uint16_t n_conjunctions;
+    uint16_t n_cookie_owners; /* Learn actions with delete_learned. */
+    uint32_t n_references;    /* Groups and meters that the actions name, nested ones included. */
     uint32_t pad;
     uint8_t bytes[] __attribute__((aligned(8)));
 };
@@ -46,6 +47,11 @@ void action_list_ref(struct action_list *list);
 
 /* Null is fine. */
 void action_list_unref(struct action_list *list);
+
+/* The learn action with delete_learned after 'learn', or the first if it is null; null if there is none.  Those nested in
+ * clone count too. */
+const struct sluice_action_learn *action_list_next_owner(const struct action_list *list,
+                                                         const struct sluice_action_learn *learn);
 
 /* Whether one of the actions, nested ones included, outputs to 'ofp_port' (output, enqueue, controller). */
 bool action_list_outputs_to(const struct action_list *list, uint32_t ofp_port);

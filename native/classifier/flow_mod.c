@@ -456,6 +456,9 @@ flow_store_flow_mod(struct flow_store *store, const struct sluice_flow_mod *reco
         error = delete_rules(store, &request, n_rules);
         break;
     }
+    if (error == 0) {
+        error = transaction_remove_orphans(store);
+    }
     if (error != 0) {
         transaction_undo(store, mark);
         *n_rules = 0;
@@ -480,6 +483,8 @@ flow_store_flush(struct flow_store *store, uint64_t now_ms)
             }
         }
     }
+    /* All learned rules went too; what is learned after this has nothing to do with them. */
+    learned_cookies_forget_orphans(&store->learned);
     return 0;
 }
 
@@ -529,6 +534,7 @@ flow_store_expire(struct flow_store *store, uint64_t now_ms, uint32_t n_max)
         }
         n++;
     }
+    transaction_remove_orphans(store);
     return n;
 }
 

@@ -59,6 +59,7 @@ flow_store_destroy(struct flow_store *store)
     cookie_index_clear(&store->cookies);
     reference_counts_clear(&store->references);
     expiry_heap_clear(&store->expiry);
+    learned_cookies_clear(&store->learned);
     action_lists_destroy(store->actions);
     free(store->found);
     free(store);

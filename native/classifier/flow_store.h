@@ -85,6 +85,18 @@ uint32_t flow_store_expire(struct flow_store *store, uint64_t now_ms, uint32_t n
 /* The earliest time in milliseconds at which a rule may expire; UINT64_MAX: never. */
 uint64_t flow_store_next_expiry(const struct flow_store *store);
 
+/* What learn and fin_timeout actions do.  None of these makes a version: they may be called outside of transactions. */
+
+/* If the rule that the flow_mod 'record' would make is there already, in all respects, its hard timeout begins anew at
+ * 'used_ms', and the return value is true.  'record' is one that was checked. */
+bool flow_store_refresh(struct flow_store *store, const struct sluice_flow_mod *record, uint64_t used_ms);
+
+/* How many rules that controllers may change have 'cookie' in 'table'; counts to 'n_max' at most. */
+uint32_t flow_store_count_cookie(const struct flow_store *store, uint8_t table, uint64_t cookie, uint32_t n_max);
+
+/* Makes the timeouts of a rule in seconds at most 'idle_s' and 'hard_s', of which 0 changes nothing. */
+void flow_store_reduce_timeouts(struct flow_store *store, const struct rule *rule, uint16_t idle_s, uint16_t hard_s);
+
 /* Bit for each table that the open, or else the last, transaction changed. */
 const uint64_t *flow_store_changed_tables(const struct flow_store *store);
 

@@ -124,8 +124,11 @@ transaction_add(struct flow_store *store, struct rule *rule, const struct rule *
     if (reference_counts_add(&store->references, rule->actions) != 0) {
         goto out_of_cookies;
     }
-    if (enter_order(table, rule, place_of) != 0) {
+    if (learned_cookies_add(&store->learned, rule->actions) != 0) {
         goto out_of_references;
+    }
+    if (enter_order(table, rule, place_of) != 0) {
+        goto out_of_learned;
     }
     if (rule_table_insert(table->rules, rule) != 0) {
         goto out_of_order;
@@ -141,6 +144,8 @@ transaction_add(struct flow_store *store, struct rule *rule, const struct rule *
 
 out_of_order:
     rule_order_leave(&table->order, rule);
+out_of_learned:
+    learned_cookies_remove(&store->learned, rule->actions);
 out_of_references:
     reference_counts_remove(&store->references, rule->actions);
 out_of_cookies:
@@ -168,6 +173,7 @@ transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, 
     expiry_heap_remove(&store->expiry, rule);
     cookie_index_remove(&store->cookies, rule);
     reference_counts_remove(&store->references, rule->actions);
+    learned_cookies_remove(&store->learned, rule->actions);
     rule_order_leave(&table->order, rule);
     count_rule(table, rule, -1);
     note_change(store, (struct change){ rule, false, change, store->origin, NULL });
@@ -188,6 +194,7 @@ undo_add(struct flow_store *store, struct rule *rule)
     expiry_heap_remove(&store->expiry, rule);
     cookie_index_remove(&store->cookies, rule);
     reference_counts_remove(&store->references, rule->actions);
+    learned_cookies_remove(&store->learned, rule->actions);
     rule_order_leave(&table->order, rule);
     count_rule(table, rule, -1);
     rule_table_remove(table->rules, rule);
@@ -204,6 +211,7 @@ undo_remove(struct flow_store *store, struct rule *rule)
     int error = expiry_heap_add(&store->expiry, rule);
     error |= cookie_index_add(&store->cookies, rule);
     error |= reference_counts_add(&store->references, rule->actions);
+    error |= learned_cookies_add(&store->learned, rule->actions);
     assert(error == 0);
     (void) error;
     rule_order_return(&table->order, rule);
@@ -304,6 +312,7 @@ flow_store_commit(struct flow_store *store)
     store->list = NULL;
     store->n_reports = 0;
     store->open = false;
+    learned_cookies_tidy(&store->learned);
     tidy_orders(store);
     reference_counts_tidy(&store->references);
     flow_store_collect(store);
@@ -319,6 +328,7 @@ flow_store_rollback(struct flow_store *store)
     store->list = NULL;
     store->n_reports = 0;
     store->open = false;
+    learned_cookies_tidy(&store->learned);
     store->version--;
     flow_store_collect(store);
 }

@@ -11,6 +11,7 @@
 #include "classifier/epoch.h"
 #include "classifier/expiry_heap.h"
 #include "classifier/flow_store.h"
+#include "classifier/learned_cookies.h"
 #include "classifier/reference_counts.h"
 #include "classifier/rule_order.h"
 #include "classifier/rule_table.h"
@@ -65,6 +66,7 @@ struct flow_store {
     struct cookie_index cookies;
     struct reference_counts references;
     struct expiry_heap expiry;
+    struct learned_cookies learned;
     struct report_queue reports;
     uint64_t random;
     uint64_t n_unlinking; /* Rules in 'unlinking'. */
@@ -99,6 +101,9 @@ int transaction_add(struct flow_store *store, struct rule *rule, const struct ru
 
 /* Removes a rule.  0 or ENOMEM. */
 int transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, bool report);
+
+/* Removes learned rules whose last learner was removed.  At the end of a command.  0 or no_memory. */
+uint32_t transaction_remove_orphans(struct flow_store *store);
 
 /* Where the transaction is, and going back there. */
 uint32_t transaction_mark(const struct flow_store *store);

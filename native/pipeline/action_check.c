@@ -8,6 +8,7 @@
 #include "pipeline/config.h"
 #include "pipeline/field.h"
 #include "pipeline/field_hash.h"
+#include "pipeline/learn.h"
 #include "pipeline/select.h"
 #include "pipeline/ofmeter.h"
 #include "sluice/flow_key.h"
@@ -170,6 +171,7 @@ static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
     FIXED(POP_QUEUE, pop_queue),
     FIXED(ENQUEUE, enqueue),
     FIXED(FIN_TIMEOUT, fin_timeout),
+    FIXED(LEARN, learn),
     FIXED(CONJUNCTION, conjunction),
     FIXED(MULTIPATH, multipath),
     FIXED(BUNDLE, bundle),
@@ -232,6 +234,8 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
         return check_encap((const struct sluice_action_encap *) action);
     case SLUICE_ACTION_SET_FIELD:
         return check_set_field((const struct sluice_action_set_field *) action);
+    case SLUICE_ACTION_LEARN:
+        return learn_check((const struct sluice_action_learn *) action, check->n_tables);
     case SLUICE_ACTION_BUNDLE:
         return check_bundle((const struct sluice_action_bundle *) action);
     case SLUICE_ACTION_WRITE_ACTIONS:

@@ -303,17 +303,13 @@ packet_out(struct pipeline *pipeline, const struct sluice_packet_out *command)
         /* The packet must see what came before it and nothing of what comes after. */
         if (pipeline_commit(pipeline)) {
             error = SLUICE_ERROR_NO_MEMORY;
+        } else {
+            packet_out_run(pipeline, command);
         }
         pipeline_begin(pipeline, true);
-    }
-    if (error) {
         return error;
     }
-    if (pipeline->transaction.independent) {
-        packet_out_run(pipeline, command);
-        return 0;
-    }
-    return transaction_queue_packet_out(pipeline, command);
+    return error ? error : transaction_queue_packet_out(pipeline, command);
 }
 
 static uint32_t

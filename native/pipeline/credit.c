@@ -1,36 +1,78 @@
 #include "classifier/rule_table.h"
+#include "pipeline/chore.h"
 #include "pipeline/config.h"
 #include "pipeline/frozen.h"
+#include "pipeline/learn.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/pipeline_state.h"
 #include "pipeline/xlate.h"
 
-void
-xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits, uint64_t n_packets,
-             uint64_t n_bytes, uint64_t used_ms)
+#define TCP_FIN 0x001u
+#define TCP_RST 0x004u
+
+/* Puts a chore, once it is known that there was traffic. */
+static void
+ask(struct pipeline *pipeline, const struct chore *chore)
 {
-    (void) pipeline;
+    chore_put(pipeline, chore);
+    if (pipeline->options.hooks.chore_waits) {
+        pipeline->options.hooks.chore_waits(pipeline->options.hooks.aux);
+    }
+}
+
+static void
+credit_port(struct port_counters *port, enum xlate_credit_kind kind, const struct xlate_traffic *traffic)
+{
+    bool rx = kind == XLATE_CREDIT_PORT_RX;
+    atomic_fetch_add_explicit(rx ? &port->rx_packets : &port->tx_packets, traffic->n_packets, memory_order_relaxed);
+    atomic_fetch_add_explicit(rx ? &port->rx_bytes : &port->tx_bytes, traffic->n_bytes, memory_order_relaxed);
+}
+
+/* What nobody counts but has effects. */
+static void
+credit_effect(struct pipeline *pipeline, const struct xlate_credit *credit, const struct xlate_traffic *traffic)
+{
+    if (!traffic->n_packets) {
+        return;
+    }
+    if (credit->kind == XLATE_CREDIT_LEARN) {
+        /* Whoever pushes statistics holds the control lock, or pushes those of its own megaflows: times go forward. */
+        atomic_store_explicit(&credit->learned->used_ms, traffic->used_ms, memory_order_relaxed);
+        ask(pipeline, &(struct chore){ .learned = credit->learned });
+    } else if (credit->kind == XLATE_CREDIT_MAC) {
+        mac_table_refresh(credit->macs, (uint16_t) (credit->mac >> 48), credit->mac & UINT64_C(0xffffffffffff),
+                          credit->bundle, traffic->used_ms);
+    } else if (traffic->tcp_flags & (TCP_FIN | TCP_RST)) {
+        ask(pipeline, &(struct chore){
+                          .rule = credit->rule,
+                          .bridge = credit->bundle,
+                          .idle_s = (uint16_t) credit->mac,
+                          .hard_s = (uint16_t) (credit->mac >> 16),
+                      });
+    }
+}
+
+void
+xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits,
+             const struct xlate_traffic *traffic)
+{
     for (uint32_t i = 0; i < n_credits; i++) {
         const struct xlate_credit *credit = &credits[i];
         switch ((enum xlate_credit_kind) credit->kind) {
         case XLATE_CREDIT_RULE:
-            rule_credit(credit->rule, n_packets, n_bytes, used_ms);
+            rule_credit(credit->rule, traffic->n_packets, traffic->n_bytes, traffic->used_ms);
             break;
         case XLATE_CREDIT_MISS:
-            table_counters_credit_miss(credit->counters, n_packets);
+            table_counters_credit_miss(credit->counters, traffic->n_packets);
             break;
         case XLATE_CREDIT_PORT_RX:
-            atomic_fetch_add_explicit(&credit->port->rx_packets, n_packets, memory_order_relaxed);
-            atomic_fetch_add_explicit(&credit->port->rx_bytes, n_bytes, memory_order_relaxed);
-            break;
         case XLATE_CREDIT_PORT_TX:
-            atomic_fetch_add_explicit(&credit->port->tx_packets, n_packets, memory_order_relaxed);
-            atomic_fetch_add_explicit(&credit->port->tx_bytes, n_bytes, memory_order_relaxed);
+            credit_port(credit->port, credit->kind, traffic);
             break;
+        case XLATE_CREDIT_LEARN:
+        case XLATE_CREDIT_FIN:
         case XLATE_CREDIT_MAC:
-            if (n_packets) {
-                mac_table_refresh(credit->macs, (uint16_t) (credit->mac >> 48), credit->mac & UINT64_C(0xffffffffffff),
-                                  credit->bundle, used_ms);
-            }
+            credit_effect(pipeline, credit, traffic);
             break;
         case XLATE_CREDIT_FROZEN:
             break;
@@ -44,7 +86,11 @@ xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits)
     for (uint32_t i = 0; i < n_credits; i++) {
         switch ((enum xlate_credit_kind) credits[i].kind) {
         case XLATE_CREDIT_RULE:
+        case XLATE_CREDIT_FIN:
             rule_unref(credits[i].rule);
+            break;
+        case XLATE_CREDIT_LEARN:
+            learned_unref(credits[i].learned);
             break;
         case XLATE_CREDIT_MISS:
             table_counters_unref(credits[i].counters);

@@ -110,6 +110,13 @@ port_normalize(uint32_t port)
 #define FRAG_ANY 1u
 #define FRAG_LATER 2u
 
+/* The TCP flags in host order; 0 if the packet is not TCP. */
+static inline uint16_t
+key_tcp_flags(const struct flow_key *key)
+{
+    return key->ip_proto == 6 ? (uint16_t) (key->tcp_flags << 8 | key->tcp_flags >> 8) : 0;
+}
+
 /* True for IPv4 and IPv6. */
 bool key_is_ip(const struct flow_key *key);
 

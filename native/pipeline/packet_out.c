@@ -107,6 +107,7 @@ packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *comman
         .key = &key,
         .now_ms = hooks->now(hooks->aux),
         .learn = true,
+        .has_control = true,
         .bridge = command->bridge,
         .in_port = command->in_port,
         .actions = parts.actions,
@@ -117,7 +118,8 @@ packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *comman
     epoch_online(pipeline->reader);
     pipeline_cover(pipeline, SLUICE_COVERAGE_OFPROTO_PACKET_OUT);
     xlate(pipeline, &in, &out);
-    xlate_credit(pipeline, out.credits, out.n_credits, 1, command->packet_size, in.now_ms);
+    const struct xlate_traffic traffic = { 1, command->packet_size, in.now_ms, key_tcp_flags(&key) };
+    xlate_credit(pipeline, out.credits, out.n_credits, &traffic);
     if (hooks->execute) {
         hooks->execute(hooks->aux, &key, parts.frame, command->packet_size, out.actions, out.actions_size);
     }

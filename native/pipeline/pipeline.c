@@ -38,7 +38,7 @@ pipeline_create(const struct pipeline_options *options, struct pipeline **pipeli
     struct epoch_reader *reader = epoch_register(options->epoch);
     struct frozen_table *frozen = frozen_table_create(options->epoch);
     struct meter_table *meters = meter_table_create();
-    if (!pipeline || !config || !reader || !frozen || !meters) {
+    if (!pipeline || !config || !reader || !frozen || !meters || chores_init(&pipeline->chores)) {
         if (config) {
             topology_destroy((void *) config->topology);
             free((void *) config);
@@ -72,6 +72,7 @@ pipeline_destroy(struct pipeline *pipeline)
     if (pipeline->transaction.open) {
         pipeline_rollback(pipeline);
     }
+    chores_uninit(&pipeline->chores);
     for (uint32_t id = 0; id < pipeline->n_slots; id++) {
         struct bridge_view *view = pipeline->slots[id].view;
         if (view) {

@@ -29,6 +29,13 @@ struct pipeline_hooks {
                     size_t actions_size);
     /* Rules that asked to be reported were removed: a query of flow_changes will tell which. */
     void (*flows_changed)(void *aux);
+    /* A chore was put: pipeline_do_chores() is called now if nobody holds the control lock; who holds it will do so.
+     * Any thread that translates or gives credit.  Null: the owner looks by itself. */
+    void (*chore_waits)(void *aux);
+    /* Takes the control lock for a translation that needs an answer, if it can be had soon, and gives it back.  Any
+     * thread that translates.  Null: it never can. */
+    bool (*control_enter)(void *aux);
+    void (*control_leave)(void *aux);
     /* The datapath's clock in milliseconds. */
     uint64_t (*now)(void *aux);
 };
@@ -77,6 +84,13 @@ int pipeline_query(struct pipeline *pipeline, const struct sluice_record *query,
 /* Timers: expires rules and ages MAC addresses.  The caller has pushed its megaflows' statistics.  Returns the time in
  * milliseconds at which it wants to be called next, at the latest. */
 uint64_t pipeline_maintain(struct pipeline *pipeline, uint64_t now_ms);
+
+/* Whether chores wait: changes of rules that traffic asked for.  Any thread. */
+bool pipeline_has_chores(const struct pipeline *pipeline);
+
+/* Does the chores that wait.  With the control lock, outside a transaction: before it is let go, and after statistics were
+ * pushed and before these are looked at. */
+void pipeline_do_chores(struct pipeline *pipeline, uint64_t now_ms);
 
 /* The number that grows with every change that can make a megaflow stale.  Any thread. */
 uint64_t pipeline_change(const struct pipeline *pipeline);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "classifier/epoch.h"
+#include "pipeline/chore.h"
 #include "pipeline/config.h"
 #include "pipeline/frozen.h"
 #include "pipeline/pipeline.h"
@@ -71,6 +72,8 @@ struct pipeline {
     _Atomic uint32_t address_cells[PIPELINE_CELLS];
     _Atomic uint64_t drops[PIPELINE_DROP_REASONS];
     _Atomic uint64_t coverage[PIPELINE_COVERAGE]; /* By enum sluice_coverage; element 0 is for what nobody counts. */
+
+    struct chores chores;
 
     /* Under the control lock. */
     struct limbo limbo;

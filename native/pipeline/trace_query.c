@@ -143,6 +143,7 @@ trace_query(struct pipeline *pipeline, const struct sluice_trace_query *query, u
         .key = &key,
         .now_ms = hooks->now(hooks->aux),
         .learn = query->trace_flags & TRACE_GENERATE,
+        .has_control = true,
         .trace = &sink,
         .bridge = query->bridge,
         .in_port = query->in_port,

@@ -357,6 +357,26 @@ flush_macs(struct pipeline *pipeline)
     }
 }
 
+/* Runs the packet-outs of the transaction that was committed.  They may learn flows, which takes transactions of their
+ * own, so the list is taken away meanwhile. */
+static void
+run_packet_outs(struct pipeline *pipeline)
+{
+    struct transaction *txn = &pipeline->transaction;
+    const struct sluice_packet_out **packet_outs = txn->packet_outs;
+    uint32_t n = txn->n_packet_outs;
+    if (!n) {
+        return;
+    }
+    txn->packet_outs = NULL;
+    txn->packet_outs_capacity = 0;
+    txn->n_packet_outs = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        packet_out_run(pipeline, packet_outs[i]);
+    }
+    free(packet_outs);
+}
+
 int
 pipeline_commit(struct pipeline *pipeline)
 {
@@ -396,10 +416,7 @@ pipeline_commit(struct pipeline *pipeline)
     if (removed && pipeline->options.hooks.flows_changed) {
         pipeline->options.hooks.flows_changed(pipeline->options.hooks.aux);
     }
-    for (uint32_t i = 0; i < txn->n_packet_outs; i++) {
-        packet_out_run(pipeline, txn->packet_outs[i]);
-    }
-    txn->n_packet_outs = 0;
+    run_packet_outs(pipeline);
     return 0;
 }
 

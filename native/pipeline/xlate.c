@@ -522,8 +522,8 @@ finish(struct xlate_ctx *ctx)
         }
         ctx->error = out->drop_reason;
     }
-    out->cacheable =
-        out->drop_reason != SLUICE_DROP_REASON_NO_MEMORY && out->drop_reason != SLUICE_DROP_REASON_NO_RECIRCULATION;
+    out->cacheable = !ctx->uncacheable && out->drop_reason != SLUICE_DROP_REASON_NO_MEMORY
+                     && out->drop_reason != SLUICE_DROP_REASON_NO_RECIRCULATION;
     for (uint32_t i = SLUICE_KEY_PIPELINE_WORD; i < SLUICE_KEY_WORDS; i++) {
         ctx->wild->words[i] = 0;
     }

@@ -22,6 +22,7 @@
 #include "sluice/flow_key.h"
 
 struct frozen_state;
+struct learned;
 struct mac_table;
 struct pipeline;
 struct port_counters;
@@ -51,21 +52,25 @@ enum xlate_credit_kind {
     XLATE_CREDIT_MISS,    /* A lookup in the table of 'counters' found nothing; the credit owns a reference. */
     XLATE_CREDIT_PORT_RX, /* The patch port or tunnel of 'port' received it; the credit owns a reference. */
     XLATE_CREDIT_PORT_TX, /* The patch port or tunnel of 'port' sent it; the credit owns a reference. */
+    XLATE_CREDIT_LEARN,   /* 'learned' was learned, and is again by each packet; the credit owns a reference. */
+    XLATE_CREDIT_FIN,     /* A TCP packet that ends its connection shortens the timeouts of 'rule'; owns a reference. */
     XLATE_CREDIT_MAC,     /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
     XLATE_CREDIT_FROZEN,  /* Nothing is counted; the credit keeps the recirculation id of 'frozen' alive. */
 };
 
 struct xlate_credit {
     uint32_t kind;
-    uint32_t bundle;
+    uint32_t bundle; /* For FIN: the bridge of 'rule'. */
     union {
         const struct rule *rule;
+        struct learned *learned;
         struct table_counters *counters;
         struct port_counters *port;
         struct mac_table *macs;
         const struct frozen_state *frozen;
     };
-    uint64_t mac; /* 48 bits, first byte of the address highest, above it the VLAN. */
+    uint64_t mac; /* 48 bits, first byte of the address highest, above it the VLAN.  For FIN: idle timeout, from bit 16
+                   * on hard timeout. */
 };
 
 /* The result.  'actions' and 'credits' are owned by it and reused by the next translation into it; a megaflow takes
@@ -90,7 +95,8 @@ struct xlate_in {
     const struct flow_key *key; /* As parsed, 'in_port' being the datapath port; pipeline words zero.  With a recirc_id
                                  * it begins with what was frozen under that. */
     uint64_t now_ms;            /* The datapath's clock. */
-    bool learn;                 /* True for a real packet: NORMAL may learn its source. */
+    bool learn;                 /* True for a real packet: NORMAL may learn its source, learn actions take effect. */
+    bool has_control;           /* The caller holds the control lock, and no transaction is open. */
     struct trace_sink *trace;   /* Null but for ofproto/trace. */
 
     /* For packet_out and trace: when 'bridge' is not 0, the packet begins in that bridge on OpenFlow port 'in_port'
@@ -117,9 +123,17 @@ void xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_ou
 bool xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const struct xlate_stamp *stamps,
                     uint32_t n_stamps);
 
-/* Counts packets for each credit.  Any thread; 'used_ms' is when the last of these packets passed. */
-void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits, uint64_t n_packets,
-                  uint64_t n_bytes, uint64_t used_ms);
+/* Packets that took one path: their number, bytes, the time of the last, and the TCP flags of any. */
+struct xlate_traffic {
+    uint64_t n_packets;
+    uint64_t n_bytes;
+    uint64_t used_ms;
+    uint16_t tcp_flags;
+};
+
+/* Counts packets for each credit.  Any thread. */
+void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits,
+                  const struct xlate_traffic *traffic);
 
 /* Gives up the references that 'credits' own.  The array itself stays the caller's.  Any thread. */
 void xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits);

@@ -431,6 +431,15 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
     case SLUICE_ACTION_ENQUEUE:
         enqueue(ctx, action);
         break;
+    case SLUICE_ACTION_LEARN:
+        xlate_learn(ctx, action);
+        break;
+    case SLUICE_ACTION_FIN_TIMEOUT:
+        xlate_fin_timeout(ctx, action);
+        break;
+    case SLUICE_ACTION_CONJUNCTION:
+        trace_note(ctx, SLUICE_TRACE_NOTE_CONJUNCTION_ALONE, 0, 0, 0);
+        break;
     case SLUICE_ACTION_MULTIPATH:
         multipath(ctx, action);
         break;

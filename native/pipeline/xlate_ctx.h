@@ -38,6 +38,7 @@ struct xlate_ctx {
     bool exit; /* Stop executing actions. */
     bool in_action_set;
     bool in_packet_out;
+    bool uncacheable;     /* The result serves this packet only. */
     uint32_t error;       /* enum sluice_drop_reason: the packet is dropped whatever was output. */
     uint32_t drop_reason; /* Why nothing was output, if nothing is. */
     uint32_t queue;       /* The packet's own skb_priority, in network order. */
@@ -118,6 +119,7 @@ void trace_note(struct xlate_ctx *ctx, uint16_t note, uint64_t a, uint64_t b, ui
 void trace_note_actions(struct xlate_ctx *ctx, uint16_t note, const void *actions, uint32_t size);
 void trace_subfield(struct xlate_ctx *ctx, struct subfield sf);
 void trace_action_set(struct xlate_ctx *ctx);
+void trace_learned(struct xlate_ctx *ctx, const struct sluice_flow_mod *record);
 
 /* xlate_action.c */
 
@@ -128,6 +130,12 @@ void xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size, bo
 
 /* As xlate_actions(), on a copy of the packet, with its own action set and stack: afterwards the packet is as it was. */
 void xlate_clone(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool is_last);
+
+/* xlate_learn.c */
+
+/* Executes learn and fin_timeout. */
+void xlate_learn(struct xlate_ctx *ctx, const struct sluice_action_learn *learn);
+void xlate_fin_timeout(struct xlate_ctx *ctx, const struct sluice_action_fin_timeout *action);
 
 /* action_set.c */
 

@@ -1,3 +1,4 @@
+#include "packet/match.h"
 #include "pipeline/xlate_ctx.h"
 
 static struct trace_step
@@ -77,6 +78,29 @@ trace_action_set(struct xlate_ctx *ctx)
 {
     if (ctx->in->trace) {
         struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_ACTION_SET);
+        trace_put(ctx->in->trace, &step);
+    }
+}
+
+void
+trace_learned(struct xlate_ctx *ctx, const struct sluice_flow_mod *record)
+{
+    if (ctx->in->trace) {
+        const uint8_t *tail = (const uint8_t *) (record + 1);
+        struct flow_key value;
+        struct flow_key mask;
+        match_expand((const struct match *) (const void *) tail, &value, &mask);
+        struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_NOTE);
+        bool reports = record->flow_flags & SLUICE_FLOW_FLAG_SEND_FLOW_REM;
+        step.record.code = SLUICE_TRACE_NOTE_LEARNED_FLOW;
+        step.record.a = record->table;
+        step.record.b = record->priority;
+        step.record.c = record->new_cookie;
+        step.record.d = record->idle_timeout_s | (uint64_t) record->hard_timeout_s << 16 | (uint64_t) reports << 32;
+        step.value = &value;
+        step.mask = &mask;
+        step.actions = tail + record->match_size;
+        step.record.actions_size = record->actions_size;
         trace_put(ctx->in->trace, &step);
     }
 }

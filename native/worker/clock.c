@@ -1,4 +1,4 @@
-/* The datapath's clock and its control lock. */
+/* The datapath's clock. */
 #include <time.h>
 
 #include "worker/state.h"
@@ -19,18 +19,4 @@ datapath_now(const struct sluice_datapath *datapath)
         return atomic_load_explicit(&datapath->clock.frozen_ms, memory_order_relaxed);
     }
     return real_now_ms() + atomic_load_explicit(&datapath->clock.ahead_ms, memory_order_relaxed);
-}
-
-void
-datapath_lock(struct sluice_datapath *datapath)
-{
-    pthread_mutex_lock(&datapath->control);
-    epoch_online(datapath->control_reader);
-}
-
-void
-datapath_unlock(struct sluice_datapath *datapath)
-{
-    epoch_offline(datapath->control_reader);
-    pthread_mutex_unlock(&datapath->control);
 }

@@ -64,7 +64,8 @@ create_parts(struct sluice_datapath *datapath, const struct sluice_datapath_opti
     epoch_offline(datapath->control_reader);
     const struct pipeline_options pipeline = {
         .epoch = datapath->epoch,
-        .hooks = { datapath, hook_execute, hook_flows_changed, hook_now },
+        .hooks = { datapath, hook_execute, hook_flows_changed, hook_chore_waits, hook_control_enter, hook_control_leave,
+                   hook_now },
         .n_threads = datapath->n_workers + 1,
     };
     error = pipeline_create(&pipeline, &datapath->pipeline);

@@ -24,6 +24,7 @@ maintain_push(struct sluice_datapath *datapath)
     for (uint32_t i = 0; i < datapath->n_workers; i++) {
         flow_cache_push(datapath->workers[i]->cache);
     }
+    pipeline_do_chores(datapath->pipeline, datapath_now(datapath));
 }
 
 void
@@ -94,6 +95,7 @@ maintain_sweep(struct sluice_datapath *datapath)
     for (uint32_t i = 0; i < datapath->n_workers; i++) {
         flow_cache_sweep(datapath->workers[i]->cache, &how);
     }
+    pipeline_do_chores(datapath->pipeline, now);
     datapath->next_sweep_ms = now + SWEEP_MS;
 }
 

@@ -40,15 +40,15 @@ credit(void *aux, void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t use
     struct sluice_datapath *datapath = aux;
     struct megaflow_origin *origin = data;
 
-    (void) tcp_flags;
-    xlate_credit(datapath->pipeline, origin_credits(origin), origin->n_credits, n_packets, n_bytes, used_ms);
+    const struct xlate_traffic traffic = { n_packets, n_bytes, used_ms, tcp_flags };
+    xlate_credit(datapath->pipeline, origin_credits(origin), origin->n_credits, &traffic);
 }
 
 void
 megaflow_credit(struct sluice_datapath *datapath, const struct megaflow *megaflow, uint64_t n_packets, uint64_t n_bytes,
-                uint64_t now_ms)
+                uint64_t now_ms, uint16_t tcp_flags)
 {
-    credit(datapath, megaflow_data(megaflow), n_packets, n_bytes, now_ms, 0);
+    credit(datapath, megaflow_data(megaflow), n_packets, n_bytes, now_ms, tcp_flags);
 }
 
 static void
@@ -126,7 +126,9 @@ revalidate(void *aux, const struct flow_key *key, bool may_learn, struct flow_ca
 {
     struct sluice_datapath *datapath = aux;
     struct worker *control = datapath->control_worker;
-    const struct xlate_in in = { .key = key, .now_ms = datapath_now(datapath), .learn = may_learn };
+    const struct xlate_in in = {
+        .key = key, .now_ms = datapath_now(datapath), .learn = may_learn, .has_control = true
+    };
 
     /* Nobody has the control worker process packets: they would be behind the control lock too. */
     struct xlate_out *out = &control->levels[0].xlate;

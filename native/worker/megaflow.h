@@ -25,7 +25,7 @@ _Bool megaflow_insertion(struct sluice_datapath *datapath, struct xlate_out *out
 
 /* Counts packets for what the megaflow was made from, besides those that it counts itself. */
 void megaflow_credit(struct sluice_datapath *datapath, const struct megaflow *megaflow, uint64_t n_packets,
-                     uint64_t n_bytes, uint64_t now_ms);
+                     uint64_t n_bytes, uint64_t now_ms, uint16_t tcp_flags);
 
 /* Tells of a packet that no megaflow covered, if someone wants to know.  Any worker. */
 void megaflow_tell_miss(struct sluice_datapath *datapath, const struct packet *packet, const struct flow_key *key);

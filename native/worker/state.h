@@ -1,7 +1,8 @@
 /* What a datapath is made of: shared by the files of this room and by nobody else.
  *
  * Locks and threads.  'control' excludes the control thread's submit and query and the maintenance thread; whoever holds it
- * is the epoch's reader 'control_reader' meanwhile.  Workers never take it.  What workers read is published with
+ * is the epoch's reader 'control_reader' meanwhile.  Workers never wait for it: they take it when it is free
+ * and leave what they want to be done (pipeline/chore.h) to its holder when not.  What workers read is published with
  * atomic stores and freed after a grace period of 'epoch'. */
 #ifndef WORKER_STATE_H
 #define WORKER_STATE_H 1
@@ -87,9 +88,17 @@ struct sluice_datapath {
 uint64_t datapath_now(const struct sluice_datapath *datapath);
 uint64_t real_now_ms(void);
 
-/* Takes and gives back the control lock, and with it the role of 'control_reader'. */
+/* control.c */
+
+/* Takes and gives back the control lock, and with it the role of 'control_reader'.  What waits to be done with the lock
+ * (pipeline_do_chores) is done before it is given back. */
 void datapath_lock(struct sluice_datapath *datapath);
 void datapath_unlock(struct sluice_datapath *datapath);
+
+/* What the pipeline's hooks do, for a thread that is a reader of the epoch itself; 'aux' is the datapath. */
+void hook_chore_waits(void *aux);
+_Bool hook_control_enter(void *aux);
+void hook_control_leave(void *aux);
 
 /* port_table.c: the ports by number.  All but port_table_get() with the control lock. */
 int port_table_init(struct sluice_datapath *datapath);

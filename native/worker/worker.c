@@ -84,10 +84,11 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
     *is_hit = 0;
     struct megaflow *megaflow = cache_translation(worker, out, key, now_ms, is_hit);
     if (megaflow == NULL) {
-        xlate_credit(pipeline, out->credits, out->n_credits, 1, packet->size, now_ms);
+        const struct xlate_traffic traffic = { 1, packet->size, now_ms, tcp_flags_of(key) };
+        xlate_credit(pipeline, out->credits, out->n_credits, &traffic);
         actions_execute(sink, &packet, 1, out->actions, out->actions_size);
     } else if (!*is_hit) {
-        megaflow_credit(worker->datapath, megaflow, 1, packet->size, now_ms);
+        megaflow_credit(worker->datapath, megaflow, 1, packet->size, now_ms, tcp_flags_of(key));
     }
     return megaflow;
 }

@@ -56,6 +56,9 @@ const remarks: Readonly<Record<number, string>> = {
     " >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<<",
   [traceNote.mirrorInputBundle]: " >> input port is mirror output port, dropping",
   [traceNote.learnedPortIsMirror]: " >> learned port is a mirror port, dropping",
+  [traceNote.learnSuppressed]: " >> suppressing side effects, so learn action ignored",
+  [traceNote.learnLimit]: " -> Limit exceeded, learn failed",
+  [traceNote.conjunctionAlone]: " >>>> executing no-op conjunction action <<<<",
   [traceNote.missDrop]: "No match.",
   [traceNote.missController]: 'No match, and a "packet-in" is called for.',
   [traceNote.missFragment]: 'Packets are IP fragments and the fragment handling mode is "drop".',
@@ -164,6 +167,7 @@ function remark(node: TraceNode, words: TraceWords): string {
     const text = words.actions(node.actions);
     return node.actions.length === 0 ? " -> action set is empty" : ` -> action set is: ${text}`;
   }
+  if (step.code === traceNote.learnedFlow) return learnedFlow(node, words);
   const numbers: Readonly<Record<string, bigint>> = { a: step.a, b: step.b, c: step.c, d: step.d };
   return (remarks[step.code] ?? ` -> remark ${step.code}`).replace(/%([pmx]?)([abcd])/g, (_all, form, name) => {
     const value = numbers[name as string] ?? 0n;
@@ -171,6 +175,22 @@ function remark(node: TraceNode, words: TraceWords): string {
     if (form === "x") return `0x${value.toString(16)}`;
     return form === "m" ? formatMac(value) : String(value);
   });
+}
+
+function learnedFlow(node: TraceNode, words: TraceWords): string {
+  const { a: table, b: priority, c: cookie, d } = node.step;
+  const [idle, hard] = [Number(d & 0xffffn), Number((d >> 16n) & 0xffffn)];
+  const match = words.match(node.match);
+  return [
+    ` -> table=${table}`,
+    ...(match === "" ? [] : [match]),
+    `priority=${priority}`,
+    ...(cookie === 0n ? [] : [`cookie=0x${cookie.toString(16)}`]),
+    ...(idle === 0 ? [] : [`idle=${idle}`]),
+    ...(hard === 0 ? [] : [`hard=${hard}`]),
+    ...(d >> 32n === 0n ? [] : ["send_flow_rem"]),
+    `actions=${words.actions(node.actions)}`,
+  ].join(" ");
 }
 
 function formatMac(value: bigint): string {

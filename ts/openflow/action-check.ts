@@ -1,6 +1,7 @@
 import { actionLayout, memberOffset, opcodeOf } from "./abi.js";
 import { newPacketType } from "./action-encap.js";
-import { readSetField } from "./action-special.js";
+import { type Learn, readLearn, specSource, specTarget } from "./action-learn.js";
+import { bitMask, bitsOf, placeBits, readSetField } from "./action-special.js";
 import type { ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { at, type FieldPlan, KeyMatch, planOf, plans } from "./key-match.js";
@@ -171,13 +172,40 @@ function checkOutput(port: number): void {
   throw new OpenFlowError("OFPBAC_BAD_OUT_PORT", `${port} is not a port that a packet can leave by`, { port });
 }
 
-function subfield(name: string, plan: FieldPlan | undefined, ofs: number, nBits: number, writes: boolean): void {
+function subfield(
+  name: string,
+  plan: FieldPlan | undefined,
+  ofs: number,
+  nBits: number,
+  writes: boolean,
+  match: KeyMatch = flow,
+): void {
   if (plan === undefined) throw new OpenFlowError("OFPBAC_BAD_SET_TYPE", `action ${name} names no known field`);
   if (nBits === 0 || ofs + nBits > plan.bits)
     throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `action ${name} names bits that ${plan.name} does not have`);
   if (writes && !plan.writable)
     throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `action ${name} writes to ${plan.name}, which is read-only`);
-  if (!flow.meets(plan.prereq)) throw inconsistent(name, plan.prereq);
+  if (!match.meets(plan.prereq)) throw inconsistent(name, plan.prereq);
+}
+
+/** The match that a learn action makes, as far as it does not depend on packets. */
+const learnt = new KeyMatch();
+
+/** What a learn action reads must be in its flow's packets; what it matches on must be in those of the new flow. */
+function checkLearn(learn: Learn): void {
+  learnt.clear();
+  for (const spec of learn.specs) {
+    const to = plans[spec.dstField] as FieldPlan;
+    if (spec.source === specSource.field) subfield("learn", plans[spec.srcField], spec.srcOfs, spec.nBits, false);
+    if (spec.target === specTarget.output) continue;
+    subfield("learn", to, spec.dstOfs, spec.nBits, spec.target === specTarget.load, learnt);
+    if (spec.target === specTarget.match && spec.source === specSource.immediate) {
+      const both = new Uint8Array(2 * to.bytes);
+      both.set(placeBits(bitsOf(spec.immediate, 0, spec.nBits), spec.dstOfs, to.bytes));
+      both.set(bitMask(to.bytes, spec.dstOfs, spec.nBits), to.bytes);
+      learnt.setWire(to, both, 0, to.bytes);
+    }
+  }
 }
 
 const noPrereq = new Set<string>(["none"]);
@@ -242,6 +270,10 @@ function check(
         break;
       case code["conjunction"]:
         checkConjunctions(out, from, to);
+        break;
+      case code["learn"]:
+        expand(out, matchAt, matchSize, state);
+        checkLearn(readLearn(out.bytes, view, start));
         break;
       case code["bundle"]:
         checkMembers(out, start);

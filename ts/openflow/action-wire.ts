@@ -1,5 +1,6 @@
 import { actionLayout, eachAction, type Layout, memberOffset, opcodeOf } from "./abi.js";
 import { bundleCodec } from "./action-bundle.js";
+import { learnCodec } from "./action-learn.js";
 import { preferredFor, rewriteFor } from "./action-legacy.js";
 import { beginAction, beginForm, controllerAt, controllerOpcode, endForm, type RecordAt } from "./action-record.js";
 import { specialCodecs } from "./action-special.js";
@@ -40,7 +41,11 @@ interface Step {
 }
 
 /** Codecs by the name that the rows give them. */
-const codecsByName: Readonly<Record<string, SpecialCodec>> = { ...specialCodecs, bundle: bundleCodec };
+const codecsByName: Readonly<Record<string, SpecialCodec>> = {
+  ...specialCodecs,
+  bundle: bundleCodec,
+  learn: learnCodec,
+};
 
 /** A wire form made ready. */
 export interface Codec {

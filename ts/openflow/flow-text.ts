@@ -1,8 +1,9 @@
 import type { AbiActions, AbiMatch } from "./message.js";
 import { formatDatapathActions } from "./odp-action.js";
 import { formatDatapathKey, formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
-import { formatActions, formatSubfield, parseActions } from "./text-action.js";
+import { formatActions, parseActions } from "./text-action.js";
 import { formatMatch, parseMatch } from "./text-match.js";
+import { formatSubfield } from "./text-subfield.js";
 import { hex, type PortNames } from "./text-value.js";
 
 /** Flows as text in one object, for those that have it injected. */

@@ -37,14 +37,7 @@ export { formatDatapathActions } from "./odp-action.js";
 export { formatDatapathKey, formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
 export { type ErrorName, type ErrorRow, errorByWire, errorRow, errors } from "./tables/errors.js";
 export { ofpp, type PortRow, portMax, reservedPorts } from "./tables/ports.js";
-export {
-  formatAction,
-  formatActions,
-  formatSubfield,
-  parseActions,
-  parseSubfield,
-  type Subfield,
-} from "./text-action.js";
+export { formatAction, formatActions, parseActions } from "./text-action.js";
 export {
   type FlowFormatOptions,
   type FlowTextOptions,
@@ -54,6 +47,7 @@ export {
   parseFlow,
 } from "./text-flow.js";
 export { applyField, applyProtocol, formatKeyMatch, formatMatch, keyValues, parseMatch } from "./text-match.js";
+export { formatSubfield, parseSubfield, type Subfield } from "./text-subfield.js";
 export {
   formatEth,
   formatIpv4,

@@ -1,15 +1,17 @@
 import { actionLayout, eachAction, type Layout, opcodeOf } from "./abi.js";
 import { formatDecap, formatEncap, parseDecap, parseEncap } from "./action-encap.js";
+import { putLearn, readLearn } from "./action-learn.js";
 import { beginAction, controllerAt, endAction, type RecordAt } from "./action-record.js";
 import { bitMask, bitsOf, isFullMask, placeBits, putSetField, readSetField } from "./action-special.js";
 import { ByteWriter } from "./bytes.js";
 import { FlowSyntaxError } from "./error.js";
-import { type FieldPlan, plans } from "./key-match.js";
 import type { AbiActions } from "./message.js";
 import { type ActionRow, actions as actionRows } from "./tables/actions.js";
-import { type FieldRow, fieldByName, fieldId, fields, headerName } from "./tables/fields.js";
+import { type FieldRow, fields } from "./tables/fields.js";
 import { ofpp } from "./tables/ports.js";
+import { formatLearn, parseLearn } from "./text-learn.js";
 import { keyValues } from "./text-match.js";
+import { formatSubfield, parseSubfield, type Subfield } from "./text-subfield.js";
 import {
   formatEth,
   formatIpv4,
@@ -85,6 +87,7 @@ const opcode = Object.fromEntries(
     "conjunction",
     "multipath",
     "bundle",
+    "learn",
     "check_pkt_larger",
     "sample",
     "encap",
@@ -141,42 +144,6 @@ function put(out: ByteWriter, name: string, values: Values, tail?: () => void): 
   }
   tail?.();
   endAction(out, begin);
-}
-
-const headerNames = new Map<string, FieldRow>();
-for (const row of fields) for (const header of row.oxm) headerNames.set(headerName(row, header), row);
-
-export interface Subfield {
-  readonly row: FieldRow;
-  readonly plan: FieldPlan;
-  readonly ofs: number;
-  readonly nBits: number;
-}
-
-/** `NXM_NX_REG0[0..7]`, `reg0[]`, `reg0[3]`. */
-export function parseSubfield(text: string): Subfield {
-  const found = /^([A-Za-z_0-9]+)(?:\[(?:(\d+)(?:\.\.(\d+))?)?\])?$/.exec(text.trim());
-  const name = found?.[1] ?? text;
-  const row = headerNames.get(name) ?? fieldByName(name);
-  if (found === null) throw new FlowSyntaxError(`${text}: missing [ looking for field name`);
-  if (row === undefined) throw new FlowSyntaxError(`${text}: unknown field \`${name}'`);
-  const plan = plans[fieldId(row)] as FieldPlan;
-  if (found[2] === undefined) return { row, plan, ofs: 0, nBits: row.bits };
-  const ofs = Number(found[2]);
-  const end = found[3] === undefined ? ofs : Number(found[3]);
-  if (ofs > end) throw new FlowSyntaxError(`${text}: starting bit ${ofs} is after ending bit ${end}`);
-  if (end >= row.bits)
-    throw new FlowSyntaxError(`${text}: bit ${end} is out of range for ${row.bits}-bit field ${row.name}`);
-  return { row, plan, ofs, nBits: end - ofs + 1 };
-}
-
-export function formatSubfield(id: number, ofs: number, nBits: number): string {
-  const row = fields[id];
-  if (row === undefined) return "<unknown>";
-  const first = row.oxm[0];
-  const name = first === undefined ? row.name : headerName(row, first);
-  if (ofs === 0 && nBits === row.bits) return `${name}[]`;
-  return nBits === 1 ? `${name}[${ofs}]` : `${name}[${ofs}..${ofs + nBits - 1}]`;
 }
 
 /** Pieces of `text` between commas and spaces that stand outside of parentheses and brackets. */
@@ -434,6 +401,7 @@ const parsers: Readonly<Record<string, Parser>> = {
   apply_actions: () => {
     throw new FlowSyntaxError("apply_actions is the default instruction");
   },
+  learn: (argument, { out, ports }) => putLearn(out, parseLearn(argument, ports)),
   multipath: (argument, { out }) => {
     const [fields = "", basis = "", algorithm = "", links = "", arg = "", destination] = argument
       .split(",")
@@ -791,6 +759,8 @@ export function formatAction(record: RecordAt, ports?: PortNames): string {
       const algorithm = algorithms[view.number("algorithm")] ?? "<unknown>";
       return `multipath(${hash},${view.number("basis")},${algorithm},${view.number("max_link") + 1},${view.number("arg")},${sub(view)})`;
     }
+    case of("learn"):
+      return formatLearn(readLearn(record.bytes, record.view, record.start), ports);
     case of("bundle"):
       return formatBundle(view, ports);
     case of("sample"): {

@@ -371,6 +371,10 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_MIRROR_INPUT = 42, /*  >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<< */
     SLUICE_TRACE_NOTE_MIRROR_INPUT_BUNDLE = 43, /*  >> input port is mirror output port, dropping */
     SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR = 44, /*  >> learned port is a mirror port, dropping */
+    SLUICE_TRACE_NOTE_LEARN_SUPPRESSED = 45, /*  >> suppressing side effects, so learn action ignored */
+    SLUICE_TRACE_NOTE_LEARNED_FLOW = 46, /*  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
+    SLUICE_TRACE_NOTE_LEARN_LIMIT = 47, /*  -> Limit exceeded, learn failed */
+    SLUICE_TRACE_NOTE_CONJUNCTION_ALONE = 48, /*  >>>> executing no-op conjunction action <<<< */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -396,6 +400,7 @@ enum sluice_coverage {
     SLUICE_COVERAGE_MAC_LEARNING_MOVED = 4, /* Addresses that moved to another port. */
     SLUICE_COVERAGE_MAC_LEARNING_EXPIRED = 5, /* Addresses that aged out. */
     SLUICE_COVERAGE_MAC_LEARNING_EVICTED = 6, /* Addresses dropped to make room. */
+    SLUICE_COVERAGE_CHORE_LOST = 7, /* Flows learned and timeouts cut short that there was no room to remember; the next packets try again. */
 };
 
 /* Why a packet was dropped. Each has a counter. */
@@ -1029,6 +1034,29 @@ struct sluice_match {
 };
 _Static_assert(sizeof(struct sluice_match) == 16, "size of sluice_match");
 _Static_assert(offsetof(struct sluice_match, map) == 0, "sluice_match.map");
+
+/* One step of a learn action: bits from the packet, or an immediate value, become part of the new flow. Followed by: immediate value, right-aligned in immediate_size bytes, padded to 8. */
+struct sluice_learn_spec {
+    uint16_t n_bits;
+    uint8_t source; /* 0 field, 1 immediate */
+    uint8_t target; /* 0 match, 1 load, 2 output */
+    uint16_t src_field;
+    uint16_t src_ofs;
+    uint16_t dst_field;
+    uint16_t dst_ofs;
+    uint16_t immediate_size;
+    uint16_t pad;
+};
+_Static_assert(sizeof(struct sluice_learn_spec) == 16, "size of sluice_learn_spec");
+_Static_assert(offsetof(struct sluice_learn_spec, n_bits) == 0, "sluice_learn_spec.n_bits");
+_Static_assert(offsetof(struct sluice_learn_spec, source) == 2, "sluice_learn_spec.source");
+_Static_assert(offsetof(struct sluice_learn_spec, target) == 3, "sluice_learn_spec.target");
+_Static_assert(offsetof(struct sluice_learn_spec, src_field) == 4, "sluice_learn_spec.src_field");
+_Static_assert(offsetof(struct sluice_learn_spec, src_ofs) == 6, "sluice_learn_spec.src_ofs");
+_Static_assert(offsetof(struct sluice_learn_spec, dst_field) == 8, "sluice_learn_spec.dst_field");
+_Static_assert(offsetof(struct sluice_learn_spec, dst_ofs) == 10, "sluice_learn_spec.dst_ofs");
+_Static_assert(offsetof(struct sluice_learn_spec, immediate_size) == 12, "sluice_learn_spec.immediate_size");
+_Static_assert(offsetof(struct sluice_learn_spec, pad) == 14, "sluice_learn_spec.pad");
 
 /* Asks flow_dump or flow_aggregate. A cursor of 0 begins; the reply's cursor goes on; 0 in the reply ends. Followed by: match. */
 struct sluice_flow_query {
@@ -1929,7 +1957,7 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     0, /* 34 group */
     1, /* 35 meter */
     0, /* 36 output_trunc */
-    0, /* 37 fin_timeout */
+    1, /* 37 fin_timeout */
     0, /* 38 push_mpls */
     0, /* 39 pop_mpls */
     0, /* 40 set_mpls_label */
@@ -1939,7 +1967,7 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     1, /* 44 conjunction */
     1, /* 45 multipath */
     1, /* 46 bundle */
-    0, /* 47 learn */
+    1, /* 47 learn */
     0, /* 48 ct */
     0, /* 49 nat */
     0, /* 50 ct_clear */
@@ -2614,14 +2642,14 @@ _Static_assert(offsetof(struct sluice_action_bundle, n_bits) == 14, "sluice_acti
 _Static_assert(offsetof(struct sluice_action_bundle, n_members) == 16, "sluice_action_bundle.n_members");
 _Static_assert(offsetof(struct sluice_action_bundle, pad) == 20, "sluice_action_bundle.pad");
 
-/* Makes a flow from the packet. Followed by: specs, as NXAST_LEARN has them. */
+/* Makes a flow from the packet. Followed by: learn_spec records. */
 struct sluice_action_learn {
     uint16_t opcode;
     uint16_t size;
     uint16_t idle_timeout;
     uint16_t hard_timeout;
     uint16_t priority;
-    uint16_t learn_flags;
+    uint16_t learn_flags; /* 1 send_flow_rem, 2 delete_learned, 4 write_result */
     uint8_t table;
     uint8_t form;
     uint16_t fin_idle_timeout;
@@ -2630,7 +2658,7 @@ struct sluice_action_learn {
     uint32_t pad1;
     uint64_t cookie;
     uint32_t limit;
-    uint16_t result_field;
+    uint16_t result_field; /* Gets 1 if the flow could be learned, 0 if `limit` forbids it. */
     uint16_t result_ofs;
     uint32_t specs_size;
     uint32_t pad2;

@@ -173,6 +173,20 @@ rig_execute(void *aux, const struct flow_key *key, const uint8_t *frame, size_t 
     rig_text(actions, (uint32_t) actions_size, rig->executed, sizeof rig->executed);
 }
 
+/* Nobody else wants the lock. */
+static inline bool
+rig_control_enter(void *aux)
+{
+    (void) aux;
+    return true;
+}
+
+static inline void
+rig_control_leave(void *aux)
+{
+    (void) aux;
+}
+
 static inline void
 rig_init(struct rig *rig)
 {
@@ -183,7 +197,14 @@ rig_init(struct rig *rig)
     CHECK(rig->epoch && rig->reader);
     const struct pipeline_options options = {
         .epoch = rig->epoch,
-        .hooks = { rig, rig_execute, rig_flows_changed, rig_now },
+        .hooks = {
+            .aux = rig,
+            .execute = rig_execute,
+            .flows_changed = rig_flows_changed,
+            .control_enter = rig_control_enter,
+            .control_leave = rig_control_leave,
+            .now = rig_now,
+        },
         .n_threads = 1,
     };
     CHECK(!pipeline_create(&options, &rig->pipeline));
@@ -435,11 +456,13 @@ rig_xlate(struct rig *rig, const struct flow_key *key, struct flow_key *mask)
     xlate_out_init(&out);
     xlate(rig->pipeline, &in, &out);
     rig_text(out.actions, out.actions_size, text, sizeof text);
-    xlate_credit(rig->pipeline, out.credits, out.n_credits, 1, 100, rig->now_ms);
+    xlate_credit(rig->pipeline, out.credits, out.n_credits,
+                 &(struct xlate_traffic){ 1, 100, rig->now_ms, key_tcp_flags(key) });
     if (mask) {
         *mask = out.mask;
     }
     xlate_out_uninit(&out);
+    pipeline_do_chores(rig->pipeline, rig->now_ms);
     epoch_quiesce(rig->reader);
     return text;
 }

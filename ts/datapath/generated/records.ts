@@ -565,6 +565,14 @@ export const traceNote = {
   mirrorInputBundle: 43,
   /**  >> learned port is a mirror port, dropping */
   learnedPortIsMirror: 44,
+  /**  >> suppressing side effects, so learn action ignored */
+  learnSuppressed: 45,
+  /**  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
+  learnedFlow: 46,
+  /**  -> Limit exceeded, learn failed */
+  learnLimit: 47,
+  /**  >>>> executing no-op conjunction action <<<< */
+  conjunctionAlone: 48,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -607,6 +615,8 @@ export const coverage = {
   macLearningExpired: 5,
   /** Addresses dropped to make room. */
   macLearningEvicted: 6,
+  /** Flows learned and timeouts cut short that there was no room to remember; the next packets try again. */
+  choreLost: 7,
 } as const;
 
 /** Why a packet was dropped. Each has a counter. */
@@ -1755,6 +1765,44 @@ export function readMatch(view: DataView, at: number): Match {
 }
 export function writeMatch(view: DataView, at: number, record: Match): void {
   writeWords(view, at + 0, 2, record.map);
+}
+
+/** One step of a learn action: bits from the packet, or an immediate value, become part of the new flow. Followed by: immediate value, right-aligned in immediate_size bytes, padded to 8. */
+export interface LearnSpec {
+  nBits: number;
+  /** 0 field, 1 immediate */
+  source: number;
+  /** 0 match, 1 load, 2 output */
+  target: number;
+  srcField: number;
+  srcOfs: number;
+  dstField: number;
+  dstOfs: number;
+  immediateSize: number;
+}
+export const learnSpecSize = 16;
+export const learnSpecOffsets = { nBits: 0, source: 2, target: 3, srcField: 4, srcOfs: 6, dstField: 8, dstOfs: 10, immediateSize: 12, pad: 14 } as const;
+export function readLearnSpec(view: DataView, at: number): LearnSpec {
+  return {
+    nBits: view.getUint16(at + 0, true),
+    source: view.getUint8(at + 2),
+    target: view.getUint8(at + 3),
+    srcField: view.getUint16(at + 4, true),
+    srcOfs: view.getUint16(at + 6, true),
+    dstField: view.getUint16(at + 8, true),
+    dstOfs: view.getUint16(at + 10, true),
+    immediateSize: view.getUint16(at + 12, true),
+  };
+}
+export function writeLearnSpec(view: DataView, at: number, record: LearnSpec): void {
+  view.setUint16(at + 0, record.nBits, true);
+  view.setUint8(at + 2, record.source);
+  view.setUint8(at + 3, record.target);
+  view.setUint16(at + 4, record.srcField, true);
+  view.setUint16(at + 6, record.srcOfs, true);
+  view.setUint16(at + 8, record.dstField, true);
+  view.setUint16(at + 10, record.dstOfs, true);
+  view.setUint16(at + 12, record.immediateSize, true);
 }
 
 /** Asks flow_dump or flow_aggregate. A cursor of 0 begins; the reply's cursor goes on; 0 in the reply ends. Followed by: match. */

@@ -452,6 +452,13 @@ export const constantSets: readonly ConstantSet[] = [
       ["mirror_input", " >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<<"],
       ["mirror_input_bundle", " >> input port is mirror output port, dropping"],
       ["learned_port_is_mirror", " >> learned port is a mirror port, dropping"],
+      ["learn_suppressed", " >> suppressing side effects, so learn action ignored"],
+      [
+        "learned_flow",
+        " -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32",
+      ],
+      ["learn_limit", " -> Limit exceeded, learn failed"],
+      ["conjunction_alone", " >>>> executing no-op conjunction action <<<<"],
     ]),
   },
   {
@@ -481,6 +488,10 @@ export const constantSets: readonly ConstantSet[] = [
       ["mac_learning_moved", "Addresses that moved to another port."],
       ["mac_learning_expired", "Addresses that aged out."],
       ["mac_learning_evicted", "Addresses dropped to make room."],
+      [
+        "chore_lost",
+        "Flows learned and timeouts cut short that there was no room to remember; the next packets try again.",
+      ],
     ]),
   },
   {

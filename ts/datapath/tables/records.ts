@@ -300,6 +300,23 @@ export const records: readonly RecordRow[] = [
   },
 
   {
+    name: "learn_spec",
+    tail: "immediate value, right-aligned in immediate_size bytes, padded to 8",
+    doc: "One step of a learn action: bits from the packet, or an immediate value, become part of the new flow.",
+    fields: [
+      ["n_bits", "u16"],
+      ["source", "u8", "0 field, 1 immediate"],
+      ["target", "u8", "0 match, 1 load, 2 output"],
+      ["src_field", "u16"],
+      ["src_ofs", "u16"],
+      ["dst_field", "u16"],
+      ["dst_ofs", "u16"],
+      ["immediate_size", "u16"],
+      ["pad", "u16"],
+    ],
+  },
+
+  {
     name: "flow_query",
     tail: "match",
     doc: "Asks flow_dump or flow_aggregate. A cursor of 0 begins; the reply's cursor goes on; 0 in the reply ends.",

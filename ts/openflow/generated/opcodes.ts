@@ -298,7 +298,7 @@ export const actionMultipath = { size: 24, fields: 4, basis: 6, algorithm: 8, ma
 /** Fixed size and offsets. Outputs to a live member of a list, chosen by a hash; n_bits 0: no load. Followed by: ports: u32 each. */
 export const actionBundle = { size: 24, algorithm: 4, fields: 6, basis: 8, field: 10, ofs: 12, nBits: 14, nMembers: 16 } as const;
 
-/** Fixed size and offsets. Makes a flow from the packet. Followed by: specs, as NXAST_LEARN has them. */
+/** Fixed size and offsets. Makes a flow from the packet. Followed by: learn_spec records. */
 export const actionLearn = { size: 48, idleTimeout: 4, hardTimeout: 6, priority: 8, learnFlags: 10, table: 12, form: 13, finIdleTimeout: 14, finHardTimeout: 16, cookie: 24, limit: 32, resultField: 36, resultOfs: 38, specsSize: 40 } as const;
 
 /** Fixed size and offsets. Sends the packet through connection tracking. Followed by: actions. */
