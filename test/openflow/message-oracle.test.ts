@@ -290,7 +290,7 @@ const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[]
     "table=3 out_port=5 tcp,in_port=3,tp_dst=80",
   ],
   [{ type: "queue_get_config_request", port: 3 }, "port=3", [1, 4]],
-  [{ type: "table_mod", tableId: 3, config: 0, properties: empty }, "table_id=3", [4, 5, 6]],
+  [{ type: "table_mod", tableId: 3, config: 0, evictionFlags: undefined, vacancy: undefined }, "table_id=3", [4, 5, 6]],
 ];
 
 const all: readonly Version[] = [1, 4, 5, 6];

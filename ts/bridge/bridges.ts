@@ -10,6 +10,7 @@ import { controllerOptions, inBandManagers, inBandQueue } from "./controllers.js
 import { configureLocalAddress, type LocalAddressCalls } from "./local-address.js";
 import { plan, type Step } from "./plan.js";
 import { failedColumns, runningColumns } from "./status.js";
+import { configureTables } from "./table-rows.js";
 import { collectWanted, type WantedBridge } from "./wanted.js";
 
 /** All bridges of one database: brings them to what its rows want, and writes back what became of it. */
@@ -284,6 +285,7 @@ export class Bridges {
     }
     connmgr.setInBand(config.get("disable-in-band") === "true" ? [] : managers, inBandQueue(config));
     connmgr.setControllers(wanted.controllers.map((row) => controllerOptions(row, config)));
+    configureTables(bridge.ofproto, wanted.row.flow_tables, (id) => this.#idl.table("Flow_Table").get(id));
     connmgr.setFailMode(wanted.row.fail_mode ?? "standalone");
     if (idBefore !== 0n && idBefore !== bridge.ofproto.datapathId) connmgr.reconnect();
     bridge.ofproto.description = {

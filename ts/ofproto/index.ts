@@ -38,7 +38,6 @@ export {
   PortError,
   type SwitchDescription,
   type SwitchSettings,
-  type TableSettings,
 } from "./ofproto.js";
 export { Ofprotos, type OfprotosOptions } from "./ofprotos.js";
 export { appendPacketOut, sendPacketOut } from "./packet-out.js";
@@ -69,6 +68,7 @@ export type {
   RequestFailure,
 } from "./requester.js";
 export { handleRequest } from "./requests.js";
+export { named, nameRank, noLimit, type TableSettings } from "./table-settings.js";
 export { tableInfos } from "./table-stats.js";
 export { formatTrace, type TraceWords } from "./trace-text.js";
 export { readTrace, type Trace, type TraceNode } from "./trace-tree.js";

@@ -14,7 +14,6 @@ import {
   flowFlushSize,
   mirrorDelSize,
   mirrorSetSize,
-  miss,
   ofportDelSize,
   ofportSetSize,
   packetTypeMode,
@@ -58,6 +57,7 @@ import {
 } from "./port.js";
 import { PortNumbers } from "./port-number.js";
 import type { DoneRequest, FlowChange, OfprotoListener, PacketInEvent, Requester } from "./requester.js";
+import { defaultTable, type TableSettings } from "./table-settings.js";
 import { tunnelKey, tunnelMatchText } from "./tunnel-match.js";
 
 /** One OpenFlow switch: its ports, its settings, and the way to its tables, which live in the datapath. */
@@ -111,17 +111,6 @@ interface ChangeAuthor {
 }
 
 const nobody: ChangeAuthor = { requester: undefined, xidOf: () => 0 };
-
-export interface TableSettings {
-  /** ABI `miss`: what happens to a packet that no rule matches. */
-  readonly miss: number;
-  /** 0xffffffff: no limit. */
-  readonly maxFlows: number;
-  /** A full table makes room for a new flow. */
-  readonly evict: boolean;
-}
-
-const defaultTable: TableSettings = { miss: miss.default, maxFlows: 0xffffffff, evict: false };
 
 const defaultSettings: SwitchSettings = {
   forwardBpdu: false,
@@ -471,8 +460,13 @@ export class Ofproto {
   }
 
   changeTable(table: number, change: Partial<TableSettings>): void {
-    const next = { ...this.table(table), ...change };
+    const before = this.table(table);
+    const next = { ...before, ...change };
     this.#tables.set(table, next);
+    const same = (["miss", "maxFlows", "evictByDatabase", "evictByController"] as const).every(
+      (key) => next[key] === before[key],
+    );
+    if (same) return;
     this.#batch.add(tableSetSize, (view, at) =>
       writeTableSet(view, at, {
         type: command.tableSet,
@@ -482,7 +476,7 @@ export class Ofproto {
         table,
         miss: next.miss,
         maxFlows: next.maxFlows,
-        evict: next.evict ? 1 : 0,
+        evict: next.evictByDatabase || next.evictByController ? 1 : 0,
       }),
     );
     this.#submit("set a table");

@@ -20,7 +20,8 @@ import { portCounters } from "./port-counters.js";
 import { applyPortMod, checkPortMod } from "./port-mod.js";
 import type { Replies, Requester } from "./requester.js";
 import { tableFeatures } from "./table-features.js";
-import { tableStats } from "./table-stats.js";
+import { type TableSettings, vacancy, vacancyReason } from "./table-settings.js";
+import { tableInfos, tableStats } from "./table-stats.js";
 
 /** What a switch answers to the OpenFlow messages that concern it.  Messages about the connection itself (hello, echo,
  *  roles, asynchronous messages) never come here, and flow_mods come in batches through a FlowModQueue. */
@@ -154,6 +155,18 @@ const missOf: Readonly<Record<number, number>> = { 0: miss.controller, 1: miss.c
 const missMask = 3;
 const evictionBit = 4;
 
+const vacancyBit = 8;
+/** OFPTMPEF: other, importance and lifetime, which is how flows are chosen. */
+const evictionFlags = 7;
+
+function vacancyChange(table: TableSettings, mod: TableMod, flowCount = 0): Partial<TableSettings> {
+  const limits = { vacancyDown: mod.vacancy?.down ?? 0, vacancyUp: mod.vacancy?.up ?? 0 };
+  if ((mod.config & vacancyBit) === 0) return { ...limits, vacancyReason: 0 };
+  if (table.vacancyReason !== 0) return limits;
+  const isLow = vacancy(table, flowCount) < limits.vacancyUp;
+  return { ...limits, vacancyReason: isLow ? vacancyReason.up : vacancyReason.down };
+}
+
 function tableMod(ofproto: Ofproto, message: Message, requester: Requester): Replies {
   refuseSecondary(requester);
   const mod = message as TableMod;
@@ -161,6 +174,9 @@ function tableMod(ofproto: Ofproto, message: Message, requester: Requester): Rep
   if (mod.tableId !== 255 && mod.tableId >= visibleTables) {
     throw new OpenFlowError("OFPTMFC_BAD_TABLE", `there is no table ${mod.tableId}`, { table: mod.tableId });
   }
+  if (mod.evictionFlags !== undefined && mod.evictionFlags !== evictionFlags)
+    throw new OpenFlowError("OFPTMFC_BAD_CONFIG", "how flows are chosen for eviction cannot be changed");
+  const flowCounts = [...tableInfos(ofproto)].map((info) => info.nFlows);
   const first = mod.tableId === 255 ? 0 : mod.tableId;
   const last = mod.tableId === 255 ? visibleTables - 1 : mod.tableId;
   for (let table = first; table <= last; table++) {
@@ -169,17 +185,26 @@ function tableMod(ofproto: Ofproto, message: Message, requester: Requester): Rep
       if (wanted === undefined) throw new OpenFlowError("OFPTMFC_BAD_CONFIG", "no such table miss behaviour");
       ofproto.changeTable(table, { miss: wanted });
     } else if (requester.version >= 5) {
-      ofproto.changeTable(table, { evict: (mod.config & evictionBit) !== 0 });
+      const evictByController = (mod.config & evictionBit) !== 0;
+      ofproto.changeTable(table, { evictByController, ...vacancyChange(ofproto.table(table), mod, flowCounts[table]) });
     }
   }
   return none;
 }
 
 function tableDescriptions(ofproto: Ofproto): Replies {
-  const tables = Array.from({ length: visibleTables }, (_, tableId) => ({
-    tableId,
-    config: ofproto.table(tableId).evict ? evictionBit : 0,
-  }));
+  const flowCounts = [...tableInfos(ofproto)].map((info) => info.nFlows);
+  const tables = Array.from({ length: visibleTables }, (_, tableId) => {
+    const table = ofproto.table(tableId);
+    const tellsVacancy = table.vacancyReason !== 0;
+    return {
+      tableId,
+      config: (table.evictByController ? evictionBit : 0) | (tellsVacancy ? vacancyBit : 0),
+      vacancy: tellsVacancy
+        ? { down: table.vacancyDown, up: table.vacancyUp, now: vacancy(table, flowCounts[tableId] ?? 0) }
+        : undefined,
+    };
+  });
   return only({ type: "table_descriptions_reply", more: false, tables });
 }
 
@@ -273,7 +298,7 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   meter_stats_request: meterById,
   meter_config_request: meterById,
   meter_features_request: () => only({ type: "meter_features_reply", more: false, ...meterFeatures }),
-  table_features_request: (_ofproto, message, requester) => tableFeatures(message as Opaque, requester.version),
+  table_features_request: (ofproto, message, requester) => tableFeatures(ofproto, message as Opaque, requester),
   nxt_resume: unsupported("NXR_NOT_SUPPORTED", "continuations"),
   nxt_tlv_table_mod: unsupported("OFPBRC_BAD_SUBTYPE", "tunnel options"),
   nxt_tlv_table_request: unsupported("OFPBRC_BAD_SUBTYPE", "tunnel options"),

@@ -13,11 +13,10 @@ import type { MessageBody, TableStats } from "../openflow/message.js";
 import { visibleTables } from "./flow-mods.js";
 import { dumpReplies } from "./flow-records.js";
 import type { Ofproto } from "./ofproto.js";
+import { maxEntries } from "./table-settings.js";
 
 /** Counters of tables. */
 
-/** What the wire says of a table without a limit. */
-const unlimited = 1_000_000;
 const replySize = 32 * 1024;
 /** Tables in one message, well below 64 kB in every version. */
 const perMessage = 254;
@@ -54,11 +53,11 @@ export function* tableStats(ofproto: Ofproto): Generator<MessageBody> {
     }
     tables.push({
       tableId: info.table,
-      name: "",
+      name: ofproto.table(info.table).name,
       activeCount: info.nFlows,
       lookupCount: info.nLookups,
       matchedCount: info.nMatches,
-      maxEntries: info.maxFlows > 0xfffffffen ? unlimited : Number(info.maxFlows),
+      maxEntries: maxEntries(ofproto.table(info.table)),
       config: tableConfig[ofproto.table(info.table).miss] ?? 0,
     });
   }

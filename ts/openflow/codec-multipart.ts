@@ -20,6 +20,7 @@ import {
   writePortStats,
   writeQueueStats,
 } from "./codec-port.js";
+import { writeVacancy } from "./codec-switch.js";
 import { OpenFlowError } from "./error.js";
 import type { FlowMonitor, MessageBody, TableStats } from "./message.js";
 import { ofpp } from "./tables/ports.js";
@@ -330,13 +331,14 @@ export function writeMultipartReply(out: ByteWriter, body: MessageBody, version:
       return;
     case "table_descriptions_reply":
       for (const table of body.tables) {
-        out.u16(16);
+        out.u16(table.vacancy === undefined ? 16 : 24);
         out.u8(table.tableId);
         out.zeros(1);
         out.u32(table.config);
         out.u16(evictionProperty.type);
         out.u16(8);
         out.u32(evictionProperty.flags);
+        if (table.vacancy !== undefined) writeVacancy(out, table.vacancy);
       }
       return;
     default:

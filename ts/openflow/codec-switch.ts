@@ -14,6 +14,7 @@ import type {
   RoleStatus,
   SwitchConfig,
   TableMod,
+  TableVacancy,
 } from "./message.js";
 import { errorByWire } from "./tables/errors.js";
 
@@ -132,18 +133,55 @@ export function writeSwitchConfig(out: ByteWriter, body: SwitchConfig, version: 
   out.u16(body.missSendLen);
 }
 
+/** OFPTMPT. */
+export const tableModProperty = { eviction: 2, vacancy: 3 } as const;
+
+export function writeVacancy(out: ByteWriter, vacancy: TableVacancy): void {
+  out.u16(tableModProperty.vacancy);
+  out.u16(8);
+  out.u8(vacancy.down);
+  out.u8(vacancy.up);
+  out.u8(vacancy.now);
+  out.zeros(1);
+}
+
 export function readTableMod(reader: ByteReader, version: number): TableMod {
   const tableId = reader.u8();
   reader.skip(3);
   const config = reader.u32();
-  return { type: "table_mod", tableId, config, properties: version >= 5 ? reader.rest() : new Uint8Array(0) };
+  const properties: { evictionFlags: number | undefined; vacancy: TableVacancy | undefined } = {
+    evictionFlags: undefined,
+    vacancy: undefined,
+  };
+  if (version >= 5) {
+    eachProperty(reader, reader.end, (type, end) => {
+      if (type !== tableModProperty.eviction && type !== tableModProperty.vacancy)
+        throw new OpenFlowError("OFPBRC_BAD_TYPE", `a table_mod has no property ${type}`);
+      if (end - reader.position !== 4) throw new OpenFlowError("OFPBPC_BAD_LEN", "a property has the wrong length");
+      if (type === tableModProperty.eviction) properties.evictionFlags = reader.u32();
+      else {
+        const vacancy = { down: reader.u8(), up: reader.u8(), now: reader.u8() };
+        reader.skip(1);
+        if (vacancy.down > vacancy.up || vacancy.down > 100 || vacancy.up > 100)
+          throw new OpenFlowError("OFPBPC_BAD_VALUE", "a vacancy is a percentage, and down is not above up");
+        properties.vacancy = vacancy;
+      }
+    });
+  }
+  return { type: "table_mod", tableId, config, ...properties };
 }
 
 export function writeTableMod(out: ByteWriter, body: TableMod, version: number): void {
   out.u8(body.tableId);
   out.zeros(3);
   out.u32(body.config);
-  if (version >= 5) out.put(body.properties);
+  if (version < 5) return;
+  if (body.evictionFlags !== undefined) {
+    out.u16(tableModProperty.eviction);
+    out.u16(8);
+    out.u32(body.evictionFlags);
+  }
+  if (body.vacancy !== undefined) writeVacancy(out, body.vacancy);
 }
 
 export function readRole(reader: ByteReader, standard: boolean, type: RoleRequest["type"]): RoleRequest {

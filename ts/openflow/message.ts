@@ -170,7 +170,9 @@ export interface TableMod {
   readonly type: "table_mod";
   readonly tableId: number;
   readonly config: number;
-  readonly properties: Uint8Array;
+  /** OFPTMPEF bits, when given. */
+  readonly evictionFlags: number | undefined;
+  readonly vacancy: TableVacancy | undefined;
 }
 /** What a bundle_control asks for, or answers. */
 export interface BundleControl {
@@ -494,6 +496,13 @@ export interface RawReply {
 export interface TableDescription {
   readonly tableId: number;
   readonly config: number;
+  readonly vacancy: TableVacancy | undefined;
+}
+/** Percentages of a table that are free: below and above which to tell, and now. */
+export interface TableVacancy {
+  readonly down: number;
+  readonly up: number;
+  readonly now: number;
 }
 export interface TableDescReply {
   readonly type: "table_descriptions_reply";
