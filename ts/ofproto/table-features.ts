@@ -2,6 +2,7 @@ import { ByteWriter, OpenFlowError } from "../openflow/index.js";
 import { type FieldPlan, plans } from "../openflow/key-match.js";
 import type { MessageBody, Opaque } from "../openflow/message.js";
 import { fieldHeader, writeFieldHeader } from "../openflow/oxm.js";
+import { tableActions } from "../openflow/table-actions.js";
 import { internalTable, visibleTables } from "./flow-mods.js";
 import type { Ofproto } from "./ofproto.js";
 import type { Requester } from "./requester.js";
@@ -37,8 +38,6 @@ const everyInstruction = [
   instruction.clearActions,
   instruction.meter,
 ];
-/** OFPAT: output, push_vlan, pop_vlan, set_queue, set_nw_ttl, dec_nw_ttl, set_field. */
-const actionTypes = [0, 17, 18, 21, 23, 24, 25];
 
 const all64 = 0xffffffffffffffffn;
 /** OFPTC of OpenFlow 1.4: eviction and vacancy events. */
@@ -86,7 +85,7 @@ function putEntry(
   });
   for (const type of [property.writeActions, property.applyActions]) {
     put(out, type, () => {
-      for (const action of actionTypes) putIds(out, action);
+      for (const action of tableActions) putIds(out, action);
     });
   }
   put(out, property.match, () => {

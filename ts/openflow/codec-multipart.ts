@@ -23,6 +23,7 @@ import {
 import { writeVacancy } from "./codec-switch.js";
 import { OpenFlowError } from "./error.js";
 import type { FlowMonitor, MessageBody, TableStats } from "./message.js";
+import { tableActionBits } from "./table-actions.js";
 import { ofpp } from "./tables/ports.js";
 
 /** Bodies of multipart messages (statistics, before OpenFlow 1.3). */
@@ -143,7 +144,6 @@ export function writeMultipartRequest(out: ByteWriter, body: MessageBody, versio
 const fields11 = 0xfbff;
 const actions11 = 0x1a607ff;
 const matches12 = 0x101f_fffffffdn;
-const actions12 = 0x3a60001;
 const settable12 = 0xf_fffffbddn;
 const metadataBits = 0xffffffff_ffffffffn;
 const instructions11 = { all: 0x3e, gotoTable: 0x02 } as const;
@@ -158,7 +158,7 @@ function writeAbilities(out: ByteWriter, table: number, version: number): void {
     return;
   }
   for (const bits of [matches12, matches12]) out.u64(bits);
-  for (const bits of [actions12, actions12]) out.u32(bits);
+  for (const bits of [tableActionBits, tableActionBits]) out.u32(bits);
   for (const bits of [settable12, settable12, metadataBits, metadataBits]) out.u64(bits);
   out.u32(instructions);
 }
