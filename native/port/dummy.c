@@ -2,7 +2,7 @@
  * counted and goes to files.
  *
  * Configuration: mac, mtu (68 to 65535, default 1500), up, n_rxq, ip4addr (ARP requests for it are answered), ifindex,
- * pcap (both directions), tx_pcap, rxq_pcap. */
+ * pcap (both directions), tx_pcap, rxq_pcap, tell (1: what is transmitted is told as events too). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ struct dummy_port {
     atomic_flag file_lock; /* 'tx_file' and 'rx_file' may be one file. */
     struct pcap_file tx_file;
     struct pcap_file rx_file;
-    _Atomic uint32_t admin_up;  /* Only told: as with OVS's, frames pass a dummy port that is down. */
+    _Atomic uint32_t admin_up; /* Only told: as with OVS's, frames pass a dummy port that is down. */
+    _Atomic uint32_t is_telling;
     _Atomic uint32_t ip4addr;   /* Network byte order; 0: none. */
     struct frame_queue replies; /* ARP replies, from the transmitting to the receiving thread. */
 };
@@ -85,10 +86,11 @@ dummy_set(struct port *port, const char *config, size_t size)
     const char *mac = port_config_get(config, size, "mac");
     const char *address = port_config_get(config, size, "ip4addr");
     struct in_addr ip = { atomic_load(&dummy->ip4addr) };
-    uint64_t mtu, up, ifindex;
+    uint64_t mtu, up, ifindex, tell;
 
     if (!port_config_number(config, size, "mtu", 68, 65535, atomic_load(&port->mtu), &mtu)
         || !port_config_number(config, size, "up", 0, 1, atomic_load(&dummy->admin_up), &up)
+        || !port_config_number(config, size, "tell", 0, 1, atomic_load(&dummy->is_telling), &tell)
         || !port_config_number(config, size, "ifindex", 0, INT32_MAX, port->ifindex, &ifindex)
         || (mac != NULL && parse_mac(mac, port->mac) != 0)
         || (address != NULL && inet_pton(AF_INET, address, &ip) != 1)) {
@@ -96,6 +98,7 @@ dummy_set(struct port *port, const char *config, size_t size)
     }
     atomic_store(&port->mtu, (uint32_t) mtu);
     atomic_store(&dummy->ip4addr, ip.s_addr);
+    atomic_store(&dummy->is_telling, (uint32_t) tell);
     port->ifindex = (uint32_t) ifindex;
     int error = open_files(dummy, config, size);
     if (error == 0 && atomic_exchange(&dummy->admin_up, (uint32_t) up) != up) {
@@ -215,6 +218,9 @@ dummy_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t
         struct packet *packet = batch->packets[i];
         *n_bytes += packet->size;
         answer_arp(dummy, packet);
+        if (atomic_load_explicit(&dummy->is_telling, memory_order_relaxed) != 0) {
+            port->host->frame(port->host->aux, port->dp_port, packet->data, packet->size);
+        }
         lock_files(dummy);
         if (dummy->tx_file.stream != NULL) {
             pcap_file_write(&dummy->tx_file, packet->data, packet->size);

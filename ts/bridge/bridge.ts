@@ -129,6 +129,7 @@ export class Bridge implements RunningBridge {
     }
     this.#configureBundles(wanted);
     this.#configureMirrors(wanted);
+    this.#configureMacs(wanted);
     this.#configureAddress(wanted);
     this.#configureMtu(wanted);
     this.#configureSettings(wanted);
@@ -308,6 +309,24 @@ export class Bridge implements RunningBridge {
       this.#datapathIdSaid = true;
       this.ofproto.setDatapathId(id);
       this.#log.info(`bridge ${this.name}: using datapath ID ${formatDatapathId(id)}`, { bridge: this.name });
+    }
+  }
+
+  /** The address of an internal port other than the local one is what its row asks for. */
+  #configureMacs(wanted: WantedBridge): void {
+    for (const iface of [...wanted.ports.values()].flatMap((port) => port.interfaces)) {
+      const open = this.interfaces.get(iface.name);
+      const asked = iface.row?.mac === undefined ? undefined : parseMac(iface.row.mac);
+      if (open === undefined || asked === undefined || iface.type !== "internal" || iface.name === this.name) continue;
+      if (textOf(open.netdev.last.mac) === formatMac(asked)) continue;
+      if (((asked >> 40n) & 1n) === 1n) {
+        this.#log.err(`interface ${iface.name}: cannot set MAC to multicast address`, { name: iface.name });
+        continue;
+      }
+      this.#attempt(() => {
+        open.netdev.setMac(bytesOf(asked));
+      });
+      this.refresh(iface.name);
     }
   }
 

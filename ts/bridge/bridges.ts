@@ -2,7 +2,7 @@ import type { Clock, Timer } from "../clock/index.js";
 import { Connmgr, type InBandAddress, type StreamOptions, type TlsStore, versionsOf } from "../connmgr/index.js";
 import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type NetdevPolicy, Netdevs } from "../netdev/index.js";
-import { type FlowDatapath, Ofprotos } from "../ofproto/index.js";
+import { defaultSettings, type FlowDatapath, Ofprotos } from "../ofproto/index.js";
 import type { Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
 import { formatDatapathId } from "./bridge-address.js";
@@ -199,6 +199,7 @@ export class Bridges {
       this.#mustReopen(was.name, was.options, is.row?.options ?? new Map()),
     );
     for (const step of steps) this.#take(step);
+    this.#configureDatapath();
     this.#configureTls();
     const managers = inBandManagers(this.#idl);
     for (const bridge of wanted.values()) this.#configure(bridge, managers);
@@ -303,6 +304,20 @@ export class Bridges {
       certificate: ssl.certificate,
       caCert: ssl.ca_cert,
       bootstrap: ssl.bootstrap_ca_cert,
+    });
+  }
+
+  /** What concerns the datapath as a whole. */
+  #configureDatapath(): void {
+    const config = this.#idl.table("Open_vSwitch").first()?.other_config;
+    const number = (key: string, fallback: number, min: number): number => {
+      const value = Number(config?.get(key) ?? fallback);
+      return Number.isInteger(value) && value >= min && value <= 0xffffffff ? value : fallback;
+    };
+    this.ofprotos.settings.change({
+      flowLimit: number("flow-limit", defaultSettings.flowLimit, 1),
+      maxIdleMs: number("max-idle", defaultSettings.maxIdleMs, 1),
+      vlanLimit: number("vlan-limit", 1, 0),
     });
   }
 

@@ -45,6 +45,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     bridges.ofprotos.packetIn(event);
   });
   const datapathLog = new DatapathLog(bridges.ofprotos, flowText);
+  datapath.on("portFrame", ({ dpPort, packet }) => bridges.netdevs.transmitted(dpPort, packet));
   datapath.on("miss", (event) => datapathLog.miss(event));
   datapath.on("megaflow", (event) => datapathLog.megaflow(event));
   surroundings.onLogLevels(() => {

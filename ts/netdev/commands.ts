@@ -46,6 +46,17 @@ export function deviceCommands(
       },
     },
     {
+      name: "netdev-dummy/conn-state",
+      usage: "[netdev]",
+      minArgs: 0,
+      maxArgs: 1,
+      handler: ([name]) => {
+        const chosen =
+          name === undefined ? netdevs.all().filter((netdev) => netdev.type.dummy) : [dummyNamed(netdevs, name)];
+        return chosen.map((netdev) => `${netdev.name}: ${connState(netdev)}\n`).join("");
+      },
+    },
+    {
       name: "netdev-dummy/set-admin-state",
       usage: "[netdev] up|down",
       minArgs: 1,
@@ -67,6 +78,10 @@ export function deviceCommands(
   ];
 }
 
+function connState(netdev: Netdev): string {
+  return netdev.stream === undefined ? "unknown" : netdev.stream.connected ? "connected" : "disconnected";
+}
+
 function dummyNamed(netdevs: Netdevs, name: string): Netdev {
   const netdev = netdevs.find(name);
   if (netdev === undefined || !netdev.type.dummy) throw new UnixctlError("Unknown Dummy Interface");
@@ -82,7 +97,7 @@ function frameOf(text: string, length: number | undefined, datapath: QueryTarget
     );
   }
   try {
-    const frame = composePacket(datapath, parseDatapathMatch(text, names), length);
+    const frame = composePacket(datapath, parseDatapathMatch(digits, names), length);
     // One that is longer than asked for is not what was asked for.
     if (length !== undefined && frame.length > length) throw new UnixctlError("bad packet or flow syntax");
     return frame;

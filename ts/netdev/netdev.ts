@@ -9,6 +9,7 @@ import {
 import { BatchBuilder, type BatchTarget, link, portStats, type QueryTarget } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import { errno, errnoWords } from "./errno.js";
+import { FrameStream } from "./frame-stream.js";
 import { formatTunnel, parseTunnel, type TunnelConfig } from "./tunnel-config.js";
 import { dpPortName, type TunnelType } from "./tunnel-types.js";
 import { availableTypes, isReservedName, type NetdevPolicy, type NetdevType, resolveType } from "./types.js";
@@ -78,6 +79,8 @@ export class Netdev {
   carrierResets = 0;
   /** Of a tunnel: what its options say. */
   tunnel: TunnelConfig | undefined;
+  /** Of a test device that is joined to another: where its frames go to and come from. */
+  stream: FrameStream | undefined;
   #last: DeviceState | undefined;
   #status: ReadonlyMap<string, string> | undefined;
 
@@ -214,9 +217,10 @@ export class Netdev {
   /** Takes changed options; false when the device must be opened anew for them. */
   setOptions(options: ReadonlyMap<string, string>): boolean {
     if (this.type.tunnel !== undefined) return this.owner.setTunnel(this, options);
-    return (
-      this.isVirtual || errnoOf(new BatchBuilder().portSet(this.dpPort, options).submit(this.owner.datapath)) === 0
-    );
+    if (this.isVirtual) return true;
+    const taken = errnoOf(new BatchBuilder().portSet(this.dpPort, options).submit(this.owner.datapath)) === 0;
+    if (taken) this.owner.followStream(this, options);
+    return taken;
   }
 
   /** Only for devices of the dummy and memory kind. */
@@ -401,13 +405,38 @@ export class Netdevs {
     const netdev = new Netdev(name, resolved, dpPort, this, this.#randomMac());
     this.#byName.set(name, netdev);
     if (dpPort !== 0) this.#byDpPort.set(dpPort, netdev);
+    this.followStream(netdev, options);
     netdev.state();
     return netdev;
+  }
+
+  /** A test device transmitted, which is told while it has a stream. */
+  transmitted(dpPort: number, frame: Uint8Array): void {
+    this.#byDpPort.get(dpPort)?.stream?.send(frame);
+  }
+
+  /** Opens, changes or closes the stream that the options of a test device name. */
+  followStream(netdev: Netdev, options: ReadonlyMap<string, string>): void {
+    const target = options.get("pstream") ?? options.get("stream");
+    if (!netdev.type.dummy || netdev.stream?.target === target) return;
+    netdev.stream?.close();
+    netdev.stream = undefined;
+    if (target === undefined) return;
+    try {
+      netdev.stream = new FrameStream(target, (frame) => {
+        if (this.#byDpPort.get(netdev.dpPort) === netdev) netdev.receive(frame);
+      });
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#log.warn(`${netdev.name}: ${error.message}`, { name: netdev.name });
+    }
+    new BatchBuilder().portSet(netdev.dpPort, { tell: netdev.stream === undefined ? 0 : 1 }).submit(this.datapath);
   }
 
   /** Called by Netdev.close. */
   forget(netdev: Netdev): void {
     if (this.#byName.get(netdev.name) !== netdev) return;
+    netdev.stream?.close();
     this.#byName.delete(netdev.name);
     if (netdev.tunnel !== undefined) this.#leaveTunnelPort(netdev);
     if (netdev.isVirtual) return;

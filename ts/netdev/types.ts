@@ -25,6 +25,8 @@ export interface NetdevType {
 
 /** What the test devices understand. */
 const dummyOptions = [
+  "stream",
+  "pstream",
   "pcap",
   "rxq_pcap",
   "tx_pcap",
