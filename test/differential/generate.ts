@@ -180,7 +180,34 @@ function outputAction(random: Random, normal: boolean): string {
   ])();
 }
 
+const hashFields = ["eth_src", "symmetric_l4", "symmetric_l3", "nw_src", "nw_dst"];
+
+/** Actions that choose by a hash: the choice must be Open vSwitch's. */
+function chooseAction(random: Random): string {
+  const fields = random.pick(hashFields);
+  const basis = random.below(3) * 1000;
+  return random.pick([
+    () =>
+      `multipath(${fields},${basis},${random.pick(["modulo_n", "hash_threshold", "hrw", "iter_hash"])},${1 + random.below(9)},0,NXM_NX_REG${random.below(3)}[0..15])`,
+    () => `bundle(${fields},${basis},${random.pick(["hrw", "active_backup"])},ofport,members:${ports.join(",")})`,
+    () => `bundle_load(${fields},${basis},hrw,ofport,NXM_NX_REG0[],members:${ports.join(",")})`,
+    () => `push:NXM_NX_REG${random.below(3)}[0..15],pop:NXM_NX_REG${random.below(3)}[0..15]`,
+  ])();
+}
+
+/** A clause of one of two conjunctions; what they lead to is told by `conjunctionFlows`. */
+function clause(random: Random): string {
+  return `conjunction(${1 + random.below(2)},${1 + random.below(2)}/2)`;
+}
+
+function conjunctionFlows(random: Random): string[] {
+  return [1, 2].map(
+    (id) => `table=${random.below(lastTable + 1)},priority=5,conj_id=${id} actions=output:${random.pick(ports)}`,
+  );
+}
+
 function actionsText(random: Random, table: number, protocol: Protocol, known: Known): string {
+  if (random.chance(0.08)) return clause(random);
   const apply: string[] = [];
   for (let n = random.below(3); n > 0; n--) apply.push(setAction(random, protocol, known));
   for (let n = random.below(3); n > 0; n--) {
@@ -190,6 +217,7 @@ function actionsText(random: Random, table: number, protocol: Protocol, known: K
         : outputAction(random, known.normal),
     );
     if (random.chance(0.3)) apply.push(setAction(random, protocol, known));
+    if (random.chance(0.15)) apply.push(chooseAction(random));
   }
   if (random.chance(0.05)) apply.push("exit", outputAction(random, known.normal));
   const instructions: string[] = [];
@@ -221,6 +249,7 @@ export function randomFlows(random: Random, count: number, normal: boolean): str
       ].join(",") + ` actions=${actionsText(random, table, protocol, { hasVlan, normal })}`
     );
   });
+  flows.push(...conjunctionFlows(random));
   for (let table = 0; table <= lastTable; table++) {
     if (random.chance(0.7))
       flows.push(
