@@ -1,8 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { virtualClock } from "../../ts/clock/index.js";
-import { portClass } from "../../ts/datapath/generated/records.js";
-import { BatchBuilder, Datapath } from "../../ts/datapath/index.js";
+import { megaflowChange, portClass } from "../../ts/datapath/generated/records.js";
+import { BatchBuilder, Datapath, megaflows, syncStats } from "../../ts/datapath/index.js";
 import { silentLog } from "../../ts/log/index.js";
 import {
   FlowTable,
@@ -16,6 +16,7 @@ import { device } from "../connmgr/bench-switch.js";
 
 interface Bench {
   readonly datapath: Datapath;
+  readonly all: Ofprotos;
   readonly ofproto: Ofproto;
   readonly flows: FlowTable;
   readonly frames: { readonly dpPort: number; readonly packet: Uint8Array }[];
@@ -35,7 +36,7 @@ function onSwitch(name: string, run: (bench: Bench) => void): void {
         const port = ofproto.addPort({ name: `p${dpPort}`, dpPort, shownAs: "memory", ...device(dpPort) });
         ofproto.setBundle(dpPort, trunkBundle(port.name, [port.number]));
       }
-      run({ datapath, ofproto, flows: new FlowTable(ofproto), frames });
+      run({ datapath, all, ofproto, flows: new FlowTable(ofproto), frames });
     } finally {
       datapath.dispose();
     }
@@ -122,6 +123,55 @@ onSwitch("nothing is learned on a VLAN that is to be flooded", ({ datapath, ofpr
   new BatchBuilder().portInject(1, frame).commit(datapath);
   datapath.run();
   assert.is(learnedAddresses(ofproto).length, 1);
+});
+
+onSwitch("a sweep brings a megaflow level with changed flows; who asked is told of each step", (bench) => {
+  const { datapath, all, flows } = bench;
+  const told: string[] = [];
+  datapath.on("miss", ({ dpPort }) => told.push(`miss on ${dpPort}`));
+  datapath.on("megaflow", ({ change }) =>
+    told.push(Object.entries(megaflowChange).find(([, n]) => n === change)?.[0] ?? ""),
+  );
+  const receive = (): void => {
+    new BatchBuilder().portInject(1, frame).commit(datapath);
+    datapath.run();
+  };
+  all.settings.change({ tell: true });
+  flows.add("in_port=p1,actions=output:p2");
+  receive();
+  receive();
+  assert.equal(
+    [...megaflows(datapath)].map((one) => one.nPackets),
+    [1n],
+  );
+  flows.add("in_port=p1,actions=output:p3");
+  syncStats(datapath);
+  datapath.run();
+  assert.equal(
+    [...megaflows(datapath)].map((one) => one.nPackets),
+    [1n],
+  );
+  receive();
+  assert.equal(
+    [...megaflows(datapath)].map((one) => one.nPackets),
+    [2n],
+  );
+  // What now is read of a packet is not in the megaflow's match.
+  flows.add("priority=40000,in_port=p1,udp,actions=output:p2");
+  syncStats(datapath);
+  datapath.run();
+  assert.equal([...megaflows(datapath)], []);
+  assert.equal(told, ["miss on 1", "add", "modify", "delete"]);
+});
+
+onSwitch("without megaflows a cached flow covers one flow", ({ datapath, all, flows }) => {
+  flows.add("actions=output:p2");
+  all.settings.change({ megaflows: false });
+  const other = Buffer.from(frame);
+  other[11] = 9;
+  new BatchBuilder().portInject(1, frame).portInject(1, other).commit(datapath);
+  datapath.run();
+  assert.is([...megaflows(datapath)].length, 2);
 });
 
 test.run();
