@@ -156,8 +156,13 @@ const missMask = 3;
 const evictionBit = 4;
 
 const vacancyBit = 8;
-/** OFPTMPEF: other, importance and lifetime, which is how flows are chosen. */
-const evictionFlags = 7;
+/** Whether the table is to evict.  An eviction property says it in the place of the configuration's bit, as Open vSwitch
+ *  reads it: 1 for yes, 2 for no, and anything else leaves the table as it is. */
+function wantsEviction(mod: TableMod, before: boolean): boolean {
+  const flags = mod.evictionFlags;
+  if (flags === undefined) return (mod.config & evictionBit) !== 0;
+  return flags === 1 || (flags !== 2 && before);
+}
 
 function vacancyChange(table: TableSettings, mod: TableMod, flowCount = 0): Partial<TableSettings> {
   const limits = { vacancyDown: mod.vacancy?.down ?? 0, vacancyUp: mod.vacancy?.up ?? 0 };
@@ -174,8 +179,6 @@ function tableMod(ofproto: Ofproto, message: Message, requester: Requester): Rep
   if (mod.tableId !== 255 && mod.tableId >= visibleTables) {
     throw new OpenFlowError("OFPTMFC_BAD_TABLE", `there is no table ${mod.tableId}`, { table: mod.tableId });
   }
-  if (mod.evictionFlags !== undefined && mod.evictionFlags !== evictionFlags)
-    throw new OpenFlowError("OFPTMFC_BAD_CONFIG", "how flows are chosen for eviction cannot be changed");
   const flowCounts = [...tableInfos(ofproto)].map((info) => info.nFlows);
   const first = mod.tableId === 255 ? 0 : mod.tableId;
   const last = mod.tableId === 255 ? visibleTables - 1 : mod.tableId;
@@ -185,8 +188,9 @@ function tableMod(ofproto: Ofproto, message: Message, requester: Requester): Rep
       if (wanted === undefined) throw new OpenFlowError("OFPTMFC_BAD_CONFIG", "no such table miss behaviour");
       ofproto.changeTable(table, { miss: wanted });
     } else if (requester.version >= 5) {
-      const evictByController = (mod.config & evictionBit) !== 0;
-      ofproto.changeTable(table, { evictByController, ...vacancyChange(ofproto.table(table), mod, flowCounts[table]) });
+      const before = ofproto.table(table);
+      const evictByController = wantsEviction(mod, before.evictByController);
+      ofproto.changeTable(table, { evictByController, ...vacancyChange(before, mod, flowCounts[table]) });
     }
   }
   return none;
