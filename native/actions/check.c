@@ -82,6 +82,20 @@ check_clone(const struct sluice_dp_action_clone *clone, size_t size, uint32_t de
     return check_list((const uint8_t *) (clone + 1), clone->actions_size, depth + 1);
 }
 
+static int
+check_pkt_len(const struct sluice_dp_action_check_pkt_len *check, size_t size, uint32_t depth)
+{
+    const uint8_t *lists = (const uint8_t *) (check + 1);
+    size_t tail = size - sizeof *check;
+    if (check->greater_size % 8 || check->greater_size > tail || check->less_equal_size != tail - check->greater_size
+        || depth >= ACTIONS_DEPTH_MAX) {
+        return EINVAL;
+    }
+    int greater = check_list(lists, check->greater_size, depth + 1);
+    int less_equal = check_list(lists + check->greater_size, check->less_equal_size, depth + 1);
+    return greater == EINVAL || less_equal == EINVAL ? EINVAL : greater ? greater : less_equal;
+}
+
 /* Sizes of the structs, by opcode; 'tail': more may follow. */
 static const struct {
     uint8_t size;
@@ -105,6 +119,10 @@ static const struct {
     [SLUICE_DP_ACTION_POP_ETH] = { sizeof(struct sluice_dp_action_pop_eth), false },
     [SLUICE_DP_ACTION_PUSH_NSH] = { sizeof(struct sluice_dp_action_push_nsh), true },
     [SLUICE_DP_ACTION_POP_NSH] = { sizeof(struct sluice_dp_action_pop_nsh), false },
+    [SLUICE_DP_ACTION_TRUNC] = { sizeof(struct sluice_dp_action_trunc), false },
+    [SLUICE_DP_ACTION_PUSH_MPLS] = { sizeof(struct sluice_dp_action_push_mpls), false },
+    [SLUICE_DP_ACTION_POP_MPLS] = { sizeof(struct sluice_dp_action_pop_mpls), false },
+    [SLUICE_DP_ACTION_CHECK_PKT_LEN] = { sizeof(struct sluice_dp_action_check_pkt_len), true },
 };
 
 static int
@@ -115,8 +133,16 @@ check_one(const void *body, uint16_t opcode, size_t size, uint32_t depth)
         return EINVAL;
     }
     switch (opcode) {
-    case SLUICE_DP_ACTION_OUTPUT:
-        return ((const struct sluice_dp_action_output *) body)->pad ? EINVAL : 0;
+    case SLUICE_DP_ACTION_TRUNC:
+        return ((const struct sluice_dp_action_trunc *) body)->max_len < ETH_SIZE ? EINVAL : 0;
+    case SLUICE_DP_ACTION_PUSH_MPLS: {
+        const struct sluice_dp_action_push_mpls *push = body;
+        return eth_type_is_mpls(push->ethertype) && !push->pad && !push->pad2 ? 0 : EINVAL;
+    }
+    case SLUICE_DP_ACTION_POP_MPLS:
+        return ((const struct sluice_dp_action_pop_mpls *) body)->pad ? EINVAL : 0;
+    case SLUICE_DP_ACTION_CHECK_PKT_LEN:
+        return check_pkt_len(body, size, depth);
     case SLUICE_DP_ACTION_CONTROLLER:
         return check_controller(body, size);
     case SLUICE_DP_ACTION_SET:

@@ -47,12 +47,11 @@ truncate_batch(struct packet *const *packets, uint32_t n, uint32_t size_max)
     }
 }
 
-/* Takes the packets if 'last'. */
+/* Sends at most 'size_max' bytes of each.  Takes the packets if 'last'. */
 static void
 execute_output(const struct action_sink *sink, const struct sluice_dp_action_output *output,
-               struct packet *const *packets, uint32_t n, bool last)
+               struct packet *const *packets, uint32_t n, uint32_t size_max, bool last)
 {
-    uint32_t size_max = output->max_len ? output->max_len : UINT32_MAX;
     if (last) {
         truncate_batch(packets, n, size_max);
         sink->output(sink->aux, output->dp_port, packets, n);
@@ -73,6 +72,10 @@ change_headers(struct packet *packet, const void *action, uint16_t opcode)
     case SLUICE_DP_ACTION_PUSH_VLAN: {
         const struct sluice_dp_action_push_vlan *push = action;
         return packet_push_vlan(packet, be16(push->tpid), be16(push->tci));
+    }
+    case SLUICE_DP_ACTION_PUSH_MPLS: {
+        const struct sluice_dp_action_push_mpls *push = action;
+        return packet_push_mpls(packet, be16(push->ethertype), be32(push->lse));
     }
     case SLUICE_DP_ACTION_PUSH_ETH: {
         const struct sluice_dp_action_push_eth *push = action;
@@ -152,16 +155,52 @@ execute_clone(const struct action_sink *sink, const struct sluice_dp_action_clon
     execute_list(sink, copies, n_copies, nested, clone->actions_size);
 }
 
-/* Executes one action on '*n' packets; some may be lost.  Returns whether the packets were taken, which only happens if
- * the action is the 'last'. */
+/* Takes the packets if 'last'. */
+static void
+execute_check_pkt_len(const struct action_sink *sink, const struct sluice_dp_action_check_pkt_len *check,
+                      struct packet **packets, uint32_t n, bool last)
+{
+    const uint8_t *greater = (const uint8_t *) (check + 1);
+    const uint8_t *less_equal = greater + check->greater_size;
+    struct packet *larger[PACKET_BATCH_MAX];
+    struct packet *others[PACKET_BATCH_MAX];
+    uint32_t n_larger = 0;
+    uint32_t n_others = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (packet_segment_size(packets[i]) > check->pkt_len) {
+            larger[n_larger++] = packets[i];
+        } else {
+            others[n_others++] = packets[i];
+        }
+    }
+    struct packet *copies[PACKET_BATCH_MAX];
+    if (n_larger) {
+        uint32_t n_run = last ? n_larger : clone_batch(sink, larger, n_larger, UINT32_MAX, copies);
+        execute_list(sink, last ? larger : copies, n_run, greater, check->greater_size);
+    }
+    if (n_others) {
+        uint32_t n_run = last ? n_others : clone_batch(sink, others, n_others, UINT32_MAX, copies);
+        execute_list(sink, last ? others : copies, n_run, less_equal, check->less_equal_size);
+    }
+}
+
+/* Executes one action on '*n' packets; some may be lost.  '*size_max' is what an output may send of each.  Returns whether
+ * the packets were taken, which only happens if the action is the 'last'. */
 static bool
 execute_one(const struct action_sink *sink, const struct action *action, struct packet **packets, uint32_t *n,
-            bool last)
+            uint32_t *size_max, bool last)
 {
     const void *body = action;
     switch (action->opcode) {
     case SLUICE_DP_ACTION_OUTPUT:
-        execute_output(sink, body, packets, *n, last);
+        execute_output(sink, body, packets, *n, *size_max, last);
+        *size_max = UINT32_MAX;
+        return last;
+    case SLUICE_DP_ACTION_TRUNC:
+        *size_max = ((const struct sluice_dp_action_trunc *) body)->max_len;
+        return false;
+    case SLUICE_DP_ACTION_CHECK_PKT_LEN:
+        execute_check_pkt_len(sink, body, packets, *n, last);
         return last;
     case SLUICE_DP_ACTION_CONTROLLER:
         sink->controller(sink->aux, body, packets, *n);
@@ -173,6 +212,7 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
         packet_rewrite(packets, *n, (const void *) ((const struct sluice_dp_action_set *) body + 1));
         return false;
     case SLUICE_DP_ACTION_PUSH_VLAN:
+    case SLUICE_DP_ACTION_PUSH_MPLS:
     case SLUICE_DP_ACTION_PUSH_ETH:
     case SLUICE_DP_ACTION_PUSH_NSH:
     case SLUICE_DP_ACTION_POP_NSH:
@@ -181,6 +221,11 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
     case SLUICE_DP_ACTION_POP_ETH:
         for (uint32_t i = 0; i < *n; i++) {
             packet_pop_eth(packets[i]);
+        }
+        return false;
+    case SLUICE_DP_ACTION_POP_MPLS:
+        for (uint32_t i = 0; i < *n; i++) {
+            packet_pop_mpls(packets[i], be16(((const struct sluice_dp_action_pop_mpls *) body)->ethertype));
         }
         return false;
     case SLUICE_DP_ACTION_POP_VLAN:
@@ -243,6 +288,7 @@ execute_on_segments(const struct action_sink *sink, struct packet **packets, uin
 static void
 execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions, size_t size)
 {
+    uint32_t size_max = UINT32_MAX;
     for (size_t offset = 0; offset < size && n;) {
         const struct action *action = (const void *) (actions + offset);
         assert(size - offset >= 8 && action->size >= 8 && action->size <= size - offset);
@@ -250,7 +296,7 @@ execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n
             n = execute_on_segments(sink, packets, n, actions + offset, size - offset);
         }
         offset += action->size;
-        if (execute_one(sink, action, packets, &n, offset >= size)) {
+        if (execute_one(sink, action, packets, &n, &size_max, offset >= size)) {
             return;
         }
     }

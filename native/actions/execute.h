@@ -35,6 +35,7 @@ struct action_sink {
     /* Takes packets that are to be looked up again.  Their metadata has the new recirc_id, and dp_hash if there was a
      * hash action. */
     void (*recirc)(void *aux, struct packet *const *packets, uint32_t n);
+
     /* Runs '*n' packets past a meter: releases and counts those that it drops, and moves those that are left, '*n' of
      * them, together. */
     void (*meter)(void *aux, uint32_t meter, struct packet **packets, uint32_t *n);

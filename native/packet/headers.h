@@ -66,6 +66,7 @@
 #define ND_OPTION_SLL 1u
 #define ND_OPTION_TLL 2u
 
+#define MPLS_SIZE 4u
 #define MPLS_BOS 0x00000100u
 #define MPLS_LABELS_MAX 3u
 

@@ -35,7 +35,7 @@ static const struct flow_key writable = {
     .vlan0_tci = UINT16_MAX,
     .vlan1_tpid = UINT16_MAX,
     .vlan1_tci = UINT16_MAX,
-    .mpls0_lse = UINT32_MAX ^ __builtin_bswap32(MPLS_BOS),
+    .mpls0_lse = UINT32_MAX,
     .mpls1_lse = UINT32_MAX ^ __builtin_bswap32(MPLS_BOS),
     .mpls2_lse = UINT32_MAX ^ __builtin_bswap32(MPLS_BOS),
     .ipv6_src = ONES16,
@@ -529,4 +529,30 @@ packet_pop_vlan(struct packet *packet)
         && eth_type_is_vlan(get_be16(packet->data + ETH_ADDRESSES_SIZE))) {
         packet_close_gap(packet, ETH_ADDRESSES_SIZE, VLAN_SIZE);
     }
+}
+
+bool
+packet_push_mpls(struct packet *packet, uint16_t eth_type, uint32_t lse)
+{
+    uint32_t at = packet->l2_5_ofs == PACKET_NO_OFFSET ? packet->l3_ofs : packet->l2_5_ofs;
+    if (packet->size < ETH_SIZE || at == PACKET_NO_OFFSET || at < ETH_SIZE || !packet_open_gap(packet, at, MPLS_SIZE)) {
+        return false;
+    }
+    put_raw16(packet->data + at - 2, eth_type);
+    put_raw32(packet->data + at, lse);
+    packet->l2_5_ofs = (uint16_t) at;
+    return true;
+}
+
+void
+packet_pop_mpls(struct packet *packet, uint16_t eth_type)
+{
+    uint32_t at = packet->l2_5_ofs;
+    if (at == PACKET_NO_OFFSET || at < ETH_SIZE || at + MPLS_SIZE > packet->size) {
+        return;
+    }
+    bool is_last = get_be32(packet->data + at) & MPLS_BOS;
+    put_raw16(packet->data + at - 2, eth_type);
+    packet_close_gap(packet, at, MPLS_SIZE);
+    packet->l2_5_ofs = is_last ? PACKET_NO_OFFSET : (uint16_t) at;
 }

@@ -27,4 +27,12 @@ bool packet_push_vlan(struct packet *packet, uint16_t tpid, uint16_t tci);
 /* Removes the outermost VLAN tag, if there is one. */
 void packet_pop_vlan(struct packet *packet);
 
+/* Pushes an MPLS label stack entry, behind VLAN tags and before other entries.  'eth_type', the packet's after that, and
+ * 'lse' are raw.  Returns false, with nothing changed, if there is no headroom or no Ethernet header. */
+bool packet_push_mpls(struct packet *packet, uint16_t eth_type, uint32_t lse);
+
+/* Removes the outermost entry, if there is one.  What is under the last one is only known when the packet is parsed
+ * again. */
+void packet_pop_mpls(struct packet *packet, uint16_t eth_type);
+
 #endif

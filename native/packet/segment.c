@@ -27,6 +27,14 @@ payload_offset(const struct packet *packet)
     }
 }
 
+uint32_t
+packet_segment_size(const struct packet *packet)
+{
+    uint32_t header_size = packet->gso_type != PACKET_GSO_NONE ? payload_offset(packet) : 0;
+    uint32_t size = header_size + packet->gso_size;
+    return header_size && size < packet->size ? size : packet->size;
+}
+
 void
 packet_segment_begin(struct packet_segmenter *segmenter, struct packet_pool *pool, struct packet *packet)
 {

@@ -16,6 +16,9 @@ packet_has_offload(const struct packet *packet)
     return packet->gso_type != PACKET_GSO_NONE || packet->flags & PACKET_CSUM_PARTIAL;
 }
 
+/* Bytes of the longest frame that the packet is sent as: of a segment if it is to be cut, else its own. */
+uint32_t packet_segment_size(const struct packet *packet);
+
 /* Walks over the segments of one packet. */
 struct packet_segmenter {
     struct packet *packet; /* Owned until packet_segment_end(). */

@@ -122,6 +122,23 @@ check_encap(const struct sluice_action_encap *a)
 }
 
 static uint32_t
+check_mpls(const void *action, uint16_t opcode)
+{
+    bool valid;
+    if (opcode == SLUICE_ACTION_PUSH_MPLS) {
+        uint16_t type = ((const struct sluice_action_push_mpls *) action)->ethertype;
+        valid = type == ETH_TYPE_MPLS || type == ETH_TYPE_MPLS_MCAST;
+    } else if (opcode == SLUICE_ACTION_SET_MPLS_LABEL) {
+        valid = ((const struct sluice_action_set_mpls_label *) action)->label <= 0xfffff;
+    } else if (opcode == SLUICE_ACTION_SET_MPLS_TC) {
+        valid = ((const struct sluice_action_set_mpls_tc *) action)->tc <= 7;
+    } else {
+        valid = ((const struct sluice_action_set_mpls_ttl *) action)->ttl <= 255;
+    }
+    return valid ? 0 : SLUICE_ERROR_BAD_ARGUMENT;
+}
+
+static uint32_t
 check_nested(const struct check *check, const void *action, size_t fixed, uint32_t nested_size, uint32_t depth)
 {
     const struct sluice_action_clone *a = action;
@@ -180,6 +197,14 @@ static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
     FIXED(ENCAP, encap),
     FIXED(DECAP, decap),
     FIXED(DEC_NSH_TTL, dec_nsh_ttl),
+    FIXED(OUTPUT_TRUNC, output_trunc),
+    FIXED(PUSH_MPLS, push_mpls),
+    FIXED(POP_MPLS, pop_mpls),
+    FIXED(SET_MPLS_LABEL, set_mpls_label),
+    FIXED(SET_MPLS_TC, set_mpls_tc),
+    FIXED(SET_MPLS_TTL, set_mpls_ttl),
+    FIXED(DEC_MPLS_TTL, dec_mpls_ttl),
+    FIXED(CHECK_PKT_LARGER, check_pkt_larger),
 };
 #undef FIXED
 
@@ -267,6 +292,19 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
     case SLUICE_ACTION_SET_VLAN_VID:
     case SLUICE_ACTION_SET_VLAN_PCP:
         return check_vlan(action, opcode);
+    case SLUICE_ACTION_OUTPUT_TRUNC: {
+        const struct sluice_action_output_trunc *a = (const struct sluice_action_output_trunc *) action;
+        return port_is_valid(a->port) && a->max_len >= 14 ? 0 : SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    case SLUICE_ACTION_PUSH_MPLS:
+    case SLUICE_ACTION_SET_MPLS_LABEL:
+    case SLUICE_ACTION_SET_MPLS_TC:
+    case SLUICE_ACTION_SET_MPLS_TTL:
+        return check_mpls(action, opcode);
+    case SLUICE_ACTION_CHECK_PKT_LARGER: {
+        const struct sluice_action_check_pkt_larger *a = (const struct sluice_action_check_pkt_larger *) action;
+        return a->n_bits != 1 ? SLUICE_ERROR_BAD_ACTION : check_subfield(a->field, a->ofs, a->n_bits, true);
+    }
     case SLUICE_ACTION_STACK_PUSH:
     case SLUICE_ACTION_STACK_POP: {
         const struct sluice_action_stack_push *a = (const struct sluice_action_stack_push *) action;

@@ -8,8 +8,11 @@
  * are executed in the order of writing. */
 enum slot {
     SLOT_POP_VLAN,
+    SLOT_POP_MPLS,
+    SLOT_PUSH_MPLS,
     SLOT_PUSH_VLAN,
     SLOT_DEC_TTL,
+    SLOT_DEC_MPLS_TTL,
     SLOT_SET,
     SLOT_OUTPUT,
     SLOT_RESUBMIT,
@@ -28,8 +31,14 @@ slot_of(uint16_t opcode)
     switch (opcode) {
     case SLUICE_ACTION_STRIP_VLAN:
         return SLOT_POP_VLAN;
+    case SLUICE_ACTION_POP_MPLS:
+        return SLOT_POP_MPLS;
+    case SLUICE_ACTION_PUSH_MPLS:
+        return SLOT_PUSH_MPLS;
     case SLUICE_ACTION_PUSH_VLAN:
         return SLOT_PUSH_VLAN;
+    case SLUICE_ACTION_DEC_MPLS_TTL:
+        return SLOT_DEC_MPLS_TTL;
     case SLUICE_ACTION_DEC_TTL:
         return SLOT_DEC_TTL;
     case SLUICE_ACTION_SET_FIELD:
@@ -45,6 +54,9 @@ slot_of(uint16_t opcode)
     case SLUICE_ACTION_SET_IP_TTL:
     case SLUICE_ACTION_SET_L4_SRC_PORT:
     case SLUICE_ACTION_SET_L4_DST_PORT:
+    case SLUICE_ACTION_SET_MPLS_LABEL:
+    case SLUICE_ACTION_SET_MPLS_TC:
+    case SLUICE_ACTION_SET_MPLS_TTL:
     case SLUICE_ACTION_SET_TUNNEL:
     case SLUICE_ACTION_SET_QUEUE:
         return SLOT_SET;

@@ -43,7 +43,6 @@ GROUP(port_group, CHANGED, MEMBER(tp_src), MEMBER(tp_dst));
 GROUP(icmp_group, WHOLE, MEMBER(tp_src), MEMBER(tp_dst));
 GROUP(nd_group, CHANGED, MEMBER(nd_target), MEMBER(arp_sha), MEMBER(arp_tha));
 GROUP(nd_extension_group, CHANGED, MEMBER(nd_reserved), MEMBER(nd_options_type));
-GROUP(mpls_group, CHANGED, MEMBER(mpls0_lse));
 GROUP(nsh_group, READ, MEMBER(nsh_flags), MEMBER(nsh_ttl), MEMBER(nsh_path_hdr), MEMBER(nsh_c1), MEMBER(nsh_c2),
       MEMBER(nsh_c3), MEMBER(nsh_c4));
 GROUP(priority_group, CHANGED, MEMBER(skb_priority));
@@ -206,15 +205,73 @@ commit_l3(struct xlate_ctx *ctx)
     case ETH_TYPE_RARP:
         commit_group(ctx, &arp_group);
         break;
-    case ETH_TYPE_MPLS:
-    case ETH_TYPE_MPLS_MCAST:
-        commit_group(ctx, &mpls_group);
-        break;
     case ETH_TYPE_NSH:
         commit_group(ctx, &nsh_group);
         break;
     default:
         break;
+    }
+}
+
+/* Sets the outermost entry to 'lse', as far as that was read or written. */
+static void
+commit_mpls_entry(struct xlate_ctx *ctx, uint32_t lse, uint32_t place)
+{
+    struct flow_key mask;
+    memset(&mask, 0, sizeof mask);
+    WILD(ctx, mpls0_lse, ctx->base.mpls0_lse ^ lse);
+    mask.mpls0_lse = place ? UINT32_MAX : ctx->wild->mpls0_lse;
+    if (place) {
+        WILD_ALL(ctx, mpls0_lse);
+    }
+    uint32_t flow_lse = ctx->flow.mpls0_lse;
+    ctx->flow.mpls0_lse = lse;
+    append_set(ctx, &mask, offsetof(struct flow_key, mpls0_lse) / 8, offsetof(struct flow_key, mpls0_lse) / 8);
+    ctx->flow.mpls0_lse = flow_lse;
+    ctx->base.mpls0_lse = lse;
+}
+
+static void
+commit_pop_mpls(struct xlate_ctx *ctx, uint32_t n_base)
+{
+    /* Only with the last entry may the type be one that is not MPLS. */
+    bool is_inner = !mpls_eth_type(ctx->flow.eth_type) && n_base > 1;
+    struct sluice_dp_action_pop_mpls *pop = commit_append(ctx, SLUICE_DP_ACTION_POP_MPLS, sizeof *pop);
+    if (pop) {
+        pop->ethertype = is_inner ? ETH_TYPE_MPLS : be16(ctx->flow.eth_type);
+    }
+    mpls_pop_entry(&ctx->base, n_base, is_inner ? be16(ETH_TYPE_MPLS) : ctx->flow.eth_type, NULL);
+}
+
+/* Pops entries that are not as they should be, changes one that is to be replaced by another, pushes what is missing. */
+static void
+commit_mpls(struct xlate_ctx *ctx)
+{
+    uint32_t n_base = mpls_count(&ctx->base, NULL);
+    uint32_t n_flow = mpls_count(&ctx->flow, NULL);
+    uint32_t n_equal = 0;
+    while (n_equal < n_base && n_equal < n_flow
+           && *mpls_entry(&ctx->base, n_base - 1 - n_equal) == *mpls_entry(&ctx->flow, n_flow - 1 - n_equal)) {
+        n_equal++;
+    }
+    while (n_base > n_equal) {
+        if (n_base - 1 == n_equal && n_flow > n_equal) {
+            uint32_t place = n_flow - n_base;
+            commit_mpls_entry(ctx, *mpls_entry(&ctx->flow, place), place);
+            n_equal++;
+        } else {
+            commit_pop_mpls(ctx, n_base--);
+        }
+    }
+    for (; n_base < n_flow; n_base++) {
+        struct sluice_dp_action_push_mpls *push = commit_append(ctx, SLUICE_DP_ACTION_PUSH_MPLS, sizeof *push);
+        uint32_t lse = *mpls_entry(&ctx->flow, n_flow - n_base - 1);
+        if (push) {
+            push->ethertype = be16(ctx->flow.eth_type);
+            push->lse = be32(lse);
+        }
+        mpls_push_entry(&ctx->base, n_base, ctx->flow.eth_type, NULL);
+        ctx->base.mpls0_lse = lse;
     }
 }
 
@@ -277,8 +334,18 @@ commit_actions(struct xlate_ctx *ctx)
     if (!key_is_bare(&ctx->flow)) {
         commit_group(ctx, &eth_group);
     }
-    commit_l3(ctx);
-    commit_l4(ctx);
+    /* L3 and L4 can be changed only when no label is above them any more, or not yet. */
+    bool is_last_popped = mpls_eth_type(ctx->base.eth_type) && !mpls_eth_type(ctx->flow.eth_type);
+    if (is_last_popped) {
+        commit_mpls(ctx);
+    }
+    if (!ctx->was_mpls) {
+        commit_l3(ctx);
+        commit_l4(ctx);
+    }
+    if (!is_last_popped) {
+        commit_mpls(ctx);
+    }
     commit_vlan(ctx);
     commit_group(ctx, &priority_group);
     commit_group(ctx, &mark_group);

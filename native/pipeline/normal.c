@@ -211,7 +211,7 @@ normal_output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const s
         WILD_ALL(ctx, vlan0_tpid);
         WILD_ALL(ctx, vlan0_tci);
     }
-    output_real(ctx, port->ofp_port, ctx->mirror_snaplen);
+    output_real(ctx, port->ofp_port);
     ctx->flow.vlan0_tpid = old[0];
     ctx->flow.vlan0_tci = old[1];
     ctx->flow.vlan1_tpid = old[2];

@@ -140,25 +140,40 @@ output_patch(struct xlate_ctx *ctx, const struct ofport *port)
     free(state);
 }
 
+/* Makes the next output send at most 'max_len' bytes. */
+static void
+truncate_output(struct xlate_ctx *ctx, uint32_t max_len)
+{
+    struct sluice_dp_action_trunc *trunc = commit_append(ctx, SLUICE_DP_ACTION_TRUNC, sizeof *trunc);
+    if (trunc) {
+        trunc->max_len = max_len;
+    }
+}
+
 /* Outputs to a device or tunnel. */
 static void
-output_device(struct xlate_ctx *ctx, const struct ofport *port, uint32_t max_len)
+output_device(struct xlate_ctx *ctx, const struct ofport *port)
 {
     if (port->is_tunnel) {
-        tunnel_output(ctx, port, max_len);
+        if (ctx->mirror_snaplen) {
+            truncate_output(ctx, ctx->mirror_snaplen);
+        }
+        tunnel_output(ctx, port);
         return;
     }
     commit_actions(ctx);
+    if (ctx->mirror_snaplen) {
+        truncate_output(ctx, ctx->mirror_snaplen);
+    }
     struct sluice_dp_action_output *output = commit_append(ctx, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
     if (output) {
         output->dp_port = port->dp_port;
-        output->max_len = max_len;
     }
 }
 
 /* As output_port(), for one that takes only packets without Ethernet header. */
 static void
-output_l3(struct xlate_ctx *ctx, const struct ofport *port, uint32_t max_len)
+output_l3(struct xlate_ctx *ctx, const struct ofport *port)
 {
     uint8_t addresses[2][6];
     memcpy(addresses[0], ctx->flow.eth_src, 6);
@@ -169,14 +184,14 @@ output_l3(struct xlate_ctx *ctx, const struct ofport *port, uint32_t max_len)
         /* A header that was not pushed need not be popped. */
         ctx->pending_encap = false;
     }
-    output_device(ctx, port, max_len);
+    output_device(ctx, port);
     memcpy(ctx->flow.eth_src, addresses[0], 6);
     memcpy(ctx->flow.eth_dst, addresses[1], 6);
     ctx->flow.packet_type = packet_type;
 }
 
 void
-output_real(struct xlate_ctx *ctx, uint32_t ofp_port, uint32_t max_len)
+output_real(struct xlate_ctx *ctx, uint32_t ofp_port)
 {
     const struct ofport *port = bridge_view_find_port(ctx->view, ofp_port);
     if (!port) {
@@ -193,9 +208,9 @@ output_real(struct xlate_ctx *ctx, uint32_t ofp_port, uint32_t max_len)
         trace_note(ctx, SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT, 0, 0, 0);
         return;
     } else if (port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L3) {
-        output_l3(ctx, port, max_len);
+        output_l3(ctx, port);
     } else {
-        output_device(ctx, port, max_len);
+        output_device(ctx, port);
     }
     if (ctx->view->mirror_map) {
         mirror_packet(ctx, ofp_port, false);
@@ -331,7 +346,7 @@ flood(struct xlate_ctx *ctx, bool all)
     for (uint32_t i = 0; i < view->n_ports && !ctx->error; i++) {
         const struct ofport *port = view->ports[i];
         if (port->ofp_port != in_port && (all || !(port->config & SLUICE_OFPORT_CONFIG_NO_FLOOD))) {
-            output_real(ctx, port->ofp_port, 0);
+            output_real(ctx, port->ofp_port);
         }
     }
     ctx->is_last = is_last;
@@ -343,7 +358,7 @@ output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
     uint32_t in_port = be32(ctx->flow.in_port);
     switch (port) {
     case PORT_IN_PORT:
-        output_real(ctx, in_port, max_len);
+        output_real(ctx, in_port);
         break;
     case PORT_TABLE:
         xlate_table(ctx, in_port, 0, true, xlate_actions);
@@ -373,8 +388,30 @@ output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
         if (port == in_port) {
             trace_note(ctx, SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED, port, 0, 0);
         } else {
-            output_real(ctx, port, max_len);
+            output_real(ctx, port);
         }
         break;
     }
+}
+
+void
+output_trunc(struct xlate_ctx *ctx, const struct sluice_action_output_trunc *a)
+{
+    uint32_t number = port_normalize(a->port);
+    bool is_reserved = number >= PORT_IN_PORT && number != PORT_IN_PORT && number != PORT_LOCAL;
+    if (is_reserved) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_TRUNC_RESERVED, number, 0, 0);
+        return;
+    }
+    if (number == be32(ctx->flow.in_port)) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED, number, 0, 0);
+        return;
+    }
+    const struct ofport *port = bridge_view_find_port(ctx->view, number);
+    if (number != PORT_IN_PORT && (!port || !port->dp_port)) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_TRUNC_PATCH, number, 0, 0);
+        return;
+    }
+    truncate_output(ctx, a->max_len);
+    output_port(ctx, number, 0);
 }

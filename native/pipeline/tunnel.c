@@ -162,7 +162,7 @@ is_own_address(const struct xlate_ctx *ctx)
 }
 
 void
-tunnel_output(struct xlate_ctx *ctx, const struct ofport *port, uint32_t max_len)
+tunnel_output(struct xlate_ctx *ctx, const struct ofport *port)
 {
     struct flow_key *flow = &ctx->flow;
     uint64_t before[TUNNEL_BYTES / 8];
@@ -182,6 +182,5 @@ tunnel_output(struct xlate_ctx *ctx, const struct ofport *port, uint32_t max_len
     struct sluice_dp_action_output *output = commit_append(ctx, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
     if (output) {
         output->dp_port = port->dp_port;
-        output->max_len = max_len;
     }
 }

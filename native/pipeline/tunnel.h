@@ -12,6 +12,6 @@ void tunnel_wild(struct xlate_ctx *ctx);
 bool tunnel_receive_ecn(struct xlate_ctx *ctx);
 
 /* Outputs to a tunnel port. */
-void tunnel_output(struct xlate_ctx *ctx, const struct ofport *port, uint32_t max_len);
+void tunnel_output(struct xlate_ctx *ctx, const struct ofport *port);
 
 #endif

@@ -446,6 +446,9 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
 {
     trace_bridge(ctx);
     ctx->trace_depth++;
+    if (ctx->frozen) {
+        trace_thaw(ctx);
+    }
     bool received = true;
     if (is_from_mirror(ctx)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_MIRROR_INPUT, be32(ctx->flow.in_port), 0, 0);
@@ -531,6 +534,10 @@ finish(struct xlate_ctx *ctx)
         /* A dummy header's addresses may have been read. */
         memset(ctx->wild->eth_src, 0, sizeof ctx->wild->eth_src);
         memset(ctx->wild->eth_dst, 0, sizeof ctx->wild->eth_dst);
+    }
+    if (!mpls_eth_type(ctx->in->key->eth_type)) {
+        /* Labels that actions pushed and changed are none of the packet's. */
+        ctx->wild->mpls0_lse = ctx->wild->mpls1_lse = ctx->wild->mpls2_lse = 0;
     }
     if (ctx->in->final) {
         *ctx->in->final = ctx->flow;

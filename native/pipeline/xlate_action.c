@@ -322,6 +322,17 @@ modify(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
     case SLUICE_ACTION_WRITE_METADATA:
         write_metadata(ctx, action);
         break;
+    case SLUICE_ACTION_PUSH_MPLS:
+        mpls_push(ctx, action);
+        break;
+    case SLUICE_ACTION_POP_MPLS:
+        mpls_pop(ctx, action);
+        break;
+    case SLUICE_ACTION_SET_MPLS_LABEL:
+    case SLUICE_ACTION_SET_MPLS_TC:
+    case SLUICE_ACTION_SET_MPLS_TTL:
+        mpls_set(ctx, action, opcode);
+        break;
     case SLUICE_ACTION_STACK_PUSH:
         stack_push(ctx, action);
         break;
@@ -364,6 +375,7 @@ unroll(struct xlate_ctx *ctx, const struct sluice_action_unroll_xlate *a)
 {
     ctx->table = (uint8_t) a->table;
     ctx->cookie = a->cookie;
+    trace_note(ctx, SLUICE_TRACE_NOTE_UNROLLED, a->table, 0, a->cookie);
 }
 
 /* Executes one action.  Returns false if the list ends here. */
@@ -422,6 +434,11 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
         ctx->trace_depth++;
         break;
     }
+    case SLUICE_ACTION_OUTPUT_TRUNC:
+        output_trunc(ctx, action);
+        break;
+    case SLUICE_ACTION_DEC_MPLS_TTL:
+        return mpls_dec_ttl(ctx);
     case SLUICE_ACTION_DEBUG_RECIRC:
         freeze(ctx, FREEZE_FROM_NEXT);
         break;
@@ -463,6 +480,9 @@ xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool is
     const uint8_t *bytes = actions;
     for (uint32_t at = 0; at < size && !ctx->error;) {
         const struct action_header *action = (const struct action_header *) (bytes + at);
+        if (ctx->was_mpls && !ctx->exit && mpls_must_recirculate(action)) {
+            freeze(ctx, FREEZE_FROM_NEXT);
+        }
         if (ctx->exit) {
             if (ctx->freezing) {
                 freeze_rest(ctx, action, size - at);
@@ -471,13 +491,18 @@ xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool is
         }
         ctx->is_last = is_last && at + action->size == size && !ctx->action_set_size;
         trace_action(ctx, action, action->size);
+        at += action->size;
+        if (action->opcode == SLUICE_ACTION_CHECK_PKT_LARGER) {
+            xlate_check_pkt_larger(ctx, action, bytes + at, size - at);
+            break;
+        }
         ctx->trace_depth++;
         bool go_on = execute(ctx, action, action->opcode);
         ctx->trace_depth--;
         if (!go_on) {
             break;
         }
-        at += ctx->freezes_this ? 0 : action->size;
+        at -= ctx->freezes_this ? action->size : 0;
         ctx->freezes_this = false;
     }
     ctx->is_last = outer_is_last;

@@ -134,3 +134,67 @@ xlate_clone(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool is_l
         free(saved);
     }
 }
+
+/* One branch: 'bit' says which.  Returns the bytes that it appended. */
+static uint32_t
+run_branch(struct xlate_ctx *ctx, const struct sluice_action_check_pkt_larger *a, field_value bit, const void *rest,
+           uint32_t rest_size)
+{
+    const struct subfield sf = { a->field, a->ofs, a->n_bits };
+    uint32_t before = ctx->out->actions_size;
+    subfield_unwildcard_write(ctx->wild, sf);
+    subfield_set(&ctx->flow, sf, bit);
+    run(ctx, rest, rest_size, true);
+    return ctx->out->actions_size - before;
+}
+
+static void
+run_branches(struct xlate_ctx *ctx, const struct sluice_action_check_pkt_larger *a, const void *rest,
+             uint32_t rest_size, struct saved *saved)
+{
+    commit_actions(ctx);
+    saved->base = ctx->base;
+    uint32_t at = ctx->out->actions_size;
+    if (!commit_append(ctx, SLUICE_DP_ACTION_CHECK_PKT_LEN, sizeof(struct sluice_dp_action_check_pkt_len))) {
+        return;
+    }
+    uint32_t greater_size = run_branch(ctx, a, 1, rest, rest_size);
+    bool exit = ctx->exit;
+    ctx->base = saved->base;
+    restore(ctx, saved);
+
+    /* That the first branch stopped or froze is no reason for the other one to stop. */
+    ctx->exit = false;
+    uint32_t less_equal_size = run_branch(ctx, a, 0, rest, rest_size);
+    ctx->exit = exit;
+    ctx->base = saved->base;
+    if (ctx->error) {
+        return;
+    }
+    struct sluice_dp_action_check_pkt_len *check = (void *) ((uint8_t *) ctx->out->actions + at);
+    check->size = (uint16_t) (ctx->out->actions_size - at);
+    check->pkt_len = a->pkt_len;
+    check->greater_size = greater_size;
+    check->less_equal_size = less_equal_size;
+}
+
+void
+xlate_check_pkt_larger(struct xlate_ctx *ctx, const void *action, const void *rest, uint32_t rest_size)
+{
+    if (ctx->nesting >= XLATE_NESTING_MAX) {
+        xlate_fail(ctx, SLUICE_DROP_REASON_RECURSION_TOO_DEEP);
+        return;
+    }
+    struct saved *saved = calloc(1, sizeof *saved);
+    if (saved && save(ctx, saved)) {
+        run_branches(ctx, action, rest, rest_size, saved);
+        restore(ctx, saved);
+    } else {
+        xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
+    }
+    if (saved) {
+        free(saved->action_set);
+        free(saved->stack);
+        free(saved);
+    }
+}

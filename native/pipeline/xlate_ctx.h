@@ -120,6 +120,7 @@ void trace_note_actions(struct xlate_ctx *ctx, uint16_t note, const void *action
 void trace_subfield(struct xlate_ctx *ctx, struct subfield sf);
 void trace_action_set(struct xlate_ctx *ctx);
 void trace_learned(struct xlate_ctx *ctx, const struct sluice_flow_mod *record);
+void trace_thaw(struct xlate_ctx *ctx);
 
 /* xlate_action.c */
 
@@ -130,6 +131,10 @@ void xlate_actions(struct xlate_ctx *ctx, const void *actions, uint32_t size, bo
 
 /* As xlate_actions(), on a copy of the packet, with its own action set and stack: afterwards the packet is as it was. */
 void xlate_clone(struct xlate_ctx *ctx, const void *actions, uint32_t size, bool is_last);
+
+/* Executes check_pkt_larger, 'action', and with it all that follows it in its list, 'rest': once for packets that are
+ * larger and once for the others. */
+void xlate_check_pkt_larger(struct xlate_ctx *ctx, const void *action, const void *rest, uint32_t rest_size);
 
 /* xlate_learn.c */
 
@@ -168,6 +173,33 @@ bool xlate_dec_nsh_ttl(struct xlate_ctx *ctx);
 /* Appends what makes the packet's type that of 'flow'.  Part of commit_actions(). */
 void commit_packet_type(struct xlate_ctx *ctx);
 
+/* mpls.c */
+
+#define MPLS_ENTRIES_MAX 3u
+
+/* The 'i'th entry of the label stack, from the outermost on, in network order. */
+uint32_t *mpls_entry(struct flow_key *flow, uint32_t i);
+
+/* Of an Ethernet type in network order. */
+bool mpls_eth_type(uint16_t eth_type);
+
+/* Entries in the stack, at most MPLS_ENTRIES_MAX; what was read is added to 'wild' if it is not null. */
+uint32_t mpls_count(struct flow_key *flow, struct flow_key *wild);
+
+/* Push an entry onto 'n' < MPLS_ENTRIES_MAX, pop one of 'n' > 0; 'eth_type', in network order, is the packet's type
+ * after that.  L3 and L4 stay as they are. */
+void mpls_push_entry(struct flow_key *flow, uint32_t n, uint16_t eth_type, struct flow_key *wild);
+void mpls_pop_entry(struct flow_key *flow, uint32_t n, uint16_t eth_type, struct flow_key *wild);
+
+/* The OpenFlow actions.  mpls_dec_ttl() returns false if the rest of the actions is not executed. */
+void mpls_push(struct xlate_ctx *ctx, const struct sluice_action_push_mpls *a);
+void mpls_pop(struct xlate_ctx *ctx, const struct sluice_action_pop_mpls *a);
+void mpls_set(struct xlate_ctx *ctx, const void *action, uint16_t opcode);
+bool mpls_dec_ttl(struct xlate_ctx *ctx);
+
+/* After the last label was popped: whether 'action' cannot be executed before the headers under it are known. */
+bool mpls_must_recirculate(const void *action);
+
 /* commit.c */
 
 /* Appends datapath actions that turn 'base' into 'flow', and makes them equal in what they cover. */
@@ -184,12 +216,14 @@ void commit_clone_end(struct xlate_ctx *ctx, uint32_t clone);
 
 /* output.c */
 
-/* Outputs to a port, real or reserved.  'max_len' is that of output:CONTROLLER, or the truncation of a real port, 0 for
- * none. */
+/* Outputs to a port, real or reserved.  'max_len' is that of output:CONTROLLER and means nothing for others. */
 void output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len);
 
 /* Outputs to a real port, also the one that the packet came in on. */
-void output_real(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len);
+void output_real(struct xlate_ctx *ctx, uint32_t port);
+
+/* Outputs the first bytes to a real port. */
+void output_trunc(struct xlate_ctx *ctx, const struct sluice_action_output_trunc *action);
 
 /* Counts the packet for a port that has no device. */
 void output_credit(struct xlate_ctx *ctx, const struct ofport *port, enum xlate_credit_kind kind);

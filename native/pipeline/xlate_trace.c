@@ -104,3 +104,24 @@ trace_learned(struct xlate_ctx *ctx, const struct sluice_flow_mod *record)
         trace_put(ctx->in->trace, &step);
     }
 }
+
+void
+trace_thaw(struct xlate_ctx *ctx)
+{
+    if (!ctx->in->trace) {
+        return;
+    }
+    const struct frozen_content *content = &ctx->frozen->content;
+    struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_THAW);
+    trace_put(ctx->in->trace, &step);
+    ctx->trace_depth++;
+    trace_note(ctx, SLUICE_TRACE_NOTE_RESUMING, content->table, 0, 0);
+    if (content->action_set_size) {
+        trace_note_actions(ctx, SLUICE_TRACE_NOTE_RESTORING_ACTION_SET, frozen_action_set(content),
+                           content->action_set_size);
+    }
+    if (content->actions_size) {
+        trace_note_actions(ctx, SLUICE_TRACE_NOTE_RESTORING_ACTIONS, frozen_actions(content), content->actions_size);
+    }
+    ctx->trace_depth--;
+}

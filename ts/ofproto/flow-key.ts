@@ -50,7 +50,17 @@ const ipMembers = ["ip_proto", "ip_tos", "ip_ttl", "ip_frag"] as const;
 const vlanPresent = 0x1000;
 const laterFragment = 2;
 const nonePort = 0xffffffff;
-const ethernet = { ipv4: 0x0800, arp: 0x0806, rarp: 0x8035, ipv6: 0x86dd, nsh: 0x894f } as const;
+const ethernet = {
+  ipv4: 0x0800,
+  arp: 0x0806,
+  rarp: 0x8035,
+  ipv6: 0x86dd,
+  mpls: 0x8847,
+  mplsMulticast: 0x8848,
+  nsh: 0x894f,
+} as const;
+const labels = ["mpls0_lse", "mpls1_lse", "mpls2_lse"] as const;
+const bottomOfStack = 0x100;
 const protocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
 const neighbour = { solicit: 135, advertise: 136 } as const;
 
@@ -78,6 +88,8 @@ export function flowOfKey(key: Uint8Array): Uint8Array {
     const { offset, size } = keyMember(name);
     if (!isZero(offset, size)) take(offset, size);
   }
+  /* A flow that was recirculated prints as a megaflow does. */
+  if (number("recirc_id") !== 0) member("packet_type");
   const registers = keyMember("regs").offset;
   for (let index = 0; index < registerCount; index++) {
     const offset = registers + registerSize * index;
@@ -88,6 +100,7 @@ export function flowOfKey(key: Uint8Array): Uint8Array {
   const type = number("eth_type");
   if (type === ethernet.arp || type === ethernet.rarp) for (const name of arpMembers) member(name);
   if (type === ethernet.nsh) for (const name of nshMembers) member(name);
+  if (type === ethernet.mpls || type === ethernet.mplsMulticast) takeLabels(number, member);
   if (type === ethernet.ipv4 || type === ethernet.ipv6) {
     for (const name of type === ethernet.ipv4 ? ["ip_src", "ip_dst"] : ["ipv6_src", "ipv6_dst", "ipv6_label"])
       member(name);
@@ -97,6 +110,14 @@ export function flowOfKey(key: Uint8Array): Uint8Array {
   const out = new ByteWriter();
   to.write(out);
   return out.finish();
+}
+
+/** The label stack, as far as it is told where it ends. */
+function takeLabels(number: (name: string) => number, member: (name: string) => void): void {
+  for (const name of labels) {
+    member(name);
+    if ((number(name) & bottomOfStack) !== 0) return;
+  }
 }
 
 function takeTransport(number: (name: string) => number, member: (name: string) => void): void {

@@ -1,4 +1,5 @@
 import { dropReason, traceNote } from "../datapath/generated/records.js";
+import { formatPort } from "../openflow/index.js";
 import type { Trace, TraceNode } from "./trace-tree.js";
 
 /** A trace as `ovs-appctl ofproto/trace` prints it. */
@@ -59,6 +60,14 @@ const remarks: Readonly<Record<number, string>> = {
   [traceNote.learnSuppressed]: " >> suppressing side effects, so learn action ignored",
   [traceNote.learnLimit]: " -> Limit exceeded, learn failed",
   [traceNote.conjunctionAlone]: " >>>> executing no-op conjunction action <<<<",
+  [traceNote.ttlMpls]: " >> MPLS decrement TTL exception",
+  [traceNote.mplsPushTooMany]:
+    " >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<",
+  [traceNote.mplsPopTooMany]:
+    " >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<<",
+  [traceNote.truncReserved]: " >> output_trunc does not support port: %ra",
+  [traceNote.truncPatch]: " >>>> output_trunc does not support patch port %ra <<<<",
+  [traceNote.resuming]: "Resuming from table %a",
   [traceNote.missDrop]: "No match.",
   [traceNote.missController]: 'No match, and a "packet-in" is called for.',
   [traceNote.missFragment]: 'Packets are IP fragments and the fragment handling mode is "drop".',
@@ -78,6 +87,8 @@ const failures: Readonly<Record<number, string>> = {
   [dropReason.stackTooBig]: "Stack too deep",
   [dropReason.actionsTooBig]: "Too many recursive resubmits",
   [dropReason.unsupportedPacketType]: "Unsupported packet type",
+  [dropReason.noRecirculation]: "No recirculation context",
+  [dropReason.tooManyMplsLabels]: "Too many MPLS labels",
 };
 
 const pad = (columns: number): string => " ".repeat(columns);
@@ -89,7 +100,7 @@ export function formatTrace(trace: Trace, flow: Uint8Array, words: TraceWords): 
   lines.push("");
   lines.push(`Final flow: ${trace.finalFlow === undefined ? "unchanged" : words.flow(trace.finalFlow)}`);
   lines.push(`Megaflow: ${words.match(trace.megaflow)}`);
-  const actions = words.datapathActions(trace.datapathActions, trace.megaflow);
+  const actions = words.datapathActions(trace.datapathActions, flow);
   lines.push(`Datapath actions: ${actions === "" ? "drop" : actions}`);
   if (trace.failure !== undefined) {
     lines.push(`Translation failed (${failures[trace.failure] ?? "unknown"}), packet is dropped.`);
@@ -136,6 +147,13 @@ function printStage(lines: string[], node: TraceNode, level: number, inner: numb
     case "action_set":
       lines.push(`${indent}--. Executing action set:`);
       break;
+    case "thaw":
+      lines.push(`${pad(4 * (level + 1))}thaw`);
+      node.children.forEach((child, index) => {
+        const isLast = index === node.children.length - 1;
+        lines.push(`${pad(4 * (level + (isLast ? 2 : 3)))}${remark(child, words)}`);
+      });
+      return;
     case "note":
       lines.push(`${pad(4 * (level + 1))}${remark(node, words)}`);
       return;
@@ -168,9 +186,13 @@ function remark(node: TraceNode, words: TraceWords): string {
     return node.actions.length === 0 ? " -> action set is empty" : ` -> action set is: ${text}`;
   }
   if (step.code === traceNote.learnedFlow) return learnedFlow(node, words);
+  if (step.code === traceNote.restoringActions) return `Restoring actions: ${words.actions(node.actions)}`;
+  if (step.code === traceNote.restoringActionSet) return `Restoring action set: ${words.actions(node.actions)}`;
+  if (step.code === traceNote.unrolled) return `restored state: table=${step.a}, cookie=${hex(step.c)}`;
   const numbers: Readonly<Record<string, bigint>> = { a: step.a, b: step.b, c: step.c, d: step.d };
-  return (remarks[step.code] ?? ` -> remark ${step.code}`).replace(/%([pmx]?)([abcd])/g, (_all, form, name) => {
+  return (remarks[step.code] ?? ` -> remark ${step.code}`).replace(/%([pmrx]?)([abcd])/g, (_all, form, name) => {
     const value = numbers[name as string] ?? 0n;
+    if (form === "r") return formatPort(Number(value));
     if (form === "p") return words.portName(step.bridge, Number(value));
     if (form === "x") return `0x${value.toString(16)}`;
     return form === "m" ? formatMac(value) : String(value);
@@ -192,6 +214,8 @@ function learnedFlow(node: TraceNode, words: TraceWords): string {
     `actions=${words.actions(node.actions)}`,
   ].join(" ");
 }
+
+const hex = (value: bigint): string => (value === 0n ? "0" : `0x${value.toString(16)}`);
 
 function formatMac(value: bigint): string {
   return value

@@ -1,6 +1,7 @@
 import { constantSets } from "../datapath/tables/constants.js";
 import { datapathLayouts, type Layout, memberOffset } from "./abi.js";
 import { KeyMatch } from "./key-match.js";
+import { formatLabel, labelStack } from "./label-stack.js";
 import type { AbiMatch } from "./message.js";
 import { formatAttribute, settable } from "./odp-flow.js";
 import { formatTunnelPush } from "./odp-push.js";
@@ -17,7 +18,12 @@ const layoutOf = (name: string): Layout => datapathLayouts.get(opcode[name] as n
 const offset = (name: string, member: string): number => memberOffset(layoutOf(name), member);
 const at = {
   port: offset("output", "dp_port"),
-  truncated: offset("output", "max_len"),
+  truncated: offset("trunc", "max_len"),
+  pushedType: offset("push_mpls", "ethertype"),
+  lse: offset("push_mpls", "lse"),
+  poppedType: offset("pop_mpls", "ethertype"),
+  length: offset("check_pkt_len", "pkt_len"),
+  greater: offset("check_pkt_len", "greater_size"),
   tpid: offset("push_vlan", "tpid"),
   tci: offset("push_vlan", "tci"),
   matchSize: offset("set", "match_size"),
@@ -42,13 +48,25 @@ const hashAlgorithms = constantSets.find((set) => set.prefix === "hash_algorithm
 
 const scratch = new KeyMatch();
 
-function formatSet(bytes: Uint8Array, start: number, view: DataView, flow: AbiMatch | undefined): string[] {
+/** A set action.  `labels` is the packet's label stack before it, outermost first, and becomes that after it. */
+function formatSet(
+  bytes: Uint8Array,
+  start: number,
+  view: DataView,
+  flow: AbiMatch | undefined,
+  labels: number[],
+): string[] {
   const match = scratch;
   if (flow !== undefined) match.read(flow);
   else match.clear();
   const type = match.ethType;
   const proto = match.ipProto;
   match.read(bytes, start + layoutOf("set").size, view.getUint32(start + at.matchSize, true));
+  const [entry] = labelStack(match);
+  if (entry !== undefined && entry.mask !== 0) {
+    labels[0] = (((labels[0] ?? 0) & ~entry.mask) | entry.value) >>> 0;
+    return [`set(mpls(${formatLabel(labels[0])}))`];
+  }
   return settable.flatMap((row) => {
     if (!means(row.name, type, proto)) return [];
     const text = formatAttribute(match, { ...row, parts: row.parts.filter((part) => part.print !== "frag") }, false);
@@ -85,7 +103,13 @@ function means(name: string, type: number, proto: number): boolean {
 }
 
 /** Prints datapath actions; none is `drop`.  `flow` is the match that they belong to: it tells a TCP port from a UDP one. */
-export function formatDatapathActions(actions: Uint8Array, names?: PortNames, flow?: AbiMatch): string {
+export function formatDatapathActions(
+  actions: Uint8Array,
+  names?: PortNames,
+  flow?: AbiMatch,
+  outerLabels?: readonly number[],
+): string {
+  const labels = outerLabels === undefined ? labelsOf(flow) : [...outerLabels];
   const view = new DataView(actions.buffer, actions.byteOffset, actions.byteLength);
   const parts: string[] = [];
   const portName = (port: number): string => names?.nameOf(port) ?? String(port);
@@ -96,9 +120,32 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
     switch (number) {
       case opcode["output"]: {
         const port = view.getUint32(start + at.port, true);
-        const truncated = view.getUint32(start + at.truncated, true);
-        if (truncated !== 0) parts.push(`trunc(${truncated})`);
         parts.push(names?.nameOf(port) ?? String(port));
+        break;
+      }
+      case opcode["trunc"]:
+        parts.push(`trunc(${view.getUint32(start + at.truncated, true)})`);
+        break;
+      case opcode["push_mpls"]: {
+        labels.unshift(view.getUint32(start + at.lse, true));
+        parts.push(
+          `push_mpls(${formatLabel(labels[0] as number)},eth_type=0x${view.getUint16(start + at.pushedType, true).toString(16)})`,
+        );
+        break;
+      }
+      case opcode["pop_mpls"]:
+        labels.shift();
+        parts.push(`pop_mpls(eth_type=0x${view.getUint16(start + at.poppedType, true).toString(16)})`);
+        break;
+      case opcode["check_pkt_len"]: {
+        const from = start + layoutOf("check_pkt_len").size;
+        const middle = from + view.getUint32(start + at.greater, true);
+        const branch = (first: number, end: number): string =>
+          formatDatapathActions(actions.subarray(first, end), names, flow, labels);
+        parts.push(
+          `check_pkt_len(size=${view.getUint32(start + at.length, true)},` +
+            `gt(${branch(from, middle)}),le(${branch(middle, start + size)}))`,
+        );
         break;
       }
       case opcode["controller"]:
@@ -109,7 +156,7 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
         );
         break;
       case opcode["set"]:
-        parts.push(...formatSet(actions, start, view, flow));
+        parts.push(...formatSet(actions, start, view, flow, labels));
         break;
       case opcode["push_vlan"]: {
         const tpid = view.getUint16(start + at.tpid, true);
@@ -141,7 +188,7 @@ export function formatDatapathActions(actions: Uint8Array, names?: PortNames, fl
       case opcode["clone"]: {
         const from = start + layoutOf("clone").size;
         const nested = actions.subarray(from, from + view.getUint32(start + at.cloneSize, true));
-        const text = formatDatapathActions(nested, names, flow);
+        const text = formatDatapathActions(nested, names, flow, labels);
         // What goes up through a meter is a sample of everything, as Open vSwitch says it.
         parts.push(
           /^meter\(\d+\),userspace\(/.test(text) ? `sample(sample=100.0%,actions(${text}))` : `clone(${text})`,
@@ -203,3 +250,9 @@ function formatPushNsh(header: Uint8Array): string {
 }
 
 const formatCookie = (cookie: bigint): string => (cookie === 0n ? "0" : `0x${cookie.toString(16)}`);
+
+function labelsOf(flow: AbiMatch | undefined): number[] {
+  if (flow === undefined) return [];
+  scratch.read(flow);
+  return labelStack(scratch).map((entry) => entry.value);
+}

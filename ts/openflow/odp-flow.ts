@@ -1,6 +1,7 @@
 import { abiMatch } from "./codec-match.js";
 import { FlowSyntaxError } from "./error.js";
 import { at, type FieldPlan, KeyMatch, planOf } from "./key-match.js";
+import { formatLabelStack, parseLabelStack } from "./label-stack.js";
 import type { AbiMatch } from "./message.js";
 import { formatTunnelMatch, parseTunnel } from "./odp-tunnel.js";
 import { keyMember } from "./tables/key.js";
@@ -71,14 +72,6 @@ const dpHash = single("dp_hash", "dp_hash", "hex");
 const ethernet = attribute("eth", always, part("src", "eth_src", "eth"), part("dst", "eth_dst", "eth"));
 
 const later: readonly Attribute[] = [
-  attribute(
-    "mpls",
-    isType(0x8847, 0x8848),
-    part("label", "mpls_label", "dec"),
-    part("tc", "mpls_tc", "dec"),
-    part("ttl", "mpls_ttl", "dec"),
-    part("bos", "mpls_bos", "dec"),
-  ),
   attribute(
     "ipv4",
     isType(0x0800),
@@ -291,6 +284,8 @@ function formatScratch(shape: KeyMatch, names: PortNames | undefined, verbose: b
   }
   if (!match.isWild(ethType) || verbose)
     parts.push(`eth_type(0x${match.number(ethType).toString(16).padStart(4, "0")})`);
+  const labels = match.meets("mpls") ? formatLabelStack(match, verbose) : undefined;
+  if (labels !== undefined) parts.push(labels);
   for (const row of later) add(row);
   return parts.join(",").replaceAll("encap(,", "encap(") + close;
 }
@@ -393,6 +388,9 @@ function parseInto(match: KeyMatch, text: string, names: PortNames | undefined, 
         tags += 1;
         continue;
       }
+      case "mpls":
+        parseLabelStack(match, keyValues(value));
+        continue;
       case "encap":
         parseInto(match, value, names, tags);
         continue;
@@ -420,9 +418,4 @@ function parseInto(match: KeyMatch, text: string, names: PortNames | undefined, 
 }
 
 /** Attributes that a set action may write, in the order in which they are printed. */
-export const settable: readonly Attribute[] = [
-  ethernet,
-  ...later.filter((row) => !["mpls", "tcp_flags"].includes(row.name)),
-  ...later.filter((row) => row.name === "mpls"),
-  ...head,
-];
+export const settable: readonly Attribute[] = [ethernet, ...later.filter((row) => row.name !== "tcp_flags"), ...head];

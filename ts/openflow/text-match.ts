@@ -1,6 +1,7 @@
 import { abiMatch } from "./codec-match.js";
 import { FlowSyntaxError } from "./error.js";
 import { at, type FieldPlan, KeyMatch, plans } from "./key-match.js";
+import { formatInnerLabels } from "./label-stack.js";
 import { normalize } from "./match10.js";
 import type { AbiMatch } from "./message.js";
 import { type FieldRow, fieldByName, fieldId, fields } from "./tables/fields.js";
@@ -309,6 +310,7 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
   if (isArp) for (const name of ["arp_sha", "arp_tha"]) put(name, field(name));
   if (!isArp) for (const name of ["nw_tos", "nw_ecn", "nw_ttl"]) put(name, field(name));
   for (const name of ["mpls_label", "mpls_tc", "mpls_ttl", "mpls_bos"]) put(name, field(name));
+  parts.push(...formatInnerLabels(match));
   putFragment(match, parts, field("ip_frag"));
   const icmp = (type === 0x0800 && proto === 1) || (type === 0x86dd && proto === 58);
   if (icmp) {

@@ -126,6 +126,7 @@ make_sink(void)
         .output = on_output,
         .controller = on_controller,
         .protocol = on_protocol,
+        .recirc = on_recirc,
         .meter = on_meter,
         .drop = on_drop,
         .lost = on_lost,
@@ -149,9 +150,12 @@ put(struct list *list, uint16_t opcode, uint16_t size)
 static void
 put_output(struct list *list, uint32_t port, uint32_t max_len)
 {
+    if (max_len) {
+        struct sluice_dp_action_trunc *trunc = put(list, SLUICE_DP_ACTION_TRUNC, sizeof *trunc);
+        trunc->max_len = max_len;
+    }
     struct sluice_dp_action_output *output = put(list, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
     output->dp_port = port;
-    output->max_len = max_len;
 }
 
 static void
@@ -252,7 +256,7 @@ test_truncation(void)
     put_output(&list, 3, 64);
     run(&list, 2);
     CHECK(happenings[0].size == 60 && happenings[1].size == 106 && happenings[2].size == 64);
-    claim("an output with max_len sends the first bytes, and others still the whole packet");
+    claim("an output after trunc sends the first bytes, and others still the whole packet");
 }
 
 static void
@@ -352,6 +356,53 @@ test_recirc(void)
 }
 
 static void
+test_mpls(void)
+{
+    struct list list = { .size = 0 };
+    for (uint32_t i = 0; i < 2; i++) {
+        struct sluice_dp_action_push_mpls *push = put(&list, SLUICE_DP_ACTION_PUSH_MPLS, sizeof *push);
+        push->ethertype = ETH_TYPE_MPLS;
+        push->lse = 10u << 12 | (i ? 0 : MPLS_BOS) | 64;
+        put_output(&list, 1 + i, 0);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        struct sluice_dp_action_pop_mpls *pop = put(&list, SLUICE_DP_ACTION_POP_MPLS, sizeof *pop);
+        pop->ethertype = i ? ETH_TYPE_IPV4 : ETH_TYPE_MPLS;
+        put_output(&list, 3 + i, 0);
+    }
+    run(&list, 2);
+    CHECK(n_happenings == 4 && happenings[0].bytes_12 == ETH_TYPE_MPLS && happenings[0].size == 110);
+    CHECK(happenings[1].size == 114 && happenings[2].size == 110 && happenings[2].bytes_12 == ETH_TYPE_MPLS);
+    CHECK(happenings[3].size == 106 && happenings[3].bytes_12 == ETH_TYPE_IPV4);
+    claim("labels are pushed and popped between the Ethernet header and the rest");
+}
+
+static void
+test_check_pkt_len(void)
+{
+    struct list greater = { .size = 0 }, less_equal = { .size = 0 };
+    put_output(&greater, 1, 0);
+    put_output(&less_equal, 2, 0);
+    for (uint32_t limit = 105; limit <= 106; limit++) {
+        struct list list = { .size = 0 };
+        struct sluice_dp_action_check_pkt_len *check =
+            put(&list, SLUICE_DP_ACTION_CHECK_PKT_LEN, (uint16_t) (sizeof *check + greater.size + less_equal.size));
+        check->pkt_len = limit;
+        check->greater_size = greater.size;
+        check->less_equal_size = less_equal.size;
+        memcpy(check + 1, greater.bytes, greater.size);
+        memcpy((uint8_t *) (check + 1) + greater.size, less_equal.bytes, less_equal.size);
+        put_output(&list, 3, 0);
+        run(&list, 2);
+        CHECK(n_happenings == 2 && happenings[0].number == (limit == 105 ? 1 : 2) && happenings[0].n == 2);
+        CHECK(happenings[1].number == 3);
+        check->greater_size += 8;
+        CHECK(actions_check(list.bytes, list.size) == EINVAL);
+    }
+    claim("a packet takes the branch of its length, and goes on after it");
+}
+
+static void
 test_dry_pool(void)
 {
     struct packet *held[64];
@@ -412,7 +463,8 @@ test_check(void)
     struct list list = { .size = 0 };
     CHECK(!actions_check(list.bytes, 0));
     put_output(&list, 1, 0);
-    CHECK(!actions_check(list.bytes, list.size) && actions_check(list.bytes, 8) == EINVAL);
+    put_hash(&list, SLUICE_HASH_ALGORITHM_L4, 0);
+    CHECK(!actions_check(list.bytes, list.size) && actions_check(list.bytes, list.size - 8) == EINVAL);
     CHECK(actions_check(list.bytes + 4, 8) == EINVAL);
     put_push_vlan(&list, 0x0800, 0x1001);
     CHECK(actions_check(list.bytes, list.size) == EINVAL);
@@ -478,6 +530,8 @@ main(void)
     test_clone();
     struct packet *large = packet_alloc(pool, PACKET_LARGE_SIZE);
     test_recirc();
+    test_mpls();
+    test_check_pkt_len();
     test_dry_pool();
     packet_release(large);
     test_headroom();

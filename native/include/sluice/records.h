@@ -323,6 +323,7 @@ enum sluice_trace_kind {
     SLUICE_TRACE_KIND_MEGAFLOW = 8, /* The match that was read. */
     SLUICE_TRACE_KIND_DATAPATH_ACTIONS = 9, /* What the datapath does. */
     SLUICE_TRACE_KIND_ACTION_SET = 10, /* The action set is executed: what follows deeper is its actions. */
+    SLUICE_TRACE_KIND_THAW = 11, /* A frozen translation goes on: what follows deeper is remarks about it. */
 };
 
 /* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
@@ -375,6 +376,15 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_LEARNED_FLOW = 46, /*  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
     SLUICE_TRACE_NOTE_LEARN_LIMIT = 47, /*  -> Limit exceeded, learn failed */
     SLUICE_TRACE_NOTE_CONJUNCTION_ALONE = 48, /*  >>>> executing no-op conjunction action <<<< */
+    SLUICE_TRACE_NOTE_RESUMING = 49, /* Resuming from table %a */
+    SLUICE_TRACE_NOTE_RESTORING_ACTIONS = 50, /* Restoring actions: the step's actions */
+    SLUICE_TRACE_NOTE_RESTORING_ACTION_SET = 51, /* Restoring action set: the step's actions */
+    SLUICE_TRACE_NOTE_UNROLLED = 52, /* Restored state: table=%a, cookie=%c */
+    SLUICE_TRACE_NOTE_TTL_MPLS = 53, /*  >> MPLS decrement TTL exception */
+    SLUICE_TRACE_NOTE_MPLS_PUSH_TOO_MANY = 54, /*  >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_MPLS_POP_TOO_MANY = 55, /*  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_TRUNC_RESERVED = 56, /*  >> output_trunc does not support port: %ra */
+    SLUICE_TRACE_NOTE_TRUNC_PATCH = 57, /*  >>>> output_trunc does not support patch port %ra <<<< */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -431,6 +441,7 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_METER = 24, /* Over the rate of a meter's band. */
     SLUICE_DROP_REASON_UNSUPPORTED_PACKET_TYPE = 25, /* encap or decap of a header that the packet cannot have or has not. */
     SLUICE_DROP_REASON_MIRROR = 26, /* The port that it arrived on, or its destination's, is for mirrored packets only. */
+    SLUICE_DROP_REASON_TOO_MANY_MPLS_LABELS = 27, /* A push or pop beyond the labels that are kept. */
 };
 
 /* What a datapath's hash action hashes. */
@@ -1956,14 +1967,14 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     1, /* 33 enqueue */
     0, /* 34 group */
     1, /* 35 meter */
-    0, /* 36 output_trunc */
+    1, /* 36 output_trunc */
     1, /* 37 fin_timeout */
-    0, /* 38 push_mpls */
-    0, /* 39 pop_mpls */
-    0, /* 40 set_mpls_label */
-    0, /* 41 set_mpls_tc */
-    0, /* 42 set_mpls_ttl */
-    0, /* 43 dec_mpls_ttl */
+    1, /* 38 push_mpls */
+    1, /* 39 pop_mpls */
+    1, /* 40 set_mpls_label */
+    1, /* 41 set_mpls_tc */
+    1, /* 42 set_mpls_ttl */
+    1, /* 43 dec_mpls_ttl */
     1, /* 44 conjunction */
     1, /* 45 multipath */
     1, /* 46 bundle */
@@ -1972,7 +1983,7 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     0, /* 49 nat */
     0, /* 50 ct_clear */
     0, /* 51 sample */
-    0, /* 52 check_pkt_larger */
+    1, /* 52 check_pkt_larger */
     0, /* 53 delete_field */
     1, /* 54 encap */
     1, /* 55 decap */
@@ -2890,6 +2901,10 @@ enum sluice_dp_action {
     SLUICE_DP_ACTION_POP_ETH = 21, /* Removes the Ethernet header: the packet then is one of its Ethernet type. */
     SLUICE_DP_ACTION_PUSH_NSH = 22, /* Puts a network service header before the packet; its next protocol follows from the packet. */
     SLUICE_DP_ACTION_POP_NSH = 23, /* Removes the network service header that the packet begins with. */
+    SLUICE_DP_ACTION_TRUNC = 11, /* Makes the next output send no more than this. */
+    SLUICE_DP_ACTION_PUSH_MPLS = 12, /* Pushes an MPLS label stack entry. */
+    SLUICE_DP_ACTION_POP_MPLS = 13, /* Pops the outermost MPLS label stack entry. */
+    SLUICE_DP_ACTION_CHECK_PKT_LEN = 14, /* Runs one of two lists of actions. */
     SLUICE_DP_ACTION_MAX = 32,
 };
 
@@ -2898,15 +2913,11 @@ struct sluice_dp_action_output {
     uint16_t opcode;
     uint16_t size;
     uint32_t dp_port;
-    uint32_t max_len; /* 0: whole */
-    uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_dp_action_output) == 16, "size of sluice_dp_action_output");
+_Static_assert(sizeof(struct sluice_dp_action_output) == 8, "size of sluice_dp_action_output");
 _Static_assert(offsetof(struct sluice_dp_action_output, opcode) == 0, "sluice_dp_action_output.opcode");
 _Static_assert(offsetof(struct sluice_dp_action_output, size) == 2, "sluice_dp_action_output.size");
 _Static_assert(offsetof(struct sluice_dp_action_output, dp_port) == 4, "sluice_dp_action_output.dp_port");
-_Static_assert(offsetof(struct sluice_dp_action_output, max_len) == 8, "sluice_dp_action_output.max_len");
-_Static_assert(offsetof(struct sluice_dp_action_output, pad) == 12, "sluice_dp_action_output.pad");
 
 /* Makes an event_packet_in. Followed by: match (pipeline fields), userdata. */
 struct sluice_dp_action_controller {
@@ -3142,5 +3153,61 @@ _Static_assert(sizeof(struct sluice_dp_action_pop_nsh) == 8, "size of sluice_dp_
 _Static_assert(offsetof(struct sluice_dp_action_pop_nsh, opcode) == 0, "sluice_dp_action_pop_nsh.opcode");
 _Static_assert(offsetof(struct sluice_dp_action_pop_nsh, size) == 2, "sluice_dp_action_pop_nsh.size");
 _Static_assert(offsetof(struct sluice_dp_action_pop_nsh, pad) == 4, "sluice_dp_action_pop_nsh.pad");
+
+/* Makes the next output send no more than this. */
+struct sluice_dp_action_trunc {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t max_len;
+};
+_Static_assert(sizeof(struct sluice_dp_action_trunc) == 8, "size of sluice_dp_action_trunc");
+_Static_assert(offsetof(struct sluice_dp_action_trunc, opcode) == 0, "sluice_dp_action_trunc.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_trunc, size) == 2, "sluice_dp_action_trunc.size");
+_Static_assert(offsetof(struct sluice_dp_action_trunc, max_len) == 4, "sluice_dp_action_trunc.max_len");
+
+/* Pushes an MPLS label stack entry. */
+struct sluice_dp_action_push_mpls {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t ethertype; /* Of the packet after that. */
+    uint16_t pad;
+    uint32_t lse;
+    uint32_t pad2;
+};
+_Static_assert(sizeof(struct sluice_dp_action_push_mpls) == 16, "size of sluice_dp_action_push_mpls");
+_Static_assert(offsetof(struct sluice_dp_action_push_mpls, opcode) == 0, "sluice_dp_action_push_mpls.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_push_mpls, size) == 2, "sluice_dp_action_push_mpls.size");
+_Static_assert(offsetof(struct sluice_dp_action_push_mpls, ethertype) == 4, "sluice_dp_action_push_mpls.ethertype");
+_Static_assert(offsetof(struct sluice_dp_action_push_mpls, pad) == 6, "sluice_dp_action_push_mpls.pad");
+_Static_assert(offsetof(struct sluice_dp_action_push_mpls, lse) == 8, "sluice_dp_action_push_mpls.lse");
+_Static_assert(offsetof(struct sluice_dp_action_push_mpls, pad2) == 12, "sluice_dp_action_push_mpls.pad2");
+
+/* Pops the outermost MPLS label stack entry. */
+struct sluice_dp_action_pop_mpls {
+    uint16_t opcode;
+    uint16_t size;
+    uint16_t ethertype; /* Of the packet after that. */
+    uint16_t pad;
+};
+_Static_assert(sizeof(struct sluice_dp_action_pop_mpls) == 8, "size of sluice_dp_action_pop_mpls");
+_Static_assert(offsetof(struct sluice_dp_action_pop_mpls, opcode) == 0, "sluice_dp_action_pop_mpls.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_pop_mpls, size) == 2, "sluice_dp_action_pop_mpls.size");
+_Static_assert(offsetof(struct sluice_dp_action_pop_mpls, ethertype) == 4, "sluice_dp_action_pop_mpls.ethertype");
+_Static_assert(offsetof(struct sluice_dp_action_pop_mpls, pad) == 6, "sluice_dp_action_pop_mpls.pad");
+
+/* Runs one of two lists of actions. Followed by: the two lists. */
+struct sluice_dp_action_check_pkt_len {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pkt_len; /* Bytes of the frame. */
+    uint32_t greater_size; /* Of the list for packets of more bytes. */
+    uint32_t less_equal_size; /* Of the list for the others. */
+};
+_Static_assert(sizeof(struct sluice_dp_action_check_pkt_len) == 16, "size of sluice_dp_action_check_pkt_len");
+_Static_assert(offsetof(struct sluice_dp_action_check_pkt_len, opcode) == 0, "sluice_dp_action_check_pkt_len.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_check_pkt_len, size) == 2, "sluice_dp_action_check_pkt_len.size");
+_Static_assert(offsetof(struct sluice_dp_action_check_pkt_len, pkt_len) == 4, "sluice_dp_action_check_pkt_len.pkt_len");
+_Static_assert(offsetof(struct sluice_dp_action_check_pkt_len, greater_size) == 8, "sluice_dp_action_check_pkt_len.greater_size");
+_Static_assert(offsetof(struct sluice_dp_action_check_pkt_len, less_equal_size) == 12, "sluice_dp_action_check_pkt_len.less_equal_size");
 
 #endif

@@ -57,6 +57,8 @@ rig_set_text(const struct sluice_dp_action_set *set, char *text, size_t room)
         { SLUICE_FIELD_TCP_SRC, "src" },
         { SLUICE_FIELD_TCP_DST, "dst" },
         { SLUICE_FIELD_ND_TARGET, "target" },
+        { SLUICE_FIELD_MPLS_LABEL, "mpls_label" },
+        { SLUICE_FIELD_MPLS_TTL, "mpls_ttl" },
     };
     struct flow_key value;
     struct flow_key mask;
@@ -93,9 +95,6 @@ rig_text(const void *actions, uint32_t size, char *text, size_t room)
         switch (a->opcode) {
         case SLUICE_DP_ACTION_OUTPUT: {
             const struct sluice_dp_action_output *output = (const void *) a;
-            if (output->max_len) {
-                ADD("trunc(%u),", output->max_len);
-            }
             ADD("%u", output->dp_port);
             break;
         }
@@ -126,6 +125,27 @@ rig_text(const void *actions, uint32_t size, char *text, size_t room)
             char nested[4096];
             rig_text(clone + 1, clone->actions_size, nested, sizeof nested);
             ADD("clone(%s)", nested);
+            break;
+        }
+        case SLUICE_DP_ACTION_TRUNC:
+            ADD("trunc(%u)", ((const struct sluice_dp_action_trunc *) (const void *) a)->max_len);
+            break;
+        case SLUICE_DP_ACTION_PUSH_MPLS: {
+            const struct sluice_dp_action_push_mpls *push = (const void *) a;
+            ADD("push_mpls(label=%u,tc=%u,ttl=%u,bos=%u)", push->lse >> 12, push->lse >> 9 & 7, push->lse & 255,
+                push->lse >> 8 & 1);
+            break;
+        }
+        case SLUICE_DP_ACTION_POP_MPLS:
+            ADD("pop_mpls(%#x)", ((const struct sluice_dp_action_pop_mpls *) (const void *) a)->ethertype);
+            break;
+        case SLUICE_DP_ACTION_CHECK_PKT_LEN: {
+            const struct sluice_dp_action_check_pkt_len *check = (const void *) a;
+            char greater[2048], others[2048];
+            rig_text(check + 1, check->greater_size, greater, sizeof greater);
+            rig_text((const uint8_t *) (check + 1) + check->greater_size, check->less_equal_size, others,
+                     sizeof others);
+            ADD("check_pkt_len(size=%u,gt(%s),le(%s))", check->pkt_len, greater, others);
             break;
         }
         case SLUICE_DP_ACTION_RECIRC:

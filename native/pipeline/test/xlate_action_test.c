@@ -33,8 +33,102 @@ test_output(struct rig *rig)
     add_set_field(&a, SLUICE_FIELD_REG1, 0xfffd, field_ones(32));
     ADD_ACTION(&a, OUTPUT_REG, output_reg, .field = SLUICE_FIELD_REG1, .n_bits = 16, .max_len = 9);
     rig_only(rig, 1, &a);
-    EXPECT(rig, &key, "trunc(100),2,3,controller(reason=1,id=0,max_len=9,table=0,in_port=1)");
-    claim("output truncates, and goes to ports in registers, reserved ones too");
+    EXPECT(rig, &key, "2,3,controller(reason=1,id=0,max_len=9,table=0,in_port=1)");
+    claim("output goes to ports in registers, reserved ones too, and max_len is the controller's alone");
+
+    a.size = 0;
+    add_set_field(&a, SLUICE_FIELD_ETH_DST, 7, field_ones(48));
+    ADD_ACTION(&a, OUTPUT_TRUNC, output_trunc, .port = 2, .max_len = 100);
+    ADD_ACTION(&a, OUTPUT_TRUNC, output_trunc, .port = 1, .max_len = 100);
+    ADD_ACTION(&a, OUTPUT_TRUNC, output_trunc, .port = PORT_IN_PORT, .max_len = 14);
+    ADD_ACTION(&a, OUTPUT_TRUNC, output_trunc, .port = PORT_FLOOD, .max_len = 14);
+    add_output(&a, 3);
+    rig_only(rig, 1, &a);
+    EXPECT(rig, &key, "trunc(100),set(eth_dst=7),2,trunc(14),1,3");
+    claim("output_trunc is for one port that is real, and for that output only");
+}
+
+static struct flow_key
+mpls_key(uint32_t label, uint32_t ttl, bool bos)
+{
+    struct flow_key key;
+    memset(&key, 0, sizeof key);
+    key.in_port = be32(1);
+    key.eth_type = be16(ETH_TYPE_MPLS);
+    key.mpls0_lse = be32(label << 12 | (uint32_t) bos << 8 | ttl);
+    key.mpls1_lse = bos ? 0 : be32(77u << 12 | 0x100 | 9);
+    return key;
+}
+
+static void
+test_mpls(struct rig *rig)
+{
+    struct flow_key ip = tcp_key(1);
+    struct flow_key one = mpls_key(20, 64, true);
+    struct flow_key two = mpls_key(20, 1, false);
+    struct flow_key mask;
+    struct actions a = { .size = 0 };
+    ADD_ACTION(&a, DEC_TTL, dec_ttl, .n_controllers = 0);
+    ADD_ACTION(&a, PUSH_MPLS, push_mpls, .ethertype = ETH_TYPE_MPLS);
+    ADD_ACTION(&a, SET_MPLS_LABEL, set_mpls_label, .label = 10);
+    add_output(&a, 2);
+    ADD_ACTION(&a, PUSH_MPLS, push_mpls, .ethertype = ETH_TYPE_MPLS);
+    add_output(&a, 3);
+    rig_only(rig, 1, &a);
+    CHECK(!strcmp(rig_xlate(rig, &ip, &mask), "set(ttl=3f),push_mpls(label=10,tc=0,ttl=63,bos=1),2,"
+                                              "push_mpls(label=10,tc=0,ttl=63,bos=0),3"));
+    CHECK(mask.ip_ttl == 0xff && mask.ip_tos == 0xfc && !mask.mpls0_lse);
+    claim("a pushed label has the TTL and class of the IP header as changed so far");
+
+    a.size = 0;
+    ADD_ACTION(&a, SET_MPLS_TTL, set_mpls_ttl, .ttl = 7);
+    add_output(&a, 2);
+    ADD_ACTION(&a, POP_MPLS, pop_mpls, .ethertype = ETH_TYPE_IPV4);
+    add_output(&a, 3);
+    ADD_ACTION(&a, DEC_TTL, dec_ttl, .n_controllers = 0);
+    add_output(&a, 4);
+    rig_only(rig, 1, &a);
+    EXPECT(rig, &one, "set(mpls_ttl=7),2,pop_mpls(0x800),3,recirc(0x1)");
+    claim("after the last label is popped what needs the headers under it recirculates");
+
+    a.size = 0;
+    ADD_ACTION(&a, DEC_MPLS_TTL, dec_mpls_ttl, .pad = 0);
+    add_output(&a, 2);
+    rig_only(rig, 1, &a);
+    EXPECT(rig, &one, "set(mpls_ttl=3f),2");
+    EXPECT(rig, &two, "drop");
+    claim("a label's TTL that runs out ends the actions");
+
+    a.size = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        ADD_ACTION(&a, PUSH_MPLS, push_mpls, .ethertype = ETH_TYPE_MPLS);
+    }
+    add_output(&a, 2);
+    rig_only(rig, 1, &a);
+    EXPECT(rig, &ip, "drop");
+    claim("a fourth label drops the packet");
+}
+
+static void
+test_check_pkt_larger(struct rig *rig)
+{
+    struct flow_key key = tcp_key(1);
+    struct actions a = { .size = 0 };
+    add_set_field(&a, SLUICE_FIELD_ETH_DST, 7, field_ones(48));
+    ADD_ACTION(&a, CHECK_PKT_LARGER, check_pkt_larger, .pkt_len = 200, .field = SLUICE_FIELD_REG0, .n_bits = 1);
+    ADD_ACTION(&a, RESUBMIT, resubmit, .in_port = PORT_IN_PORT, .table = 1);
+    rig_only(rig, 1, &a);
+    struct actions larger = { .size = 0 }, other = { .size = 0 };
+    struct flow_key value, mask;
+    memset(&value, 0, sizeof value);
+    memset(&mask, 0, sizeof mask);
+    value.regs[0] = mask.regs[0] = be32(1);
+    add_set_field(&larger, SLUICE_FIELD_ETH_DST, 8, field_ones(48));
+    add_output(&larger, 2);
+    add_output(&other, 3);
+    CHECK(!rig_flow(rig, 1, 1, 2, &value, &mask, &larger) && !rig_flow(rig, 1, 1, 1, NULL, NULL, &other));
+    EXPECT(rig, &key, "set(eth_dst=7),check_pkt_len(size=200,gt(set(eth_dst=8),2),le(3))");
+    claim("check_pkt_larger translates what follows twice, each branch from the same packet");
 }
 
 static void
@@ -416,6 +510,8 @@ main(void)
     }
     rig_port(&rig, 1, PORT_LOCAL, 100, 0);
     test_output(&rig);
+    test_mpls(&rig);
+    test_check_pkt_larger(&rig);
     test_set(&rig);
     test_vlan(&rig);
     test_tables(&rig);

@@ -473,6 +473,8 @@ export const traceKind = {
   datapathActions: 9,
   /** The action set is executed: what follows deeper is its actions. */
   actionSet: 10,
+  /** A frozen translation goes on: what follows deeper is remarks about it. */
+  thaw: 11,
 } as const;
 
 /** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
@@ -573,6 +575,24 @@ export const traceNote = {
   learnLimit: 47,
   /**  >>>> executing no-op conjunction action <<<< */
   conjunctionAlone: 48,
+  /** Resuming from table %a */
+  resuming: 49,
+  /** Restoring actions: the step's actions */
+  restoringActions: 50,
+  /** Restoring action set: the step's actions */
+  restoringActionSet: 51,
+  /** Restored state: table=%a, cookie=%c */
+  unrolled: 52,
+  /**  >> MPLS decrement TTL exception */
+  ttlMpls: 53,
+  /**  >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
+  mplsPushTooMany: 54,
+  /**  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
+  mplsPopTooMany: 55,
+  /**  >> output_trunc does not support port: %ra */
+  truncReserved: 56,
+  /**  >>>> output_trunc does not support patch port %ra <<<< */
+  truncPatch: 57,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -673,6 +693,8 @@ export const dropReason = {
   unsupportedPacketType: 25,
   /** The port that it arrived on, or its destination's, is for mirrored packets only. */
   mirror: 26,
+  /** A push or pop beyond the labels that are kept. */
+  tooManyMplsLabels: 27,
 } as const;
 
 /** What a datapath's hash action hashes. */

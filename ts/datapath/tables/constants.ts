@@ -393,6 +393,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["megaflow", "The match that was read."],
       ["datapath_actions", "What the datapath does."],
       ["action_set", "The action set is executed: what follows deeper is its actions."],
+      ["thaw", "A frozen translation goes on: what follows deeper is remarks about it."],
     ]),
   },
   {
@@ -459,6 +460,21 @@ export const constantSets: readonly ConstantSet[] = [
       ],
       ["learn_limit", " -> Limit exceeded, learn failed"],
       ["conjunction_alone", " >>>> executing no-op conjunction action <<<<"],
+      ["resuming", "Resuming from table %a"],
+      ["restoring_actions", "Restoring actions: the step's actions"],
+      ["restoring_action_set", "Restoring action set: the step's actions"],
+      ["unrolled", "Restored state: table=%a, cookie=%c"],
+      ["ttl_mpls", " >> MPLS decrement TTL exception"],
+      [
+        "mpls_push_too_many",
+        " >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<",
+      ],
+      [
+        "mpls_pop_too_many",
+        " >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<<",
+      ],
+      ["trunc_reserved", " >> output_trunc does not support port: %ra"],
+      ["trunc_patch", " >>>> output_trunc does not support patch port %ra <<<<"],
     ]),
   },
   {
@@ -524,6 +540,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["meter", "Over the rate of a meter's band."],
       ["unsupported_packet_type", "encap or decap of a header that the packet cannot have or has not."],
       ["mirror", "The port that it arrived on, or its destination's, is for mirrored packets only."],
+      ["too_many_mpls_labels", "A push or pop beyond the labels that are kept."],
     ]),
   },
   {

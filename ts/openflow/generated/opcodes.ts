@@ -158,6 +158,14 @@ export const datapathOpcode = {
   pushNsh: 22,
   /** Removes the network service header that the packet begins with. */
   popNsh: 23,
+  /** Makes the next output send no more than this. */
+  trunc: 11,
+  /** Pushes an MPLS label stack entry. */
+  pushMpls: 12,
+  /** Pops the outermost MPLS label stack entry. */
+  popMpls: 13,
+  /** Runs one of two lists of actions. */
+  checkPktLen: 14,
 } as const;
 
 /** Fixed size and offsets. Output to a port; reserved ports are OpenFlow 1.1 numbers. */
@@ -338,7 +346,7 @@ export const actionDebugSlow = { size: 8 } as const;
 export const actionUnrollXlate = { size: 16, table: 4, cookie: 8 } as const;
 
 /** Fixed size and offsets. Transmits on a datapath port. */
-export const datapathActionOutput = { size: 16, dpPort: 4, maxLen: 8 } as const;
+export const datapathActionOutput = { size: 8, dpPort: 4 } as const;
 
 /** Fixed size and offsets. Makes an event_packet_in. Followed by: match (pipeline fields), userdata. */
 export const datapathActionController = { size: 40, maxLen: 4, bridge: 8, table: 12, reason: 13, controllerId: 14, inPort: 16, meterId: 20, cookie: 24, userdataSize: 32, matchSize: 36 } as const;
@@ -390,3 +398,15 @@ export const datapathActionPushNsh = { size: 8, headerSize: 4 } as const;
 
 /** Fixed size and offsets. Removes the network service header that the packet begins with. */
 export const datapathActionPopNsh = { size: 8 } as const;
+
+/** Fixed size and offsets. Makes the next output send no more than this. */
+export const datapathActionTrunc = { size: 8, maxLen: 4 } as const;
+
+/** Fixed size and offsets. Pushes an MPLS label stack entry. */
+export const datapathActionPushMpls = { size: 16, ethertype: 4, lse: 8 } as const;
+
+/** Fixed size and offsets. Pops the outermost MPLS label stack entry. */
+export const datapathActionPopMpls = { size: 8, ethertype: 4 } as const;
+
+/** Fixed size and offsets. Runs one of two lists of actions. Followed by: the two lists. */
+export const datapathActionCheckPktLen = { size: 16, pktLen: 4, greaterSize: 8, lessEqualSize: 12 } as const;

@@ -180,45 +180,27 @@ export const opcodes: readonly OpcodeRow[] = [
   ]),
   row(34, "group", "Runs a group.", [["group", "u32"]], { executed: false }),
   row(35, "meter", "Counts against a meter, which may drop the packet.", [["meter", "u32"]]),
-  row(
-    36,
-    "output_trunc",
-    "Outputs at most `max_len` bytes to a port.",
-    [
-      ["port", "u32"],
-      ["max_len", "u32"],
-      ["pad", "u32"],
-    ],
-    { executed: false },
-  ),
+  row(36, "output_trunc", "Outputs at most `max_len` bytes to a port.", [
+    ["port", "u32"],
+    ["max_len", "u32"],
+    ["pad", "u32"],
+  ]),
   row(37, "fin_timeout", "Shortens the rule's timeouts when a TCP connection ends.", [
     ["idle_timeout", "u16"],
     ["hard_timeout", "u16"],
   ]),
-  row(
-    38,
-    "push_mpls",
-    "Pushes an MPLS header.",
-    [
-      ["ethertype", "u16"],
-      ["pad", "u16"],
-    ],
-    { executed: false },
-  ),
-  row(
-    39,
-    "pop_mpls",
-    "Pops the outermost MPLS header.",
-    [
-      ["ethertype", "u16"],
-      ["pad", "u16"],
-    ],
-    { executed: false },
-  ),
-  row(40, "set_mpls_label", "Sets the outermost MPLS label.", [["label", "u32"]], { executed: false }),
-  row(41, "set_mpls_tc", "Sets the outermost MPLS traffic class.", [["tc", "u32"]], { executed: false }),
-  row(42, "set_mpls_ttl", "Sets the outermost MPLS TTL.", [["ttl", "u32"]], { executed: false }),
-  row(43, "dec_mpls_ttl", "Decrements the outermost MPLS TTL.", [["pad", "u32"]], { executed: false }),
+  row(38, "push_mpls", "Pushes an MPLS header.", [
+    ["ethertype", "u16"],
+    ["pad", "u16"],
+  ]),
+  row(39, "pop_mpls", "Pops the outermost MPLS header.", [
+    ["ethertype", "u16"],
+    ["pad", "u16"],
+  ]),
+  row(40, "set_mpls_label", "Sets the outermost MPLS label.", [["label", "u32"]]),
+  row(41, "set_mpls_tc", "Sets the outermost MPLS traffic class.", [["tc", "u32"]]),
+  row(42, "set_mpls_ttl", "Sets the outermost MPLS TTL.", [["ttl", "u32"]]),
+  row(43, "dec_mpls_ttl", "Decrements the outermost MPLS TTL.", [["pad", "u32"]]),
   row(44, "conjunction", "Makes the rule a clause of a conjunctive match.", [
     ["clause", "u16"],
     ["n_clauses", "u16"],
@@ -321,19 +303,13 @@ export const opcodes: readonly OpcodeRow[] = [
     ],
     { executed: false },
   ),
-  row(
-    52,
-    "check_pkt_larger",
-    "Sets a bit if the packet is larger than a size.",
-    [
-      ["pkt_len", "u16"],
-      ["field", "u16"],
-      ["ofs", "u16"],
-      ["n_bits", "u16"],
-      ["pad", "u32"],
-    ],
-    { executed: false },
-  ),
+  row(52, "check_pkt_larger", "Sets a bit if the packet is larger than a size.", [
+    ["pkt_len", "u16"],
+    ["field", "u16"],
+    ["ofs", "u16"],
+    ["n_bits", "u16"],
+    ["pad", "u32"],
+  ]),
   row(
     53,
     "delete_field",
@@ -378,11 +354,7 @@ export const opcodes: readonly OpcodeRow[] = [
 
 /** Actions of a megaflow: what the datapath does, after translation. */
 export const datapathOpcodes: readonly OpcodeRow[] = [
-  row(1, "output", "Transmits on a datapath port.", [
-    ["dp_port", "u32"],
-    ["max_len", "u32", "0: whole"],
-    ["pad", "u32"],
-  ]),
+  row(1, "output", "Transmits on a datapath port.", [["dp_port", "u32"]]),
   row(
     2,
     "controller",
@@ -464,4 +436,26 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
     { tail: "header" },
   ),
   row(23, "pop_nsh", "Removes the network service header that the packet begins with.", [["pad", "u32"]]),
+  row(11, "trunc", "Makes the next output send no more than this.", [["max_len", "u32"]]),
+  row(12, "push_mpls", "Pushes an MPLS label stack entry.", [
+    ["ethertype", "u16", "Of the packet after that."],
+    ["pad", "u16"],
+    ["lse", "u32"],
+    ["pad2", "u32"],
+  ]),
+  row(13, "pop_mpls", "Pops the outermost MPLS label stack entry.", [
+    ["ethertype", "u16", "Of the packet after that."],
+    ["pad", "u16"],
+  ]),
+  row(
+    14,
+    "check_pkt_len",
+    "Runs one of two lists of actions.",
+    [
+      ["pkt_len", "u32", "Bytes of the frame."],
+      ["greater_size", "u32", "Of the list for packets of more bytes."],
+      ["less_equal_size", "u32", "Of the list for the others."],
+    ],
+    { tail: "the two lists" },
+  ),
 ];
