@@ -64,7 +64,12 @@ open_fixture(struct fixture *fixture, struct flow_cache_options options)
     fixture->reader = epoch_register(fixture->epoch);
     fixture->random = 7;
     options.epoch = fixture->epoch;
-    options.hooks = (struct flow_cache_hooks){ &fixture->owner, is_stale, credit, release };
+    options.hooks = (struct flow_cache_hooks){
+        .aux = &fixture->owner,
+        .is_stale = is_stale,
+        .credit = credit,
+        .release = release,
+    };
     fixture->cache = flow_cache_create(&options);
     CHECK(fixture->cache != NULL);
 }
