@@ -177,11 +177,12 @@ main(void)
     pthread_t worker, maintainer;
 
     shared.epoch = epoch_create();
-    shared.cache = flow_cache_create(&(struct flow_cache_options){ .epoch = shared.epoch,
-                                                                   .hooks = { &shared, is_stale, credit, release },
-                                                                   .flows_max = 2000,
-                                                                   .hash_seed = 5,
-                                                                   .signatures_max = 4096 });
+    shared.cache = flow_cache_create(&(struct flow_cache_options){
+        .epoch = shared.epoch,
+        .hooks = { .aux = &shared, .is_stale = is_stale, .credit = credit, .release = release },
+        .flows_max = 2000,
+        .hash_seed = 5,
+        .signatures_max = 4096 });
     CHECK(pthread_create(&worker, NULL, work, &shared) == 0);
     CHECK(pthread_create(&maintainer, NULL, maintain, &shared) == 0);
     watch(&shared);
