@@ -6,6 +6,7 @@
 #include "packet/headers.h"
 #include "packet/match.h"
 #include "packet/rewrite.h"
+#include "tunnel/header.h"
 
 static int check_list(const uint8_t *actions, size_t size, uint32_t depth);
 
@@ -156,6 +157,13 @@ check_one(const void *body, uint16_t opcode, size_t size, uint32_t depth)
     case SLUICE_DP_ACTION_HASH: {
         const struct sluice_dp_action_hash *hash = body;
         return hash->algorithm > SLUICE_HASH_ALGORITHM_SYM_L4 || hash->pad ? EINVAL : 0;
+    }
+    case SLUICE_DP_ACTION_TUNNEL_PUSH: {
+        const struct sluice_dp_action_tunnel_push *push = body;
+        return push->header_size >= TUNNEL_HEADER_MIN && push->port_min <= push->port_max
+                       && round_up8(push->header_size) == size - sizeof *push
+                   ? 0
+                   : EINVAL;
     }
     case SLUICE_DP_ACTION_TUNNEL_SET:
         return round_up8(((const struct sluice_dp_action_tunnel_set *) body)->options_size)

@@ -10,6 +10,7 @@
 #include "packet/match.h"
 #include "packet/rewrite.h"
 #include "packet/segment.h"
+#include "tunnel/header.h"
 
 /* What every action begins with. */
 struct action {
@@ -140,18 +141,105 @@ execute_recirc(const struct action_sink *sink, const struct sluice_dp_action_rec
 static void execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions,
                          size_t size);
 
-/* Takes the packets if 'last'. */
+/* Puts headers before packets that need no segmenting, and returns how many are left. */
+static uint32_t
+push_headers(const struct action_sink *sink, const struct sluice_dp_action_tunnel_push *push, struct packet **packets,
+             uint32_t n)
+{
+    _Atomic uint32_t *sequence = sink->sequences ? &sink->sequences[push->sequence % TUNNEL_SEQUENCES] : NULL;
+    uint32_t n_left = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (sequence && tunnel_push(packets[i], push, sequence)) {
+            packets[n_left++] = packets[i];
+        } else {
+            packet_release(packets[i]);
+        }
+    }
+    if (n_left < n) {
+        sink->tunnel_failed(sink->aux, SLUICE_DROP_REASON_TUNNEL_PUSH, n - n_left);
+    }
+    return n_left;
+}
+
+/* Cuts a packet into segments, each of which gets the headers and goes through the 'rest' of the actions. */
+static void
+push_segments(const struct action_sink *sink, const struct sluice_dp_action_tunnel_push *push, struct packet *packet,
+              const uint8_t *rest, size_t rest_size)
+{
+    struct packet_segmenter segmenter;
+    struct packet *segments[PACKET_BATCH_MAX];
+    uint32_t n;
+    packet_segment_begin(&segmenter, sink->pool, packet);
+    while ((n = packet_segment_next(&segmenter, segments, PACKET_BATCH_MAX)) != 0) {
+        n = push_headers(sink, push, segments, n);
+        if (n) {
+            execute_list(sink, segments, n, rest, rest_size);
+        }
+    }
+    if (!packet_segment_done(&segmenter)) {
+        sink->lost(sink->aux, 1);
+    }
+    packet_segment_end(&segmenter);
+}
+
+/* Takes packets to be segmented through the 'rest' of the actions, pushes headers on the others, and returns how many
+ * these are. */
+static uint32_t
+execute_tunnel_push(const struct action_sink *sink, const struct sluice_dp_action_tunnel_push *push,
+                    struct packet **packets, uint32_t n, const uint8_t *rest, size_t rest_size)
+{
+    uint32_t n_plain = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (packets[i]->gso_type == PACKET_GSO_NONE) {
+            packets[n_plain++] = packets[i];
+        } else {
+            push_segments(sink, push, packets[i], rest, rest_size);
+        }
+    }
+    return push_headers(sink, push, packets, n_plain);
+}
+
+/* Takes the packets, or copies of them, out of their tunnel and has them looked up again. */
+static void
+execute_tunnel_pop(const struct action_sink *sink, const struct sluice_dp_action_tunnel_pop *pop,
+                   struct packet *const *packets, uint32_t n, bool last)
+{
+    struct packet *popped[PACKET_BATCH_MAX];
+    if (last) {
+        memcpy(popped, packets, n * sizeof *packets);
+    } else {
+        n = clone_batch(sink, packets, n, UINT32_MAX, popped);
+    }
+    uint32_t n_left = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (tunnel_pop(popped[i], pop->tunnel_type)) {
+            popped[i]->in_port = pop->dp_port;
+            popped[n_left++] = popped[i];
+        } else {
+            packet_release(popped[i]);
+        }
+    }
+    if (n_left < n) {
+        sink->tunnel_failed(sink->aux, SLUICE_DROP_REASON_TUNNEL_POP, n - n_left);
+    }
+    if (n_left) {
+        sink->recirc(sink->aux, popped, n_left);
+    }
+}
+
+/* A copy has at most 'size_max' bytes, because it is a tunnel's output.  Takes the packets if 'last'. */
 static void
 execute_clone(const struct action_sink *sink, const struct sluice_dp_action_clone *clone, struct packet **packets,
-              uint32_t n, bool last)
+              uint32_t n, uint32_t size_max, bool last)
 {
     const uint8_t *nested = (const uint8_t *) (clone + 1);
     if (last) {
+        truncate_batch(packets, n, size_max);
         execute_list(sink, packets, n, nested, clone->actions_size);
         return;
     }
     struct packet *copies[PACKET_BATCH_MAX];
-    uint32_t n_copies = clone_batch(sink, packets, n, UINT32_MAX, copies);
+    uint32_t n_copies = clone_batch(sink, packets, n, size_max, copies);
     execute_list(sink, copies, n_copies, nested, clone->actions_size);
 }
 
@@ -234,7 +322,8 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
         }
         return false;
     case SLUICE_DP_ACTION_CLONE:
-        execute_clone(sink, body, packets, *n, last);
+        execute_clone(sink, body, packets, *n, *size_max, last);
+        *size_max = UINT32_MAX;
         return last;
     case SLUICE_DP_ACTION_RECIRC:
         execute_recirc(sink, body, packets, *n, last);
@@ -242,6 +331,9 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
     case SLUICE_DP_ACTION_HASH:
         execute_hash(body, packets, *n);
         return false;
+    case SLUICE_DP_ACTION_TUNNEL_POP:
+        execute_tunnel_pop(sink, body, packets, *n, last);
+        return last;
     case SLUICE_DP_ACTION_TUNNEL_SET:
         /* Only a datapath whose tunnel ports are the kernel's uses it; here there is none to output to. */
         return false;
@@ -296,6 +388,12 @@ execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n
             n = execute_on_segments(sink, packets, n, actions + offset, size - offset);
         }
         offset += action->size;
+        if (action->opcode == SLUICE_DP_ACTION_TUNNEL_PUSH) {
+            truncate_batch(packets, n, size_max);
+            size_max = UINT32_MAX;
+            n = execute_tunnel_push(sink, (const void *) action, packets, n, actions + offset, size - offset);
+            continue;
+        }
         if (execute_one(sink, action, packets, &n, &size_max, offset >= size)) {
             return;
         }

@@ -40,6 +40,10 @@ struct action_sink {
      * them, together. */
     void (*meter)(void *aux, uint32_t meter, struct packet **packets, uint32_t *n);
 
+    /* Counts 'n' packets that were dropped because a tunnel's headers could not be put before them or taken off.
+     * 'reason' is the drop_reason. */
+    void (*tunnel_failed)(void *aux, uint32_t reason, uint32_t n);
+
     /* Counts 'n' packets dropped by a drop action; 'reason' is its drop_reason.  Borrows nothing: the packets are
      * released by actions_execute(). */
     void (*drop)(void *aux, uint32_t reason, uint32_t n);
@@ -48,7 +52,8 @@ struct action_sink {
     void (*lost)(void *aux, uint32_t n);
 
     void *aux;
-    struct packet_pool *pool; /* Copies come from here. */
+    struct packet_pool *pool;    /* Copies come from here. */
+    _Atomic uint32_t *sequences; /* TUNNEL_SEQUENCES of them. */
 };
 
 /* Executes 'size' bytes of 'actions' on 'n' packets (at most PACKET_BATCH_MAX), which were parsed.  Takes the packets:

@@ -20,7 +20,7 @@
 #define PACKET_BATCH_MAX 32
 
 /* Room before a frame that packet_alloc() leaves, for tags and encapsulation. */
-#define PACKET_HEADROOM 192
+#define PACKET_HEADROOM 256
 
 /* Greatest frame of each class of buffer.  A large one holds an IP packet of 64 KiB with its Ethernet header and tags:
  * what a TSO sender hands over. */
@@ -82,6 +82,8 @@ struct packet_owner {
 struct packet_metadata {
     uint32_t recirc_id;
     uint32_t dp_hash;
+    bool is_tunneled;   /* Came out of a tunnel: 'tunnel' holds the key's words of it. */
+    uint64_t tunnel[8]; /* As in the key. */
 };
 
 struct packet {

@@ -461,13 +461,21 @@ _Static_assert(WORD(pkt_mark) == WORD(packet_type) && offsetof(struct flow_key, 
                    && offsetof(struct flow_key, tcp_flags) % 8 == 6 && offsetof(struct flow_key, tp_src) % 8 == 0,
                "places in words that parse_quickly() builds");
 
+_Static_assert(sizeof(((struct packet_metadata *) NULL)->tunnel) == (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8,
+               "words of a tunnel");
+
 /* Adds what actions gave to a packet that comes back.  These members share words with ones that parsing has set. */
 static void
 add_metadata(const struct packet *packet, struct flow_key *key, uint64_t *map)
 {
     key->recirc_id = be32(packet->metadata.recirc_id);
     key->dp_hash = be32(packet->metadata.dp_hash);
-    *map = exact_map(key, *map | UINT64_C(1) << WORD(recirc_id) | UINT64_C(1) << WORD(dp_hash));
+    uint64_t words = UINT64_C(1) << WORD(recirc_id) | UINT64_C(1) << WORD(dp_hash);
+    if (packet->metadata.is_tunneled) {
+        memcpy(&key->words[SLUICE_KEY_TUNNEL_WORD], packet->metadata.tunnel, sizeof packet->metadata.tunnel);
+        words |= ((UINT64_C(1) << SLUICE_KEY_L2_WORD) - 1) & ~((UINT64_C(1) << SLUICE_KEY_TUNNEL_WORD) - 1);
+    }
+    *map = exact_map(key, *map | words);
 }
 
 void

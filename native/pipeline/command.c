@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "classifier/flow_store.h"
@@ -5,6 +6,8 @@
 #include "pipeline/mac_table.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
+#include "pipeline/route_table.h"
+#include "tunnel/neighbor.h"
 
 static bool
 port_is_real(uint32_t port)
@@ -320,6 +323,58 @@ settings(struct pipeline *pipeline, const struct sluice_settings *command)
     return 0;
 }
 
+/* Takes effect at once, and not with the transaction: routes of the host are not configuration of ours. */
+static uint32_t
+tunnel_routes(struct pipeline *pipeline, const struct sluice_tunnel_routes *command)
+{
+    uint64_t size = (uint64_t) command->n_routes * sizeof(struct sluice_tunnel_route)
+                    + (uint64_t) command->n_addresses * sizeof(struct sluice_tunnel_address);
+    if (size != command->size - sizeof *command) {
+        return SLUICE_ERROR_INVALID_RECORD;
+    }
+    if (command->port_min > command->port_max) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    struct route_table *table = route_table_create(command);
+    if (!table) {
+        return SLUICE_ERROR_NO_MEMORY;
+    }
+    const struct route_table *old = atomic_exchange_explicit(&pipeline->routes, table, memory_order_acq_rel);
+    if (old) {
+        limbo_put(&pipeline->limbo, free, (void *) old);
+    }
+    pipeline_count_cell(pipeline, pipeline_cell(CELL_ROUTES, 0, 0));
+    return 0;
+}
+
+static uint64_t
+now_ms(const struct pipeline *pipeline)
+{
+    return pipeline->options.hooks.now(pipeline->options.hooks.aux);
+}
+
+static uint32_t
+neighbor_command(struct pipeline *pipeline, const struct sluice_record *record)
+{
+    const void *command = record;
+    if (record->type == SLUICE_COMMAND_NEIGHBOR_SET) {
+        const struct sluice_neighbor_set *set = command;
+        return neighbor_set(pipeline->neighbors, set->device, set->address, set->mac, now_ms(pipeline))
+                   ? 0
+                   : SLUICE_ERROR_NO_MEMORY;
+    }
+    if (record->type == SLUICE_COMMAND_NEIGHBOR_FLUSH) {
+        neighbor_flush(pipeline->neighbors, ((const struct sluice_neighbor_flush *) command)->device);
+        return 0;
+    }
+    uint32_t aging_ms = ((const struct sluice_neighbor_aging *) command)->aging_ms;
+    if (!aging_ms) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    neighbor_set_aging(pipeline->neighbors, aging_ms, now_ms(pipeline));
+    return 0;
+}
+
 /* Sizes of the fixed parts of the commands, and whether something may follow. */
 #define FIXED(NAME, STRUCT, TAIL) [SLUICE_COMMAND_##NAME] = { sizeof(struct sluice_##STRUCT), TAIL }
 static const struct {
@@ -343,6 +398,10 @@ static const struct {
     FIXED(MIRROR_SET, mirror_set, true),
     FIXED(MIRROR_DEL, mirror_del, false),
     FIXED(FLOOD_VLANS_SET, flood_vlans_set, false),
+    FIXED(TUNNEL_ROUTES, tunnel_routes, true),
+    FIXED(NEIGHBOR_SET, neighbor_set, false),
+    FIXED(NEIGHBOR_FLUSH, neighbor_flush, false),
+    FIXED(NEIGHBOR_AGING, neighbor_aging, false),
 };
 #undef FIXED
 
@@ -393,6 +452,12 @@ execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t 
         return mirror_del(pipeline, command);
     case SLUICE_COMMAND_FLOOD_VLANS_SET:
         return flood_vlans_set(pipeline, command);
+    case SLUICE_COMMAND_TUNNEL_ROUTES:
+        return tunnel_routes(pipeline, command);
+    case SLUICE_COMMAND_NEIGHBOR_SET:
+    case SLUICE_COMMAND_NEIGHBOR_FLUSH:
+    case SLUICE_COMMAND_NEIGHBOR_AGING:
+        return neighbor_command(pipeline, record);
     default:
         return settings(pipeline, command);
     }

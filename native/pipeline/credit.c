@@ -6,6 +6,7 @@
 #include "pipeline/mac_table.h"
 #include "pipeline/pipeline_state.h"
 #include "pipeline/xlate.h"
+#include "tunnel/neighbor.h"
 
 #define TCP_FIN 0x001u
 #define TCP_RST 0x004u
@@ -54,25 +55,34 @@ credit_effect(struct pipeline *pipeline, const struct xlate_credit *credit, cons
 
 void
 xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits,
-             const struct xlate_traffic *traffic)
+             const struct xlate_traffic *all)
 {
+    struct xlate_traffic traffic = *all;
     for (uint32_t i = 0; i < n_credits; i++) {
         const struct xlate_credit *credit = &credits[i];
         switch ((enum xlate_credit_kind) credit->kind) {
         case XLATE_CREDIT_RULE:
-            rule_credit(credit->rule, traffic->n_packets, traffic->n_bytes, traffic->used_ms);
+            rule_credit(credit->rule, traffic.n_packets, traffic.n_bytes, traffic.used_ms);
             break;
         case XLATE_CREDIT_MISS:
-            table_counters_credit_miss(credit->counters, traffic->n_packets);
+            table_counters_credit_miss(credit->counters, traffic.n_packets);
             break;
         case XLATE_CREDIT_PORT_RX:
         case XLATE_CREDIT_PORT_TX:
-            credit_port(credit->port, credit->kind, traffic);
+            credit_port(credit->port, credit->kind, &traffic);
             break;
         case XLATE_CREDIT_LEARN:
         case XLATE_CREDIT_FIN:
         case XLATE_CREDIT_MAC:
-            credit_effect(pipeline, credit, traffic);
+            credit_effect(pipeline, credit, &traffic);
+            break;
+        case XLATE_CREDIT_NEIGHBOR:
+            if (traffic.n_packets) {
+                neighbor_use(credit->neighbor, traffic.used_ms);
+            }
+            break;
+        case XLATE_CREDIT_HEADER:
+            traffic.n_bytes += traffic.n_packets * (uint64_t) (int32_t) credit->bundle;
             break;
         case XLATE_CREDIT_FROZEN:
             break;
@@ -101,6 +111,11 @@ xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits)
             break;
         case XLATE_CREDIT_MAC:
             mac_table_unref(credits[i].macs);
+            break;
+        case XLATE_CREDIT_NEIGHBOR:
+            neighbor_unref(credits[i].neighbor);
+            break;
+        case XLATE_CREDIT_HEADER:
             break;
         case XLATE_CREDIT_FROZEN:
             frozen_unref(credits[i].frozen);

@@ -98,20 +98,9 @@ return_to_bridge(struct xlate_ctx *ctx, const struct bridge_state *state)
     ctx->exit = false;
 }
 
-/* Through a patch port into the peer's bridge. */
-static void
-output_patch(struct xlate_ctx *ctx, const struct ofport *port)
+void
+output_into_bridge(struct xlate_ctx *ctx, const struct bridge_view *view, const struct ofport *peer)
 {
-    const struct bridge_view *view = topology_find(ctx->config->topology, port->peer_bridge);
-    const struct ofport *peer = view ? bridge_view_find_port(view, port->peer_port) : NULL;
-    output_credit(ctx, port, XLATE_CREDIT_PORT_TX);
-    if (!peer) {
-        xlate_stamp(ctx, pipeline_cell(CELL_PORTS, 0, 0));
-        return;
-    }
-    xlate_stamp(ctx, pipeline_cell(CELL_BRIDGE, view->bridge->id, 0));
-    output_credit(ctx, peer, XLATE_CREDIT_PORT_RX);
-
     struct bridge_state *state = malloc(sizeof *state);
     if (!state) {
         xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
@@ -140,6 +129,22 @@ output_patch(struct xlate_ctx *ctx, const struct ofport *port)
     free(state);
 }
 
+/* Through a patch port into the peer's bridge. */
+static void
+output_patch(struct xlate_ctx *ctx, const struct ofport *port)
+{
+    const struct bridge_view *view = topology_find(ctx->config->topology, port->peer_bridge);
+    const struct ofport *peer = view ? bridge_view_find_port(view, port->peer_port) : NULL;
+    output_credit(ctx, port, XLATE_CREDIT_PORT_TX);
+    if (!peer) {
+        xlate_stamp(ctx, pipeline_cell(CELL_PORTS, 0, 0));
+        return;
+    }
+    xlate_stamp(ctx, pipeline_cell(CELL_BRIDGE, view->bridge->id, 0));
+    output_credit(ctx, peer, XLATE_CREDIT_PORT_RX);
+    output_into_bridge(ctx, view, peer);
+}
+
 /* Makes the next output send at most 'max_len' bytes. */
 static void
 truncate_output(struct xlate_ctx *ctx, uint32_t max_len)
@@ -159,6 +164,9 @@ output_device(struct xlate_ctx *ctx, const struct ofport *port)
             truncate_output(ctx, ctx->mirror_snaplen);
         }
         tunnel_output(ctx, port);
+        return;
+    }
+    if (tunnel_terminate(ctx, port)) {
         return;
     }
     commit_actions(ctx);

@@ -77,6 +77,20 @@ packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out
     return error ? error : action_check_references(view->bridge, parts.actions, command->actions_size);
 }
 
+/* Sends the requests for neighbours that a translation wants sent. */
+static void
+send_solicitations(struct pipeline *pipeline, struct xlate_out *out, uint64_t now_ms)
+{
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    const struct solicitations solicitations = out->solicitations;
+    for (uint32_t i = 0; i < solicitations.n && hooks->execute; i++) {
+        const struct solicitation *one = &solicitations.all[i];
+        const struct flow_key key = { .in_port = 0 };
+        solicitation_xlate(pipeline, one, now_ms, out);
+        hooks->execute(hooks->aux, &key, one->frame, one->size, out->actions, out->actions_size);
+    }
+}
+
 void
 packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *command)
 {
@@ -123,6 +137,7 @@ packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *comman
     if (hooks->execute) {
         hooks->execute(hooks->aux, &key, parts.frame, command->packet_size, out.actions, out.actions_size);
     }
+    send_solicitations(pipeline, &out, in.now_ms);
     epoch_offline(pipeline->reader);
     xlate_out_uninit(&out);
 }

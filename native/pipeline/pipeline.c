@@ -8,6 +8,7 @@
 #include "meter/meter_table.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/pipeline_state.h"
+#include "tunnel/neighbor.h"
 
 /* Called again at the latest after this time, for what has no deadline. */
 #define MAINTAIN_INTERVAL_MS 1000u
@@ -30,6 +31,13 @@ empty_config(void)
     return config;
 }
 
+static void
+neighbor_changed(void *pipeline_, uint32_t device, const uint8_t address[16])
+{
+    struct pipeline *pipeline = pipeline_;
+    pipeline_count_cell(pipeline, pipeline_neighbor_cell(device, address));
+}
+
 int
 pipeline_create(const struct pipeline_options *options, struct pipeline **pipelinep)
 {
@@ -38,7 +46,8 @@ pipeline_create(const struct pipeline_options *options, struct pipeline **pipeli
     struct epoch_reader *reader = epoch_register(options->epoch);
     struct frozen_table *frozen = frozen_table_create(options->epoch);
     struct meter_table *meters = meter_table_create();
-    if (!pipeline || !config || !reader || !frozen || !meters || chores_init(&pipeline->chores)) {
+    struct neighbor_table *neighbors = pipeline ? neighbor_table_create(neighbor_changed, pipeline) : NULL;
+    if (!pipeline || !config || !reader || !frozen || !meters || !neighbors || chores_init(&pipeline->chores)) {
         if (config) {
             topology_destroy((void *) config->topology);
             free((void *) config);
@@ -46,6 +55,7 @@ pipeline_create(const struct pipeline_options *options, struct pipeline **pipeli
         epoch_unregister(reader);
         frozen_table_destroy(frozen);
         meter_table_destroy(meters);
+        neighbor_table_destroy(neighbors);
         free(pipeline);
         return ENOMEM;
     }
@@ -54,6 +64,7 @@ pipeline_create(const struct pipeline_options *options, struct pipeline **pipeli
     pipeline->reader = reader;
     pipeline->frozen = frozen;
     pipeline->meters = meters;
+    pipeline->neighbors = neighbors;
     pipeline->random = options->random_seed;
     atomic_init(&pipeline->config, config);
     atomic_init(&pipeline->change, 1);
@@ -88,6 +99,8 @@ pipeline_destroy(struct pipeline *pipeline)
     epoch_unregister(pipeline->reader);
     frozen_table_destroy(pipeline->frozen);
     meter_table_destroy(pipeline->meters);
+    neighbor_table_destroy(pipeline->neighbors);
+    free((void *) atomic_load_explicit(&pipeline->routes, memory_order_relaxed));
     free(pipeline->slots);
     free(pipeline->transaction.touched);
     free(pipeline->transaction.flushes);
@@ -139,6 +152,7 @@ pipeline_maintain(struct pipeline *pipeline, uint64_t now_ms)
     }
     limbo_reclaim(&pipeline->limbo);
     frozen_maintain(pipeline->frozen, now_ms);
+    neighbor_expire(pipeline->neighbors, now_ms);
     return next < now_ms + MAINTAIN_INTERVAL_MS ? next : now_ms + MAINTAIN_INTERVAL_MS;
 }
 

@@ -22,11 +22,13 @@
 #define PIPELINE_CELL_ADDRESS 0x80000000u /* In a stamp: an address cell. */
 
 enum cell_kind {
-    CELL_BRIDGE,  /* Settings, ports and bundles of a bridge. */
-    CELL_TABLE,   /* Rules of one table. */
-    CELL_ADDRESS, /* Where one address on one VLAN is. */
-    CELL_METER,   /* Whether there is one meter. */
-    CELL_PORTS,   /* Which datapath ports are in a bridge at all. */
+    CELL_BRIDGE,   /* Settings, ports and bundles of a bridge. */
+    CELL_TABLE,    /* Rules of one table. */
+    CELL_ADDRESS,  /* Where one address on one VLAN is. */
+    CELL_METER,    /* Whether there is one meter. */
+    CELL_PORTS,    /* Which datapath ports are in a bridge at all. */
+    CELL_ROUTES,   /* How tunnels' packets go; counted as address cells are. */
+    CELL_NEIGHBOR, /* The link address of one neighbour; likewise. */
 };
 
 #define PIPELINE_DROP_REASONS 64u
@@ -47,6 +49,9 @@ struct mac_flush {
     uint32_t bridge;
     uint32_t bundle;
 };
+
+struct neighbor_table;
+struct route_table;
 
 struct transaction {
     bool open;
@@ -74,6 +79,8 @@ struct pipeline {
     _Atomic uint64_t coverage[PIPELINE_COVERAGE]; /* By enum sluice_coverage; element 0 is for what nobody counts. */
 
     struct chores chores;
+    _Atomic(const struct route_table *) routes; /* Null until they are told. */
+    struct neighbor_table *neighbors;
 
     /* Under the control lock. */
     struct limbo limbo;
@@ -95,6 +102,15 @@ pipeline_cell(enum cell_kind kind, uint32_t bridge, uint64_t a)
     return (uint32_t) (hash >> 40) & (PIPELINE_CELLS - 1);
 }
 
+/* The number of a neighbour's cell. */
+static inline uint32_t
+pipeline_neighbor_cell(uint32_t device, const uint8_t address[16])
+{
+    uint64_t words[2];
+    __builtin_memcpy(words, address, sizeof words);
+    return pipeline_cell(CELL_NEIGHBOR, device, words[0] ^ words[1] * UINT64_C(0x9e3779b97f4a7c15));
+}
+
 /* Makes what depends on the configuration cell stale, once pipeline_changed() is called.  After 'version' is in
  * force. */
 static inline void
@@ -108,6 +124,14 @@ static inline void
 pipeline_changed(struct pipeline *pipeline)
 {
     atomic_fetch_add_explicit(&pipeline->change, 1, memory_order_release);
+}
+
+/* Says that a cell of the counted kind changed.  After the change can be seen. */
+static inline void
+pipeline_count_cell(struct pipeline *pipeline, uint32_t cell)
+{
+    atomic_fetch_add_explicit(&pipeline->address_cells[cell], 1, memory_order_release);
+    pipeline_changed(pipeline);
 }
 
 /* Counts an event.  Any thread. */

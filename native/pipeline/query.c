@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "classifier/flow_store.h"
@@ -11,6 +12,7 @@
 #include "pipeline/mac_table.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
+#include "tunnel/neighbor.h"
 
 #define FDB_CHUNK 64u
 
@@ -331,13 +333,41 @@ arrival(const struct pipeline *pipeline, const struct sluice_arrival_query *quer
     return 0;
 }
 
+static int
+neighbors(const struct pipeline *pipeline, uint8_t *reply, size_t room, size_t *used)
+{
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    struct neighbor_info *infos = calloc(NEIGHBORS_MAX, sizeof *infos);
+    if (!infos) {
+        return ENOMEM;
+    }
+    uint32_t n = neighbor_dump(pipeline->neighbors, hooks->now(hooks->aux), infos, NEIGHBORS_MAX);
+    const struct sluice_dump_reply head = { .n_records = n };
+    size_t size = sizeof head + n * sizeof(struct sluice_neighbor_set);
+    if (size <= room) {
+        memcpy(reply, &head, sizeof head);
+        for (uint32_t i = 0; i < n; i++) {
+            struct sluice_neighbor_set record = { .type = SLUICE_QUERY_NEIGHBOR_DUMP,
+                                                  .size = sizeof record,
+                                                  .device = infos[i].device,
+                                                  .is_stale = infos[i].is_stale };
+            memcpy(record.address, infos[i].address, sizeof record.address);
+            memcpy(record.mac, infos[i].mac, sizeof infos[i].mac);
+            memcpy(reply + sizeof head + i * sizeof record, &record, sizeof record);
+        }
+        *used = size;
+    }
+    free(infos);
+    return size <= room ? 0 : ENOSPC;
+}
+
 #define FIXED(NAME, STRUCT) [SLUICE_QUERY_##NAME] = sizeof(struct sluice_##STRUCT)
 static const uint16_t fixed_sizes[] = {
     FIXED(FLOW_DUMP, flow_query),    FIXED(FLOW_AGGREGATE, flow_query),    FIXED(TABLE_STATS, bridge_query),
     FIXED(FDB_DUMP, bridge_query),   FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
     FIXED(FLOW_CHANGES, dump_query), FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
     FIXED(MEMORY, dump_query),       FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
-    FIXED(METER_DUMP, object_query), FIXED(MIRROR_STATS, mirror_query),
+    FIXED(METER_DUMP, object_query), FIXED(MIRROR_STATS, mirror_query),    FIXED(NEIGHBOR_DUMP, dump_query),
 };
 #undef FIXED
 
@@ -379,6 +409,8 @@ pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uin
         return mirror_stats(pipeline, record, reply, room, used);
     case SLUICE_QUERY_MEMORY:
         return memory(pipeline, reply, room, used);
+    case SLUICE_QUERY_NEIGHBOR_DUMP:
+        return neighbors(pipeline, reply, room, used);
     case SLUICE_QUERY_ARRIVAL:
         return arrival(pipeline, record, reply, room, used);
     case SLUICE_QUERY_METER_DUMP:

@@ -5,11 +5,8 @@
 #include "packet/bytes.h"
 #include "pipeline/field.h"
 #include "pipeline/tunnel_index.h"
+#include "tunnel/header.h"
 
-/* Bits of the key's tun_flags.  The first one is OpenFlow's, the others are the datapath's. */
-#define TUN_FLAG_DONT_FRAGMENT 2u
-#define TUN_FLAG_CSUM 4u
-#define TUN_FLAG_KEY 8u
 #define TUN_FLAGS_OWN (TUN_FLAG_DONT_FRAGMENT | TUN_FLAG_CSUM | TUN_FLAG_KEY)
 
 #define ECN_MASK 3u
@@ -174,6 +171,13 @@ tunnel_output(struct xlate_ctx *ctx, const struct ofport *port)
         return;
     }
     output_credit(ctx, port, XLATE_CREDIT_PORT_TX);
+    if (!(ctx->view->flags & SLUICE_BRIDGE_FLAG_KERNEL_TUNNELS)) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_NATIVE_TUNNEL, 0, 0, 0);
+        commit_actions(ctx);
+        tunnel_output_native(ctx, port);
+        memcpy(&flow->words[SLUICE_KEY_TUNNEL_WORD], before, TUNNEL_BYTES);
+        return;
+    }
     trace_note(ctx, SLUICE_TRACE_NOTE_KERNEL_TUNNEL, 0, 0, 0);
     commit_tunnel(ctx, port);
     /* What the port put into the key is not for the flow table to see; what actions put there stays. */

@@ -14,4 +14,12 @@ bool tunnel_receive_ecn(struct xlate_ctx *ctx);
 /* Outputs to a tunnel port. */
 void tunnel_output(struct xlate_ctx *ctx, const struct ofport *port);
 
+/* tunnel_native.c: the part of tunnel_output() that builds the headers here and sends the packet on through the bridge
+ * that leads to the other end.  The key's tunnel words are those of the packet to be. */
+void tunnel_output_native(struct xlate_ctx *ctx, const struct ofport *port);
+
+/* For a packet that is to leave by 'port', behind which the host may have an address: takes it out of its tunnel if it
+ * is one of a tunnel that ends here, and returns true; else false, having noted what it says about neighbours. */
+bool tunnel_terminate(struct xlate_ctx *ctx, const struct ofport *port);
+
 #endif

@@ -561,6 +561,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     xlate_credits_release(out->credits, out->n_credits);
     out->n_credits = 0;
     out->n_stamps = 0;
+    out->solicitations.n = 0;
     out->actions_size = 0;
     out->change = pipeline_change(pipeline);
     pipeline_cover(pipeline, SLUICE_COVERAGE_XLATE_ACTIONS);

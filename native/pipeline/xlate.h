@@ -19,11 +19,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pipeline/solicit.h"
 #include "sluice/flow_key.h"
 
 struct frozen_state;
 struct learned;
 struct mac_table;
+struct neighbor;
 struct pipeline;
 struct port_counters;
 struct rule;
@@ -56,6 +58,8 @@ enum xlate_credit_kind {
     XLATE_CREDIT_FIN,     /* A TCP packet that ends its connection shortens the timeouts of 'rule'; owns a reference. */
     XLATE_CREDIT_MAC,     /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
     XLATE_CREDIT_FROZEN,  /* Nothing is counted; the credit keeps the recirculation id of 'frozen' alive. */
+    XLATE_CREDIT_NEIGHBOR, /* Packets went to 'neighbor'; owns a reference. */
+    XLATE_CREDIT_HEADER,   /* For what follows, packets are longer by 'bundle' bytes, as a signed number. */
 };
 
 struct xlate_credit {
@@ -67,6 +71,7 @@ struct xlate_credit {
         struct table_counters *counters;
         struct port_counters *port;
         struct mac_table *macs;
+        struct neighbor *neighbor;
         const struct frozen_state *frozen;
     };
     uint64_t mac; /* 48 bits, first byte of the address highest, above it the VLAN.  For FIN: idle timeout, from bit 16
@@ -83,11 +88,12 @@ struct xlate_out {
     struct xlate_credit *credits;
     uint32_t n_credits;
     uint32_t credits_capacity;
-    uint64_t change;      /* The pipeline's change number that the stamps were last compared at. */
-    uint32_t n_stamps;    /* XLATE_STAMPS_MAX + 1: too many, any change makes it stale. */
-    uint32_t drop_reason; /* enum sluice_drop_reason; 0 if something was output. */
-    bool failed;          /* Translation hit a limit: the packet is dropped whatever its actions say. */
-    bool cacheable;       /* False if the result must serve this packet only. */
+    uint64_t change;                    /* The pipeline's change number that the stamps were last compared at. */
+    uint32_t n_stamps;                  /* XLATE_STAMPS_MAX + 1: too many, any change makes it stale. */
+    uint32_t drop_reason;               /* enum sluice_drop_reason; 0 if something was output. */
+    bool failed;                        /* Translation hit a limit: the packet is dropped whatever its actions say. */
+    bool cacheable;                     /* False if the result must serve this packet only. */
+    struct solicitations solicitations; /* To be sent, too. */
     struct xlate_stamp stamps[XLATE_STAMPS_MAX];
 };
 

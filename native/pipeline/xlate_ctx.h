@@ -225,6 +225,9 @@ void output_real(struct xlate_ctx *ctx, uint32_t port);
 /* Outputs the first bytes to a real port. */
 void output_trunc(struct xlate_ctx *ctx, const struct sluice_action_output_trunc *action);
 
+/* The packet enters 'peer' of another bridge and goes through its tables. */
+void output_into_bridge(struct xlate_ctx *ctx, const struct bridge_view *view, const struct ofport *peer);
+
 /* Counts the packet for a port that has no device. */
 void output_credit(struct xlate_ctx *ctx, const struct ofport *port, enum xlate_credit_kind kind);
 

@@ -177,6 +177,12 @@ sink_meter(void *aux, uint32_t id, struct packet **packets, uint32_t *n)
 }
 
 static void
+sink_tunnel_failed(void *aux, uint32_t reason, uint32_t n)
+{
+    sink_drop(aux, reason, n);
+}
+
+static void
 sink_lost(void *aux, uint32_t n)
 {
     sink_drop(aux, SLUICE_DROP_REASON_NO_BUFFER, n);
@@ -193,6 +199,8 @@ worker_sink(struct worker *worker)
         .meter = sink_meter,
         .drop = sink_drop,
         .lost = sink_lost,
+        .tunnel_failed = sink_tunnel_failed,
+        .sequences = worker->datapath->sequences,
         .aux = worker,
         .pool = worker->pool,
     };

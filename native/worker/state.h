@@ -15,6 +15,7 @@
 #include "port/link.h"
 #include "port/port.h"
 #include "sluice/datapath.h"
+#include "tunnel/header.h"
 #include "worker/ring.h"
 #include "worker/worker.h"
 
@@ -69,7 +70,8 @@ struct sluice_datapath {
     uint32_t n_threads; /* Worker threads; 0 in manual mode. */
     uint32_t n_workers; /* Elements of 'workers', at least 1. */
     struct worker *workers[DATAPATH_WORKERS_MAX];
-    struct worker *control_worker; /* Executes packet-outs, under 'control'. */
+    struct worker *control_worker;                /* Executes packet-outs, under 'control'. */
+    _Atomic uint32_t sequences[TUNNEL_SEQUENCES]; /* Of tunnels that number their packets. */
     uint32_t flow_limit;
     uint32_t max_idle_ms;
     _Atomic uint32_t settings_flags; /* SLUICE_SETTINGS_FLAG_* */

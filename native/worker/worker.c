@@ -65,6 +65,24 @@ tcp_flags_of(const struct flow_key *key)
     return key->ip_proto == 6 ? be16(key->tcp_flags) : 0;
 }
 
+/* Sends the request for a neighbour that a translation wants sent. */
+static void
+solicit(struct worker *worker, const struct action_sink *sink, const struct solicitation *solicitation, uint64_t now_ms)
+{
+    struct xlate_out *out = &worker->levels[worker->depth].xlate;
+    struct packet *packet = packet_alloc(worker->pool, solicitation->size);
+    struct flow_key key;
+
+    if (packet == NULL) {
+        sink->lost(sink->aux, 1);
+        return;
+    }
+    memcpy(packet->data, solicitation->frame, solicitation->size);
+    packet_parse(packet, 0, &key);
+    solicitation_xlate(worker->datapath->pipeline, solicitation, now_ms, out);
+    actions_execute(sink, &packet, 1, out->actions, out->actions_size);
+}
+
 /* Translates a packet that no megaflow covers.  The megaflow, if it is cached now; else the packet was executed.
  * '*is_hit' is set if the megaflow is to count the packet.
  *
@@ -81,6 +99,7 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
     count(&worker->counters.n_misses, 1);
     megaflow_tell_miss(worker->datapath, packet, key);
     xlate(pipeline, &in, out);
+    const struct solicitations solicitations = out->solicitations;
     *is_hit = 0;
     struct megaflow *megaflow = cache_translation(worker, out, key, now_ms, is_hit);
     if (megaflow == NULL) {
@@ -89,6 +108,9 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
         actions_execute(sink, &packet, 1, out->actions, out->actions_size);
     } else if (!*is_hit) {
         megaflow_credit(worker->datapath, megaflow, 1, packet->size, now_ms, tcp_flags_of(key));
+    }
+    for (uint32_t i = 0; i < solicitations.n; i++) {
+        solicit(worker, sink, &solicitations.all[i], now_ms);
     }
     return megaflow;
 }

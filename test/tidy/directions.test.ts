@@ -168,15 +168,16 @@ test("pure rooms import nothing of Node", () => {
 });
 
 test("the native rooms include only downward", () => {
-  const order = ["packet", "actions", "meter", "classifier", "pipeline", "port", "worker", "addon"];
+  const order = ["packet", "tunnel", "actions", "meter", "classifier", "pipeline", "port", "worker", "addon"];
   const allowed: Readonly<Record<string, readonly string[]>> = {
     packet: [],
-    actions: ["packet"],
+    tunnel: ["packet"],
+    actions: ["packet", "tunnel"],
     meter: [],
     classifier: ["packet", "actions"],
-    pipeline: ["packet", "actions", "meter", "classifier"],
+    pipeline: ["packet", "tunnel", "actions", "meter", "classifier"],
     port: ["packet"],
-    worker: ["packet", "actions", "meter", "classifier", "pipeline", "port"],
+    worker: ["packet", "tunnel", "actions", "meter", "classifier", "pipeline", "port"],
     addon: [],
   };
   const wrong = walk(join(root, "native"), /\.(c|h|cc)$/).flatMap((path) => {

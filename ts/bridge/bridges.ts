@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../clock/index.js";
 import { Connmgr, type InBandAddress, type StreamOptions, type TlsStore, versionsOf } from "../connmgr/index.js";
 import type { Coverage, Logger, LogSource } from "../log/index.js";
-import { type DeviceDatapath, type NetdevPolicy, Netdevs } from "../netdev/index.js";
+import { type DeviceDatapath, type NetdevPolicy, Netdevs, Router } from "../netdev/index.js";
 import { defaultSettings, type FlowDatapath, Ofprotos } from "../ofproto/index.js";
 import type { Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
@@ -9,8 +9,10 @@ import { formatDatapathId } from "./bridge-address.js";
 import { controllerOptions, inBandManagers, inBandQueue } from "./controllers.js";
 import { configureLocalAddress, type LocalAddressCalls } from "./local-address.js";
 import { plan, type Step } from "./plan.js";
+
 import { failedColumns, runningColumns } from "./status.js";
 import { configureTables } from "./table-rows.js";
+import { TunnelPaths } from "./tunnel-paths.js";
 import { collectWanted, type WantedBridge } from "./wanted.js";
 
 /** All bridges of one database: brings them to what its rows want, and writes back what became of it. */
@@ -29,6 +31,8 @@ export interface BridgesOptions {
   readonly setDscp?: StreamOptions["setDscp"];
   /** Gives local ports the addresses that controllers' rows ask for. */
   readonly localAddress?: LocalAddressCalls | undefined;
+  /** Whether tunnels use the host's routes; unless told, as system devices are used. */
+  readonly systemRoutes?: boolean;
   /** Asks for another `run`. */
   readonly wake: () => void;
 }
@@ -46,6 +50,8 @@ const retryMs = 100;
 export class Bridges {
   readonly ofprotos: Ofprotos;
   readonly netdevs: Netdevs;
+  readonly router: Router;
+  readonly tunnelPaths: TunnelPaths;
   readonly #options: BridgesOptions;
   readonly #idl: Idl<VswitchTables>;
   readonly #log: Logger;
@@ -71,6 +77,13 @@ export class Bridges {
       log: options.log("netdev"),
       vportLog: options.log("netdev_vport"),
       random: options.random,
+    });
+    this.router = new Router({ netdevs: this.netdevs, system: options.systemRoutes ?? options.policy.system });
+    this.tunnelPaths = new TunnelPaths({
+      datapath: options.datapath,
+      netdevs: this.netdevs,
+      router: this.router,
+      ofprotos: this.ofprotos,
     });
   }
 
@@ -114,8 +127,14 @@ export class Bridges {
       }
       if (bridge.failures.size > 0) this.#devicesChanged = true;
     }
+    this.tunnelPaths.update();
     this.#statusStale = true;
     this.#options.wake();
+  }
+
+  /** An address or a route of the host changed. */
+  addressesChanged(): void {
+    if (!this.#closed) this.tunnelPaths.update();
   }
 
   /** The switch ends; devices that it made go with it. */
@@ -211,6 +230,7 @@ export class Bridges {
       return undefined;
     };
     for (const { bridge } of this.#running.values()) bridge.configurePeers(find);
+    this.tunnelPaths.update();
   }
 
   /** Whether changed options need the interface to be made anew: not when the device takes them as it is. */
@@ -231,6 +251,7 @@ export class Bridges {
         break;
       case "deleteInterface":
         this.#running.get(step.bridge)?.bridge.removeInterface(step.name);
+        if (step.name !== step.bridge) this.tunnelPaths.flushNeighbors(step.name);
         break;
       case "createBridge":
         this.#createBridge(step.wanted);
@@ -261,6 +282,7 @@ export class Bridges {
     const running = this.#running.get(name);
     if (running === undefined) return;
     this.#running.delete(name);
+    this.tunnelPaths.flushNeighbors(name);
     running.connmgr.close();
     running.bridge.destroy();
     this.ofprotos.remove(running.bridge.ofproto);

@@ -2,3 +2,4 @@
 export { Bridge } from "./bridge.js";
 export { formatMac, parseMac } from "./bridge-address.js";
 export { Bridges, type BridgesOptions } from "./bridges.js";
+export { tunnelCommands } from "./tunnel-commands.js";

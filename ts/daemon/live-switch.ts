@@ -1,11 +1,11 @@
 /** The switch that runs in the process: a datapath with its workers, and the bridges of the database on it. */
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { Bridges } from "../bridge/index.js";
+import { Bridges, tunnelCommands } from "../bridge/index.js";
 import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
-import { deviceCommands } from "../netdev/index.js";
+import { deviceCommands, routerCommands } from "../netdev/index.js";
 import {
   DatapathLog,
   datapathCommands,
@@ -22,13 +22,14 @@ import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 const workersMax = 8;
 
 export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise<RunningSwitch> {
-  const { idl, clock, log, coverage, dummy, disableSystem, directories, wake } = surroundings;
+  const { idl, clock, log, coverage, dummy, disableSystem, disableSystemRoute, directories, wake } = surroundings;
   // One core is left to the control plane; the datapath's threads sleep when ports are silent.
   const datapath = new Datapath({ workers: Math.max(1, Math.min(workersMax, availableParallelism() - 1)) });
   const bridges = new Bridges({
     idl,
     datapath,
     policy: { dummy, system: !disableSystem },
+    systemRoutes: !disableSystemRoute,
     runDirectory: directories.run,
     clock,
     log,
@@ -57,6 +58,9 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   });
   datapath.on("linkChanged", (event) => {
     bridges.deviceChanged(event.dpPort, event.ifindex);
+  });
+  datapath.on("addressChanged", () => {
+    bridges.addressesChanged();
   });
   datapath.on("portChanged", (event) => {
     bridges.deviceChanged(event.dpPort, event.ifindex);
@@ -87,6 +91,14 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       ...datapathCommands(bridges.ofprotos),
       ...featureCommands(bridges.ofprotos),
       ...upcallCommands(bridges.ofprotos, datapathLog),
+      ...routerCommands({
+        router: bridges.router,
+        netdevs: bridges.netdevs,
+        changed: () => {
+          bridges.addressesChanged();
+        },
+      }),
+      ...tunnelCommands(bridges.tunnelPaths, bridges.netdevs),
       ...fdbCommands(bridges.ofprotos),
       ...flowCommands(bridges.ofprotos),
       ...connmgrCommands(

@@ -16,6 +16,8 @@ export interface SwitchSurroundings {
   readonly dummy: DummyLevel;
   /** No `system` datapath. */
   readonly disableSystem: boolean;
+  /** `--disable-system-route`: tunnels use only routes that a user adds. */
+  readonly disableSystemRoute: boolean;
   readonly dummyNuma: readonly number[] | undefined;
   /** Calls `listener` after each change of what the log lets through. */
   readonly onLogLevels: (listener: () => void) => void;

@@ -214,6 +214,7 @@ class Daemon {
         directories: options.directories,
         dummy: options.dummy,
         disableSystem: options.disableSystem,
+        disableSystemRoute: options.disableSystemRoute,
         dummyNuma: options.dummyNuma,
         versionNumber,
         tls: options.tls,

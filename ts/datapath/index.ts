@@ -16,6 +16,7 @@ export {
   type Megaflow,
   megaflows,
   memory,
+  neighbors,
   parsePacket,
   patchStats,
   portStats,

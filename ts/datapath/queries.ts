@@ -19,6 +19,7 @@ import {
   type MemoryInfo,
   megaflowInfoSize,
   memoryInfoSize,
+  type NeighborSet,
   type OfportInfo,
   ofportInfoSize,
   ofportQuerySize,
@@ -34,6 +35,7 @@ import {
   readLinkInfo,
   readMegaflowInfo,
   readMemoryInfo,
+  readNeighborSet,
   readOfportInfo,
   readPortInfo,
   readWorkerInfo,
@@ -199,6 +201,11 @@ export function link(target: QueryTarget, name: string): Link | undefined {
 
 export function* links(target: QueryTarget): Generator<Link, void> {
   for (const record of dumpRecords(target, dumpQuery(query.linkList))) yield readLink(record);
+}
+
+/** Who the tunnels' neighbours are. */
+export function* neighbors(target: QueryTarget): Generator<NeighborSet, void> {
+  for (const record of dumpRecords(target, dumpQuery(query.neighborDump))) yield readNeighborSet(viewOf(record), 0);
 }
 
 /** A cached megaflow; match and actions are in the ABI's form. */

@@ -1,4 +1,5 @@
 /** Network devices: interface types, their state and counters. */
+export { formatAddress, formatNetwork, isMapped, type Network, parseAddress } from "./address.js";
 export { deviceCommands } from "./commands.js";
 export { errnoWords } from "./errno.js";
 export { type LinkFeatures, linkFeatures } from "./features.js";
@@ -11,6 +12,8 @@ export {
   type NetdevsOptions,
   type TunnelPort,
 } from "./netdev.js";
-export { formatAddress, type TunnelConfig } from "./tunnel-config.js";
+export { type Route, Router } from "./router.js";
+export { type RouterCommandOptions, routerCommands } from "./router-commands.js";
+export type { TunnelConfig } from "./tunnel-config.js";
 export { tunnelRecord } from "./tunnel-record.js";
 export { availableTypes, isReservedName, type NetdevPolicy, type NetdevType, netdevTypes } from "./types.js";

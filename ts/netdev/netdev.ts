@@ -8,6 +8,7 @@ import {
 } from "../datapath/generated/records.js";
 import { BatchBuilder, type BatchTarget, link, portStats, type QueryTarget } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
+import type { Network } from "./address.js";
 import { errno, errnoWords } from "./errno.js";
 import { FrameStream } from "./frame-stream.js";
 import { formatTunnel, parseTunnel, type TunnelConfig } from "./tunnel-config.js";
@@ -77,6 +78,8 @@ const dpPortMax = 65535;
 export class Netdev {
   /** How often the carrier came or went since the device was opened. */
   carrierResets = 0;
+  /** Of a test device: the addresses that the host would have there. */
+  addresses: readonly Network[] = [];
   /** Of a tunnel: what its options say. */
   tunnel: TunnelConfig | undefined;
   /** Of a test device that is joined to another: where its frames go to and come from. */
@@ -334,6 +337,8 @@ export interface TunnelPort {
   readonly type: string;
   readonly datapathType: string;
   readonly dpPort: number;
+  /** Whether packets from it can be received. */
+  readonly listens: boolean;
   users: number;
 }
 
@@ -511,7 +516,14 @@ export class Netdevs {
     let port = this.#tunnelPorts.get(key);
     if (port === undefined) {
       const dpPort = this.#chooseNumber(dpName, datapathType === "dummy", name);
-      port = { name: dpName, type: config.type.name, datapathType, dpPort, users: 0 };
+      port = {
+        name: dpName,
+        type: config.type.name,
+        datapathType,
+        dpPort,
+        listens: config.type.ipProto !== 0,
+        users: 0,
+      };
       this.#tunnelPorts.set(key, port);
     }
     port.users += 1;

@@ -1,4 +1,4 @@
-import { formatIpv6, parseIpv4, parseIpv6 } from "../openflow/index.js";
+import { formatAddress, isMapped, parseAddress } from "./address.js";
 import { errno } from "./errno.js";
 import type { TunnelLayers, TunnelType } from "./tunnel-types.js";
 
@@ -118,18 +118,10 @@ type Reader = (draft: Draft, value: string) => void;
 
 function address(draft: Draft, value: string, key: string): FlowOr<Uint8Array> | undefined {
   if (value === "flow") return "flow";
-  const bytes = value.includes(":") ? parseIpv6(value) : parseIpv4(value);
-  if (bytes !== undefined) return bytes.length === 4 ? mapped(bytes) : bytes;
+  const bytes = parseAddress(value);
+  if (bytes !== undefined) return bytes;
   draft.complain(`bad ${draft.type.name} '${key}'`);
   return undefined;
-}
-
-function mapped(ipv4: Uint8Array): Uint8Array {
-  return Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...ipv4);
-}
-
-export function isMapped(bytes: Uint8Array): boolean {
-  return bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
 function isMulticast(bytes: Uint8Array): boolean {
@@ -322,10 +314,6 @@ export function parseTunnel(name: string, type: TunnelType, options: ReadonlyMap
     if (!(error instanceof Refusal)) throw error;
     return { config: undefined, complaints: [...draft.complaints, error.message], error: error.number };
   }
-}
-
-export function formatAddress(bytes: Uint8Array): string {
-  return isMapped(bytes) ? [...bytes.subarray(12)].join(".") : formatIpv6(bytes);
 }
 
 function keyWords(config: TunnelConfig): [string, string][] {

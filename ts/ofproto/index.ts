@@ -1,5 +1,5 @@
 /** One OpenFlow switch over the datapath: ports, tables, flow_mods, dumps. */
-export { type CommandResult, DatapathError, type FlowDatapath } from "./abi-batch.js";
+export { CommandBatch, type CommandResult, DatapathError, type FlowDatapath } from "./abi-batch.js";
 export { datapathCommands, datapathViews } from "./appctl-datapath.js";
 export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
 export { featureCommands } from "./appctl-features.js";

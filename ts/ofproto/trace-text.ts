@@ -1,6 +1,8 @@
+import type { TraceStep } from "../datapath/generated/records.js";
 import { dropReason, traceNote } from "../datapath/generated/records.js";
 import { formatPort } from "../openflow/index.js";
 import type { Trace, TraceNode } from "./trace-tree.js";
+import { tunnelAddress } from "./tunnel-match.js";
 
 /** A trace as `ovs-appctl ofproto/trace` prints it. */
 
@@ -52,7 +54,6 @@ const remarks: Readonly<Record<number, string>> = {
   [traceNote.tunnelToSelf]: " -> Not tunneling to our own address",
   [traceNote.kernelTunnel]: " -> output to kernel tunnel",
   [traceNote.nativeTunnel]: " -> output to native tunnel",
-  [traceNote.tunnelNoRoute]: " -> native tunnel routing failed",
   [traceNote.mirrorInput]:
     " >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<<",
   [traceNote.mirrorInputBundle]: " >> input port is mirror output port, dropping",
@@ -68,6 +69,8 @@ const remarks: Readonly<Record<number, string>> = {
   [traceNote.truncReserved]: " >> output_trunc does not support port: %ra",
   [traceNote.truncPatch]: " >>>> output_trunc does not support patch port %ra <<<<",
   [traceNote.resuming]: "Resuming from table %a",
+  [traceNote.tunnelNoRoute]: " >> native tunnel routing failed",
+  [traceNote.tunnelBuild]: " >> native tunnel header build failed",
   [traceNote.missDrop]: "No match.",
   [traceNote.missController]: 'No match, and a "packet-in" is called for.',
   [traceNote.missFragment]: 'Packets are IP fragments and the fragment handling mode is "drop".',
@@ -181,6 +184,7 @@ function remark(node: TraceNode, words: TraceWords): string {
     const [field, offset, bits] = [Number(step.a), Number(step.b), Number(step.c)];
     return ` -> ${words.subfield(field, offset, bits)} is now ${words.value(field, bits, value)}`;
   }
+  if (step.code === traceNote.tunnelVia || step.code === traceNote.tunnelNoNeighbor) return pathRemark(step, words);
   if (step.code === traceNote.actionSet) {
     const text = words.actions(node.actions);
     return node.actions.length === 0 ? " -> action set is empty" : ` -> action set is: ${text}`;
@@ -216,6 +220,20 @@ function learnedFlow(node: TraceNode, words: TraceWords): string {
 }
 
 const hex = (value: bigint): string => (value === 0n ? "0" : `0x${value.toString(16)}`);
+/** What is told of the way that a tunnel's packet takes. */
+function pathRemark(step: TraceStep, words: TraceWords): string {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, step.a);
+  view.setBigUint64(8, step.b);
+  const address = tunnelAddress(bytes);
+  if (step.code === traceNote.tunnelVia) {
+    const bridge = Number(step.c >> 32n);
+    return ` -> tunneling to ${address} via ${words.portName(bridge, Number(step.c & 0xffffffffn))}`;
+  }
+  const kind = address.includes(":") ? "ND" : "ARP";
+  return ` -> neighbor cache miss for ${address} on bridge ${words.bridgeName(Number(step.c))}, sending ${kind} request`;
+}
 
 function formatMac(value: bigint): string {
   return value

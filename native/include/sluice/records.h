@@ -37,6 +37,10 @@ enum sluice_command {
     SLUICE_COMMAND_MIRROR_SET = 22, /* Adds a mirror to a bridge, or changes it. */
     SLUICE_COMMAND_MIRROR_DEL = 23, /* Removes a mirror. */
     SLUICE_COMMAND_FLOOD_VLANS_SET = 24, /* VLANs of a bridge on which NORMAL learns nothing and floods everything. */
+    SLUICE_COMMAND_TUNNEL_ROUTES = 25, /* Says anew how tunnels' packets reach the other ends. */
+    SLUICE_COMMAND_NEIGHBOR_SET = 26, /* Says which address a neighbour has. */
+    SLUICE_COMMAND_NEIGHBOR_FLUSH = 27, /* Forgets neighbours. */
+    SLUICE_COMMAND_NEIGHBOR_AGING = 28, /* Changes how long neighbours are known. */
 };
 
 /* Types of queries. */
@@ -62,6 +66,7 @@ enum sluice_query {
     SLUICE_QUERY_ARRIVAL = 19, /* Which OpenFlow port a flow of the datapath arrives on. */
     SLUICE_QUERY_METER_DUMP = 20, /* Meters of a bridge and their counters, streamed by a cursor. */
     SLUICE_QUERY_MIRROR_STATS = 21, /* Packets that a mirror selected; the reply is a mirror_info. */
+    SLUICE_QUERY_NEIGHBOR_DUMP = 22, /* Neighbours that are known. */
 };
 
 /* Settings of a mirror. */
@@ -385,6 +390,7 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_MPLS_POP_TOO_MANY = 55, /*  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
     SLUICE_TRACE_NOTE_TRUNC_RESERVED = 56, /*  >> output_trunc does not support port: %ra */
     SLUICE_TRACE_NOTE_TRUNC_PATCH = 57, /*  >>>> output_trunc does not support patch port %ra <<<< */
+    SLUICE_TRACE_NOTE_TUNNEL_BUILD = 58, /*  -> native tunnel header build failed */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -437,11 +443,16 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_NO_RECIRCULATION = 20, /* What the packet was frozen with is gone. */
     SLUICE_DROP_REASON_RECIRCULATION_TOO_DEEP = 21, /* Recirculated too often. */
     SLUICE_DROP_REASON_NO_DEVICE = 22, /* No device stands behind the port that it was to leave by. */
-    SLUICE_DROP_REASON_NOT_ECN_CAPABLE = 23, /* Came out of a tunnel that met congestion, and cannot say so. */
-    SLUICE_DROP_REASON_METER = 24, /* Over the rate of a meter's band. */
-    SLUICE_DROP_REASON_UNSUPPORTED_PACKET_TYPE = 25, /* encap or decap of a header that the packet cannot have or has not. */
-    SLUICE_DROP_REASON_MIRROR = 26, /* The port that it arrived on, or its destination's, is for mirrored packets only. */
-    SLUICE_DROP_REASON_TOO_MANY_MPLS_LABELS = 27, /* A push or pop beyond the labels that are kept. */
+    SLUICE_DROP_REASON_TUNNEL_NO_ROUTE = 23, /* No route leads to the other end of the tunnel. */
+    SLUICE_DROP_REASON_TUNNEL_NO_NEIGHBOR = 24, /* The address of the next hop of the tunnel is not known yet. */
+    SLUICE_DROP_REASON_TUNNEL_BUILD = 25, /* The tunnel's headers cannot carry what they should. */
+    SLUICE_DROP_REASON_TUNNEL_PUSH = 26, /* The tunnel's headers found no room before the packet. */
+    SLUICE_DROP_REASON_TUNNEL_POP = 27, /* The tunnel's headers are not as they should be. */
+    SLUICE_DROP_REASON_NOT_ECN_CAPABLE = 28, /* Came out of a tunnel that met congestion, and cannot say so. */
+    SLUICE_DROP_REASON_METER = 29, /* Over the rate of a meter's band. */
+    SLUICE_DROP_REASON_UNSUPPORTED_PACKET_TYPE = 30, /* encap or decap of a header that the packet cannot have or has not. */
+    SLUICE_DROP_REASON_MIRROR = 31, /* The port that it arrived on, or its destination's, is for mirrored packets only. */
+    SLUICE_DROP_REASON_TOO_MANY_MPLS_LABELS = 32, /* A push or pop beyond the labels that are kept. */
 };
 
 /* What a datapath's hash action hashes. */
@@ -1038,6 +1049,116 @@ _Static_assert(offsetof(struct sluice_link_set, flags_on) == 24, "sluice_link_se
 _Static_assert(offsetof(struct sluice_link_set, flags_off) == 28, "sluice_link_set.flags_off");
 _Static_assert(offsetof(struct sluice_link_set, name_size) == 32, "sluice_link_set.name_size");
 _Static_assert(offsetof(struct sluice_link_set, pad) == 36, "sluice_link_set.pad");
+
+/* Replaces what was said before. Followed by: routes: tunnel_route each, in the order in which they are tried; addresses: tunnel_address each. */
+struct sluice_tunnel_routes {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t n_routes;
+    uint32_t n_addresses;
+    uint16_t port_min; /* Range of UDP source ports. */
+    uint16_t port_max;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_tunnel_routes) == 24, "size of sluice_tunnel_routes");
+_Static_assert(offsetof(struct sluice_tunnel_routes, type) == 0, "sluice_tunnel_routes.type");
+_Static_assert(offsetof(struct sluice_tunnel_routes, flags) == 2, "sluice_tunnel_routes.flags");
+_Static_assert(offsetof(struct sluice_tunnel_routes, size) == 4, "sluice_tunnel_routes.size");
+_Static_assert(offsetof(struct sluice_tunnel_routes, n_routes) == 8, "sluice_tunnel_routes.n_routes");
+_Static_assert(offsetof(struct sluice_tunnel_routes, n_addresses) == 12, "sluice_tunnel_routes.n_addresses");
+_Static_assert(offsetof(struct sluice_tunnel_routes, port_min) == 16, "sluice_tunnel_routes.port_min");
+_Static_assert(offsetof(struct sluice_tunnel_routes, port_max) == 18, "sluice_tunnel_routes.port_max");
+_Static_assert(offsetof(struct sluice_tunnel_routes, pad) == 20, "sluice_tunnel_routes.pad");
+
+/* How packets with a mark reach a network. Addresses are IPv6 or IPv4-mapped; all zero: none. */
+struct sluice_tunnel_route {
+    uint8_t prefix[16];
+    uint8_t gateway[16];
+    uint8_t source[16];
+    uint8_t mac[8]; /* Of the port that leads there. */
+    uint32_t mark;
+    uint32_t bridge; /* Whose port leads there; 0: no bridge's. */
+    uint32_t ofp_port;
+    uint16_t prefix_len;
+    uint16_t is_local; /* The network is an address of the host. */
+};
+_Static_assert(sizeof(struct sluice_tunnel_route) == 72, "size of sluice_tunnel_route");
+_Static_assert(offsetof(struct sluice_tunnel_route, prefix) == 0, "sluice_tunnel_route.prefix");
+_Static_assert(offsetof(struct sluice_tunnel_route, gateway) == 16, "sluice_tunnel_route.gateway");
+_Static_assert(offsetof(struct sluice_tunnel_route, source) == 32, "sluice_tunnel_route.source");
+_Static_assert(offsetof(struct sluice_tunnel_route, mac) == 48, "sluice_tunnel_route.mac");
+_Static_assert(offsetof(struct sluice_tunnel_route, mark) == 56, "sluice_tunnel_route.mark");
+_Static_assert(offsetof(struct sluice_tunnel_route, bridge) == 60, "sluice_tunnel_route.bridge");
+_Static_assert(offsetof(struct sluice_tunnel_route, ofp_port) == 64, "sluice_tunnel_route.ofp_port");
+_Static_assert(offsetof(struct sluice_tunnel_route, prefix_len) == 68, "sluice_tunnel_route.prefix_len");
+_Static_assert(offsetof(struct sluice_tunnel_route, is_local) == 70, "sluice_tunnel_route.is_local");
+
+/* An address of a bridge's port. */
+struct sluice_tunnel_address {
+    uint8_t address[16];
+    uint8_t mac[8];
+    uint32_t bridge;
+    uint32_t ofp_port;
+    uint16_t prefix_len;
+    uint16_t is_routed; /* A route leads through the port: tunnels listen there. */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_tunnel_address) == 40, "size of sluice_tunnel_address");
+_Static_assert(offsetof(struct sluice_tunnel_address, address) == 0, "sluice_tunnel_address.address");
+_Static_assert(offsetof(struct sluice_tunnel_address, mac) == 16, "sluice_tunnel_address.mac");
+_Static_assert(offsetof(struct sluice_tunnel_address, bridge) == 24, "sluice_tunnel_address.bridge");
+_Static_assert(offsetof(struct sluice_tunnel_address, ofp_port) == 28, "sluice_tunnel_address.ofp_port");
+_Static_assert(offsetof(struct sluice_tunnel_address, prefix_len) == 32, "sluice_tunnel_address.prefix_len");
+_Static_assert(offsetof(struct sluice_tunnel_address, is_routed) == 34, "sluice_tunnel_address.is_routed");
+_Static_assert(offsetof(struct sluice_tunnel_address, pad) == 36, "sluice_tunnel_address.pad");
+
+/* Also what neighbor_dump tells. */
+struct sluice_neighbor_set {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t device; /* Id of a bridge, or one above 65535 for another device. */
+    uint32_t is_stale; /* In a dump: past its time. */
+    uint8_t address[16];
+    uint8_t mac[8];
+};
+_Static_assert(sizeof(struct sluice_neighbor_set) == 40, "size of sluice_neighbor_set");
+_Static_assert(offsetof(struct sluice_neighbor_set, type) == 0, "sluice_neighbor_set.type");
+_Static_assert(offsetof(struct sluice_neighbor_set, flags) == 2, "sluice_neighbor_set.flags");
+_Static_assert(offsetof(struct sluice_neighbor_set, size) == 4, "sluice_neighbor_set.size");
+_Static_assert(offsetof(struct sluice_neighbor_set, device) == 8, "sluice_neighbor_set.device");
+_Static_assert(offsetof(struct sluice_neighbor_set, is_stale) == 12, "sluice_neighbor_set.is_stale");
+_Static_assert(offsetof(struct sluice_neighbor_set, address) == 16, "sluice_neighbor_set.address");
+_Static_assert(offsetof(struct sluice_neighbor_set, mac) == 32, "sluice_neighbor_set.mac");
+
+struct sluice_neighbor_flush {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t device; /* 0 for all */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_neighbor_flush) == 16, "size of sluice_neighbor_flush");
+_Static_assert(offsetof(struct sluice_neighbor_flush, type) == 0, "sluice_neighbor_flush.type");
+_Static_assert(offsetof(struct sluice_neighbor_flush, flags) == 2, "sluice_neighbor_flush.flags");
+_Static_assert(offsetof(struct sluice_neighbor_flush, size) == 4, "sluice_neighbor_flush.size");
+_Static_assert(offsetof(struct sluice_neighbor_flush, device) == 8, "sluice_neighbor_flush.device");
+_Static_assert(offsetof(struct sluice_neighbor_flush, pad) == 12, "sluice_neighbor_flush.pad");
+
+struct sluice_neighbor_aging {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t aging_ms;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_neighbor_aging) == 16, "size of sluice_neighbor_aging");
+_Static_assert(offsetof(struct sluice_neighbor_aging, type) == 0, "sluice_neighbor_aging.type");
+_Static_assert(offsetof(struct sluice_neighbor_aging, flags) == 2, "sluice_neighbor_aging.flags");
+_Static_assert(offsetof(struct sluice_neighbor_aging, size) == 4, "sluice_neighbor_aging.size");
+_Static_assert(offsetof(struct sluice_neighbor_aging, aging_ms) == 8, "sluice_neighbor_aging.aging_ms");
+_Static_assert(offsetof(struct sluice_neighbor_aging, pad) == 12, "sluice_neighbor_aging.pad");
 
 /* Words of the flow key that matter, as bytes of the key. Followed by: for each bit set in map, lowest first: value u64, mask u64. */
 struct sluice_match {
@@ -3070,8 +3191,9 @@ struct sluice_dp_action_tunnel_push {
     uint16_t header_size;
     uint8_t tunnel_type; /* tunnel_type */
     uint8_t push_flags; /* push_flag */
-    uint32_t sequence; /* Number of the tunnel's sequence counter, or 0. */
-    uint32_t pad;
+    uint32_t sequence; /* Number of the tunnel's sequence counter. */
+    uint16_t port_min; /* Range that UDP source ports are spread over. */
+    uint16_t port_max;
 };
 _Static_assert(sizeof(struct sluice_dp_action_tunnel_push) == 24, "size of sluice_dp_action_tunnel_push");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_push, opcode) == 0, "sluice_dp_action_tunnel_push.opcode");
@@ -3082,18 +3204,23 @@ _Static_assert(offsetof(struct sluice_dp_action_tunnel_push, header_size) == 12,
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_push, tunnel_type) == 14, "sluice_dp_action_tunnel_push.tunnel_type");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_push, push_flags) == 15, "sluice_dp_action_tunnel_push.push_flags");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_push, sequence) == 16, "sluice_dp_action_tunnel_push.sequence");
-_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, pad) == 20, "sluice_dp_action_tunnel_push.pad");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, port_min) == 20, "sluice_dp_action_tunnel_push.port_min");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_push, port_max) == 22, "sluice_dp_action_tunnel_push.port_max");
 
 /* Takes the headers off and looks the packet up again as one of that port. */
 struct sluice_dp_action_tunnel_pop {
     uint16_t opcode;
     uint16_t size;
     uint32_t dp_port;
+    uint32_t tunnel_type; /* tunnel_type */
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_dp_action_tunnel_pop) == 8, "size of sluice_dp_action_tunnel_pop");
+_Static_assert(sizeof(struct sluice_dp_action_tunnel_pop) == 16, "size of sluice_dp_action_tunnel_pop");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, opcode) == 0, "sluice_dp_action_tunnel_pop.opcode");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, size) == 2, "sluice_dp_action_tunnel_pop.size");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, dp_port) == 4, "sluice_dp_action_tunnel_pop.dp_port");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, tunnel_type) == 8, "sluice_dp_action_tunnel_pop.tunnel_type");
+_Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, pad) == 12, "sluice_dp_action_tunnel_pop.pad");
 
 /* Counts against a meter of the datapath, which may drop the packet. */
 struct sluice_dp_action_meter {

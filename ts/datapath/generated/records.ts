@@ -69,6 +69,14 @@ export const command = {
   mirrorDel: 23,
   /** VLANs of a bridge on which NORMAL learns nothing and floods everything. */
   floodVlansSet: 24,
+  /** Says anew how tunnels' packets reach the other ends. */
+  tunnelRoutes: 25,
+  /** Says which address a neighbour has. */
+  neighborSet: 26,
+  /** Forgets neighbours. */
+  neighborFlush: 27,
+  /** Changes how long neighbours are known. */
+  neighborAging: 28,
 } as const;
 
 /** Types of queries. */
@@ -115,6 +123,8 @@ export const query = {
   meterDump: 20,
   /** Packets that a mirror selected; the reply is a mirror_info. */
   mirrorStats: 21,
+  /** Neighbours that are known. */
+  neighborDump: 22,
 } as const;
 
 /** Settings of a mirror. */
@@ -593,6 +603,8 @@ export const traceNote = {
   truncReserved: 56,
   /**  >>>> output_trunc does not support patch port %ra <<<< */
   truncPatch: 57,
+  /**  -> native tunnel header build failed */
+  tunnelBuild: 58,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -685,16 +697,26 @@ export const dropReason = {
   recirculationTooDeep: 21,
   /** No device stands behind the port that it was to leave by. */
   noDevice: 22,
+  /** No route leads to the other end of the tunnel. */
+  tunnelNoRoute: 23,
+  /** The address of the next hop of the tunnel is not known yet. */
+  tunnelNoNeighbor: 24,
+  /** The tunnel's headers cannot carry what they should. */
+  tunnelBuild: 25,
+  /** The tunnel's headers found no room before the packet. */
+  tunnelPush: 26,
+  /** The tunnel's headers are not as they should be. */
+  tunnelPop: 27,
   /** Came out of a tunnel that met congestion, and cannot say so. */
-  notEcnCapable: 23,
+  notEcnCapable: 28,
   /** Over the rate of a meter's band. */
-  meter: 24,
+  meter: 29,
   /** encap or decap of a header that the packet cannot have or has not. */
-  unsupportedPacketType: 25,
+  unsupportedPacketType: 30,
   /** The port that it arrived on, or its destination's, is for mirrored packets only. */
-  mirror: 26,
+  mirror: 31,
   /** A push or pop beyond the labels that are kept. */
-  tooManyMplsLabels: 27,
+  tooManyMplsLabels: 32,
 } as const;
 
 /** What a datapath's hash action hashes. */
@@ -1772,6 +1794,201 @@ export function writeLinkSet(view: DataView, at: number, record: LinkSet): void 
   view.setUint32(at + 24, record.flagsOn, true);
   view.setUint32(at + 28, record.flagsOff, true);
   view.setUint32(at + 32, record.nameSize, true);
+}
+
+/** Replaces what was said before. Followed by: routes: tunnel_route each, in the order in which they are tried; addresses: tunnel_address each. */
+export interface TunnelRoutes {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  nRoutes: number;
+  nAddresses: number;
+  /** Range of UDP source ports. */
+  portMin: number;
+  portMax: number;
+}
+export const tunnelRoutesSize = 24;
+export const tunnelRoutesOffsets = { type: 0, flags: 2, size: 4, nRoutes: 8, nAddresses: 12, portMin: 16, portMax: 18, pad: 20 } as const;
+export function readTunnelRoutes(view: DataView, at: number): TunnelRoutes {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    nRoutes: view.getUint32(at + 8, true),
+    nAddresses: view.getUint32(at + 12, true),
+    portMin: view.getUint16(at + 16, true),
+    portMax: view.getUint16(at + 18, true),
+  };
+}
+export function writeTunnelRoutes(view: DataView, at: number, record: TunnelRoutes): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.nRoutes, true);
+  view.setUint32(at + 12, record.nAddresses, true);
+  view.setUint16(at + 16, record.portMin, true);
+  view.setUint16(at + 18, record.portMax, true);
+}
+
+/** How packets with a mark reach a network. Addresses are IPv6 or IPv4-mapped; all zero: none. */
+export interface TunnelRoute {
+  prefix: Uint8Array;
+  gateway: Uint8Array;
+  source: Uint8Array;
+  /** Of the port that leads there. */
+  mac: Uint8Array;
+  mark: number;
+  /** Whose port leads there; 0: no bridge's. */
+  bridge: number;
+  ofpPort: number;
+  prefixLen: number;
+  /** The network is an address of the host. */
+  isLocal: number;
+}
+export const tunnelRouteSize = 72;
+export const tunnelRouteOffsets = { prefix: 0, gateway: 16, source: 32, mac: 48, mark: 56, bridge: 60, ofpPort: 64, prefixLen: 68, isLocal: 70 } as const;
+export function readTunnelRoute(view: DataView, at: number): TunnelRoute {
+  return {
+    prefix: readBytes(view, at + 0, 16),
+    gateway: readBytes(view, at + 16, 16),
+    source: readBytes(view, at + 32, 16),
+    mac: readBytes(view, at + 48, 8),
+    mark: view.getUint32(at + 56, true),
+    bridge: view.getUint32(at + 60, true),
+    ofpPort: view.getUint32(at + 64, true),
+    prefixLen: view.getUint16(at + 68, true),
+    isLocal: view.getUint16(at + 70, true),
+  };
+}
+export function writeTunnelRoute(view: DataView, at: number, record: TunnelRoute): void {
+  writeBytes(view, at + 0, 16, record.prefix);
+  writeBytes(view, at + 16, 16, record.gateway);
+  writeBytes(view, at + 32, 16, record.source);
+  writeBytes(view, at + 48, 8, record.mac);
+  view.setUint32(at + 56, record.mark, true);
+  view.setUint32(at + 60, record.bridge, true);
+  view.setUint32(at + 64, record.ofpPort, true);
+  view.setUint16(at + 68, record.prefixLen, true);
+  view.setUint16(at + 70, record.isLocal, true);
+}
+
+/** An address of a bridge's port. */
+export interface TunnelAddress {
+  address: Uint8Array;
+  mac: Uint8Array;
+  bridge: number;
+  ofpPort: number;
+  prefixLen: number;
+  /** A route leads through the port: tunnels listen there. */
+  isRouted: number;
+}
+export const tunnelAddressSize = 40;
+export const tunnelAddressOffsets = { address: 0, mac: 16, bridge: 24, ofpPort: 28, prefixLen: 32, isRouted: 34, pad: 36 } as const;
+export function readTunnelAddress(view: DataView, at: number): TunnelAddress {
+  return {
+    address: readBytes(view, at + 0, 16),
+    mac: readBytes(view, at + 16, 8),
+    bridge: view.getUint32(at + 24, true),
+    ofpPort: view.getUint32(at + 28, true),
+    prefixLen: view.getUint16(at + 32, true),
+    isRouted: view.getUint16(at + 34, true),
+  };
+}
+export function writeTunnelAddress(view: DataView, at: number, record: TunnelAddress): void {
+  writeBytes(view, at + 0, 16, record.address);
+  writeBytes(view, at + 16, 8, record.mac);
+  view.setUint32(at + 24, record.bridge, true);
+  view.setUint32(at + 28, record.ofpPort, true);
+  view.setUint16(at + 32, record.prefixLen, true);
+  view.setUint16(at + 34, record.isRouted, true);
+}
+
+/** Also what neighbor_dump tells. */
+export interface NeighborSet {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** Id of a bridge, or one above 65535 for another device. */
+  device: number;
+  /** In a dump: past its time. */
+  isStale: number;
+  address: Uint8Array;
+  mac: Uint8Array;
+}
+export const neighborSetSize = 40;
+export const neighborSetOffsets = { type: 0, flags: 2, size: 4, device: 8, isStale: 12, address: 16, mac: 32 } as const;
+export function readNeighborSet(view: DataView, at: number): NeighborSet {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    device: view.getUint32(at + 8, true),
+    isStale: view.getUint32(at + 12, true),
+    address: readBytes(view, at + 16, 16),
+    mac: readBytes(view, at + 32, 8),
+  };
+}
+export function writeNeighborSet(view: DataView, at: number, record: NeighborSet): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.device, true);
+  view.setUint32(at + 12, record.isStale, true);
+  writeBytes(view, at + 16, 16, record.address);
+  writeBytes(view, at + 32, 8, record.mac);
+}
+
+/** The record neighbor_flush. */
+export interface NeighborFlush {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** 0 for all */
+  device: number;
+}
+export const neighborFlushSize = 16;
+export const neighborFlushOffsets = { type: 0, flags: 2, size: 4, device: 8, pad: 12 } as const;
+export function readNeighborFlush(view: DataView, at: number): NeighborFlush {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    device: view.getUint32(at + 8, true),
+  };
+}
+export function writeNeighborFlush(view: DataView, at: number, record: NeighborFlush): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.device, true);
+}
+
+/** The record neighbor_aging. */
+export interface NeighborAging {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  agingMs: number;
+}
+export const neighborAgingSize = 16;
+export const neighborAgingOffsets = { type: 0, flags: 2, size: 4, agingMs: 8, pad: 12 } as const;
+export function readNeighborAging(view: DataView, at: number): NeighborAging {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    agingMs: view.getUint32(at + 8, true),
+  };
+}
+export function writeNeighborAging(view: DataView, at: number, record: NeighborAging): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.agingMs, true);
 }
 
 /** Words of the flow key that matter, as bytes of the key. Followed by: for each bit set in map, lowest first: value u64, mask u64. */

@@ -52,6 +52,10 @@ export const constantSets: readonly ConstantSet[] = [
       ["mirror_set", "Adds a mirror to a bridge, or changes it."],
       ["mirror_del", "Removes a mirror."],
       ["flood_vlans_set", "VLANs of a bridge on which NORMAL learns nothing and floods everything."],
+      ["tunnel_routes", "Says anew how tunnels' packets reach the other ends."],
+      ["neighbor_set", "Says which address a neighbour has."],
+      ["neighbor_flush", "Forgets neighbours."],
+      ["neighbor_aging", "Changes how long neighbours are known."],
     ]),
   },
   {
@@ -79,6 +83,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["arrival", "Which OpenFlow port a flow of the datapath arrives on."],
       ["meter_dump", "Meters of a bridge and their counters, streamed by a cursor."],
       ["mirror_stats", "Packets that a mirror selected; the reply is a mirror_info."],
+      ["neighbor_dump", "Neighbours that are known."],
     ]),
   },
   {
@@ -475,6 +480,7 @@ export const constantSets: readonly ConstantSet[] = [
       ],
       ["trunc_reserved", " >> output_trunc does not support port: %ra"],
       ["trunc_patch", " >>>> output_trunc does not support patch port %ra <<<<"],
+      ["tunnel_build", " -> native tunnel header build failed"],
     ]),
   },
   {
@@ -536,6 +542,11 @@ export const constantSets: readonly ConstantSet[] = [
       ["no_recirculation", "What the packet was frozen with is gone."],
       ["recirculation_too_deep", "Recirculated too often."],
       ["no_device", "No device stands behind the port that it was to leave by."],
+      ["tunnel_no_route", "No route leads to the other end of the tunnel."],
+      ["tunnel_no_neighbor", "The address of the next hop of the tunnel is not known yet."],
+      ["tunnel_build", "The tunnel's headers cannot carry what they should."],
+      ["tunnel_push", "The tunnel's headers found no room before the packet."],
+      ["tunnel_pop", "The tunnel's headers are not as they should be."],
       ["not_ecn_capable", "Came out of a tunnel that met congestion, and cannot say so."],
       ["meter", "Over the rate of a meter's band."],
       ["unsupported_packet_type", "encap or decap of a header that the packet cannot have or has not."],

@@ -293,6 +293,61 @@ export const records: readonly RecordRow[] = [
   },
 
   {
+    name: "tunnel_routes",
+    tail: "routes: tunnel_route each, in the order in which they are tried; addresses: tunnel_address each",
+    doc: "Replaces what was said before.",
+    fields: [
+      ...header,
+      ["n_routes", "u32"],
+      ["n_addresses", "u32"],
+      ["port_min", "u16", "Range of UDP source ports."],
+      ["port_max", "u16"],
+      ["pad", "u32"],
+    ],
+  },
+  {
+    name: "tunnel_route",
+    doc: "How packets with a mark reach a network. Addresses are IPv6 or IPv4-mapped; all zero: none.",
+    fields: [
+      ["prefix", "bytes16"],
+      ["gateway", "bytes16"],
+      ["source", "bytes16"],
+      ["mac", "bytes8", "Of the port that leads there."],
+      ["mark", "u32"],
+      ["bridge", "u32", "Whose port leads there; 0: no bridge's."],
+      ["ofp_port", "u32"],
+      ["prefix_len", "u16"],
+      ["is_local", "u16", "The network is an address of the host."],
+    ],
+  },
+  {
+    name: "tunnel_address",
+    doc: "An address of a bridge's port.",
+    fields: [
+      ["address", "bytes16"],
+      ["mac", "bytes8"],
+      ["bridge", "u32"],
+      ["ofp_port", "u32"],
+      ["prefix_len", "u16"],
+      ["is_routed", "u16", "A route leads through the port: tunnels listen there."],
+      ["pad", "u32"],
+    ],
+  },
+  {
+    name: "neighbor_set",
+    doc: "Also what neighbor_dump tells.",
+    fields: [
+      ...header,
+      ["device", "u32", "Id of a bridge, or one above 65535 for another device."],
+      ["is_stale", "u32", "In a dump: past its time."],
+      ["address", "bytes16"],
+      ["mac", "bytes8"],
+    ],
+  },
+  { name: "neighbor_flush", doc: "", fields: [...header, ["device", "u32", "0 for all"], ["pad", "u32"]] },
+  { name: "neighbor_aging", doc: "", fields: [...header, ["aging_ms", "u32"], ["pad", "u32"]] },
+
+  {
     name: "match",
     tail: "for each bit set in map, lowest first: value u64, mask u64",
     doc: "Words of the flow key that matter, as bytes of the key.",

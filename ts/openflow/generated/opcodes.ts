@@ -379,10 +379,10 @@ export const datapathActionHash = { size: 16, algorithm: 4, basis: 8 } as const;
 export const datapathActionTunnelSet = { size: 72, dstPort: 4, optionsSize: 6, words: 8 } as const;
 
 /** Fixed size and offsets. Puts headers before the packet, which then is a packet of the bridge below. Followed by: header. */
-export const datapathActionTunnelPush = { size: 24, tunnelPort: 4, outPort: 8, headerSize: 12, tunnelType: 14, pushFlags: 15, sequence: 16 } as const;
+export const datapathActionTunnelPush = { size: 24, tunnelPort: 4, outPort: 8, headerSize: 12, tunnelType: 14, pushFlags: 15, sequence: 16, portMin: 20, portMax: 22 } as const;
 
 /** Fixed size and offsets. Takes the headers off and looks the packet up again as one of that port. */
-export const datapathActionTunnelPop = { size: 8, dpPort: 4 } as const;
+export const datapathActionTunnelPop = { size: 16, dpPort: 4, tunnelType: 8 } as const;
 
 /** Fixed size and offsets. Counts against a meter of the datapath, which may drop the packet. */
 export const datapathActionMeter = { size: 8, meter: 4 } as const;

@@ -413,13 +413,16 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
       ["header_size", "u16"],
       ["tunnel_type", "u8", "tunnel_type"],
       ["push_flags", "u8", "push_flag"],
-      ["sequence", "u32", "Number of the tunnel's sequence counter, or 0."],
-      ["pad", "u32"],
+      ["sequence", "u32", "Number of the tunnel's sequence counter."],
+      ["port_min", "u16", "Range that UDP source ports are spread over."],
+      ["port_max", "u16"],
     ],
     { tail: "header" },
   ),
   row(32, "tunnel_pop", "Takes the headers off and looks the packet up again as one of that port.", [
     ["dp_port", "u32"],
+    ["tunnel_type", "u32", "tunnel_type"],
+    ["pad", "u32"],
   ]),
   row(16, "meter", "Counts against a meter of the datapath, which may drop the packet.", [["meter", "u32"]]),
   row(20, "push_eth", "Puts an Ethernet header before a packet without one.", [
