@@ -440,6 +440,52 @@ is_from_mirror(const struct xlate_ctx *ctx)
     return bundle && mirror_owns_bundle(ctx->view, bundle);
 }
 
+/* Whether something goes to datapath port 'dp_port' already. */
+static bool
+outputs_to(const struct xlate_out *out, uint32_t dp_port)
+{
+    const uint8_t *bytes = (const uint8_t *) out->actions;
+    for (uint32_t at = 0; at < out->actions_size;) {
+        const struct sluice_dp_action_output *action = (const void *) (bytes + at);
+        if (action->opcode == SLUICE_DP_ACTION_OUTPUT && action->dp_port == dp_port) {
+            return true;
+        }
+        at += action->size;
+    }
+    return false;
+}
+
+/* Where control is in-band, the local port's address may be leased through the very bridge that needs it: the reply
+ * reaches the local port even if no rule sends it there. */
+static void
+output_dhcp_reply(struct xlate_ctx *ctx)
+{
+    const uint16_t ipv4 = 0x0800, server_port = 67, client_port = 68;
+    const uint8_t udp = 17;
+    if (!(ctx->view->flags & SLUICE_BRIDGE_FLAG_IN_BAND) || ctx->freezing || ctx->error) {
+        return;
+    }
+    const uint16_t all = UINT16_MAX;
+    ctx->wild->eth_type = all;
+    if (ctx->flow.eth_type != be16(ipv4)) {
+        return;
+    }
+    ctx->wild->ip_proto = UINT8_MAX;
+    if (ctx->flow.ip_proto != udp) {
+        return;
+    }
+    ctx->wild->tp_src = all;
+    if (ctx->flow.tp_src != be16(server_port)) {
+        return;
+    }
+    ctx->wild->tp_dst = all;
+    const struct ofport *local = bridge_view_find_port(ctx->view, PORT_LOCAL);
+    if (ctx->flow.tp_dst != be16(client_port) || !local || outputs_to(ctx->out, local->dp_port)) {
+        return;
+    }
+    output_real(ctx, PORT_LOCAL);
+}
+
 /* Runs the packet through its first bridge. */
 static void
 translate(struct xlate_ctx *ctx, const struct ofport *port)
@@ -474,6 +520,9 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
         action_set_execute(ctx);
     }
     freeze_finish(ctx);
+    if (received) {
+        output_dhcp_reply(ctx);
+    }
 }
 
 /* A clone that is a packet-in behind a meter is what Open vSwitch calls a sample of everything, which it keeps. */

@@ -86,6 +86,19 @@ function hiddenFlows(under: Switch, bridge: string): string[] {
     .sort();
 }
 
+/** What becomes of DHCP, a reply and a request, from the local port and from elsewhere. */
+function traced(under: Switch): string[] {
+  const packets = [
+    "udp,in_port=1,udp_src=67,udp_dst=68",
+    "udp,in_port=1,udp_src=68,udp_dst=67",
+    "tcp,in_port=1,tcp_src=67,tcp_dst=68",
+  ];
+  return packets.map((packet) => {
+    const text = under.ok("ovs-appctl", "ofproto/trace", "br0", packet);
+    return /Datapath actions: .*/.exec(text)?.[0] ?? text;
+  });
+}
+
 if (noOvs !== undefined) console.log(`skip: controller states, ${noOvs}`);
 else {
   test("the log tells the same of every kind of bad controller, and so does the database", async () => {
@@ -171,6 +184,20 @@ else {
     const port = await nobody();
     await withPair(async (pair) => {
       addBridges(pair, new Map([["br0", port]]));
+      for (const under of pair.both) {
+        under.ok(
+          "ovs-vsctl",
+          "add-port",
+          "br0",
+          "p1",
+          "--",
+          "set",
+          "interface",
+          "p1",
+          "type=dummy",
+          "ofport_request=1",
+        );
+      }
       const [bridge, controller] = [
         ["set", "bridge", "br0"],
         ["set", "controller", "br0"],
@@ -190,7 +217,7 @@ else {
           return under;
         });
         await sleep(1500);
-        const [ours, theirs] = flows.map((under) => hiddenFlows(under, "br0"));
+        const [ours, theirs] = flows.map((under) => [...hiddenFlows(under, "br0"), ...traced(under)]);
         assert.equal(ours, theirs, step.join(" "));
       }
     });

@@ -364,6 +364,7 @@ export class Connmgr {
       addresses.push({ ip: parsed.host, port: parsed.port });
     }
     this.#inBand.set([...addresses, ...this.#extraRemotes], this.#inBandQueue);
+    this.#ofproto.changeSettings({ inBand: this.#inBand.isActive });
   }
 
   // The turns of the connections.

@@ -96,6 +96,8 @@ export interface SwitchSettings {
   /** OFPC_FRAG: 0 normal, 1 drop, 2 reassemble, 3 nx-match. */
   readonly fragMode: number;
   readonly invalidTtlToController: boolean;
+  /** Controllers may be reached through the bridge: its local port hears DHCP replies in any case. */
+  readonly inBand: boolean;
   /** Some controller wants packets that no rule matches. */
   readonly packetInOnMiss: boolean;
   /** Output to a tunnel leaves its headers to the datapath. */
@@ -118,6 +120,7 @@ const defaultSettings: SwitchSettings = {
   macTableSize: 8192,
   fragMode: 0,
   invalidTtlToController: false,
+  inBand: false,
   packetInOnMiss: false,
   kernelTunnels: false,
   monitorFlows: false,
@@ -551,12 +554,13 @@ export class Ofproto {
   }
 
   #addSettings(): void {
-    const { forwardBpdu, packetInOnMiss, invalidTtlToController, kernelTunnels, monitorFlows } = this.#settings;
+    const { forwardBpdu, packetInOnMiss, invalidTtlToController, inBand, kernelTunnels, monitorFlows } = this.#settings;
     const { macAgingS, macTableSize, fragMode } = this.#settings;
     const bridgeFlags =
       (forwardBpdu ? bridgeFlag.forwardBpdu : 0) |
       (packetInOnMiss ? bridgeFlag.packetInOnMiss : 0) |
       (invalidTtlToController ? bridgeFlag.invalidTtlToController : 0) |
+      (inBand ? bridgeFlag.inBand : 0) |
       (kernelTunnels ? bridgeFlag.kernelTunnels : 0) |
       (monitorFlows ? bridgeFlag.monitorFlows : 0);
     this.#batch.add(bridgeSetSize, (view, at) =>

@@ -239,6 +239,7 @@ enum sluice_bridge_flag {
     SLUICE_BRIDGE_FLAG_INVALID_TTL_TO_CONTROLLER = 4, /* Packets whose TTL ran out are packet-ins. */
     SLUICE_BRIDGE_FLAG_MONITOR_FLOWS = 8, /* Every change of a rule is told. */
     SLUICE_BRIDGE_FLAG_KERNEL_TUNNELS = 16, /* Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's. */
+    SLUICE_BRIDGE_FLAG_IN_BAND = 32, /* DHCP replies reach the local port, whatever the flow table says. */
 };
 
 /* Settings of a bundle. */

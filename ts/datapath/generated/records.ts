@@ -361,6 +361,8 @@ export const bridgeFlag = {
   monitorFlows: 8,
   /** Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's. */
   kernelTunnels: 16,
+  /** DHCP replies reach the local port, whatever the flow table says. */
+  inBand: 32,
 } as const;
 
 /** Settings of a bundle. */

@@ -291,6 +291,7 @@ export const constantSets: readonly ConstantSet[] = [
         "kernel_tunnels",
         "Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's.",
       ],
+      ["in_band", "DHCP replies reach the local port, whatever the flow table says."],
     ]),
   },
   {
