@@ -129,7 +129,6 @@ make_sink(void)
         .recirc = on_recirc,
         .meter = on_meter,
         .drop = on_drop,
-        .recirc = on_recirc,
         .lost = on_lost,
         .aux = &pool,
         .pool = pool,
