@@ -48,7 +48,7 @@ static bool
 port_is_valid(uint32_t port)
 {
     port = port_normalize(port);
-    return port && (port < PORT_MAX || (port >= PORT_IN_PORT && port != PORT_NONE));
+    return port < PORT_MAX || (port >= PORT_IN_PORT && port != PORT_NONE);
 }
 
 static uint32_t
@@ -205,6 +205,7 @@ static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
     FIXED(SET_MPLS_TTL, set_mpls_ttl),
     FIXED(DEC_MPLS_TTL, dec_mpls_ttl),
     FIXED(CHECK_PKT_LARGER, check_pkt_larger),
+    FIXED(GROUP, group),
 };
 #undef FIXED
 
@@ -378,12 +379,15 @@ check_reference(uint32_t kind, uint32_t id, void *check_)
 {
     struct reference_check *check = check_;
     bool there = true;
+    uint32_t error = kind == ACTION_REFERENCE_METER ? SLUICE_ERROR_NO_SUCH_METER : SLUICE_ERROR_NO_SUCH_GROUP;
 
     if (kind == ACTION_REFERENCE_METER) {
         there = ofmeter_id_is_plain(id) && version_map_newest(check->bridge->meters, id);
+    } else {
+        there = version_map_newest(check->bridge->groups, id);
     }
     if (!there && !check->error) {
-        check->error = SLUICE_ERROR_NO_SUCH_METER;
+        check->error = error;
     }
 }
 

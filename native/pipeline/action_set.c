@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "packet/bytes.h"
+#include "pipeline/action_set.h"
 #include "pipeline/xlate_ctx.h"
 
 /* Places of actions in the order of execution.  Of each but SLOT_SET only the last written counts; those of SLOT_SET
@@ -14,6 +15,7 @@ enum slot {
     SLOT_DEC_TTL,
     SLOT_DEC_MPLS_TTL,
     SLOT_SET,
+    SLOT_GROUP,
     SLOT_OUTPUT,
     SLOT_RESUBMIT,
     N_SLOTS,
@@ -64,6 +66,8 @@ slot_of(uint16_t opcode)
     case SLUICE_ACTION_OUTPUT_REG:
     case SLUICE_ACTION_CONTROLLER:
         return SLOT_OUTPUT;
+    case SLUICE_ACTION_GROUP:
+        return SLOT_GROUP;
     case SLUICE_ACTION_RESUBMIT:
         return SLOT_RESUBMIT;
     default:
@@ -73,11 +77,10 @@ slot_of(uint16_t opcode)
 
 /* Copies the actions of 'slot' from the set to 'ordered'; returns the bytes. */
 static uint32_t
-copy_slot(const struct xlate_ctx *ctx, enum slot slot, uint8_t *ordered)
+copy_slot(const uint8_t *set, uint32_t size, enum slot slot, uint8_t *ordered)
 {
-    const uint8_t *set = (const uint8_t *) ctx->action_set;
     uint32_t used = 0;
-    for (uint32_t at = 0; at < ctx->action_set_size;) {
+    for (uint32_t at = 0; at < size;) {
         const struct action_header *action = (const struct action_header *) (set + at);
         if (slot_of(action->opcode) == slot) {
             used = slot == SLOT_SET ? used : 0;
@@ -89,8 +92,29 @@ copy_slot(const struct xlate_ctx *ctx, enum slot slot, uint8_t *ordered)
     return used;
 }
 
-/* The set in the order of execution, in memory of the caller's, or null for want of memory.  An output excludes a
- * resubmit. */
+/* Returns the bytes in 'ordered'.  A group excludes an output, and both a resubmit. */
+static uint32_t
+order_list(const void *set, uint32_t size, uint8_t *ordered, bool *has_output)
+{
+    uint32_t used = 0;
+    *has_output = false;
+    for (enum slot slot = 0; slot < N_SLOTS && !*has_output; slot++) {
+        uint32_t n = copy_slot(set, size, slot, ordered + used);
+        used += n;
+        *has_output = n && slot >= SLOT_GROUP;
+    }
+    return used;
+}
+
+uint32_t
+action_set_order(const void *set, uint32_t size, uint8_t *ordered)
+{
+    bool has_output;
+    uint32_t used = order_list(set, size, ordered, &has_output);
+    return has_output ? used : 0;
+}
+
+/* The set in the order of execution, in memory of the caller's, or null for want of memory. */
 static uint8_t *
 order(struct xlate_ctx *ctx, uint32_t *size, bool *has_output)
 {
@@ -101,11 +125,7 @@ order(struct xlate_ctx *ctx, uint32_t *size, bool *has_output)
         xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
         return NULL;
     }
-    for (enum slot slot = 0; slot < N_SLOTS && !*has_output; slot++) {
-        uint32_t used = copy_slot(ctx, slot, ordered + *size);
-        *size += used;
-        *has_output = used && slot >= SLOT_OUTPUT;
-    }
+    *size = order_list(ctx->action_set, ctx->action_set_size, ordered, has_output);
     return ordered;
 }
 

@@ -4,6 +4,7 @@
 #include "classifier/flow_store.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/ofgroup.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
 #include "pipeline/route_table.h"
@@ -60,6 +61,10 @@ bridge_del(struct pipeline *pipeline, uint32_t id)
     if (slot->meters_open) {
         version_map_rollback(view->bridge->meters);
         slot->meters_open = false;
+    }
+    if (slot->groups_open) {
+        version_map_rollback(view->bridge->groups);
+        slot->groups_open = false;
     }
     if (slot->draft && (!slot->view || slot->draft->bridge != slot->view->bridge)) {
         bridge_destroy(slot->draft->bridge);
@@ -295,6 +300,7 @@ flow_flush(struct pipeline *pipeline, const struct sluice_flow_flush *command)
     struct flow_store *flows = transaction_flows(pipeline, command->bridge, &error);
     const struct pipeline_hooks *hooks = &pipeline->options.hooks;
     error = flows ? flow_store_flush(flows, hooks->now(hooks->aux)) : error;
+    error = error ? error : ofgroup_flush(pipeline, command->bridge);
     return error ? error : ofmeter_flush(pipeline, command->bridge);
 }
 
@@ -395,6 +401,7 @@ static const struct {
     FIXED(FLOW_FLUSH, flow_flush, false),
     FIXED(SETTINGS, settings, false),
     FIXED(METER_MOD, meter_mod, true),
+    FIXED(GROUP_MOD, group_mod, true),
     FIXED(MIRROR_SET, mirror_set, true),
     FIXED(MIRROR_DEL, mirror_del, false),
     FIXED(FLOOD_VLANS_SET, flood_vlans_set, false),
@@ -444,6 +451,8 @@ execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t 
         return fdb_flush(pipeline, command);
     case SLUICE_COMMAND_FLOW_FLUSH:
         return flow_flush(pipeline, command);
+    case SLUICE_COMMAND_GROUP_MOD:
+        return ofgroup_mod(pipeline, command);
     case SLUICE_COMMAND_METER_MOD:
         return ofmeter_mod(pipeline, command, value);
     case SLUICE_COMMAND_MIRROR_SET:

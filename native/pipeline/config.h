@@ -100,6 +100,7 @@ struct bridge {
     struct flow_store *flows;
     struct mac_table *macs;     /* Counted. */
     struct version_map *meters; /* Of struct ofmeter. */
+    struct version_map *groups; /* Of struct ofgroup. */
 };
 
 struct bridge_view {

@@ -5,6 +5,7 @@
 #include "pipeline/learn.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/pipeline_state.h"
+#include "pipeline/ofgroup.h"
 #include "pipeline/xlate.h"
 #include "tunnel/neighbor.h"
 
@@ -71,6 +72,9 @@ xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint
         case XLATE_CREDIT_PORT_TX:
             credit_port(credit->port, credit->kind, &traffic);
             break;
+        case XLATE_CREDIT_GROUP:
+            group_stats_credit(credit->group, credit->bundle, traffic.n_packets, traffic.n_bytes);
+            break;
         case XLATE_CREDIT_LEARN:
         case XLATE_CREDIT_FIN:
         case XLATE_CREDIT_MAC:
@@ -108,6 +112,9 @@ xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits)
         case XLATE_CREDIT_PORT_RX:
         case XLATE_CREDIT_PORT_TX:
             port_counters_unref(credits[i].port);
+            break;
+        case XLATE_CREDIT_GROUP:
+            group_stats_unref(credits[i].group);
             break;
         case XLATE_CREDIT_MAC:
             mac_table_unref(credits[i].macs);

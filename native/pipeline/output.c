@@ -294,6 +294,7 @@ static uint8_t
 controller_reason(const struct xlate_ctx *ctx)
 {
     return ctx->in_packet_out   ? SLUICE_PACKET_IN_REASON_PACKET_OUT
+           : ctx->in_group      ? SLUICE_PACKET_IN_REASON_GROUP
            : ctx->in_action_set ? SLUICE_PACKET_IN_REASON_ACTION_SET
            : ctx->is_table_miss ? SLUICE_PACKET_IN_REASON_EXPLICIT_MISS
                                 : SLUICE_PACKET_IN_REASON_ACTION;

@@ -148,6 +148,7 @@ pipeline_maintain(struct pipeline *pipeline, uint64_t now_ms)
             next = due < next ? due : next;
             flow_store_collect(view->bridge->flows);
             version_map_collect(view->bridge->meters);
+            version_map_collect(view->bridge->groups);
         }
     }
     limbo_reclaim(&pipeline->limbo);

@@ -25,6 +25,7 @@ enum cell_kind {
     CELL_BRIDGE,   /* Settings, ports and bundles of a bridge. */
     CELL_TABLE,    /* Rules of one table. */
     CELL_ADDRESS,  /* Where one address on one VLAN is. */
+    CELL_GROUP,    /* One group. */
     CELL_METER,    /* Whether there is one meter. */
     CELL_PORTS,    /* Which datapath ports are in a bridge at all. */
     CELL_ROUTES,   /* How tunnels' packets go; counted as address cells are. */
@@ -42,6 +43,7 @@ struct bridge_slot {
     bool touched;     /* In 'touched' of the transaction. */
     bool flows_open;  /* The flow store of 'view' or 'draft' has an open transaction. */
     bool meters_open; /* So have its meters. */
+    bool groups_open; /* And its groups. */
 };
 
 /* An address table to be flushed at commit. */
@@ -165,6 +167,9 @@ struct flow_store *transaction_flows(struct pipeline *pipeline, uint32_t id, uin
 
 /* Its meters, as transaction_flows(). */
 struct version_map *transaction_meters(struct pipeline *pipeline, uint32_t id, uint32_t *error);
+
+/* Its groups, as transaction_flows(). */
+struct version_map *transaction_groups(struct pipeline *pipeline, uint32_t id, uint32_t *error);
 
 /* Forgets at commit what was learned behind 'bundle', UINT32_MAX for all.  0 or no_memory. */
 uint32_t transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle);

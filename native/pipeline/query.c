@@ -10,6 +10,7 @@
 #include "packet/parse.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/ofgroup.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
 #include "tunnel/neighbor.h"
@@ -363,11 +364,12 @@ neighbors(const struct pipeline *pipeline, uint8_t *reply, size_t room, size_t *
 
 #define FIXED(NAME, STRUCT) [SLUICE_QUERY_##NAME] = sizeof(struct sluice_##STRUCT)
 static const uint16_t fixed_sizes[] = {
-    FIXED(FLOW_DUMP, flow_query),    FIXED(FLOW_AGGREGATE, flow_query),    FIXED(TABLE_STATS, bridge_query),
-    FIXED(FDB_DUMP, bridge_query),   FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
-    FIXED(FLOW_CHANGES, dump_query), FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
-    FIXED(MEMORY, dump_query),       FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
-    FIXED(METER_DUMP, object_query), FIXED(MIRROR_STATS, mirror_query),    FIXED(NEIGHBOR_DUMP, dump_query),
+    FIXED(FLOW_DUMP, flow_query),     FIXED(FLOW_AGGREGATE, flow_query),    FIXED(TABLE_STATS, bridge_query),
+    FIXED(FDB_DUMP, bridge_query),    FIXED(COUNTERS, dump_query),          FIXED(TRACE, trace_query),
+    FIXED(FLOW_CHANGES, dump_query),  FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
+    FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
+    FIXED(GROUP_DUMP, object_query),  FIXED(METER_DUMP, object_query),      FIXED(MIRROR_STATS, mirror_query),
+    FIXED(NEIGHBOR_DUMP, dump_query),
 };
 #undef FIXED
 
@@ -413,6 +415,8 @@ pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uin
         return neighbors(pipeline, reply, room, used);
     case SLUICE_QUERY_ARRIVAL:
         return arrival(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_GROUP_DUMP:
+        return ofgroup_dump(pipeline, record, now_ms(pipeline), reply, room, used);
     case SLUICE_QUERY_METER_DUMP:
         return ofmeter_dump(pipeline, record, now_ms(pipeline), reply, room, used);
     default:

@@ -6,6 +6,7 @@
 #include "classifier/flow_store.h"
 #include "pipeline/action_check.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/ofgroup.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
 
@@ -83,7 +84,8 @@ bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
         .random_seed = next_random(pipeline),
     });
     bridge->meters = version_map_create(pipeline->options.epoch, ofmeter_free, pipeline);
-    if (!bridge->flows || !bridge->macs || !bridge->meters) {
+    bridge->groups = version_map_create(pipeline->options.epoch, ofgroup_free, pipeline);
+    if (!bridge->flows || !bridge->macs || !bridge->meters || !bridge->groups) {
         bridge_destroy(bridge);
         return NULL;
     }
@@ -97,6 +99,7 @@ bridge_destroy(void *bridge_)
     flow_store_destroy(bridge->flows);
     mac_table_unref(bridge->macs);
     version_map_destroy(bridge->meters);
+    version_map_destroy(bridge->groups);
     free(bridge);
 }
 
@@ -183,6 +186,22 @@ transaction_meters(struct pipeline *pipeline, uint32_t id, uint32_t *error)
     return view->bridge->meters;
 }
 
+struct version_map *
+transaction_groups(struct pipeline *pipeline, uint32_t id, uint32_t *error)
+{
+    struct bridge_view *view = pipeline_view(pipeline, id);
+    *error = view ? transaction_touch(pipeline, id) : SLUICE_ERROR_NO_SUCH_BRIDGE;
+    if (*error) {
+        return NULL;
+    }
+    struct bridge_slot *slot = &pipeline->slots[id];
+    if (!slot->groups_open) {
+        version_map_begin(view->bridge->groups, current_version(pipeline) + 1);
+        slot->groups_open = true;
+    }
+    return view->bridge->groups;
+}
+
 uint32_t
 transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle)
 {
@@ -218,6 +237,7 @@ end_transaction(struct pipeline *pipeline)
         slot->touched = false;
         slot->flows_open = false;
         slot->meters_open = false;
+        slot->groups_open = false;
     }
     txn->open = false;
     txn->n_touched = 0;
@@ -236,6 +256,9 @@ pipeline_rollback(struct pipeline *pipeline)
         }
         if (slot->meters_open && view) {
             version_map_rollback(view->bridge->meters);
+        }
+        if (slot->groups_open && view) {
+            version_map_rollback(view->bridge->groups);
         }
         if (slot->draft && (!slot->view || slot->draft->bridge != slot->view->bridge)) {
             bridge_destroy(slot->draft->bridge);
@@ -329,6 +352,9 @@ commit_flows(struct pipeline *pipeline)
         struct bridge_slot *slot = &pipeline->slots[id];
         if (slot->meters_open && slot->view) {
             ofmeter_commit(pipeline, slot->view->bridge);
+        }
+        if (slot->groups_open && slot->view) {
+            ofgroup_commit(slot->view->bridge);
         }
         if (!slot->flows_open || !slot->view) {
             continue;

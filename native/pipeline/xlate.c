@@ -280,8 +280,8 @@ execute(struct xlate_ctx *ctx, enum lookup result, xlate_run *run, bool is_last)
     }
 }
 
-static bool
-may_resubmit(struct xlate_ctx *ctx)
+bool
+xlate_may_resubmit(struct xlate_ctx *ctx)
 {
     uint32_t depth_max = ctx->view->depth_max ? ctx->view->depth_max : XLATE_DEPTH_MAX;
     if (ctx->depth >= depth_max || ctx->nesting >= XLATE_NESTING_MAX) {
@@ -310,7 +310,7 @@ xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_mis
         freeze(ctx, FREEZE_FROM_THIS);
         return;
     }
-    if (!may_resubmit(ctx)) {
+    if (!xlate_may_resubmit(ctx)) {
         return;
     }
     const struct rule *old_rule = ctx->rule;

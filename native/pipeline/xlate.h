@@ -24,6 +24,7 @@
 
 struct frozen_state;
 struct learned;
+struct group_stats;
 struct mac_table;
 struct neighbor;
 struct pipeline;
@@ -56,6 +57,7 @@ enum xlate_credit_kind {
     XLATE_CREDIT_PORT_TX, /* The patch port or tunnel of 'port' sent it; the credit owns a reference. */
     XLATE_CREDIT_LEARN,   /* 'learned' was learned, and is again by each packet; the credit owns a reference. */
     XLATE_CREDIT_FIN,     /* A TCP packet that ends its connection shortens the timeouts of 'rule'; owns a reference. */
+    XLATE_CREDIT_GROUP,   /* The bucket at position 'bundle' of 'group', or all; owns a reference. */
     XLATE_CREDIT_MAC,     /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
     XLATE_CREDIT_FROZEN,  /* Nothing is counted; the credit keeps the recirculation id of 'frozen' alive. */
     XLATE_CREDIT_NEIGHBOR, /* Packets went to 'neighbor'; owns a reference. */
@@ -72,6 +74,7 @@ struct xlate_credit {
         struct port_counters *port;
         struct mac_table *macs;
         struct neighbor *neighbor;
+        struct group_stats *group;
         const struct frozen_state *frozen;
     };
     uint64_t mac; /* 48 bits, first byte of the address highest, above it the VLAN.  For FIN: idle timeout, from bit 16

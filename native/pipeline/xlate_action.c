@@ -424,6 +424,8 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
     case SLUICE_ACTION_EXIT:
         ctx->exit = true;
         break;
+    case SLUICE_ACTION_GROUP:
+        return xlate_group(ctx, ((const struct sluice_action_group *) action)->group);
     case SLUICE_ACTION_METER:
         meter(ctx, ((const struct sluice_action_meter *) action)->meter);
         break;

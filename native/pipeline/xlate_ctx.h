@@ -37,6 +37,7 @@ struct xlate_ctx {
     uint32_t n_resubmits;
     bool exit; /* Stop executing actions. */
     bool in_action_set;
+    bool in_group; /* Executing a bucket. */
     bool in_packet_out;
     bool uncacheable;     /* The result serves this packet only. */
     uint32_t error;       /* enum sluice_drop_reason: the packet is dropped whatever was output. */
@@ -103,6 +104,12 @@ void xlate_fail(struct xlate_ctx *ctx, uint32_t reason);
  * as the table is configured; otherwise nothing happens.  'run' is how actions are executed. */
 void xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_miss, xlate_run *run);
 
+/* Whether one more table or group may be gone into.  If not, the translation has failed. */
+bool xlate_may_resubmit(struct xlate_ctx *ctx);
+
+/* xlate_group.c: executes a group.  False if there is none of that number: then the list of actions ends. */
+bool xlate_group(struct xlate_ctx *ctx, uint32_t id);
+
 /* A meter of the bridge that the packet is in, or null. */
 const struct ofmeter *xlate_meter(struct xlate_ctx *ctx, uint32_t id);
 
@@ -121,6 +128,7 @@ void trace_subfield(struct xlate_ctx *ctx, struct subfield sf);
 void trace_action_set(struct xlate_ctx *ctx);
 void trace_learned(struct xlate_ctx *ctx, const struct sluice_flow_mod *record);
 void trace_thaw(struct xlate_ctx *ctx);
+void trace_bucket(struct xlate_ctx *ctx, uint32_t bucket);
 
 /* xlate_action.c */
 

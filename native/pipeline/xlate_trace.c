@@ -125,3 +125,13 @@ trace_thaw(struct xlate_ctx *ctx)
     }
     ctx->trace_depth--;
 }
+
+void
+trace_bucket(struct xlate_ctx *ctx, uint32_t bucket)
+{
+    if (ctx->in->trace) {
+        struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_BUCKET);
+        step.record.a = bucket;
+        trace_put(ctx->in->trace, &step);
+    }
+}

@@ -429,6 +429,7 @@ wants_push(const struct sluice_record *query)
     case SLUICE_QUERY_TABLE_STATS:
     case SLUICE_QUERY_OFPORT_STATS:
     case SLUICE_QUERY_MIRROR_STATS:
+    case SLUICE_QUERY_GROUP_DUMP:
     case SLUICE_QUERY_FDB_DUMP:
         /* Where there is a cursor, it is the member after the header. */
         return query->type == SLUICE_QUERY_OFPORT_STATS || query->type == SLUICE_QUERY_MIRROR_STATS || query->size < 16

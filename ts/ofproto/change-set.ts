@@ -11,6 +11,7 @@ import {
   flowModError,
   transactionId,
 } from "./flow-mods.js";
+import { appendGroupMod, groupModError } from "./groups.js";
 import type { Ofproto } from "./ofproto.js";
 import { appendPacketOut, packetOutError } from "./packet-out.js";
 import { applyPortMod, checkPortMod } from "./port-mod.js";
@@ -54,6 +55,7 @@ export class ChangeSet {
     } else {
       const decoded = decodeMessage(message, { bridge: this.#ofproto.bridge, tableId: true, executedOnly: true });
       if (decoded.type === "packet_out") appendPacketOut(this.#batch, this.#ofproto, decoded as PacketOut);
+      else if (decoded.type === "group_mod") appendGroupMod(this.#batch, this.#ofproto.bridge, decoded);
       else if (decoded.type === "port_mod") {
         this.#portMods.push({ mod: decoded, request: request.slice() });
         return;
@@ -91,7 +93,12 @@ export class ChangeSet {
       const code = results.error(index);
       const request = this.#requests[index];
       if (code === 0 || request === undefined) continue;
-      const error = request.kind === "packet_out" ? packetOutError(code) : flowModError(code);
+      const error =
+        request.kind === "packet_out"
+          ? packetOutError(code)
+          : request.kind === "group_mod"
+            ? groupModError(code)
+            : flowModError(code);
       return { request: request.bytes, error, sentence: `the datapath says ${errorText(code)}` };
     }
     this.#ofproto.tellChanges(requester, () => transactionId(this.#requests[0]?.bytes));

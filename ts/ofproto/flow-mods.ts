@@ -41,6 +41,8 @@ export function flowModError(code: number): ErrorName {
       return "OFPBAC_BAD_TYPE";
     case error.badAction:
       return "OFPBAC_BAD_ARGUMENT";
+    case error.noSuchGroup:
+      return "OFPBAC_BAD_OUT_GROUP";
     case error.noSuchMeter:
       return "OFPMMFC_INVALID_METER";
     case error.noSuchPort:

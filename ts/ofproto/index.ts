@@ -29,6 +29,7 @@ export {
 } from "./flow-records.js";
 export { type FlowInput, FlowTable, portNames, type TraceInput, type TraceResult } from "./flow-table.js";
 export type { FlowWords, PortNames } from "./flow-words.js";
+export { dumpGroups, type GroupRecord, modifyGroup } from "./groups.js";
 export { normalFlow, type SystemFlow } from "./internal-flows.js";
 export { dumpMeters, type MeterRecord, modifyMeter } from "./meters.js";
 export { type Mirror, mirrorStats, mirrorsMax } from "./mirror.js";

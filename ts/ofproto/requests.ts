@@ -12,6 +12,7 @@ import type {
 import { internalTable, visibleTables } from "./flow-mods.js";
 import { aggregateFlows, anyPort, type FlowFilter } from "./flow-records.js";
 import { flowStatsReplies } from "./flow-stats.js";
+import { groupFeatures, groupReplies, modifyGroup } from "./groups.js";
 import { meterFeatures, meterReplies, modifyMeter } from "./meters.js";
 import type { Ofproto } from "./ofproto.js";
 import { sendPacketOut } from "./packet-out.js";
@@ -249,19 +250,18 @@ function unsupported(error: ConstructorParameters<typeof OpenFlowError>[0], what
   };
 }
 
-const bodyOffset = { groupCommand: 0 } as const;
-
-/** Deleting what cannot be there succeeds; anything else finds the group table full or the group unknown. */
-function groupMod(_ofproto: Ofproto, message: Message, requester: Requester): Replies {
+function groupMod(ofproto: Ofproto, message: Message, requester: Requester): Replies {
   refuseSecondary(requester);
-  if (message.type !== "group_mod" || message.body.length < 8) {
-    throw new OpenFlowError("OFPBRC_BAD_LEN", "the group_mod is too short");
-  }
-  const command = (message.body[bodyOffset.groupCommand] ?? 0) * 256 + (message.body[bodyOffset.groupCommand + 1] ?? 0);
-  const deleteCommand = 2;
-  if (command === deleteCommand) return none;
-  if (command === 0) throw new OpenFlowError("OFPGMFC_OUT_OF_GROUPS", "groups are not supported");
-  throw new OpenFlowError("OFPGMFC_UNKNOWN_GROUP", "groups are not supported");
+  if (message.type !== "group_mod") return none;
+  const { version: _version, xid, ...mod } = message;
+  ofproto.tellRequest({ requestXid: xid, request: modifyGroup(ofproto, mod), origin: requester });
+  return none;
+}
+
+function groupById(ofproto: Ofproto, message: Message): Replies {
+  if (message.type !== "group_stats_request" && message.type !== "group_desc_request") return none;
+  const type = message.type === "group_stats_request" ? "group_stats_reply" : "group_desc_reply";
+  return groupReplies(ofproto, type, message.id);
 }
 
 function meterMod(ofproto: Ofproto, message: Message, requester: Requester): Replies {
@@ -296,9 +296,9 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   table_mod: tableMod,
   group_mod: groupMod,
   meter_mod: meterMod,
-  group_stats_request: () => only({ type: "group_stats_reply", more: false, body: emptyBody }),
-  group_desc_request: () => only({ type: "group_desc_reply", more: false, body: emptyBody }),
-  group_features_request: () => only({ type: "group_features_reply", more: false, body: new Uint8Array(40) }),
+  group_stats_request: groupById,
+  group_desc_request: groupById,
+  group_features_request: (_ofproto, message) => only(groupFeatures(message.version)),
   meter_stats_request: meterById,
   meter_config_request: meterById,
   meter_features_request: () => only({ type: "meter_features_reply", more: false, ...meterFeatures }),

@@ -71,6 +71,11 @@ const remarks: Readonly<Record<number, string>> = {
   [traceNote.resuming]: "Resuming from table %a",
   [traceNote.tunnelNoRoute]: " >> native tunnel routing failed",
   [traceNote.tunnelBuild]: " >> native tunnel header build failed",
+  [traceNote.groupMissing]: " >> output to non-existent group %a",
+  [traceNote.bucketUsed]: " -> using bucket %a",
+  [traceNote.noLiveBucket]: " -> no live bucket",
+  [traceNote.bucketScore]: " -> bucket %a: score %b",
+  [traceNote.livenessTooDeep]: " >>>> bucket chaining exceeded %a links <<<<",
   [traceNote.missDrop]: "No match.",
   [traceNote.missController]: 'No match, and a "packet-in" is called for.',
   [traceNote.missFragment]: 'Packets are IP fragments and the fragment handling mode is "drop".',
@@ -125,9 +130,16 @@ function printAction(lines: string[], node: TraceNode, isLast: boolean, level: n
   lines.push(`${pad(4 * (level + 1))}${words.actions(node.actions)}`);
   for (const child of node.children) {
     if (child.kind === "note") lines.push(`${pad(4 * (level + 1))}${remark(child, words)}`);
+    else if (child.kind === "bucket") printBucket(lines, child, level, words);
     else if (isLast) printStage(lines, child, level, level, words);
     else printStage(lines, child, level + 1, level + 2, words);
   }
+}
+
+/** A group's bucket: its actions are set in. */
+function printBucket(lines: string[], node: TraceNode, level: number, words: TraceWords): void {
+  lines.push(`${pad(4 * (level + 1))}bucket ${node.step.a}`);
+  printNodes(lines, node.children, level + 2, words);
 }
 
 /** A bridge, a table or the action set at `level`, its content at `inner`. */
@@ -160,6 +172,9 @@ function printStage(lines: string[], node: TraceNode, level: number, inner: numb
     case "note":
       lines.push(`${pad(4 * (level + 1))}${remark(node, words)}`);
       return;
+    case "bucket":
+      printBucket(lines, node, level, words);
+      return;
     case "action":
       throw new Error("an action stands in its table's list");
   }
@@ -185,6 +200,11 @@ function remark(node: TraceNode, words: TraceWords): string {
     return ` -> ${words.subfield(field, offset, bits)} is now ${words.value(field, bits, value)}`;
   }
   if (step.code === traceNote.tunnelVia || step.code === traceNote.tunnelNoNeighbor) return pathRemark(step, words);
+  if (step.code === traceNote.bucketNotLive) {
+    const port = step.b === 0xffffffffn ? "" : `port ${step.b}`;
+    const group = step.c === 0xffffffffn ? "" : `port ${step.c}`;
+    return ` -> bucket ${step.a}: not live due to ${[port, group].filter((one) => one !== "").join(" and ")}`;
+  }
   if (step.code === traceNote.actionSet) {
     const text = words.actions(node.actions);
     return node.actions.length === 0 ? " -> action set is empty" : ` -> action set is: ${text}`;

@@ -4,7 +4,7 @@ import { pad8 } from "./abi-batch.js";
 /** What a translation did, as a tree: bridges hold tables, tables hold actions, actions hold remarks and the tables and
  *  bridges that they lead to. */
 export interface TraceNode {
-  readonly kind: "bridge" | "rule" | "miss" | "action" | "note" | "action_set" | "thaw";
+  readonly kind: "bridge" | "rule" | "miss" | "action" | "note" | "action_set" | "thaw" | "bucket";
   readonly step: TraceStep;
   /** ABI match of a rule. */
   readonly match: Uint8Array;
@@ -32,6 +32,7 @@ const kinds: Readonly<Record<number, TraceNode["kind"]>> = {
   [traceKind.note]: "note",
   [traceKind.actionSet]: "action_set",
   [traceKind.thaw]: "thaw",
+  [traceKind.bucket]: "bucket",
 };
 
 /** Reads the steps of a trace, each a trace_step record. */

@@ -1,6 +1,15 @@
-import type { ByteReader, ByteWriter } from "./bytes.js";
+import { type ByteReader, ByteWriter } from "./bytes.js";
 import { readFlowMonitor, readFlowUpdate, writeFlowMonitor, writeFlowUpdate } from "./codec-flow-monitor.js";
 import { readFlowStats, readFlowStatsRequest, writeFlowStats, writeFlowStatsRequest } from "./codec-flow-stats.js";
+import {
+  groupNumber,
+  readGroupDescReply,
+  readGroupFeaturesReply,
+  readGroupStatsReply,
+  writeGroupDescReply,
+  writeGroupFeaturesReply,
+  writeGroupStatsReply,
+} from "./codec-group.js";
 import {
   readMeterConfigReply,
   readMeterFeaturesReply,
@@ -61,9 +70,14 @@ export function readMultipartRequest(
       end(reader);
       return { type: name, port: ofpp.ANY };
     case "group_desc_request":
-      if (version >= 6 && reader.left > 0) reader.skip(8);
+      if (version === 1 || version >= 6) {
+        const id = reader.u32();
+        reader.skip(4);
+        end(reader);
+        return { type: name, id };
+      }
       end(reader);
-      return { type: name };
+      return { type: name, id: groupNumber.all };
     case "flow_stats_request":
     case "aggregate_request": {
       const body = readFlowStatsRequest(reader, version, standard, name);
@@ -128,6 +142,8 @@ export function writeMultipartRequest(out: ByteWriter, body: MessageBody, versio
     case "group_stats_request":
     case "meter_stats_request":
     case "meter_config_request":
+    case "group_desc_request":
+      if (body.type === "group_desc_request" && version > 1 && version < 6) return;
       out.u32(body.id);
       out.zeros(4);
       return;
@@ -255,8 +271,11 @@ export function readMultipartReply(
     case "meter_features_reply":
       return readMeterFeaturesReply(reader, more);
     case "group_stats_reply":
+      return readGroupStatsReply(reader, version, more);
     case "group_desc_reply":
+      return readGroupDescReply(reader, version, more, new ByteWriter(256));
     case "group_features_reply":
+      return readGroupFeaturesReply(reader, more);
     case "table_features_reply":
     case "table_desc_reply":
     case "queue_desc_reply":
@@ -319,6 +338,15 @@ export function writeMultipartReply(out: ByteWriter, body: MessageBody, version:
       return;
     case "flow_monitor_reply":
       for (const update of body.updates) writeFlowUpdate(out, update, version);
+      return;
+    case "group_stats_reply":
+      writeGroupStatsReply(out, body, version);
+      return;
+    case "group_desc_reply":
+      writeGroupDescReply(out, body, version);
+      return;
+    case "group_features_reply":
+      writeGroupFeaturesReply(out, body);
       return;
     case "meter_stats_reply":
       writeMeterStatsReply(out, body);

@@ -2,6 +2,7 @@ import { ByteReader, ByteWriter } from "./bytes.js";
 import { readBundleAdd, readBundleControl, writeBundleAdd, writeBundleControl } from "./codec-bundle.js";
 import { anyFlowModContext, type FlowModContext, readFlowMod, writeFlowMod } from "./codec-flow-mod.js";
 import { FlowStatsEncoder } from "./codec-flow-stats.js";
+import { readGroupMod, writeGroupMod } from "./codec-group.js";
 import { readMeterMod, writeMeterMod } from "./codec-meter.js";
 import {
   readMultipartReply,
@@ -286,6 +287,7 @@ function readBody(
     case "requestforward":
       return readRequestForward(reader);
     case "group_mod":
+      return readGroupMod(reader, version, new ByteWriter(256));
     case "table_status":
     case "nxt_resume":
     case "nxt_tlv_table_mod":
@@ -300,7 +302,7 @@ function readBody(
 
 function readRequestForward(reader: ByteReader): MessageBody {
   const inner = decodeMessage(reader.rest());
-  if (inner.type !== "meter_mod") {
+  if (inner.type !== "meter_mod" && inner.type !== "group_mod") {
     throw new OpenFlowError("OFPBFC_MSG_UNSUP", `a ${inner.type} message is not forwarded`);
   }
   const { version: _version, xid, ...request } = inner;
@@ -360,6 +362,8 @@ function isNicira(body: MessageBody, version: number): boolean {
   if ("standard" in body) return !body.standard;
   if (body.type === "packet_in") return body.format !== "standard";
   if (body.type.startsWith("flow_monitor_") || body.type === "requestforward") return version < 4;
+  if (body.type.startsWith("group_features")) return version <= 2;
+  if (body.type.startsWith("group_")) return version === 1;
   return body.type.startsWith("nxt_") || body.type.startsWith("ipfix_");
 }
 
@@ -468,6 +472,9 @@ function writeBody(out: ByteWriter, body: MessageBody, version: number): void {
       return;
     case "table_mod":
       writeTableMod(out, body, version);
+      return;
+    case "group_mod":
+      writeGroupMod(out, body, version);
       return;
     case "meter_mod":
       writeMeterMod(out, body);

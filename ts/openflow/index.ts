@@ -25,6 +25,7 @@ export {
 } from "./codec-flow-mod.js";
 export { monitorCommand, monitorFlag } from "./codec-flow-monitor.js";
 export { type FlowStatsEncoder, flowOfInfo } from "./codec-flow-stats.js";
+export { bucketNumber, groupCommand, groupNumber, groupType } from "./codec-group.js";
 export { bandType, meterCommand, meterFlag } from "./codec-meter.js";
 export { inPortMatch, matchInPort } from "./codec-packet.js";
 export { errorReply } from "./codec-switch.js";

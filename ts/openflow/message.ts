@@ -58,7 +58,6 @@ export interface Plain {
     | "get_async_request"
     | "desc_request"
     | "table_stats_request"
-    | "group_desc_request"
     | "group_features_request"
     | "meter_features_request"
     | "table_desc_request"
@@ -234,10 +233,9 @@ export interface FlowMonitorReply {
   readonly more: boolean;
   readonly updates: readonly FlowUpdate[];
 }
-/** group_mod and others: their bodies as they came. */
+/** Others: their bodies as they came. */
 export interface Opaque {
   readonly type:
-    | "group_mod"
     | "nxt_resume"
     | "nxt_tlv_table_mod"
     | "nxt_tlv_table_reply"
@@ -274,7 +272,7 @@ export interface RequestForward {
   readonly type: "requestforward";
   /** The xid of the request. */
   readonly requestXid: number;
-  readonly request: MeterMod;
+  readonly request: MeterMod | GroupMod;
 }
 export interface RoleRequest {
   readonly type: "role_request" | "role_reply";
@@ -448,7 +446,7 @@ export interface PortDescReply {
 }
 /** Group and meter statistics requests. */
 export interface IdRequest {
-  readonly type: "group_stats_request" | "meter_stats_request" | "meter_config_request";
+  readonly type: "group_stats_request" | "group_desc_request" | "meter_stats_request" | "meter_config_request";
   readonly id: number;
 }
 export interface MeterStats {
@@ -481,15 +479,69 @@ export interface MeterFeaturesReply {
   readonly maxBands: number;
   readonly maxColor: number;
 }
-/** Replies of kinds that have nothing to tell yet: groups, table descriptions and features. */
+/** A bucket of a group.  Ports and groups that are not watched are 0xffffffff. */
+export interface GroupBucket {
+  readonly id: number;
+  readonly weight: number;
+  readonly watchPort: number;
+  readonly watchGroup: number;
+  readonly actions: AbiActions;
+}
+/** How a select group chooses. */
+export interface GroupSelection {
+  readonly method: "hash" | "dp_hash";
+  readonly param: bigint;
+  /** Fields by their place in the field table, and which of their bits. */
+  readonly fields: readonly { readonly field: number; readonly mask: Uint8Array }[];
+}
+export interface GroupDesc {
+  /** OFPGT: 0 all, 1 select, 2 indirect, 3 fast failover. */
+  readonly groupType: number;
+  readonly groupId: number;
+  readonly buckets: readonly GroupBucket[];
+  readonly selection: GroupSelection | undefined;
+}
+export interface GroupMod extends GroupDesc {
+  readonly type: "group_mod";
+  /** OFPGC of OpenFlow 1.5: 0 add, 1 modify, 2 delete, 3 insert bucket, 5 remove bucket; 0x8000 add or modify. */
+  readonly command: number;
+  /** Where to insert, or what to remove. */
+  readonly commandBucket: number;
+  /** Of a request that was done: whether there was a group before, and what it has now. */
+  readonly outcome?: { readonly existed: boolean; readonly buckets: readonly GroupBucket[] };
+}
+export interface GroupStats {
+  readonly groupId: number;
+  /** Flows that use it. */
+  readonly refCount: number;
+  readonly packetCount: bigint;
+  readonly byteCount: bigint;
+  readonly durationSec: number;
+  readonly durationNsec: number;
+  readonly buckets: readonly { readonly packetCount: bigint; readonly byteCount: bigint }[];
+}
+export interface GroupStatsReply {
+  readonly type: "group_stats_reply";
+  readonly more: boolean;
+  readonly groups: readonly GroupStats[];
+}
+export interface GroupDescReply {
+  readonly type: "group_desc_reply";
+  readonly more: boolean;
+  readonly groups: readonly GroupDesc[];
+}
+export interface GroupFeaturesReply {
+  readonly type: "group_features_reply";
+  readonly more: boolean;
+  readonly types: number;
+  readonly capabilities: number;
+  /** By type. */
+  readonly maxGroups: readonly number[];
+  readonly actions: readonly number[];
+}
+/** Replies of kinds that have nothing to tell yet: table descriptions and features. */
 export interface RawReply {
-  readonly type:
-    | "group_stats_reply"
-    | "group_desc_reply"
-    | "group_features_reply"
-    | "table_features_reply"
-    | "table_desc_reply"
-    | "queue_desc_reply";
+  readonly type: "table_features_reply" | "table_desc_reply" | "queue_desc_reply";
   readonly more: boolean;
   readonly body: Uint8Array;
 }
@@ -530,6 +582,10 @@ export type MessageBody =
   | FlowMonitorCancel
   | FlowMonitorReply
   | MeterMod
+  | GroupMod
+  | GroupStatsReply
+  | GroupDescReply
+  | GroupFeaturesReply
   | RequestForward
   | Opaque
   | RoleRequest

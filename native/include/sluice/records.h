@@ -31,16 +31,17 @@ enum sluice_command {
     SLUICE_COMMAND_CLOCK_SET = 16, /* Freezes, sets or releases the datapath's clock. */
     SLUICE_COMMAND_MEGAFLOW_FLUSH = 17, /* Drops cached megaflows; statistics are kept. */
     SLUICE_COMMAND_SETTINGS = 18, /* Datapath-wide settings. */
-    SLUICE_COMMAND_FLOW_FLUSH = 19, /* Removes all rules and meters of a bridge. */
+    SLUICE_COMMAND_FLOW_FLUSH = 19, /* Removes all rules, groups and meters of a bridge. */
     SLUICE_COMMAND_LINK_SET = 20, /* Changes a network device's MTU, address or flags. */
     SLUICE_COMMAND_METER_MOD = 21, /* Adds, changes or removes a meter. */
-    SLUICE_COMMAND_MIRROR_SET = 22, /* Adds a mirror to a bridge, or changes it. */
-    SLUICE_COMMAND_MIRROR_DEL = 23, /* Removes a mirror. */
-    SLUICE_COMMAND_FLOOD_VLANS_SET = 24, /* VLANs of a bridge on which NORMAL learns nothing and floods everything. */
-    SLUICE_COMMAND_TUNNEL_ROUTES = 25, /* Says anew how tunnels' packets reach the other ends. */
-    SLUICE_COMMAND_NEIGHBOR_SET = 26, /* Says which address a neighbour has. */
-    SLUICE_COMMAND_NEIGHBOR_FLUSH = 27, /* Forgets neighbours. */
-    SLUICE_COMMAND_NEIGHBOR_AGING = 28, /* Changes how long neighbours are known. */
+    SLUICE_COMMAND_GROUP_MOD = 22, /* Adds, changes or removes a group. */
+    SLUICE_COMMAND_MIRROR_SET = 23, /* Adds a mirror to a bridge, or changes it. */
+    SLUICE_COMMAND_MIRROR_DEL = 24, /* Removes a mirror. */
+    SLUICE_COMMAND_FLOOD_VLANS_SET = 25, /* VLANs of a bridge on which NORMAL learns nothing and floods everything. */
+    SLUICE_COMMAND_TUNNEL_ROUTES = 26, /* Says anew how tunnels' packets reach the other ends. */
+    SLUICE_COMMAND_NEIGHBOR_SET = 27, /* Says which address a neighbour has. */
+    SLUICE_COMMAND_NEIGHBOR_FLUSH = 28, /* Forgets neighbours. */
+    SLUICE_COMMAND_NEIGHBOR_AGING = 29, /* Changes how long neighbours are known. */
 };
 
 /* Types of queries. */
@@ -67,6 +68,7 @@ enum sluice_query {
     SLUICE_QUERY_METER_DUMP = 20, /* Meters of a bridge and their counters, streamed by a cursor. */
     SLUICE_QUERY_MIRROR_STATS = 21, /* Packets that a mirror selected; the reply is a mirror_info. */
     SLUICE_QUERY_NEIGHBOR_DUMP = 22, /* Neighbours that are known. */
+    SLUICE_QUERY_GROUP_DUMP = 23, /* Groups of a bridge and their counters, streamed by a cursor. */
 };
 
 /* Settings of a mirror. */
@@ -120,6 +122,9 @@ enum sluice_error {
     SLUICE_ERROR_NOT_PERMITTED = 17, /* The rule may only be changed by the switch itself. */
     SLUICE_ERROR_CANCELED = 18, /* An earlier command of the transaction failed. */
     SLUICE_ERROR_NO_SUCH_METER = 19, /* No such meter. */
+    SLUICE_ERROR_NO_SUCH_GROUP = 20, /* No such group. */
+    SLUICE_ERROR_NO_SUCH_BUCKET = 21, /* The group has no such bucket. */
+    SLUICE_ERROR_BUCKET_EXISTS = 22, /* The group has a bucket of that number already. */
 };
 
 /* flow_mod commands, numbered as OpenFlow does. */
@@ -142,6 +147,31 @@ enum sluice_flow_flag {
     SLUICE_FLOW_FLAG_HIDDEN = 64, /* Priority above 65535 or internal: left out of dumps unless asked. */
     SLUICE_FLOW_FLAG_READ_ONLY = 128, /* Controllers may not change the rule. */
     SLUICE_FLOW_FLAG_ADD_KEEPS_COOKIE = 256, /* A modify changes the cookie only if this is absent. */
+};
+
+/* group_mod commands. */
+enum sluice_group_command {
+    SLUICE_GROUP_COMMAND_ADD = 0,
+    SLUICE_GROUP_COMMAND_MODIFY = 1,
+    SLUICE_GROUP_COMMAND_DELETE = 2, /* With the rules that use it. */
+    SLUICE_GROUP_COMMAND_INSERT_BUCKET = 3,
+    SLUICE_GROUP_COMMAND_ADD_OR_MODIFY = 4,
+    SLUICE_GROUP_COMMAND_REMOVE_BUCKET = 5,
+};
+
+/* What a group does with its buckets, as OFPGT. */
+enum sluice_group_type {
+    SLUICE_GROUP_TYPE_ALL = 0, /* Each gets a copy of the packet. */
+    SLUICE_GROUP_TYPE_SELECT = 1, /* One is chosen for each packet. */
+    SLUICE_GROUP_TYPE_INDIRECT = 2, /* There is one. */
+    SLUICE_GROUP_TYPE_FF = 3, /* The first live one. */
+};
+
+/* How a select group chooses. */
+enum sluice_selection_method {
+    SLUICE_SELECTION_METHOD_DEFAULT = 0, /* By a hash of the switch's choice. */
+    SLUICE_SELECTION_METHOD_HASH = 1, /* By a hash of stated fields. */
+    SLUICE_SELECTION_METHOD_DP_HASH = 2, /* By a hash that the datapath computes. */
 };
 
 /* meter_mod commands, numbered as OpenFlow does. */
@@ -330,6 +360,7 @@ enum sluice_trace_kind {
     SLUICE_TRACE_KIND_DATAPATH_ACTIONS = 9, /* What the datapath does. */
     SLUICE_TRACE_KIND_ACTION_SET = 10, /* The action set is executed: what follows deeper is its actions. */
     SLUICE_TRACE_KIND_THAW = 11, /* A frozen translation goes on: what follows deeper is remarks about it. */
+    SLUICE_TRACE_KIND_BUCKET = 12, /* A group's bucket a is executed: what follows deeper is its actions. */
 };
 
 /* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
@@ -361,37 +392,43 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_ACTION_SET = 25, /*  -> action set is: the step's actions */
     SLUICE_TRACE_NOTE_MISS_DROP = 26, /* No match. */
     SLUICE_TRACE_NOTE_MISS_CONTROLLER = 27, /* No match, and a "packet-in" is called for. */
-    SLUICE_TRACE_NOTE_MISS_FRAGMENT = 28, /* Packets are IP fragments and the fragment handling mode is "drop". */
-    SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 29, /*  -> Not tunneling to our own address */
-    SLUICE_TRACE_NOTE_KERNEL_TUNNEL = 30, /*  -> output to kernel tunnel */
-    SLUICE_TRACE_NOTE_NATIVE_TUNNEL = 31, /*  -> output to native tunnel */
-    SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 32, /*  -> native tunnel routing failed */
-    SLUICE_TRACE_NOTE_TUNNEL_VIA = 33, /*  -> tunneling to address (a, b) via port d of bridge c */
-    SLUICE_TRACE_NOTE_TUNNEL_NO_NEIGHBOR = 34, /*  -> neighbor cache miss for address (a, b) on bridge c, sending request */
-    SLUICE_TRACE_NOTE_NSH_TTL_EXCEEDED = 35, /*  >> NSH decrement TTL exception */
-    SLUICE_TRACE_NOTE_ENCAP_ETHERNET_TWICE = 36, /* Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
-    SLUICE_TRACE_NOTE_ENCAP_NSH_OF = 37, /* Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
-    SLUICE_TRACE_NOTE_DECAP_VLAN = 38, /* Dropping packet, cannot decap Ethernet if VLAN is present. */
-    SLUICE_TRACE_NOTE_DECAP_NSH_NEXT = 39, /* Dropping packet as NSH next protocol %a is not supported */
-    SLUICE_TRACE_NOTE_DECAP_OF = 40, /* Dropping packet as the decap() does not support packet type (%a,%xb) */
-    SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT = 41, /*  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
-    SLUICE_TRACE_NOTE_MIRROR_INPUT = 42, /*  >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<< */
-    SLUICE_TRACE_NOTE_MIRROR_INPUT_BUNDLE = 43, /*  >> input port is mirror output port, dropping */
-    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR = 44, /*  >> learned port is a mirror port, dropping */
-    SLUICE_TRACE_NOTE_LEARN_SUPPRESSED = 45, /*  >> suppressing side effects, so learn action ignored */
-    SLUICE_TRACE_NOTE_LEARNED_FLOW = 46, /*  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
-    SLUICE_TRACE_NOTE_LEARN_LIMIT = 47, /*  -> Limit exceeded, learn failed */
-    SLUICE_TRACE_NOTE_CONJUNCTION_ALONE = 48, /*  >>>> executing no-op conjunction action <<<< */
-    SLUICE_TRACE_NOTE_RESUMING = 49, /* Resuming from table %a */
-    SLUICE_TRACE_NOTE_RESTORING_ACTIONS = 50, /* Restoring actions: the step's actions */
-    SLUICE_TRACE_NOTE_RESTORING_ACTION_SET = 51, /* Restoring action set: the step's actions */
-    SLUICE_TRACE_NOTE_UNROLLED = 52, /* Restored state: table=%a, cookie=%c */
-    SLUICE_TRACE_NOTE_TTL_MPLS = 53, /*  >> MPLS decrement TTL exception */
-    SLUICE_TRACE_NOTE_MPLS_PUSH_TOO_MANY = 54, /*  >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
-    SLUICE_TRACE_NOTE_MPLS_POP_TOO_MANY = 55, /*  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
-    SLUICE_TRACE_NOTE_TRUNC_RESERVED = 56, /*  >> output_trunc does not support port: %ra */
-    SLUICE_TRACE_NOTE_TRUNC_PATCH = 57, /*  >>>> output_trunc does not support patch port %ra <<<< */
-    SLUICE_TRACE_NOTE_TUNNEL_BUILD = 58, /*  -> native tunnel header build failed */
+    SLUICE_TRACE_NOTE_GROUP_MISSING = 28, /*  >> output to non-existent group %a */
+    SLUICE_TRACE_NOTE_BUCKET_USED = 29, /*  -> using bucket %a */
+    SLUICE_TRACE_NOTE_NO_LIVE_BUCKET = 30, /*  -> no live bucket */
+    SLUICE_TRACE_NOTE_BUCKET_SCORE = 31, /*  -> bucket %a: score %b */
+    SLUICE_TRACE_NOTE_BUCKET_NOT_LIVE = 32, /*  -> bucket a is not live, because of port b and group c */
+    SLUICE_TRACE_NOTE_LIVENESS_TOO_DEEP = 33, /*  >>>> bucket chaining exceeded %a links <<<< */
+    SLUICE_TRACE_NOTE_MISS_FRAGMENT = 34, /* Packets are IP fragments and the fragment handling mode is "drop". */
+    SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 35, /*  -> Not tunneling to our own address */
+    SLUICE_TRACE_NOTE_KERNEL_TUNNEL = 36, /*  -> output to kernel tunnel */
+    SLUICE_TRACE_NOTE_NATIVE_TUNNEL = 37, /*  -> output to native tunnel */
+    SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 38, /*  -> native tunnel routing failed */
+    SLUICE_TRACE_NOTE_TUNNEL_VIA = 39, /*  -> tunneling to address (a, b) via port d of bridge c */
+    SLUICE_TRACE_NOTE_TUNNEL_NO_NEIGHBOR = 40, /*  -> neighbor cache miss for address (a, b) on bridge c, sending request */
+    SLUICE_TRACE_NOTE_NSH_TTL_EXCEEDED = 41, /*  >> NSH decrement TTL exception */
+    SLUICE_TRACE_NOTE_ENCAP_ETHERNET_TWICE = 42, /* Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
+    SLUICE_TRACE_NOTE_ENCAP_NSH_OF = 43, /* Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
+    SLUICE_TRACE_NOTE_DECAP_VLAN = 44, /* Dropping packet, cannot decap Ethernet if VLAN is present. */
+    SLUICE_TRACE_NOTE_DECAP_NSH_NEXT = 45, /* Dropping packet as NSH next protocol %a is not supported */
+    SLUICE_TRACE_NOTE_DECAP_OF = 46, /* Dropping packet as the decap() does not support packet type (%a,%xb) */
+    SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT = 47, /*  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
+    SLUICE_TRACE_NOTE_MIRROR_INPUT = 48, /*  >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<< */
+    SLUICE_TRACE_NOTE_MIRROR_INPUT_BUNDLE = 49, /*  >> input port is mirror output port, dropping */
+    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR = 50, /*  >> learned port is a mirror port, dropping */
+    SLUICE_TRACE_NOTE_LEARN_SUPPRESSED = 51, /*  >> suppressing side effects, so learn action ignored */
+    SLUICE_TRACE_NOTE_LEARNED_FLOW = 52, /*  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
+    SLUICE_TRACE_NOTE_LEARN_LIMIT = 53, /*  -> Limit exceeded, learn failed */
+    SLUICE_TRACE_NOTE_CONJUNCTION_ALONE = 54, /*  >>>> executing no-op conjunction action <<<< */
+    SLUICE_TRACE_NOTE_RESUMING = 55, /* Resuming from table %a */
+    SLUICE_TRACE_NOTE_RESTORING_ACTIONS = 56, /* Restoring actions: the step's actions */
+    SLUICE_TRACE_NOTE_RESTORING_ACTION_SET = 57, /* Restoring action set: the step's actions */
+    SLUICE_TRACE_NOTE_UNROLLED = 58, /* Restored state: table=%a, cookie=%c */
+    SLUICE_TRACE_NOTE_TTL_MPLS = 59, /*  >> MPLS decrement TTL exception */
+    SLUICE_TRACE_NOTE_MPLS_PUSH_TOO_MANY = 60, /*  >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_MPLS_POP_TOO_MANY = 61, /*  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_TRUNC_RESERVED = 62, /*  >> output_trunc does not support port: %ra */
+    SLUICE_TRACE_NOTE_TRUNC_PATCH = 63, /*  >>>> output_trunc does not support patch port %ra <<<< */
+    SLUICE_TRACE_NOTE_TUNNEL_BUILD = 64, /*  -> native tunnel header build failed */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -1017,6 +1054,65 @@ _Static_assert(offsetof(struct sluice_meter_mod, meter_flags) == 20, "sluice_met
 _Static_assert(offsetof(struct sluice_meter_mod, n_bands) == 24, "sluice_meter_mod.n_bands");
 _Static_assert(offsetof(struct sluice_meter_mod, pad) == 28, "sluice_meter_mod.pad");
 
+/* Fails with `exists`, `no_such_group`, `no_such_bucket` or `bucket_exists`. Followed by: fields: selection_field each; buckets: group_bucket each, with its actions. */
+struct sluice_group_mod {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t group; /* 0xfffffffc in deletes: all */
+    uint32_t command; /* group_command */
+    uint32_t command_bucket; /* Where to insert, or what to remove, as OpenFlow 1.5 numbers it. */
+    uint32_t group_type; /* group_type */
+    uint32_t selection_method; /* selection_method */
+    uint64_t selection_param;
+    uint32_t n_fields;
+    uint32_t n_buckets;
+};
+_Static_assert(sizeof(struct sluice_group_mod) == 48, "size of sluice_group_mod");
+_Static_assert(offsetof(struct sluice_group_mod, type) == 0, "sluice_group_mod.type");
+_Static_assert(offsetof(struct sluice_group_mod, flags) == 2, "sluice_group_mod.flags");
+_Static_assert(offsetof(struct sluice_group_mod, size) == 4, "sluice_group_mod.size");
+_Static_assert(offsetof(struct sluice_group_mod, bridge) == 8, "sluice_group_mod.bridge");
+_Static_assert(offsetof(struct sluice_group_mod, group) == 12, "sluice_group_mod.group");
+_Static_assert(offsetof(struct sluice_group_mod, command) == 16, "sluice_group_mod.command");
+_Static_assert(offsetof(struct sluice_group_mod, command_bucket) == 20, "sluice_group_mod.command_bucket");
+_Static_assert(offsetof(struct sluice_group_mod, group_type) == 24, "sluice_group_mod.group_type");
+_Static_assert(offsetof(struct sluice_group_mod, selection_method) == 28, "sluice_group_mod.selection_method");
+_Static_assert(offsetof(struct sluice_group_mod, selection_param) == 32, "sluice_group_mod.selection_param");
+_Static_assert(offsetof(struct sluice_group_mod, n_fields) == 40, "sluice_group_mod.n_fields");
+_Static_assert(offsetof(struct sluice_group_mod, n_buckets) == 44, "sluice_group_mod.n_buckets");
+
+/* A field to hash. */
+struct sluice_selection_field {
+    uint16_t field;
+    uint16_t value_size;
+    uint32_t pad;
+    uint8_t mask[16]; /* value_size bytes, then padding. */
+};
+_Static_assert(sizeof(struct sluice_selection_field) == 24, "size of sluice_selection_field");
+_Static_assert(offsetof(struct sluice_selection_field, field) == 0, "sluice_selection_field.field");
+_Static_assert(offsetof(struct sluice_selection_field, value_size) == 2, "sluice_selection_field.value_size");
+_Static_assert(offsetof(struct sluice_selection_field, pad) == 4, "sluice_selection_field.pad");
+_Static_assert(offsetof(struct sluice_selection_field, mask) == 8, "sluice_selection_field.mask");
+
+/* A bucket of a group_mod. Followed by: actions. */
+struct sluice_group_bucket {
+    uint32_t bucket;
+    uint32_t weight;
+    uint32_t watch_port; /* 0xffffffff for none */
+    uint32_t watch_group; /* 0xffffffff for none */
+    uint32_t actions_size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_group_bucket) == 24, "size of sluice_group_bucket");
+_Static_assert(offsetof(struct sluice_group_bucket, bucket) == 0, "sluice_group_bucket.bucket");
+_Static_assert(offsetof(struct sluice_group_bucket, weight) == 4, "sluice_group_bucket.weight");
+_Static_assert(offsetof(struct sluice_group_bucket, watch_port) == 8, "sluice_group_bucket.watch_port");
+_Static_assert(offsetof(struct sluice_group_bucket, watch_group) == 12, "sluice_group_bucket.watch_group");
+_Static_assert(offsetof(struct sluice_group_bucket, actions_size) == 16, "sluice_group_bucket.actions_size");
+_Static_assert(offsetof(struct sluice_group_bucket, pad) == 20, "sluice_group_bucket.pad");
+
 /* A band of a meter_mod: packets above the rate are dropped. */
 struct sluice_meter_band {
     uint32_t rate; /* Not 0. */
@@ -1456,7 +1552,7 @@ _Static_assert(offsetof(struct sluice_ofport_info, rx_bytes) == 24, "sluice_ofpo
 _Static_assert(offsetof(struct sluice_ofport_info, tx_packets) == 32, "sluice_ofport_info.tx_packets");
 _Static_assert(offsetof(struct sluice_ofport_info, tx_bytes) == 40, "sluice_ofport_info.tx_bytes");
 
-/* Asks meter_dump. */
+/* Asks meter_dump, group_dump. */
 struct sluice_object_query {
     uint16_t type;
     uint16_t flags;
@@ -1472,6 +1568,68 @@ _Static_assert(offsetof(struct sluice_object_query, size) == 4, "sluice_object_q
 _Static_assert(offsetof(struct sluice_object_query, cursor) == 8, "sluice_object_query.cursor");
 _Static_assert(offsetof(struct sluice_object_query, bridge) == 16, "sluice_object_query.bridge");
 _Static_assert(offsetof(struct sluice_object_query, id) == 20, "sluice_object_query.id");
+
+/* A group. Followed by: fields: selection_field each; buckets: group_bucket_info each, with its actions. */
+struct sluice_group_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t group;
+    uint32_t group_type; /* group_type */
+    uint32_t selection_method; /* selection_method, as asked for */
+    uint32_t used_method; /* selection_method, as it is done */
+    uint32_t n_hash_values; /* For dp_hash. */
+    uint64_t selection_param;
+    uint32_t n_fields;
+    uint32_t n_buckets;
+    uint32_t n_flows; /* Rules that use it. */
+    uint32_t pad;
+    uint64_t n_packets;
+    uint64_t n_bytes;
+    uint64_t created_ms;
+    uint64_t now_ms; /* When the record was made. */
+};
+_Static_assert(sizeof(struct sluice_group_info) == 88, "size of sluice_group_info");
+_Static_assert(offsetof(struct sluice_group_info, type) == 0, "sluice_group_info.type");
+_Static_assert(offsetof(struct sluice_group_info, flags) == 2, "sluice_group_info.flags");
+_Static_assert(offsetof(struct sluice_group_info, size) == 4, "sluice_group_info.size");
+_Static_assert(offsetof(struct sluice_group_info, bridge) == 8, "sluice_group_info.bridge");
+_Static_assert(offsetof(struct sluice_group_info, group) == 12, "sluice_group_info.group");
+_Static_assert(offsetof(struct sluice_group_info, group_type) == 16, "sluice_group_info.group_type");
+_Static_assert(offsetof(struct sluice_group_info, selection_method) == 20, "sluice_group_info.selection_method");
+_Static_assert(offsetof(struct sluice_group_info, used_method) == 24, "sluice_group_info.used_method");
+_Static_assert(offsetof(struct sluice_group_info, n_hash_values) == 28, "sluice_group_info.n_hash_values");
+_Static_assert(offsetof(struct sluice_group_info, selection_param) == 32, "sluice_group_info.selection_param");
+_Static_assert(offsetof(struct sluice_group_info, n_fields) == 40, "sluice_group_info.n_fields");
+_Static_assert(offsetof(struct sluice_group_info, n_buckets) == 44, "sluice_group_info.n_buckets");
+_Static_assert(offsetof(struct sluice_group_info, n_flows) == 48, "sluice_group_info.n_flows");
+_Static_assert(offsetof(struct sluice_group_info, pad) == 52, "sluice_group_info.pad");
+_Static_assert(offsetof(struct sluice_group_info, n_packets) == 56, "sluice_group_info.n_packets");
+_Static_assert(offsetof(struct sluice_group_info, n_bytes) == 64, "sluice_group_info.n_bytes");
+_Static_assert(offsetof(struct sluice_group_info, created_ms) == 72, "sluice_group_info.created_ms");
+_Static_assert(offsetof(struct sluice_group_info, now_ms) == 80, "sluice_group_info.now_ms");
+
+/* Followed by: actions. */
+struct sluice_group_bucket_info {
+    uint32_t bucket;
+    uint32_t weight;
+    uint32_t watch_port;
+    uint32_t watch_group;
+    uint32_t actions_size;
+    uint32_t n_hash_values; /* Of dp_hash, that lead to it. */
+    uint64_t n_packets;
+    uint64_t n_bytes;
+};
+_Static_assert(sizeof(struct sluice_group_bucket_info) == 40, "size of sluice_group_bucket_info");
+_Static_assert(offsetof(struct sluice_group_bucket_info, bucket) == 0, "sluice_group_bucket_info.bucket");
+_Static_assert(offsetof(struct sluice_group_bucket_info, weight) == 4, "sluice_group_bucket_info.weight");
+_Static_assert(offsetof(struct sluice_group_bucket_info, watch_port) == 8, "sluice_group_bucket_info.watch_port");
+_Static_assert(offsetof(struct sluice_group_bucket_info, watch_group) == 12, "sluice_group_bucket_info.watch_group");
+_Static_assert(offsetof(struct sluice_group_bucket_info, actions_size) == 16, "sluice_group_bucket_info.actions_size");
+_Static_assert(offsetof(struct sluice_group_bucket_info, n_hash_values) == 20, "sluice_group_bucket_info.n_hash_values");
+_Static_assert(offsetof(struct sluice_group_bucket_info, n_packets) == 24, "sluice_group_bucket_info.n_packets");
+_Static_assert(offsetof(struct sluice_group_bucket_info, n_bytes) == 32, "sluice_group_bucket_info.n_bytes");
 
 /* A meter. Followed by: bands: meter_band_info each. */
 struct sluice_meter_info {
@@ -2087,7 +2245,7 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     1, /* 31 set_queue */
     1, /* 32 pop_queue */
     1, /* 33 enqueue */
-    0, /* 34 group */
+    1, /* 34 group */
     1, /* 35 meter */
     1, /* 36 output_trunc */
     1, /* 37 fin_timeout */

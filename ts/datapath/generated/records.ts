@@ -57,26 +57,28 @@ export const command = {
   megaflowFlush: 17,
   /** Datapath-wide settings. */
   settings: 18,
-  /** Removes all rules and meters of a bridge. */
+  /** Removes all rules, groups and meters of a bridge. */
   flowFlush: 19,
   /** Changes a network device's MTU, address or flags. */
   linkSet: 20,
   /** Adds, changes or removes a meter. */
   meterMod: 21,
+  /** Adds, changes or removes a group. */
+  groupMod: 22,
   /** Adds a mirror to a bridge, or changes it. */
-  mirrorSet: 22,
+  mirrorSet: 23,
   /** Removes a mirror. */
-  mirrorDel: 23,
+  mirrorDel: 24,
   /** VLANs of a bridge on which NORMAL learns nothing and floods everything. */
-  floodVlansSet: 24,
+  floodVlansSet: 25,
   /** Says anew how tunnels' packets reach the other ends. */
-  tunnelRoutes: 25,
+  tunnelRoutes: 26,
   /** Says which address a neighbour has. */
-  neighborSet: 26,
+  neighborSet: 27,
   /** Forgets neighbours. */
-  neighborFlush: 27,
+  neighborFlush: 28,
   /** Changes how long neighbours are known. */
-  neighborAging: 28,
+  neighborAging: 29,
 } as const;
 
 /** Types of queries. */
@@ -125,6 +127,8 @@ export const query = {
   mirrorStats: 21,
   /** Neighbours that are known. */
   neighborDump: 22,
+  /** Groups of a bridge and their counters, streamed by a cursor. */
+  groupDump: 23,
 } as const;
 
 /** Settings of a mirror. */
@@ -215,6 +219,12 @@ export const error = {
   canceled: 18,
   /** No such meter. */
   noSuchMeter: 19,
+  /** No such group. */
+  noSuchGroup: 20,
+  /** The group has no such bucket. */
+  noSuchBucket: 21,
+  /** The group has a bucket of that number already. */
+  bucketExists: 22,
 } as const;
 
 /** flow_mod commands, numbered as OpenFlow does. */
@@ -244,6 +254,39 @@ export const flowFlag = {
   readOnly: 128,
   /** A modify changes the cookie only if this is absent. */
   addKeepsCookie: 256,
+} as const;
+
+/** group_mod commands. */
+export const groupCommand = {
+  add: 0,
+  modify: 1,
+  /** With the rules that use it. */
+  delete: 2,
+  insertBucket: 3,
+  addOrModify: 4,
+  removeBucket: 5,
+} as const;
+
+/** What a group does with its buckets, as OFPGT. */
+export const groupType = {
+  /** Each gets a copy of the packet. */
+  all: 0,
+  /** One is chosen for each packet. */
+  select: 1,
+  /** There is one. */
+  indirect: 2,
+  /** The first live one. */
+  ff: 3,
+} as const;
+
+/** How a select group chooses. */
+export const selectionMethod = {
+  /** By a hash of the switch's choice. */
+  default: 0,
+  /** By a hash of stated fields. */
+  hash: 1,
+  /** By a hash that the datapath computes. */
+  dpHash: 2,
 } as const;
 
 /** meter_mod commands, numbered as OpenFlow does. */
@@ -487,6 +530,8 @@ export const traceKind = {
   actionSet: 10,
   /** A frozen translation goes on: what follows deeper is remarks about it. */
   thaw: 11,
+  /** A group's bucket a is executed: what follows deeper is its actions. */
+  bucket: 12,
 } as const;
 
 /** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
@@ -545,68 +590,80 @@ export const traceNote = {
   missDrop: 26,
   /** No match, and a "packet-in" is called for. */
   missController: 27,
+  /**  >> output to non-existent group %a */
+  groupMissing: 28,
+  /**  -> using bucket %a */
+  bucketUsed: 29,
+  /**  -> no live bucket */
+  noLiveBucket: 30,
+  /**  -> bucket %a: score %b */
+  bucketScore: 31,
+  /**  -> bucket a is not live, because of port b and group c */
+  bucketNotLive: 32,
+  /**  >>>> bucket chaining exceeded %a links <<<< */
+  livenessTooDeep: 33,
   /** Packets are IP fragments and the fragment handling mode is "drop". */
-  missFragment: 28,
+  missFragment: 34,
   /**  -> Not tunneling to our own address */
-  tunnelToSelf: 29,
+  tunnelToSelf: 35,
   /**  -> output to kernel tunnel */
-  kernelTunnel: 30,
+  kernelTunnel: 36,
   /**  -> output to native tunnel */
-  nativeTunnel: 31,
+  nativeTunnel: 37,
   /**  -> native tunnel routing failed */
-  tunnelNoRoute: 32,
+  tunnelNoRoute: 38,
   /**  -> tunneling to address (a, b) via port d of bridge c */
-  tunnelVia: 33,
+  tunnelVia: 39,
   /**  -> neighbor cache miss for address (a, b) on bridge c, sending request */
-  tunnelNoNeighbor: 34,
+  tunnelNoNeighbor: 40,
   /**  >> NSH decrement TTL exception */
-  nshTtlExceeded: 35,
+  nshTtlExceeded: 41,
   /** Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
-  encapEthernetTwice: 36,
+  encapEthernetTwice: 42,
   /** Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
-  encapNshOf: 37,
+  encapNshOf: 43,
   /** Dropping packet, cannot decap Ethernet if VLAN is present. */
-  decapVlan: 38,
+  decapVlan: 44,
   /** Dropping packet as NSH next protocol %a is not supported */
-  decapNshNext: 39,
+  decapNshNext: 45,
   /** Dropping packet as the decap() does not support packet type (%a,%xb) */
-  decapOf: 40,
+  decapOf: 46,
   /**  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
-  nonEthernetOnL2Port: 41,
+  nonEthernetOnL2Port: 47,
   /**  >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<< */
-  mirrorInput: 42,
+  mirrorInput: 48,
   /**  >> input port is mirror output port, dropping */
-  mirrorInputBundle: 43,
+  mirrorInputBundle: 49,
   /**  >> learned port is a mirror port, dropping */
-  learnedPortIsMirror: 44,
+  learnedPortIsMirror: 50,
   /**  >> suppressing side effects, so learn action ignored */
-  learnSuppressed: 45,
+  learnSuppressed: 51,
   /**  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
-  learnedFlow: 46,
+  learnedFlow: 52,
   /**  -> Limit exceeded, learn failed */
-  learnLimit: 47,
+  learnLimit: 53,
   /**  >>>> executing no-op conjunction action <<<< */
-  conjunctionAlone: 48,
+  conjunctionAlone: 54,
   /** Resuming from table %a */
-  resuming: 49,
+  resuming: 55,
   /** Restoring actions: the step's actions */
-  restoringActions: 50,
+  restoringActions: 56,
   /** Restoring action set: the step's actions */
-  restoringActionSet: 51,
+  restoringActionSet: 57,
   /** Restored state: table=%a, cookie=%c */
-  unrolled: 52,
+  unrolled: 58,
   /**  >> MPLS decrement TTL exception */
-  ttlMpls: 53,
+  ttlMpls: 59,
   /**  >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
-  mplsPushTooMany: 54,
+  mplsPushTooMany: 60,
   /**  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
-  mplsPopTooMany: 55,
+  mplsPopTooMany: 61,
   /**  >> output_trunc does not support port: %ra */
-  truncReserved: 56,
+  truncReserved: 62,
   /**  >>>> output_trunc does not support patch port %ra <<<< */
-  truncPatch: 57,
+  truncPatch: 63,
   /**  -> native tunnel header build failed */
-  tunnelBuild: 58,
+  tunnelBuild: 64,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -1737,6 +1794,111 @@ export function writeMeterMod(view: DataView, at: number, record: MeterMod): voi
   view.setUint32(at + 24, record.nBands, true);
 }
 
+/** Fails with `exists`, `no_such_group`, `no_such_bucket` or `bucket_exists`. Followed by: fields: selection_field each; buckets: group_bucket each, with its actions. */
+export interface GroupMod {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  /** 0xfffffffc in deletes: all */
+  group: number;
+  /** group_command */
+  command: number;
+  /** Where to insert, or what to remove, as OpenFlow 1.5 numbers it. */
+  commandBucket: number;
+  /** group_type */
+  groupType: number;
+  /** selection_method */
+  selectionMethod: number;
+  selectionParam: bigint;
+  nFields: number;
+  nBuckets: number;
+}
+export const groupModSize = 48;
+export const groupModOffsets = { type: 0, flags: 2, size: 4, bridge: 8, group: 12, command: 16, commandBucket: 20, groupType: 24, selectionMethod: 28, selectionParam: 32, nFields: 40, nBuckets: 44 } as const;
+export function readGroupMod(view: DataView, at: number): GroupMod {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    group: view.getUint32(at + 12, true),
+    command: view.getUint32(at + 16, true),
+    commandBucket: view.getUint32(at + 20, true),
+    groupType: view.getUint32(at + 24, true),
+    selectionMethod: view.getUint32(at + 28, true),
+    selectionParam: view.getBigUint64(at + 32, true),
+    nFields: view.getUint32(at + 40, true),
+    nBuckets: view.getUint32(at + 44, true),
+  };
+}
+export function writeGroupMod(view: DataView, at: number, record: GroupMod): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.group, true);
+  view.setUint32(at + 16, record.command, true);
+  view.setUint32(at + 20, record.commandBucket, true);
+  view.setUint32(at + 24, record.groupType, true);
+  view.setUint32(at + 28, record.selectionMethod, true);
+  view.setBigUint64(at + 32, record.selectionParam, true);
+  view.setUint32(at + 40, record.nFields, true);
+  view.setUint32(at + 44, record.nBuckets, true);
+}
+
+/** A field to hash. */
+export interface SelectionField {
+  field: number;
+  valueSize: number;
+  /** value_size bytes, then padding. */
+  mask: Uint8Array;
+}
+export const selectionFieldSize = 24;
+export const selectionFieldOffsets = { field: 0, valueSize: 2, pad: 4, mask: 8 } as const;
+export function readSelectionField(view: DataView, at: number): SelectionField {
+  return {
+    field: view.getUint16(at + 0, true),
+    valueSize: view.getUint16(at + 2, true),
+    mask: readBytes(view, at + 8, 16),
+  };
+}
+export function writeSelectionField(view: DataView, at: number, record: SelectionField): void {
+  view.setUint16(at + 0, record.field, true);
+  view.setUint16(at + 2, record.valueSize, true);
+  writeBytes(view, at + 8, 16, record.mask);
+}
+
+/** A bucket of a group_mod. Followed by: actions. */
+export interface GroupBucket {
+  bucket: number;
+  weight: number;
+  /** 0xffffffff for none */
+  watchPort: number;
+  /** 0xffffffff for none */
+  watchGroup: number;
+  actionsSize: number;
+}
+export const groupBucketSize = 24;
+export const groupBucketOffsets = { bucket: 0, weight: 4, watchPort: 8, watchGroup: 12, actionsSize: 16, pad: 20 } as const;
+export function readGroupBucket(view: DataView, at: number): GroupBucket {
+  return {
+    bucket: view.getUint32(at + 0, true),
+    weight: view.getUint32(at + 4, true),
+    watchPort: view.getUint32(at + 8, true),
+    watchGroup: view.getUint32(at + 12, true),
+    actionsSize: view.getUint32(at + 16, true),
+  };
+}
+export function writeGroupBucket(view: DataView, at: number, record: GroupBucket): void {
+  view.setUint32(at + 0, record.bucket, true);
+  view.setUint32(at + 4, record.weight, true);
+  view.setUint32(at + 8, record.watchPort, true);
+  view.setUint32(at + 12, record.watchGroup, true);
+  view.setUint32(at + 16, record.actionsSize, true);
+}
+
 /** A band of a meter_mod: packets above the rate are dropped. */
 export interface MeterBand {
   /** Not 0. */
@@ -2505,7 +2667,7 @@ export function writeOfportInfo(view: DataView, at: number, record: OfportInfo):
   view.setBigUint64(at + 40, record.txBytes, true);
 }
 
-/** Asks meter_dump. */
+/** Asks meter_dump, group_dump. */
 export interface ObjectQuery {
   type: number;
   flags: number;
@@ -2535,6 +2697,113 @@ export function writeObjectQuery(view: DataView, at: number, record: ObjectQuery
   view.setBigUint64(at + 8, record.cursor, true);
   view.setUint32(at + 16, record.bridge, true);
   view.setUint32(at + 20, record.id, true);
+}
+
+/** A group. Followed by: fields: selection_field each; buckets: group_bucket_info each, with its actions. */
+export interface GroupInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  group: number;
+  /** group_type */
+  groupType: number;
+  /** selection_method, as asked for */
+  selectionMethod: number;
+  /** selection_method, as it is done */
+  usedMethod: number;
+  /** For dp_hash. */
+  nHashValues: number;
+  selectionParam: bigint;
+  nFields: number;
+  nBuckets: number;
+  /** Rules that use it. */
+  nFlows: number;
+  nPackets: bigint;
+  nBytes: bigint;
+  createdMs: bigint;
+  /** When the record was made. */
+  nowMs: bigint;
+}
+export const groupInfoSize = 88;
+export const groupInfoOffsets = { type: 0, flags: 2, size: 4, bridge: 8, group: 12, groupType: 16, selectionMethod: 20, usedMethod: 24, nHashValues: 28, selectionParam: 32, nFields: 40, nBuckets: 44, nFlows: 48, pad: 52, nPackets: 56, nBytes: 64, createdMs: 72, nowMs: 80 } as const;
+export function readGroupInfo(view: DataView, at: number): GroupInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    group: view.getUint32(at + 12, true),
+    groupType: view.getUint32(at + 16, true),
+    selectionMethod: view.getUint32(at + 20, true),
+    usedMethod: view.getUint32(at + 24, true),
+    nHashValues: view.getUint32(at + 28, true),
+    selectionParam: view.getBigUint64(at + 32, true),
+    nFields: view.getUint32(at + 40, true),
+    nBuckets: view.getUint32(at + 44, true),
+    nFlows: view.getUint32(at + 48, true),
+    nPackets: view.getBigUint64(at + 56, true),
+    nBytes: view.getBigUint64(at + 64, true),
+    createdMs: view.getBigUint64(at + 72, true),
+    nowMs: view.getBigUint64(at + 80, true),
+  };
+}
+export function writeGroupInfo(view: DataView, at: number, record: GroupInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.group, true);
+  view.setUint32(at + 16, record.groupType, true);
+  view.setUint32(at + 20, record.selectionMethod, true);
+  view.setUint32(at + 24, record.usedMethod, true);
+  view.setUint32(at + 28, record.nHashValues, true);
+  view.setBigUint64(at + 32, record.selectionParam, true);
+  view.setUint32(at + 40, record.nFields, true);
+  view.setUint32(at + 44, record.nBuckets, true);
+  view.setUint32(at + 48, record.nFlows, true);
+  view.setBigUint64(at + 56, record.nPackets, true);
+  view.setBigUint64(at + 64, record.nBytes, true);
+  view.setBigUint64(at + 72, record.createdMs, true);
+  view.setBigUint64(at + 80, record.nowMs, true);
+}
+
+/** Followed by: actions. */
+export interface GroupBucketInfo {
+  bucket: number;
+  weight: number;
+  watchPort: number;
+  watchGroup: number;
+  actionsSize: number;
+  /** Of dp_hash, that lead to it. */
+  nHashValues: number;
+  nPackets: bigint;
+  nBytes: bigint;
+}
+export const groupBucketInfoSize = 40;
+export const groupBucketInfoOffsets = { bucket: 0, weight: 4, watchPort: 8, watchGroup: 12, actionsSize: 16, nHashValues: 20, nPackets: 24, nBytes: 32 } as const;
+export function readGroupBucketInfo(view: DataView, at: number): GroupBucketInfo {
+  return {
+    bucket: view.getUint32(at + 0, true),
+    weight: view.getUint32(at + 4, true),
+    watchPort: view.getUint32(at + 8, true),
+    watchGroup: view.getUint32(at + 12, true),
+    actionsSize: view.getUint32(at + 16, true),
+    nHashValues: view.getUint32(at + 20, true),
+    nPackets: view.getBigUint64(at + 24, true),
+    nBytes: view.getBigUint64(at + 32, true),
+  };
+}
+export function writeGroupBucketInfo(view: DataView, at: number, record: GroupBucketInfo): void {
+  view.setUint32(at + 0, record.bucket, true);
+  view.setUint32(at + 4, record.weight, true);
+  view.setUint32(at + 8, record.watchPort, true);
+  view.setUint32(at + 12, record.watchGroup, true);
+  view.setUint32(at + 16, record.actionsSize, true);
+  view.setUint32(at + 20, record.nHashValues, true);
+  view.setBigUint64(at + 24, record.nPackets, true);
+  view.setBigUint64(at + 32, record.nBytes, true);
 }
 
 /** A meter. Followed by: bands: meter_band_info each. */

@@ -178,7 +178,7 @@ export const opcodes: readonly OpcodeRow[] = [
     ["queue", "u32"],
     ["pad", "u32"],
   ]),
-  row(34, "group", "Runs a group.", [["group", "u32"]], { executed: false }),
+  row(34, "group", "Runs a group.", [["group", "u32"]]),
   row(35, "meter", "Counts against a meter, which may drop the packet.", [["meter", "u32"]]),
   row(36, "output_trunc", "Outputs at most `max_len` bytes to a port.", [
     ["port", "u32"],
