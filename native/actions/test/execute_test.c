@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "actions/execute.h"
+#include "tunnel/header.h"
 #include "packet/bytes.h"
 #include "packet/checksum.h"
 #include "packet/compose.h"
@@ -119,6 +120,14 @@ on_meter(void *aux, uint32_t meter, struct packet **packets, uint32_t *n)
     *n = n_left;
 }
 
+static void
+on_tunnel_failed(void *aux, uint32_t reason, uint32_t n)
+{
+    CHECK(aux == &pool && n && (reason == SLUICE_DROP_REASON_TUNNEL_PUSH || reason == SLUICE_DROP_REASON_TUNNEL_POP));
+}
+
+static _Atomic uint32_t sequences[TUNNEL_SEQUENCES];
+
 static struct action_sink
 make_sink(void)
 {
@@ -130,6 +139,8 @@ make_sink(void)
         .meter = on_meter,
         .drop = on_drop,
         .lost = on_lost,
+        .tunnel_failed = on_tunnel_failed,
+        .sequences = sequences,
         .aux = &pool,
         .pool = pool,
     };
