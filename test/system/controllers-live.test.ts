@@ -112,6 +112,8 @@ plain("a controller that never reads costs no memory: packet-ins are dropped, re
   const under = await startSluice({ dummy: true });
   try {
     addDummyBridge(under, `tcp:127.0.0.1:${controllers.port}`);
+    // It is silent for longer than a probe allows on a slow machine.
+    under.ok("ovs-vsctl", "set", "controller", "br0", "inactivity_probe=0");
     await until("it has connected", 20, () => /br0<->tcp:.*: connected$/m.test(under.log()));
     const out = encodeMessage(4, 1, {
       type: "packet_out",
