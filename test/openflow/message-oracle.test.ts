@@ -290,6 +290,28 @@ const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[]
     "table=3 out_port=5 tcp,in_port=3,tp_dst=80",
   ],
   [{ type: "queue_get_config_request", port: 3 }, "port=3", [1, 4]],
+  [
+    {
+      type: "queue_get_config_reply",
+      port: 3,
+      queues: [{ port: 3, queue: 4, minRate: 500, maxRate: undefined }],
+    },
+    "queue 4: min_rate:50.0%",
+    [1, 4],
+  ],
+  [{ type: "queue_desc_request", port: 3, queue: 9 }, "port=3 queue=9", [5, 6]],
+  [
+    {
+      type: "queue_desc_reply",
+      more: false,
+      queues: [
+        { port: 3, queue: 4, minRate: 500, maxRate: 750 },
+        { port: 3, queue: 5, minRate: undefined, maxRate: undefined },
+      ],
+    },
+    "queue 4: min_rate:50.0% max_rate:75.0%",
+    [5, 6],
+  ],
   [{ type: "table_mod", tableId: 3, config: 0, evictionFlags: undefined, vacancy: undefined }, "table_id=3", [4, 5, 6]],
 ];
 

@@ -11,6 +11,7 @@ import {
   type PortCounters,
   type PortDevice,
   PortError,
+  type PortQueue,
 } from "../ofproto/index.js";
 import type { Uuid } from "../ovsdb/index.js";
 import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
@@ -76,6 +77,7 @@ export class Bridge implements RunningBridge {
           this.#setUp(opened, up);
         },
         counters: () => this.#counters(wanted.name),
+        queues: netdev.type.queues === undefined ? undefined : () => queuesOf(opened),
         ...describe(netdev),
       });
       const number = added.number === ofportLocal ? localPort : added.number;
@@ -407,6 +409,11 @@ function describe(netdev: Netdev): PortDevice {
     carrier: state.carrier && state.up,
     features: { ...noFeatures, current, currentSpeedKbps },
   };
+}
+
+/** Test devices do not count what their queues send. */
+function queuesOf(netdev: Netdev): readonly PortQueue[] {
+  return (netdev.type.queues ?? []).map((number) => ({ number, counters: undefined, createdMs: undefined }));
 }
 
 function countersOf(statistics: ReadonlyMap<string, number>): PortCounters | undefined {

@@ -18,6 +18,8 @@ export interface NetdevType {
   readonly embedded?: boolean;
   /** What a tunnel of the type is. */
   readonly tunnel?: TunnelType;
+  /** Numbers of the queues that a device of the type always has. */
+  readonly queues?: readonly number[];
   /** Keys of Interface.options that it understands. */
   readonly options: readonly string[];
   readonly doc: string;
@@ -100,6 +102,7 @@ export const netdevTypes: readonly NetdevType[] = [
     name: "dummy",
     portClass: portClass.dummy,
     shownAs: "dummy",
+    queues: [0],
     host: false,
     dummy: true,
     options: dummyOptions,
@@ -109,6 +112,7 @@ export const netdevTypes: readonly NetdevType[] = [
     name: "dummy-internal",
     portClass: portClass.dummy,
     shownAs: "dummy-internal",
+    queues: [0],
     host: false,
     dummy: true,
     options: dummyOptions,
@@ -118,6 +122,7 @@ export const netdevTypes: readonly NetdevType[] = [
     name: "dummy-pmd",
     portClass: portClass.dummy,
     shownAs: "dummy-pmd",
+    queues: [0],
     host: false,
     dummy: true,
     options: dummyOptions,

@@ -52,6 +52,7 @@ export {
   type PortCounters,
   type PortDevice,
   type PortFeatures,
+  type PortQueue,
   type PortSpec,
   portConfig,
   portState,

@@ -60,6 +60,15 @@ export interface PortCounters {
   readonly collisions: bigint;
 }
 
+/** A queue that a port's device sends by. */
+export interface PortQueue {
+  readonly number: number;
+  /** Undefined: the device does not count. */
+  readonly counters: { readonly txBytes: bigint; readonly txPackets: bigint; readonly txErrors: bigint } | undefined;
+  /** When it was made, in milliseconds of the switch's clock; undefined: not known. */
+  readonly createdMs: number | undefined;
+}
+
 /** What a bridge gives for a new port. */
 export interface PortSpec extends PortDevice {
   readonly name: string;
@@ -81,6 +90,8 @@ export interface PortSpec extends PortDevice {
   readonly setUp?: ((up: boolean) => void) | undefined;
   /** Where counters come from when it is not the datapath port of that number. */
   readonly counters?: (() => PortCounters | undefined) | undefined;
+  /** Queues of the device; absent for one that has none. */
+  readonly queues?: (() => readonly PortQueue[]) | undefined;
 }
 
 /** What may change of a tunnel. */

@@ -16,9 +16,10 @@ import { groupFeatures, groupReplies, modifyGroup } from "./groups.js";
 import { meterFeatures, meterReplies, modifyMeter } from "./meters.js";
 import type { Ofproto } from "./ofproto.js";
 import { sendPacketOut } from "./packet-out.js";
-import { describePort, localPort, portStatsOf } from "./port.js";
+import { describePort, portStatsOf } from "./port.js";
 import { portCounters } from "./port-counters.js";
 import { applyPortMod, checkPortMod } from "./port-mod.js";
+import { queueConfig, queueDescriptions, queueStats } from "./queues.js";
 import type { Replies, Requester } from "./requester.js";
 import { tableFeatures } from "./table-features.js";
 import { type TableSettings, vacancy, vacancyReason } from "./table-settings.js";
@@ -30,7 +31,6 @@ import { tableInfos, tableStats } from "./table-stats.js";
 type Handler = (ofproto: Ofproto, message: Message, requester: Requester) => Replies;
 
 const none: Replies = [];
-const emptyBody = new Uint8Array(0);
 
 function only(...bodies: readonly MessageBody[]): Replies {
   return bodies;
@@ -211,35 +211,6 @@ function tableDescriptions(ofproto: Ofproto): Replies {
     };
   });
   return only({ type: "table_descriptions_reply", more: false, tables });
-}
-
-function queueConfig(ofproto: Ofproto, message: Message): Replies {
-  if (message.type !== "queue_get_config_request") return none;
-  checkQueuePort(ofproto, message.port);
-  return only({ type: "queue_get_config_reply", port: message.port, queues: [] });
-}
-
-function queueStats(ofproto: Ofproto, message: Message): Replies {
-  if (message.type !== "queue_stats_request") return none;
-  checkQueuePort(ofproto, message.port);
-  if (message.port !== anyPort && message.queue !== 0xffffffff) {
-    throw new OpenFlowError("OFPQOFC_BAD_QUEUE", `port ${message.port} has no queue ${message.queue}`);
-  }
-  return only({ type: "queue_stats_reply", more: false, queues: [] });
-}
-
-function queueDescriptions(ofproto: Ofproto, message: Message): Replies {
-  if (message.type !== "queue_desc_request" || message.body.length !== 8) {
-    throw new OpenFlowError("OFPBRC_BAD_LEN", "a request for queue descriptions names a port and a queue");
-  }
-  checkQueuePort(ofproto, new DataView(message.body.buffer, message.body.byteOffset).getUint32(0));
-  return only({ type: "queue_desc_reply", more: false, body: emptyBody });
-}
-
-function checkQueuePort(ofproto: Ofproto, port: number): void {
-  if (port !== anyPort && port !== localPort && ofproto.port(port) === undefined) {
-    throw new OpenFlowError("OFPQOFC_BAD_PORT", `there is no port ${port}`, { port });
-  }
 }
 
 /** What is not there yet says so as a switch without that feature does. */

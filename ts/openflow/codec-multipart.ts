@@ -19,16 +19,8 @@ import {
   writeMeterStatsReply,
 } from "./codec-meter.js";
 import { readOxs, writeOxs } from "./codec-packet.js";
-import {
-  readPort,
-  readPortDesc,
-  readPortStats,
-  readQueueStats,
-  writePort,
-  writePortDesc,
-  writePortStats,
-  writeQueueStats,
-} from "./codec-port.js";
+import { readPort, readPortDesc, readPortStats, writePort, writePortDesc, writePortStats } from "./codec-port.js";
+import { readQueueDesc, readQueueStats, writeQueueDesc, writeQueueStats } from "./codec-queue.js";
 import { writeVacancy } from "./codec-switch.js";
 import { OpenFlowError } from "./error.js";
 import type { FlowMonitor, MessageBody, TableStats } from "./message.js";
@@ -111,8 +103,12 @@ export function readMultipartRequest(
       while (reader.left > 0) monitors.push(readFlowMonitor(reader, version));
       return { type: name, monitors };
     }
+    case "queue_desc_request": {
+      const body = { type: name, port: readPort(reader, version), queue: reader.u32() } as const;
+      end(reader);
+      return body;
+    }
     case "table_features_request":
-    case "queue_desc_request":
       return { type: name, body: reader.rest() };
     default:
       throw new OpenFlowError("OFPBRC_BAD_STAT", `statistics ${name} are unknown`);
@@ -134,6 +130,7 @@ export function writeMultipartRequest(out: ByteWriter, body: MessageBody, versio
       writePort(out, body.port, version);
       out.zeros(version === 1 ? 6 : 4);
       return;
+    case "queue_desc_request":
     case "queue_stats_request":
       writePort(out, version === 1 && body.port === ofpp.ANY ? ofpp.ALL : body.port, version);
       if (version === 1) out.zeros(2);
@@ -260,6 +257,8 @@ export function readMultipartReply(
       return { type: name, more, ports: all(() => readPortStats(reader, version)) };
     case "queue_stats_reply":
       return { type: name, more, queues: all(() => readQueueStats(reader, version)) };
+    case "queue_desc_reply":
+      return { type: name, more, queues: all(() => readQueueDesc(reader, version)) };
     case "port_desc_reply":
       return { type: name, more, ports: all(() => readPortDesc(reader, version)) };
     case "flow_monitor_reply":
@@ -278,7 +277,6 @@ export function readMultipartReply(
       return readGroupFeaturesReply(reader, more);
     case "table_features_reply":
     case "table_desc_reply":
-    case "queue_desc_reply":
       return { type: name, more, body: reader.rest() };
     default:
       throw new OpenFlowError("OFPBRC_BAD_STAT", `statistics ${name} are unknown`);
@@ -332,6 +330,9 @@ export function writeMultipartReply(out: ByteWriter, body: MessageBody, version:
       return;
     case "queue_stats_reply":
       for (const stats of body.queues) writeQueueStats(out, stats, version);
+      return;
+    case "queue_desc_reply":
+      for (const queue of body.queues) writeQueueDesc(out, queue, version);
       return;
     case "port_desc_reply":
       for (const port of body.ports) writePortDesc(out, port, version);

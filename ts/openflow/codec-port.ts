@@ -1,9 +1,9 @@
 import type { ByteReader, ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
-import type { PortDesc, PortMod, PortStats, QueueStats } from "./message.js";
+import type { PortDesc, PortMod, PortStats } from "./message.js";
 import { isPort, portFrom10, portTo10 } from "./oxm.js";
 
-/** Ports, their counters and their queues. */
+/** Ports, and their counters. */
 
 /** A port number as the version carries it: 16 bits in OpenFlow 1.0, 32 bits later. */
 export function readPort(reader: ByteReader, version: number): number {
@@ -260,32 +260,6 @@ export function writePortStats(out: ByteWriter, stats: PortStats, version: numbe
   }
   for (const value of [stats.rxFrameErr, stats.rxOverErr, stats.rxCrcErr, stats.collisions]) out.u64(value);
   if (version === 4) {
-    out.u32(stats.durationSec);
-    out.u32(stats.durationNsec);
-  }
-}
-
-export function readQueueStats(reader: ByteReader, version: number): QueueStats {
-  if (version >= 5) reader.skip(8);
-  const port = version === 1 ? portFrom10(reader.u16()) : reader.u32();
-  if (version === 1) reader.skip(2);
-  const counts = { queue: reader.u32(), txBytes: reader.u64(), txPackets: reader.u64(), txErrors: reader.u64() };
-  const timed = version >= 4;
-  return { port, ...counts, durationSec: timed ? reader.u32() : 0, durationNsec: timed ? reader.u32() : 0 };
-}
-
-export function writeQueueStats(out: ByteWriter, stats: QueueStats, version: number): void {
-  if (version >= 5) {
-    out.u16(48);
-    out.zeros(6);
-  }
-  writePort(out, stats.port, version);
-  if (version === 1) out.zeros(2);
-  out.u32(stats.queue);
-  out.u64(stats.txBytes);
-  out.u64(stats.txPackets);
-  out.u64(stats.txErrors);
-  if (version >= 4) {
     out.u32(stats.durationSec);
     out.u32(stats.durationNsec);
   }

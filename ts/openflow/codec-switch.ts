@@ -1,5 +1,5 @@
 import type { ByteReader, ByteWriter } from "./bytes.js";
-import { eachProperty, readPort, readPortDesc, writePort, writePortDesc } from "./codec-port.js";
+import { eachProperty, readPortDesc, writePortDesc } from "./codec-port.js";
 import { OpenFlowError } from "./error.js";
 import type {
   AsyncConfig,
@@ -8,8 +8,6 @@ import type {
   FeaturesReply,
   Hello,
   PortDesc,
-  QueueConfig,
-  QueueGetConfigReply,
   RoleRequest,
   RoleStatus,
   SwitchConfig,
@@ -264,57 +262,4 @@ export function writeAsync(out: ByteWriter, body: AsyncMessage, version: number)
       out.u32(pair[secondary] ?? 0);
     }
   });
-}
-
-export function readQueueGetConfigReply(reader: ByteReader, version: number): QueueGetConfigReply {
-  const port = readPort(reader, version);
-  reader.skip(version === 1 ? 6 : 4);
-  const queues: QueueConfig[] = [];
-  while (reader.left > 0) {
-    const start = reader.position;
-    const queue = reader.u32();
-    const queuePort = version >= 3 ? reader.u32() : port;
-    const length = reader.u16();
-    reader.skip(version >= 3 ? 6 : 2);
-    if (start + length > reader.end || start + length < reader.position)
-      throw new OpenFlowError("OFPBRC_BAD_LEN", `a queue has length ${length}`);
-    const rates: { minRate: number | undefined; maxRate: number | undefined } = {
-      minRate: undefined,
-      maxRate: undefined,
-    };
-    eachProperty(reader, start + length, (type, end) => {
-      if (end - reader.position !== 12) return;
-      reader.skip(4);
-      const rate = reader.u16();
-      if (type === 1) rates.minRate = rate;
-      if (type === 2) rates.maxRate = rate;
-    });
-    queues.push({ queue, port: queuePort, ...rates });
-  }
-  return { type: "queue_get_config_reply", port, queues };
-}
-
-export function writeQueueGetConfigReply(out: ByteWriter, body: QueueGetConfigReply, version: number): void {
-  writePort(out, body.port, version);
-  out.zeros(version === 1 ? 6 : 4);
-  for (const queue of body.queues) {
-    const start = out.position;
-    out.u32(queue.queue);
-    if (version >= 3) out.u32(queue.port);
-    const lengthAt = out.position;
-    out.u16(0);
-    out.zeros(version >= 3 ? 6 : 2);
-    for (const [type, rate] of [
-      [1, queue.minRate],
-      [2, queue.maxRate],
-    ] as const) {
-      if (rate === undefined) continue;
-      out.u16(type);
-      out.u16(16);
-      out.zeros(4);
-      out.u16(rate);
-      out.zeros(6);
-    }
-    out.view.setUint16(lengthAt, out.position - start);
-  }
 }

@@ -21,12 +21,12 @@ import {
   writePacketOut,
 } from "./codec-packet.js";
 import { readPort, readPortDesc, readPortMod, writePort, writePortDesc, writePortMod } from "./codec-port.js";
+import { readQueueGetConfigReply, writeQueueGetConfigReply } from "./codec-queue.js";
 import {
   readAsync,
   readError,
   readFeaturesReply,
   readHello,
-  readQueueGetConfigReply,
   readRole,
   readRoleStatus,
   readSwitchConfig,
@@ -35,7 +35,6 @@ import {
   writeError,
   writeFeaturesReply,
   writeHello,
-  writeQueueGetConfigReply,
   writeRole,
   writeRoleStatus,
   writeSwitchConfig,

@@ -242,8 +242,7 @@ export interface Opaque {
     | "nxt_ct_flush_zone"
     | "nxt_ct_flush"
     | "table_status"
-    | "table_features_request"
-    | "queue_desc_request";
+    | "table_features_request";
   readonly body: Uint8Array;
 }
 /** `type` is OFPMBT: 1 drop, 2 DSCP remark, which alone has a `precLevel`. */
@@ -317,6 +316,11 @@ export interface QueueConfig {
 export interface QueueGetConfigReply {
   readonly type: "queue_get_config_reply";
   readonly port: number;
+  readonly queues: readonly QueueConfig[];
+}
+export interface QueueDescReply {
+  readonly type: "queue_desc_reply";
+  readonly more: boolean;
   readonly queues: readonly QueueConfig[];
 }
 export interface NxtSetting {
@@ -421,7 +425,7 @@ export interface PortStatsReply {
   readonly ports: readonly PortStats[];
 }
 export interface QueueStatsRequest {
-  readonly type: "queue_stats_request";
+  readonly type: "queue_stats_request" | "queue_desc_request";
   readonly port: number;
   readonly queue: number;
 }
@@ -541,7 +545,7 @@ export interface GroupFeaturesReply {
 }
 /** Replies of kinds that have nothing to tell yet: table descriptions and features. */
 export interface RawReply {
-  readonly type: "table_features_reply" | "table_desc_reply" | "queue_desc_reply";
+  readonly type: "table_features_reply" | "table_desc_reply";
   readonly more: boolean;
   readonly body: Uint8Array;
 }
@@ -604,6 +608,7 @@ export type MessageBody =
   | PortStatsReply
   | QueueStatsRequest
   | QueueStatsReply
+  | QueueDescReply
   | PortDescReply
   | IdRequest
   | MeterStatsReply
