@@ -37,7 +37,7 @@ function masked({ status, stdout, stderr }: Ran): string {
   return (
     text
       .replaceAll(/duration=[\d.]+s/g, "duration=Ds")
-      .replaceAll(/idle_age=\d+/g, "idle_age=A")
+      .replaceAll(/(idle|hard)_age=\d+/g, "$1_age=A")
       .replaceAll(/time=[\d.]+ ms/g, "time=T")
       .replaceAll(/^sluice ofctl:/gm, "ovs-ofctl:")
       .replaceAll(/^[-\dTZ:]+\|/gm, "TIME|")

@@ -68,7 +68,7 @@ function live(): Live {
   };
 }
 
-function run(directory: string, args: readonly string[], seconds = 30): Promise<string> {
+function run(directory: string, args: readonly string[], seconds = 120): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn("timeout", [String(seconds), "ovs-ofctl", ...args], {
       env: { ...process.env, OVS_RUNDIR: directory, OVS_LOGDIR: directory },
@@ -264,9 +264,11 @@ onLive("snoop shows a controller's conversation", async ({ connmgr, directory })
   await new Promise((resolve) => setTimeout(resolve, 50));
   const peer = await Peer.open(join(directory, "br0.ctl"), 4);
   await peer.barrier();
-  const snoop = run(directory, ["snoop", join(directory, "br0.snoop")], 2);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  await peer.barrier();
+  const snoop = run(directory, ["snoop", join(directory, "br0.snoop")], 5);
+  for (let tries = 0; tries < 40; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await peer.barrier();
+  }
   assert.match(await snoop, /OFPT_BARRIER_REQUEST \(OF1.3\).*\n.*OFPT_BARRIER_REPLY \(OF1.3\)/);
   peer.close();
 });
@@ -334,7 +336,9 @@ if (present) {
         if (round % 2 === 0) peer.raw(hello(4));
         peer.close();
       }
-      assert.equal(await good.barrier(), []);
+      // On a slow machine the switch probes a connection that was quiet for so long.
+      const others = (await good.barrier()).filter((message) => message.type !== "echo_request");
+      assert.equal(others, []);
       good.close();
     } finally {
       bench.close();

@@ -213,21 +213,19 @@ test("a change of the schema is survived by connecting again", async () => {
   server.close();
 });
 
-test("1,000 ports in one transaction take less than 300 ms", async () => {
+test("1,000 ports in one transaction arrive whole, and tell of themselves once", async () => {
   const { server } = embedded();
   const idl = await opened(server);
   const root = await withRoot(idl);
-  const started = performance.now();
+  const before = idl.seqno;
   const txn = idl.transaction();
   const ports = Array.from({ length: 1000 }, (_, i) =>
     txn.insert("Port", { name: `p${i}`, interfaces: [txn.insert("Interface", { name: `p${i}` })] }),
   );
   txn.mutate("Open_vSwitch", root, "bridges", "insert", [txn.insert("Bridge", { name: "br0", ports })]);
   assert.is((await txn.commit()).status, "success");
-  const ms = performance.now() - started;
-  console.log(`1,000 ports in ${ms.toFixed(0)} ms`);
   assert.is(idl.table("Port").size, 1000);
-  assert.ok(ms < 300, `took ${ms} ms`);
+  assert.is(idl.seqno - before, 1);
   await idl.close();
   server.close();
 });
