@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { generate as generateAbi } from "./generate-abi.js";
+import { generate as generateAppctl } from "./generate-appctl.js";
 import { generate as generateOpenflow } from "./generate-openflow.js";
 import { generate as generateOvsdb } from "./generate-ovsdb.js";
 
@@ -11,7 +12,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const check = process.argv.includes("--check");
 let stale = 0;
 
-for (const [path, content] of [...generateAbi(), ...generateOpenflow(), ...generateOvsdb()]) {
+for (const [path, content] of [...generateAbi(), ...generateAppctl(), ...generateOpenflow(), ...generateOvsdb()]) {
   const file = join(root, path);
   let before: string | undefined;
   try {

@@ -258,30 +258,6 @@ table_set(struct pipeline *pipeline, const struct sluice_table_set *command)
 }
 
 static uint32_t
-fdb_flush(struct pipeline *pipeline, const struct sluice_fdb_flush *command)
-{
-    const struct bridge_view *view = pipeline_view(pipeline, command->bridge);
-    if (!view) {
-        return SLUICE_ERROR_NO_SUCH_BRIDGE;
-    }
-    if (command->ofp_port == UINT32_MAX) {
-        return transaction_flush_macs(pipeline, command->bridge, UINT32_MAX);
-    }
-    uint32_t port = port_normalize(command->ofp_port);
-    if (!bridge_view_find_port(view, port)) {
-        return SLUICE_ERROR_NO_SUCH_PORT;
-    }
-    for (uint32_t i = 0; i < view->n_bundles; i++) {
-        for (uint32_t j = 0; j < view->bundles[i]->n_members; j++) {
-            if (view->bundles[i]->members[j] == port) {
-                return transaction_flush_macs(pipeline, command->bridge, view->bundles[i]->id);
-            }
-        }
-    }
-    return 0;
-}
-
-static uint32_t
 flow_mod(struct pipeline *pipeline, const struct sluice_flow_mod *command, uint64_t *n_rules)
 {
     uint32_t error;
@@ -409,6 +385,9 @@ static const struct {
     FIXED(NEIGHBOR_SET, neighbor_set, false),
     FIXED(NEIGHBOR_FLUSH, neighbor_flush, false),
     FIXED(NEIGHBOR_AGING, neighbor_aging, false),
+    FIXED(FDB_SET, fdb_set, false),
+    FIXED(FDB_DEL, fdb_del, false),
+    FIXED(FDB_STATS_CLEAR, fdb_stats_clear, false),
 };
 #undef FIXED
 
@@ -449,6 +428,12 @@ execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t 
         return packet_out(pipeline, command);
     case SLUICE_COMMAND_FDB_FLUSH:
         return fdb_flush(pipeline, command);
+    case SLUICE_COMMAND_FDB_SET:
+        return fdb_set(pipeline, command);
+    case SLUICE_COMMAND_FDB_DEL:
+        return fdb_del(pipeline, command);
+    case SLUICE_COMMAND_FDB_STATS_CLEAR:
+        return fdb_clear_stats(pipeline, ((const struct sluice_fdb_stats_clear *) command)->bridge);
     case SLUICE_COMMAND_FLOW_FLUSH:
         return flow_flush(pipeline, command);
     case SLUICE_COMMAND_GROUP_MOD:

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "classifier/epoch.h"
 
@@ -18,11 +19,21 @@ struct mac_entry {
     uint64_t id;
     _Atomic uint32_t bundle;
     _Atomic uint64_t used_ms;
+    _Atomic bool is_static;
 
     /* Under the lock. */
     uint64_t locked_until_ms;        /* Gratuitous ARPs behind a bond do not move it before. */
-    struct mac_entry *newer, *older; /* By 'used_ms', roughly: refreshed entries move to the front. */
+    struct mac_entry *newer, *older; /* In the order of its kind. */
 };
+
+/* Entries of a kind by 'used_ms', roughly: refreshed entries move to the front. */
+struct mac_order {
+    struct mac_entry *newest, *oldest;
+    uint32_t n;
+};
+
+/* Kinds of entries. */
+enum { LEARNED, STATIC, N_KINDS };
 
 struct bundle_count {
     uint32_t bundle;
@@ -46,8 +57,9 @@ struct mac_table {
     uint32_t n;
     uint32_t size_max;
     uint32_t aging_s;
-    struct mac_entry *newest, *oldest;
-    struct bundle_count *counts; /* Of the bundles that entries are behind, in no order. */
+    struct mac_order orders[N_KINDS];
+    uint64_t n_changes[MAC_SET + 1];
+    struct bundle_count *counts; /* Of the bundles that learned entries are behind, in no order. */
     uint32_t n_counts;
     uint32_t counts_capacity;
 };
@@ -122,10 +134,12 @@ mac_table_unref(struct mac_table *table)
     if (!table || atomic_fetch_sub_explicit(&table->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    for (struct mac_entry *entry = table->newest; entry;) {
-        struct mac_entry *older = entry->older;
-        free(entry);
-        entry = older;
+    for (uint32_t kind = 0; kind < N_KINDS; kind++) {
+        for (struct mac_entry *entry = table->orders[kind].newest; entry;) {
+            struct mac_entry *older = entry->older;
+            free(entry);
+            entry = older;
+        }
     }
     limbo_uninit(&table->limbo);
     free(table->counts);
@@ -137,6 +151,7 @@ mac_table_unref(struct mac_table *table)
 static void
 tell(struct mac_table *table, uint64_t id, enum mac_change change)
 {
+    table->n_changes[change]++;
     if (!table->retired && table->changed) {
         table->changed(table->aux, (uint16_t) (id >> 48), id & UINT64_C(0xffffffffffff), change);
     }
@@ -153,20 +168,36 @@ find(const struct mac_table *table, uint64_t id)
     return entry;
 }
 
+static bool
+is_static(const struct mac_entry *entry)
+{
+    return atomic_load_explicit(&entry->is_static, memory_order_relaxed);
+}
+
+static struct mac_order *
+order_of(struct mac_table *table, const struct mac_entry *entry)
+{
+    return &table->orders[is_static(entry) ? STATIC : LEARNED];
+}
+
 static void
 unlink_age(struct mac_table *table, struct mac_entry *entry)
 {
-    *(entry->newer ? &entry->newer->older : &table->newest) = entry->older;
-    *(entry->older ? &entry->older->newer : &table->oldest) = entry->newer;
+    struct mac_order *order = order_of(table, entry);
+    *(entry->newer ? &entry->newer->older : &order->newest) = entry->older;
+    *(entry->older ? &entry->older->newer : &order->oldest) = entry->newer;
+    order->n--;
 }
 
 static void
 push_newest(struct mac_table *table, struct mac_entry *entry)
 {
+    struct mac_order *order = order_of(table, entry);
     entry->newer = NULL;
-    entry->older = table->newest;
-    *(entry->older ? &entry->older->newer : &table->oldest) = entry;
-    table->newest = entry;
+    entry->older = order->newest;
+    *(entry->older ? &entry->older->newer : &order->oldest) = entry;
+    order->newest = entry;
+    order->n++;
 }
 
 static void
@@ -220,10 +251,44 @@ remove_entry(struct mac_table *table, struct mac_entry *entry, enum mac_change c
     atomic_store_explicit(link, atomic_load_explicit(&entry->next, memory_order_relaxed), memory_order_release);
     unlink_age(table, entry);
     table->n--;
-    count_bundle(table, atomic_load_explicit(&entry->bundle, memory_order_relaxed), -1);
+    if (!is_static(entry)) {
+        count_bundle(table, atomic_load_explicit(&entry->bundle, memory_order_relaxed), -1);
+    }
     uint64_t id = entry->id;
     limbo_put(&table->limbo, free, entry);
     tell(table, id, change);
+}
+
+/* Copies the entries of an order from the newest to the oldest; '*copies' gets the oldest, linked by 'newer'.  False
+ * without memory. */
+static bool
+copy_order(const struct mac_order *order, struct mac_entry **copies)
+{
+    *copies = NULL;
+    for (struct mac_entry *entry = order->newest; entry; entry = entry->older) {
+        struct mac_entry *copy = malloc(sizeof *copy);
+        if (!copy) {
+            return false;
+        }
+        copy->id = entry->id;
+        atomic_init(&copy->used_ms, used_ms(entry));
+        atomic_init(&copy->is_static, is_static(entry));
+        copy->locked_until_ms = entry->locked_until_ms;
+        atomic_init(&copy->bundle, atomic_load_explicit(&entry->bundle, memory_order_relaxed));
+        copy->newer = *copies;
+        *copies = copy;
+    }
+    return true;
+}
+
+static void
+free_copies(struct mac_entry *copies)
+{
+    while (copies) {
+        struct mac_entry *next = copies->newer;
+        free(copies);
+        copies = next;
+    }
 }
 
 /* Doubles the buckets.  Entries are copied, since readers may be walking along the old ones. */
@@ -232,40 +297,28 @@ grow(struct mac_table *table)
 {
     struct buckets *old = atomic_load_explicit(&table->buckets, memory_order_relaxed);
     struct buckets *buckets = buckets_create(2 * (old->mask + 1));
-    if (!buckets) {
+    struct mac_entry *copies[N_KINDS] = { NULL };
+    if (!buckets || !copy_order(&table->orders[LEARNED], &copies[LEARNED])
+        || !copy_order(&table->orders[STATIC], &copies[STATIC])) {
+        free_copies(copies[LEARNED]);
+        free_copies(copies[STATIC]);
+        free(buckets);
         return;
     }
-    struct mac_entry *copies = NULL;
-    for (struct mac_entry *entry = table->newest; entry; entry = entry->older) {
-        struct mac_entry *copy = malloc(sizeof *copy);
-        if (!copy) {
-            while (copies) {
-                struct mac_entry *next = copies->newer;
-                free(copies);
-                copies = next;
-            }
-            free(buckets);
-            return;
+    for (uint32_t kind = 0; kind < N_KINDS; kind++) {
+        struct mac_order *order = &table->orders[kind];
+        for (struct mac_entry *entry = order->newest; entry;) {
+            struct mac_entry *older = entry->older;
+            limbo_put(&table->limbo, free, entry);
+            entry = older;
         }
-        copy->id = entry->id;
-        atomic_init(&copy->used_ms, used_ms(entry));
-        copy->locked_until_ms = entry->locked_until_ms;
-        atomic_init(&copy->bundle, atomic_load_explicit(&entry->bundle, memory_order_relaxed));
-        copy->newer = copies;
-        copies = copy;
-    }
-    for (struct mac_entry *entry = table->newest; entry;) {
-        struct mac_entry *older = entry->older;
-        limbo_put(&table->limbo, free, entry);
-        entry = older;
-    }
-    /* 'copies' runs from the oldest to the newest by 'newer'. */
-    table->oldest = copies;
-    table->newest = NULL;
-    for (struct mac_entry *copy = copies; copy; copy = copy->newer) {
-        copy->older = table->newest;
-        table->newest = copy;
-        link_bucket(buckets, copy);
+        order->oldest = copies[kind];
+        order->newest = NULL;
+        for (struct mac_entry *copy = copies[kind]; copy; copy = copy->newer) {
+            copy->older = order->newest;
+            order->newest = copy;
+            link_bucket(buckets, copy);
+        }
     }
     atomic_store_explicit(&table->buckets, buckets, memory_order_release);
     limbo_put(&table->limbo, free, old);
@@ -282,16 +335,21 @@ biggest_bundle(const struct mac_table *table)
     return best.bundle;
 }
 
-/* Makes room for one: drops the oldest entry of the bundle that has most. */
-static void
+/* Makes room for one: drops the oldest entry of the bundle that has most.  False if all are static. */
+static bool
 evict(struct mac_table *table)
 {
     uint32_t bundle = biggest_bundle(table);
-    struct mac_entry *entry = table->oldest;
+    struct mac_entry *oldest = table->orders[LEARNED].oldest;
+    struct mac_entry *entry = oldest;
     while (entry && atomic_load_explicit(&entry->bundle, memory_order_relaxed) != bundle) {
         entry = entry->newer;
     }
-    remove_entry(table, entry ? entry : table->oldest, MAC_EVICTED);
+    if (!oldest) {
+        return false;
+    }
+    remove_entry(table, entry ? entry : oldest, MAC_EVICTED);
+    return true;
 }
 
 void
@@ -300,8 +358,7 @@ mac_table_configure(struct mac_table *table, uint32_t size_max, uint32_t aging_s
     pthread_mutex_lock(&table->lock);
     table->size_max = size_max ? size_max : 1;
     table->aging_s = aging_s;
-    while (table->n > table->size_max) {
-        evict(table);
+    while (table->n > table->size_max && evict(table)) {
     }
     pthread_mutex_unlock(&table->lock);
 }
@@ -324,29 +381,33 @@ mac_table_lookup(const struct mac_table *table, uint16_t vlan, uint64_t mac, uin
     return entry != NULL;
 }
 
-/* Adds an address that is not there. */
-static void
-add(struct mac_table *table, uint64_t id, uint32_t bundle, uint64_t locked_until_ms, uint64_t now_ms)
+/* Adds an address that is not there.  False without room. */
+static bool
+add(struct mac_table *table, uint64_t id, uint32_t bundle, bool as_static, uint64_t locked_until_ms, uint64_t now_ms)
 {
-    if (table->n >= table->size_max) {
-        evict(table);
+    if (table->n >= table->size_max && !evict(table)) {
+        return false;
     }
     struct mac_entry *entry = calloc(1, sizeof *entry);
     if (!entry) {
-        return;
+        return false;
     }
     if (table->n >= 2 * (atomic_load_explicit(&table->buckets, memory_order_relaxed)->mask + 1)) {
         grow(table);
     }
     entry->id = id;
     atomic_init(&entry->bundle, bundle);
+    atomic_init(&entry->is_static, as_static);
     set_used_ms(entry, now_ms);
     entry->locked_until_ms = locked_until_ms;
     push_newest(table, entry);
     table->n++;
-    count_bundle(table, bundle, 1);
+    if (!as_static) {
+        count_bundle(table, bundle, 1);
+    }
     link_bucket(atomic_load_explicit(&table->buckets, memory_order_relaxed), entry);
-    tell(table, id, MAC_LEARNED);
+    tell(table, id, as_static ? MAC_SET : MAC_LEARNED);
+    return true;
 }
 
 static bool
@@ -355,10 +416,9 @@ learn(struct mac_table *table, uint64_t id, uint32_t bundle, bool gratuitous, bo
     struct mac_entry *entry = find(table, id);
     uint64_t locked_until_ms = gratuitous && !bond ? now_ms + MAC_GRATUITOUS_LOCK_MS : 0;
     if (!entry) {
-        add(table, id, bundle, locked_until_ms, now_ms);
-        return true;
+        return add(table, id, bundle, false, locked_until_ms, now_ms);
     }
-    if (gratuitous && bond && now_ms < entry->locked_until_ms) {
+    if (is_static(entry) || (gratuitous && bond && now_ms < entry->locked_until_ms)) {
         return false;
     }
     if (locked_until_ms) {
@@ -384,8 +444,10 @@ mac_table_learn(struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t b
 {
     /* Most packets are from where the address is known to be. */
     const struct mac_entry *known = find(table, entry_id(vlan, mac));
-    if (known && !gratuitous && atomic_load_explicit(&known->bundle, memory_order_relaxed) == bundle
-        && now_ms < used_ms(known) + REFRESH_MS) {
+    if (known
+        && (is_static(known)
+            || (!gratuitous && atomic_load_explicit(&known->bundle, memory_order_relaxed) == bundle
+                && now_ms < used_ms(known) + REFRESH_MS))) {
         return false;
     }
 
@@ -401,7 +463,8 @@ mac_table_refresh(struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t
 {
     pthread_mutex_lock(&table->lock);
     struct mac_entry *entry = find(table, entry_id(vlan, mac));
-    if (entry && atomic_load_explicit(&entry->bundle, memory_order_relaxed) == bundle && used_ms(entry) < when_ms) {
+    if (entry && !is_static(entry) && atomic_load_explicit(&entry->bundle, memory_order_relaxed) == bundle
+        && used_ms(entry) < when_ms) {
         set_used_ms(entry, when_ms);
         unlink_age(table, entry);
         push_newest(table, entry);
@@ -414,10 +477,11 @@ mac_table_expire(struct mac_table *table, uint64_t now_ms)
 {
     pthread_mutex_lock(&table->lock);
     uint64_t age_ms = (uint64_t) table->aging_s * 1000;
-    while (table->oldest && used_ms(table->oldest) + age_ms <= now_ms) {
-        remove_entry(table, table->oldest, MAC_EXPIRED);
+    const struct mac_order *order = &table->orders[LEARNED];
+    while (order->oldest && used_ms(order->oldest) + age_ms <= now_ms) {
+        remove_entry(table, order->oldest, MAC_EXPIRED);
     }
-    uint64_t due = table->oldest ? used_ms(table->oldest) + age_ms : UINT64_MAX;
+    uint64_t due = order->oldest ? used_ms(order->oldest) + age_ms : UINT64_MAX;
     limbo_reclaim(&table->limbo);
     pthread_mutex_unlock(&table->lock);
     return due;
@@ -427,14 +491,93 @@ void
 mac_table_flush(struct mac_table *table, uint32_t bundle)
 {
     pthread_mutex_lock(&table->lock);
-    for (struct mac_entry *entry = table->newest; entry;) {
-        struct mac_entry *older = entry->older;
-        if (bundle == UINT32_MAX || atomic_load_explicit(&entry->bundle, memory_order_relaxed) == bundle) {
-            remove_entry(table, entry, MAC_FLUSHED);
+    for (uint32_t kind = 0; kind < N_KINDS; kind++) {
+        for (struct mac_entry *entry = table->orders[kind].newest; entry;) {
+            struct mac_entry *older = entry->older;
+            if (bundle == UINT32_MAX ? kind == LEARNED
+                                     : atomic_load_explicit(&entry->bundle, memory_order_relaxed) == bundle) {
+                remove_entry(table, entry, MAC_FLUSHED);
+            }
+            entry = older;
         }
-        entry = older;
     }
     limbo_reclaim(&table->limbo);
+    pthread_mutex_unlock(&table->lock);
+}
+
+bool
+mac_table_set_static(struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t bundle, uint64_t now_ms)
+{
+    uint64_t id = entry_id(vlan, mac);
+    bool done = true;
+    pthread_mutex_lock(&table->lock);
+    struct mac_entry *entry = find(table, id);
+    if (!entry) {
+        done = add(table, id, bundle, true, 0, now_ms);
+    } else {
+        if (!is_static(entry)) {
+            count_bundle(table, atomic_load_explicit(&entry->bundle, memory_order_relaxed), -1);
+        }
+        unlink_age(table, entry);
+        atomic_store_explicit(&entry->is_static, true, memory_order_relaxed);
+        set_used_ms(entry, now_ms);
+        push_newest(table, entry);
+        bool moves = atomic_load_explicit(&entry->bundle, memory_order_relaxed) != bundle;
+        atomic_store_explicit(&entry->bundle, bundle, memory_order_release);
+        tell(table, id, moves ? MAC_MOVED : MAC_SET);
+    }
+    limbo_reclaim(&table->limbo);
+    pthread_mutex_unlock(&table->lock);
+    return done;
+}
+
+bool
+mac_table_remove_static(struct mac_table *table, uint16_t vlan, uint64_t mac)
+{
+    pthread_mutex_lock(&table->lock);
+    struct mac_entry *entry = find(table, entry_id(vlan, mac));
+    bool found = entry && is_static(entry);
+    if (found) {
+        remove_entry(table, entry, MAC_FLUSHED);
+    }
+    limbo_reclaim(&table->limbo);
+    pthread_mutex_unlock(&table->lock);
+    return found;
+}
+
+bool
+mac_table_has_static(struct mac_table *table, uint16_t vlan, uint64_t mac)
+{
+    pthread_mutex_lock(&table->lock);
+    const struct mac_entry *entry = find(table, entry_id(vlan, mac));
+    bool found = entry && is_static(entry);
+    pthread_mutex_unlock(&table->lock);
+    return found;
+}
+
+bool
+mac_table_holds(const struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t bundle)
+{
+    const struct mac_entry *entry = find(table, entry_id(vlan, mac));
+    return entry && is_static(entry) && atomic_load_explicit(&entry->bundle, memory_order_relaxed) != bundle;
+}
+
+void
+mac_table_get_stats(struct mac_table *table, struct mac_table_stats *stats)
+{
+    pthread_mutex_lock(&table->lock);
+    stats->n = table->n;
+    stats->n_static = table->orders[STATIC].n;
+    stats->size_max = table->size_max;
+    memcpy(stats->n_changes, table->n_changes, sizeof stats->n_changes);
+    pthread_mutex_unlock(&table->lock);
+}
+
+void
+mac_table_clear_stats(struct mac_table *table)
+{
+    pthread_mutex_lock(&table->lock);
+    memset(table->n_changes, 0, sizeof table->n_changes);
     pthread_mutex_unlock(&table->lock);
 }
 
@@ -453,13 +596,22 @@ mac_table_dump(struct mac_table *table, uint64_t from, struct mac_entry_info *en
     pthread_mutex_lock(&table->lock);
     uint64_t position = 0;
     uint32_t used = 0;
-    const struct mac_entry *entry = table->oldest;
-    for (; entry && used < n; entry = entry->newer, position++) {
+    uint32_t kind = STATIC;
+    const struct mac_entry *entry = table->orders[STATIC].oldest;
+    for (;; entry = entry->newer, position++) {
+        if (!entry && kind == STATIC) {
+            kind = LEARNED;
+            entry = table->orders[LEARNED].oldest;
+        }
+        if (!entry || used == n) {
+            break;
+        }
         if (position >= from) {
             entries[used++] = (struct mac_entry_info){
                 .mac = entry->id & UINT64_C(0xffffffffffff),
                 .bundle = atomic_load_explicit(&entry->bundle, memory_order_relaxed),
                 .vlan = (uint16_t) (entry->id >> 48),
+                .is_static = kind == STATIC,
                 .used_ms = used_ms(entry),
             };
         }

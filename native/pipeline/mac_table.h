@@ -4,6 +4,8 @@
  * table's own lock for as long as it takes to change one entry.  Every change that could send a packet another way
  * (an entry appears, moves or goes) is told to 'changed', under the lock, after the change can be seen.
  *
+ * A static entry is the administrator's: it does not age, is not evicted and packets do not move it.
+ *
  * Addresses are 48-bit numbers, first byte highest. */
 #ifndef SLUICE_PIPELINE_MAC_TABLE_H
 #define SLUICE_PIPELINE_MAC_TABLE_H 1
@@ -34,6 +36,7 @@ enum mac_change {
     MAC_EXPIRED,
     MAC_EVICTED,
     MAC_FLUSHED,
+    MAC_SET, /* As a static entry. */
 };
 
 typedef void mac_changed_func(void *aux, uint16_t vlan, uint64_t mac, enum mac_change change);
@@ -67,12 +70,34 @@ void mac_table_refresh(struct mac_table *table, uint16_t vlan, uint64_t mac, uin
 /* Removes entries not seen for the ageing time.  Returns when the next one is due, or UINT64_MAX. */
 uint64_t mac_table_expire(struct mac_table *table, uint64_t now_ms);
 
-/* Forgets the entries behind 'bundle', or all of them if it is UINT32_MAX. */
+/* Forgets the entries behind 'bundle', or all that are not static if it is UINT32_MAX. */
 void mac_table_flush(struct mac_table *table, uint32_t bundle);
+
+/* Makes the entry of 'mac' a static one behind 'bundle', adding it if need be.  False: the table is full of static
+ * entries, or there is no memory. */
+bool mac_table_set_static(struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t bundle, uint64_t now_ms);
+
+/* Forgets a static entry.  False if there is none. */
+bool mac_table_remove_static(struct mac_table *table, uint16_t vlan, uint64_t mac);
+
+bool mac_table_has_static(struct mac_table *table, uint16_t vlan, uint64_t mac);
+
+/* Whether the entry of 'mac' is a static one behind another bundle than 'bundle'.  As mac_table_lookup(). */
+bool mac_table_holds(const struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t bundle);
+
+struct mac_table_stats {
+    uint32_t n;
+    uint32_t n_static; /* Of 'n'. */
+    uint32_t size_max;
+    uint64_t n_changes[MAC_SET + 1]; /* By enum mac_change, since the last clear. */
+};
+
+void mac_table_get_stats(struct mac_table *table, struct mac_table_stats *stats);
+void mac_table_clear_stats(struct mac_table *table);
 
 uint32_t mac_table_count(struct mac_table *table);
 
-/* Writes up to 'n' entries with position >= 'from' in table order, returns how many; '*next' gets the position to go on
+/* Writes up to 'n' entries with position >= 'from', static ones first, returns how many; '*next' gets the position to go on
  * from, or 0 at the end.  Order and positions hold while no entry is added. */
 uint32_t mac_table_dump(struct mac_table *table, uint64_t from, struct mac_entry_info *entries, uint32_t n,
                         uint64_t *next);

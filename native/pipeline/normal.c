@@ -315,6 +315,10 @@ learn_source(struct xlate_ctx *ctx, const struct bundle *in, uint16_t vlan)
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_SOURCE, mac, be32(ctx->flow.in_port), vlan);
     }
 
+    if (ctx->in->learn && mac_table_holds(macs, vlan, mac, in->id)) {
+        pipeline_cover(ctx->view->bridge->pipeline, SLUICE_COVERAGE_MAC_LEARNING_STATIC_NONE_MOVE);
+    }
+
     /* The megaflow is good for as long as the address stays: packets must be seen again to learn it anew. */
     xlate_stamp(ctx, PIPELINE_CELL_ADDRESS
                          | pipeline_cell(CELL_ADDRESS, ctx->view->bridge->id, mac | (uint64_t) vlan << 48));

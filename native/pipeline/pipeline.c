@@ -103,7 +103,7 @@ pipeline_destroy(struct pipeline *pipeline)
     free((void *) atomic_load_explicit(&pipeline->routes, memory_order_relaxed));
     free(pipeline->slots);
     free(pipeline->transaction.touched);
-    free(pipeline->transaction.flushes);
+    free(pipeline->transaction.mac_edits);
     free(pipeline->transaction.packet_outs);
     free(pipeline);
 }

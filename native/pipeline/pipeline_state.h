@@ -46,10 +46,14 @@ struct bridge_slot {
     bool groups_open; /* And its groups. */
 };
 
-/* An address table to be flushed at commit. */
-struct mac_flush {
+/* A change of an address table that waits for the commit. */
+enum mac_edit_kind { MAC_EDIT_FLUSH, MAC_EDIT_SET, MAC_EDIT_DEL, MAC_EDIT_CLEAR_STATS };
+struct mac_edit {
     uint32_t bridge;
+    enum mac_edit_kind kind;
     uint32_t bundle;
+    uint16_t vlan;
+    uint64_t mac;
 };
 
 struct neighbor_table;
@@ -61,9 +65,9 @@ struct transaction {
     uint32_t *touched; /* Ids of bridges. */
     uint32_t n_touched;
     uint32_t touched_capacity;
-    struct mac_flush *flushes;
-    uint32_t n_flushes;
-    uint32_t flushes_capacity;
+    struct mac_edit *mac_edits;
+    uint32_t n_mac_edits;
+    uint32_t mac_edits_capacity;
     const struct sluice_packet_out **packet_outs;
     uint32_t n_packet_outs;
     uint32_t packet_outs_capacity;
@@ -174,6 +178,9 @@ struct version_map *transaction_groups(struct pipeline *pipeline, uint32_t id, u
 /* Forgets at commit what was learned behind 'bundle', UINT32_MAX for all.  0 or no_memory. */
 uint32_t transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle);
 
+/* Does at commit what 'edit' says.  0 or no_memory. */
+uint32_t transaction_edit_macs(struct pipeline *pipeline, const struct mac_edit *edit);
+
 /* Keeps a packet-out, which was checked, until the commit.  0 or no_memory. */
 uint32_t transaction_queue_packet_out(struct pipeline *pipeline, const struct sluice_packet_out *command);
 
@@ -188,5 +195,19 @@ void packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *c
 /* trace_query.c: answers a trace.  0, EINVAL, ENOENT or ENOSPC. */
 int trace_query(struct pipeline *pipeline, const struct sluice_trace_query *query, uint8_t *reply, size_t room,
                 size_t *used);
+
+/* fdb.c: commands and queries about addresses; an enum sluice_error, an errno value. */
+struct sluice_fdb_set;
+struct sluice_fdb_del;
+struct sluice_fdb_flush;
+struct sluice_bridge_query;
+uint32_t fdb_set(struct pipeline *pipeline, const struct sluice_fdb_set *command);
+uint32_t fdb_del(struct pipeline *pipeline, const struct sluice_fdb_del *command);
+uint32_t fdb_flush(struct pipeline *pipeline, const struct sluice_fdb_flush *command);
+uint32_t fdb_clear_stats(struct pipeline *pipeline, uint32_t bridge);
+int fdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,
+             size_t *used);
+int fdb_stats(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,
+              size_t *used);
 
 #endif

@@ -15,8 +15,6 @@
 #include "pipeline/pipeline_state.h"
 #include "tunnel/neighbor.h"
 
-#define FDB_CHUNK 64u
-
 static uint64_t
 now_ms(const struct pipeline *pipeline)
 {
@@ -50,57 +48,6 @@ flow_query(const struct pipeline *pipeline, const struct sluice_flow_query *quer
     return query->type == SLUICE_QUERY_FLOW_DUMP
                ? flow_store_dump(view->bridge->flows, query, now_ms(pipeline), reply, room, used)
                : aggregate(view->bridge->flows, query, reply, room, used);
-}
-
-/* The number that a bundle's addresses are shown with: its first port. */
-static uint32_t
-bundle_port(const struct bridge_view *view, uint32_t id)
-{
-    const struct bundle *bundle = bridge_view_find_bundle(view, id);
-    return bundle && bundle->n_members ? bundle->members[0] : PORT_NONE;
-}
-
-static int
-fdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,
-         size_t *used)
-{
-    const struct bridge_view *view = pipeline_view(pipeline, query->bridge);
-    if (!view) {
-        return ENOENT;
-    }
-    struct sluice_dump_reply head = { .cursor = query->cursor };
-    size_t at = sizeof head;
-    uint64_t now = now_ms(pipeline);
-    do {
-        struct mac_entry_info entries[FDB_CHUNK];
-        size_t fits = room < at ? 0 : (room - at) / sizeof(struct sluice_fdb_info);
-        if (!fits) {
-            break;
-        }
-        uint64_t next;
-        uint32_t n = mac_table_dump(view->bridge->macs, head.cursor, entries,
-                                    fits < FDB_CHUNK ? (uint32_t) fits : FDB_CHUNK, &next);
-        for (uint32_t i = 0; i < n; i++) {
-            struct sluice_fdb_info info = {
-                .type = query->type,
-                .size = sizeof info,
-                .ofp_port = bundle_port(view, entries[i].bundle),
-                .vlan = entries[i].vlan,
-                .age_ms = now > entries[i].used_ms ? now - entries[i].used_ms : 0,
-            };
-            field_value_store(info.mac, 6, entries[i].mac);
-            memcpy(reply + at, &info, sizeof info);
-            at += sizeof info;
-        }
-        head.n_records += n;
-        head.cursor = next;
-    } while (head.cursor);
-    if (room < sizeof head || (head.cursor && !head.n_records)) {
-        return ENOSPC;
-    }
-    memcpy(reply, &head, sizeof head);
-    *used = at;
-    return 0;
 }
 
 static int
@@ -369,7 +316,7 @@ static const uint16_t fixed_sizes[] = {
     FIXED(FLOW_CHANGES, dump_query),  FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
     FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
     FIXED(GROUP_DUMP, object_query),  FIXED(METER_DUMP, object_query),      FIXED(MIRROR_STATS, mirror_query),
-    FIXED(NEIGHBOR_DUMP, dump_query),
+    FIXED(NEIGHBOR_DUMP, dump_query), FIXED(FDB_STATS, bridge_query),
 };
 #undef FIXED
 
@@ -397,6 +344,8 @@ pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uin
     }
     case SLUICE_QUERY_FDB_DUMP:
         return fdb_dump(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_FDB_STATS:
+        return fdb_stats(pipeline, record, reply, room, used);
     case SLUICE_QUERY_COUNTERS:
         return counters(pipeline, record, reply, room, used);
     case SLUICE_QUERY_TRACE:

@@ -37,6 +37,7 @@ address_changed(void *bridge_, uint16_t vlan, uint64_t mac, enum mac_change chan
         [MAC_EXPIRED] = SLUICE_COVERAGE_MAC_LEARNING_EXPIRED,
         [MAC_EVICTED] = SLUICE_COVERAGE_MAC_LEARNING_EVICTED,
         [MAC_FLUSHED] = 0,
+        [MAC_SET] = 0,
     };
     struct bridge *bridge = bridge_;
     pipeline_cover(bridge->pipeline, counters[change]);
@@ -203,14 +204,21 @@ transaction_groups(struct pipeline *pipeline, uint32_t id, uint32_t *error)
 }
 
 uint32_t
-transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle)
+transaction_edit_macs(struct pipeline *pipeline, const struct mac_edit *edit)
 {
     struct transaction *txn = &pipeline->transaction;
-    if (!grow(&txn->flushes, txn->n_flushes, &txn->flushes_capacity, sizeof *txn->flushes)) {
+    if (!grow(&txn->mac_edits, txn->n_mac_edits, &txn->mac_edits_capacity, sizeof *txn->mac_edits)) {
         return SLUICE_ERROR_NO_MEMORY;
     }
-    txn->flushes[txn->n_flushes++] = (struct mac_flush){ bridge, bundle };
+    txn->mac_edits[txn->n_mac_edits++] = *edit;
     return 0;
+}
+
+uint32_t
+transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle)
+{
+    const struct mac_edit edit = { .bridge = bridge, .kind = MAC_EDIT_FLUSH, .bundle = bundle };
+    return transaction_edit_macs(pipeline, &edit);
 }
 
 void
@@ -221,7 +229,7 @@ pipeline_begin(struct pipeline *pipeline, bool independent)
     txn->open = true;
     txn->independent = independent;
     txn->n_touched = 0;
-    txn->n_flushes = 0;
+    txn->n_mac_edits = 0;
     txn->n_packet_outs = 0;
 }
 
@@ -372,13 +380,30 @@ commit_flows(struct pipeline *pipeline)
 }
 
 static void
-flush_macs(struct pipeline *pipeline)
+edit_macs(struct pipeline *pipeline)
 {
     const struct transaction *txn = &pipeline->transaction;
-    for (uint32_t i = 0; i < txn->n_flushes; i++) {
-        const struct bridge_view *view = pipeline_view(pipeline, txn->flushes[i].bridge);
-        if (view) {
-            mac_table_flush(view->bridge->macs, txn->flushes[i].bundle);
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    for (uint32_t i = 0; i < txn->n_mac_edits; i++) {
+        const struct mac_edit *edit = &txn->mac_edits[i];
+        const struct bridge_view *view = pipeline_view(pipeline, edit->bridge);
+        if (!view) {
+            continue;
+        }
+        struct mac_table *macs = view->bridge->macs;
+        switch (edit->kind) {
+        case MAC_EDIT_FLUSH:
+            mac_table_flush(macs, edit->bundle);
+            break;
+        case MAC_EDIT_SET:
+            mac_table_set_static(macs, edit->vlan, edit->mac, edit->bundle, hooks->now(hooks->aux));
+            break;
+        case MAC_EDIT_DEL:
+            mac_table_remove_static(macs, edit->vlan, edit->mac);
+            break;
+        case MAC_EDIT_CLEAR_STATS:
+            mac_table_clear_stats(macs);
+            break;
         }
     }
 }
@@ -435,7 +460,7 @@ pipeline_commit(struct pipeline *pipeline)
     }
     bool removed = commit_flows(pipeline);
     end_transaction(pipeline);
-    flush_macs(pipeline);
+    edit_macs(pipeline);
     pipeline_changed(pipeline);
     limbo_reclaim(&pipeline->limbo);
 

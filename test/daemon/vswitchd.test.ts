@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { knownCommands } from "../../ts/appctl/index.js";
 import { packageRoot } from "../../ts/daemon/process-calls.js";
 
 /** The whole process, driven as scripts drive ovs-vswitchd: by its command line, its files and its socket. */
@@ -207,6 +208,20 @@ test("an idle daemon sleeps", async ({ directory, env }) => {
   const before = switches();
   await new Promise((resolve) => setTimeout(resolve, 3000));
   assert.ok(switches() - before < 15, `${switches() - before} wake-ups in 3 s`);
+});
+
+test("every command that is listed has a row, and every row that says so has its command", ({ env }) => {
+  assert.is(daemon(env, "--detach").status, 0);
+  const heading = 1;
+  const listed = appctl(env, "list-commands")
+    .out.split("\n")
+    .slice(heading)
+    .map((line) => line.trim().split(/\s+/)[0] ?? "")
+    .filter((name) => name !== "" && !name.startsWith("sluice/"));
+  const have = knownCommands.filter(({ status }) => status === "have").map(({ name }) => name);
+  assert.equal(listed, have);
+  const names = knownCommands.map(({ name }) => name);
+  assert.equal(names, [...new Set(names)].sort());
 });
 
 test("the real ovs-appctl finds it without a flag and is answered", ({ env }) => {

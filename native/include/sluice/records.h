@@ -42,6 +42,9 @@ enum sluice_command {
     SLUICE_COMMAND_NEIGHBOR_SET = 27, /* Says which address a neighbour has. */
     SLUICE_COMMAND_NEIGHBOR_FLUSH = 28, /* Forgets neighbours. */
     SLUICE_COMMAND_NEIGHBOR_AGING = 29, /* Changes how long neighbours are known. */
+    SLUICE_COMMAND_FDB_SET = 30, /* Says for good which port an address is behind. */
+    SLUICE_COMMAND_FDB_DEL = 31, /* Takes a fdb_set back. */
+    SLUICE_COMMAND_FDB_STATS_CLEAR = 32, /* Counts changes of learned addresses from zero again. */
 };
 
 /* Types of queries. */
@@ -69,6 +72,7 @@ enum sluice_query {
     SLUICE_QUERY_MIRROR_STATS = 21, /* Packets that a mirror selected; the reply is a mirror_info. */
     SLUICE_QUERY_NEIGHBOR_DUMP = 22, /* Neighbours that are known. */
     SLUICE_QUERY_GROUP_DUMP = 23, /* Groups of a bridge and their counters, streamed by a cursor. */
+    SLUICE_QUERY_FDB_STATS = 24, /* How full the table of addresses of a bridge is, and what became of them; the reply is a fdb_stats_info. */
 };
 
 /* Settings of a mirror. */
@@ -125,6 +129,7 @@ enum sluice_error {
     SLUICE_ERROR_NO_SUCH_GROUP = 20, /* No such group. */
     SLUICE_ERROR_NO_SUCH_BUCKET = 21, /* The group has no such bucket. */
     SLUICE_ERROR_BUCKET_EXISTS = 22, /* The group has a bucket of that number already. */
+    SLUICE_ERROR_NO_SUCH_ADDRESS = 23, /* The address was not set. */
 };
 
 /* flow_mod commands, numbered as OpenFlow does. */
@@ -454,7 +459,8 @@ enum sluice_coverage {
     SLUICE_COVERAGE_MAC_LEARNING_MOVED = 4, /* Addresses that moved to another port. */
     SLUICE_COVERAGE_MAC_LEARNING_EXPIRED = 5, /* Addresses that aged out. */
     SLUICE_COVERAGE_MAC_LEARNING_EVICTED = 6, /* Addresses dropped to make room. */
-    SLUICE_COVERAGE_CHORE_LOST = 7, /* Flows learned and timeouts cut short that there was no room to remember; the next packets try again. */
+    SLUICE_COVERAGE_MAC_LEARNING_STATIC_NONE_MOVE = 7, /* Packets from an address that was set to be behind another port. */
+    SLUICE_COVERAGE_CHORE_LOST = 8, /* Flows learned and timeouts cut short that there was no room to remember; the next packets try again. */
 };
 
 /* Why a packet was dropped. Each has a counter. */
@@ -970,6 +976,56 @@ _Static_assert(offsetof(struct sluice_fdb_flush, size) == 4, "sluice_fdb_flush.s
 _Static_assert(offsetof(struct sluice_fdb_flush, bridge) == 8, "sluice_fdb_flush.bridge");
 _Static_assert(offsetof(struct sluice_fdb_flush, ofp_port) == 12, "sluice_fdb_flush.ofp_port");
 
+struct sluice_fdb_set {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t ofp_port;
+    uint8_t mac[8]; /* 6 bytes */
+    uint32_t vlan;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_fdb_set) == 32, "size of sluice_fdb_set");
+_Static_assert(offsetof(struct sluice_fdb_set, type) == 0, "sluice_fdb_set.type");
+_Static_assert(offsetof(struct sluice_fdb_set, flags) == 2, "sluice_fdb_set.flags");
+_Static_assert(offsetof(struct sluice_fdb_set, size) == 4, "sluice_fdb_set.size");
+_Static_assert(offsetof(struct sluice_fdb_set, bridge) == 8, "sluice_fdb_set.bridge");
+_Static_assert(offsetof(struct sluice_fdb_set, ofp_port) == 12, "sluice_fdb_set.ofp_port");
+_Static_assert(offsetof(struct sluice_fdb_set, mac) == 16, "sluice_fdb_set.mac");
+_Static_assert(offsetof(struct sluice_fdb_set, vlan) == 24, "sluice_fdb_set.vlan");
+_Static_assert(offsetof(struct sluice_fdb_set, pad) == 28, "sluice_fdb_set.pad");
+
+struct sluice_fdb_del {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t vlan;
+    uint8_t mac[8]; /* 6 bytes */
+};
+_Static_assert(sizeof(struct sluice_fdb_del) == 24, "size of sluice_fdb_del");
+_Static_assert(offsetof(struct sluice_fdb_del, type) == 0, "sluice_fdb_del.type");
+_Static_assert(offsetof(struct sluice_fdb_del, flags) == 2, "sluice_fdb_del.flags");
+_Static_assert(offsetof(struct sluice_fdb_del, size) == 4, "sluice_fdb_del.size");
+_Static_assert(offsetof(struct sluice_fdb_del, bridge) == 8, "sluice_fdb_del.bridge");
+_Static_assert(offsetof(struct sluice_fdb_del, vlan) == 12, "sluice_fdb_del.vlan");
+_Static_assert(offsetof(struct sluice_fdb_del, mac) == 16, "sluice_fdb_del.mac");
+
+struct sluice_fdb_stats_clear {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_fdb_stats_clear) == 16, "size of sluice_fdb_stats_clear");
+_Static_assert(offsetof(struct sluice_fdb_stats_clear, type) == 0, "sluice_fdb_stats_clear.type");
+_Static_assert(offsetof(struct sluice_fdb_stats_clear, flags) == 2, "sluice_fdb_stats_clear.flags");
+_Static_assert(offsetof(struct sluice_fdb_stats_clear, size) == 4, "sluice_fdb_stats_clear.size");
+_Static_assert(offsetof(struct sluice_fdb_stats_clear, bridge) == 8, "sluice_fdb_stats_clear.bridge");
+_Static_assert(offsetof(struct sluice_fdb_stats_clear, pad) == 12, "sluice_fdb_stats_clear.pad");
+
 struct sluice_flow_flush {
     uint16_t type;
     uint16_t flags;
@@ -1413,7 +1469,7 @@ _Static_assert(offsetof(struct sluice_aggregate_reply, n_packets) == 0, "sluice_
 _Static_assert(offsetof(struct sluice_aggregate_reply, n_bytes) == 8, "sluice_aggregate_reply.n_bytes");
 _Static_assert(offsetof(struct sluice_aggregate_reply, n_flows) == 16, "sluice_aggregate_reply.n_flows");
 
-/* Asks table_stats, fdb_dump. */
+/* Asks table_stats, fdb_dump, fdb_stats. */
 struct sluice_bridge_query {
     uint16_t type;
     uint16_t flags;
@@ -1449,6 +1505,26 @@ _Static_assert(offsetof(struct sluice_table_info, n_flows) == 12, "sluice_table_
 _Static_assert(offsetof(struct sluice_table_info, n_lookups) == 16, "sluice_table_info.n_lookups");
 _Static_assert(offsetof(struct sluice_table_info, n_matches) == 24, "sluice_table_info.n_matches");
 _Static_assert(offsetof(struct sluice_table_info, max_flows) == 32, "sluice_table_info.max_flows");
+
+struct sluice_fdb_stats_info {
+    uint32_t n;
+    uint32_t n_static; /* Of n. */
+    uint32_t size_max;
+    uint32_t pad;
+    uint64_t n_learned;
+    uint64_t n_expired;
+    uint64_t n_evicted;
+    uint64_t n_moved;
+};
+_Static_assert(sizeof(struct sluice_fdb_stats_info) == 48, "size of sluice_fdb_stats_info");
+_Static_assert(offsetof(struct sluice_fdb_stats_info, n) == 0, "sluice_fdb_stats_info.n");
+_Static_assert(offsetof(struct sluice_fdb_stats_info, n_static) == 4, "sluice_fdb_stats_info.n_static");
+_Static_assert(offsetof(struct sluice_fdb_stats_info, size_max) == 8, "sluice_fdb_stats_info.size_max");
+_Static_assert(offsetof(struct sluice_fdb_stats_info, pad) == 12, "sluice_fdb_stats_info.pad");
+_Static_assert(offsetof(struct sluice_fdb_stats_info, n_learned) == 16, "sluice_fdb_stats_info.n_learned");
+_Static_assert(offsetof(struct sluice_fdb_stats_info, n_expired) == 24, "sluice_fdb_stats_info.n_expired");
+_Static_assert(offsetof(struct sluice_fdb_stats_info, n_evicted) == 32, "sluice_fdb_stats_info.n_evicted");
+_Static_assert(offsetof(struct sluice_fdb_stats_info, n_moved) == 40, "sluice_fdb_stats_info.n_moved");
 
 struct sluice_fdb_info {
     uint16_t type;

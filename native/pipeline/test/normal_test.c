@@ -245,6 +245,75 @@ test_mac_table(void)
     epoch_destroy(epoch);
 }
 
+/* Addresses that the administrator set, in the table alone. */
+static void
+test_static_entries(void)
+{
+    struct epoch *epoch = epoch_create();
+    uint32_t n_changed = 0;
+    struct mac_table *table = mac_table_create(epoch, changed, &n_changed);
+    struct mac_table_stats stats;
+    uint32_t bundle;
+
+    CHECK(mac_table_learn(table, 0, 1, 7, false, false, 0));
+    CHECK(mac_table_set_static(table, 0, 1, 7, 1000) && mac_table_set_static(table, 0, 2, 8, 1000) && n_changed == 3);
+    CHECK(!mac_table_learn(table, 0, 1, 9, false, false, 2000) && !mac_table_learn(table, 0, 2, 9, true, false, 2000));
+    CHECK(mac_table_lookup(table, 0, 1, &bundle) && bundle == 7);
+    CHECK(mac_table_holds(table, 0, 1, 9) && !mac_table_holds(table, 0, 1, 7) && !mac_table_holds(table, 0, 3, 7));
+    CHECK(mac_table_expire(table, 10000000) == UINT64_MAX && mac_table_count(table) == 2);
+    mac_table_flush(table, UINT32_MAX);
+    CHECK(mac_table_count(table) == 2);
+    claim("packets, time and a flush leave static addresses alone");
+
+    CHECK(mac_table_set_static(table, 0, 1, 8, 1000) && mac_table_lookup(table, 0, 1, &bundle) && bundle == 8);
+    for (uint64_t mac = 100; mac < 400; mac++) {
+        CHECK(mac_table_learn(table, 0, mac, 7, false, false, mac));
+    }
+    struct mac_entry_info entries[2];
+    uint64_t next;
+    CHECK(mac_table_dump(table, 0, entries, 2, &next) == 2 && next == 2 && entries[0].is_static
+          && entries[1].is_static);
+    CHECK(mac_table_dump(table, 301, entries, 2, &next) == 1 && !next && entries[0].mac == 399);
+    mac_table_get_stats(table, &stats);
+    CHECK(stats.n == 302 && stats.n_static == 2 && stats.n_changes[MAC_LEARNED] == 301
+          && stats.n_changes[MAC_MOVED] == 1);
+    mac_table_clear_stats(table);
+    mac_table_get_stats(table, &stats);
+    CHECK(stats.n == 302 && !stats.n_changes[MAC_LEARNED]);
+    claim("static addresses live through the growth of the table, and changes are counted");
+
+    mac_table_configure(table, 2, 300);
+    CHECK(mac_table_count(table) == 2 && !mac_table_learn(table, 0, 5, 7, false, false, 0));
+    CHECK(!mac_table_set_static(table, 0, 5, 7, 0) && mac_table_has_static(table, 0, 2));
+    CHECK(mac_table_remove_static(table, 0, 2) && !mac_table_remove_static(table, 0, 2));
+    CHECK(mac_table_learn(table, 0, 5, 7, false, false, 0) && !mac_table_remove_static(table, 0, 5));
+    mac_table_flush(table, 8);
+    CHECK(mac_table_count(table) == 1 && !mac_table_has_static(table, 0, 1));
+    claim("a table full of static addresses learns nothing; they go with their port");
+    mac_table_unref(table);
+    epoch_destroy(epoch);
+}
+
+/* The same by commands. */
+static void
+test_static_commands(struct rig *rig)
+{
+    struct sluice_fdb_set set = { .bridge = 1, .ofp_port = 4, .mac = { 0, 0, 0, 0, 0, 0x61 } };
+    struct sluice_fdb_del del = { .bridge = 1, .mac = { 0, 0, 0, 0, 0, 0x61 } };
+    CHECK(!rig_do(rig, &set, SLUICE_COMMAND_FDB_SET, sizeof set));
+    EXPECT_PACKET(rig, 1, 0x60, 0x61, 0, 0, "4");
+    EXPECT_PACKET(rig, 2, 0x61, 0x60, 0, 0, "1");
+    EXPECT_PACKET(rig, 1, 0x60, 0x61, 0, 0, "4");
+    set.ofp_port = 55;
+    CHECK(rig_do(rig, &set, SLUICE_COMMAND_FDB_SET, sizeof set) == SLUICE_ERROR_NO_SUCH_PORT);
+    set.bridge = 9;
+    CHECK(rig_do(rig, &set, SLUICE_COMMAND_FDB_SET, sizeof set) == SLUICE_ERROR_NO_SUCH_BRIDGE);
+    CHECK(!rig_do(rig, &del, SLUICE_COMMAND_FDB_DEL, sizeof del));
+    CHECK(rig_do(rig, &del, SLUICE_COMMAND_FDB_DEL, sizeof del) == SLUICE_ERROR_NO_SUCH_ADDRESS);
+    EXPECT_PACKET(rig, 1, 0x60, 0x61, 0, 0, "4,100,2");
+    claim("packets go where an address was set to be, until that is taken back");
+}
+
 int
 main(void)
 {
@@ -252,9 +321,11 @@ main(void)
     setup(&rig);
     test_flooding(&rig);
     test_learning(&rig);
+    test_static_commands(&rig);
     test_modes(&rig);
     test_stale(&rig);
     rig_uninit(&rig);
     test_mac_table();
+    test_static_entries();
     return 0;
 }

@@ -79,6 +79,12 @@ export const command = {
   neighborFlush: 28,
   /** Changes how long neighbours are known. */
   neighborAging: 29,
+  /** Says for good which port an address is behind. */
+  fdbSet: 30,
+  /** Takes a fdb_set back. */
+  fdbDel: 31,
+  /** Counts changes of learned addresses from zero again. */
+  fdbStatsClear: 32,
 } as const;
 
 /** Types of queries. */
@@ -129,6 +135,8 @@ export const query = {
   neighborDump: 22,
   /** Groups of a bridge and their counters, streamed by a cursor. */
   groupDump: 23,
+  /** How full the table of addresses of a bridge is, and what became of them; the reply is a fdb_stats_info. */
+  fdbStats: 24,
 } as const;
 
 /** Settings of a mirror. */
@@ -225,6 +233,8 @@ export const error = {
   noSuchBucket: 21,
   /** The group has a bucket of that number already. */
   bucketExists: 22,
+  /** The address was not set. */
+  noSuchAddress: 23,
 } as const;
 
 /** flow_mod commands, numbered as OpenFlow does. */
@@ -706,8 +716,10 @@ export const coverage = {
   macLearningExpired: 5,
   /** Addresses dropped to make room. */
   macLearningEvicted: 6,
+  /** Packets from an address that was set to be behind another port. */
+  macLearningStaticNoneMove: 7,
   /** Flows learned and timeouts cut short that there was no room to remember; the next packets try again. */
-  choreLost: 7,
+  choreLost: 8,
 } as const;
 
 /** Why a packet was dropped. Each has a counter. */
@@ -1644,6 +1656,98 @@ export function writeFdbFlush(view: DataView, at: number, record: FdbFlush): voi
   view.setUint32(at + 12, record.ofpPort, true);
 }
 
+/** The record fdb_set. */
+export interface FdbSet {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  ofpPort: number;
+  /** 6 bytes */
+  mac: Uint8Array;
+  vlan: number;
+}
+export const fdbSetSize = 32;
+export const fdbSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, mac: 16, vlan: 24, pad: 28 } as const;
+export function readFdbSet(view: DataView, at: number): FdbSet {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    ofpPort: view.getUint32(at + 12, true),
+    mac: readBytes(view, at + 16, 8),
+    vlan: view.getUint32(at + 24, true),
+  };
+}
+export function writeFdbSet(view: DataView, at: number, record: FdbSet): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.ofpPort, true);
+  writeBytes(view, at + 16, 8, record.mac);
+  view.setUint32(at + 24, record.vlan, true);
+}
+
+/** The record fdb_del. */
+export interface FdbDel {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  vlan: number;
+  /** 6 bytes */
+  mac: Uint8Array;
+}
+export const fdbDelSize = 24;
+export const fdbDelOffsets = { type: 0, flags: 2, size: 4, bridge: 8, vlan: 12, mac: 16 } as const;
+export function readFdbDel(view: DataView, at: number): FdbDel {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    vlan: view.getUint32(at + 12, true),
+    mac: readBytes(view, at + 16, 8),
+  };
+}
+export function writeFdbDel(view: DataView, at: number, record: FdbDel): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.vlan, true);
+  writeBytes(view, at + 16, 8, record.mac);
+}
+
+/** The record fdb_stats_clear. */
+export interface FdbStatsClear {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+}
+export const fdbStatsClearSize = 16;
+export const fdbStatsClearOffsets = { type: 0, flags: 2, size: 4, bridge: 8, pad: 12 } as const;
+export function readFdbStatsClear(view: DataView, at: number): FdbStatsClear {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+  };
+}
+export function writeFdbStatsClear(view: DataView, at: number, record: FdbStatsClear): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+}
+
 /** The record flow_flush. */
 export interface FlowFlush {
   type: number;
@@ -2419,7 +2523,7 @@ export function writeAggregateReply(view: DataView, at: number, record: Aggregat
   view.setBigUint64(at + 16, record.nFlows, true);
 }
 
-/** Asks table_stats, fdb_dump. */
+/** Asks table_stats, fdb_dump, fdb_stats. */
 export interface BridgeQuery {
   type: number;
   flags: number;
@@ -2482,6 +2586,40 @@ export function writeTableInfo(view: DataView, at: number, record: TableInfo): v
   view.setBigUint64(at + 16, record.nLookups, true);
   view.setBigUint64(at + 24, record.nMatches, true);
   view.setBigUint64(at + 32, record.maxFlows, true);
+}
+
+/** The record fdb_stats_info. */
+export interface FdbStatsInfo {
+  n: number;
+  /** Of n. */
+  nStatic: number;
+  sizeMax: number;
+  nLearned: bigint;
+  nExpired: bigint;
+  nEvicted: bigint;
+  nMoved: bigint;
+}
+export const fdbStatsInfoSize = 48;
+export const fdbStatsInfoOffsets = { n: 0, nStatic: 4, sizeMax: 8, pad: 12, nLearned: 16, nExpired: 24, nEvicted: 32, nMoved: 40 } as const;
+export function readFdbStatsInfo(view: DataView, at: number): FdbStatsInfo {
+  return {
+    n: view.getUint32(at + 0, true),
+    nStatic: view.getUint32(at + 4, true),
+    sizeMax: view.getUint32(at + 8, true),
+    nLearned: view.getBigUint64(at + 16, true),
+    nExpired: view.getBigUint64(at + 24, true),
+    nEvicted: view.getBigUint64(at + 32, true),
+    nMoved: view.getBigUint64(at + 40, true),
+  };
+}
+export function writeFdbStatsInfo(view: DataView, at: number, record: FdbStatsInfo): void {
+  view.setUint32(at + 0, record.n, true);
+  view.setUint32(at + 4, record.nStatic, true);
+  view.setUint32(at + 8, record.sizeMax, true);
+  view.setBigUint64(at + 16, record.nLearned, true);
+  view.setBigUint64(at + 24, record.nExpired, true);
+  view.setBigUint64(at + 32, record.nEvicted, true);
+  view.setBigUint64(at + 40, record.nMoved, true);
 }
 
 /** The record fdb_info. */

@@ -57,6 +57,9 @@ export const constantSets: readonly ConstantSet[] = [
       ["neighbor_set", "Says which address a neighbour has."],
       ["neighbor_flush", "Forgets neighbours."],
       ["neighbor_aging", "Changes how long neighbours are known."],
+      ["fdb_set", "Says for good which port an address is behind."],
+      ["fdb_del", "Takes a fdb_set back."],
+      ["fdb_stats_clear", "Counts changes of learned addresses from zero again."],
     ]),
   },
   {
@@ -86,6 +89,10 @@ export const constantSets: readonly ConstantSet[] = [
       ["mirror_stats", "Packets that a mirror selected; the reply is a mirror_info."],
       ["neighbor_dump", "Neighbours that are known."],
       ["group_dump", "Groups of a bridge and their counters, streamed by a cursor."],
+      [
+        "fdb_stats",
+        "How full the table of addresses of a bridge is, and what became of them; the reply is a fdb_stats_info.",
+      ],
     ]),
   },
   {
@@ -148,6 +155,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["no_such_group", "No such group."],
       ["no_such_bucket", "The group has no such bucket."],
       ["bucket_exists", "The group has a bucket of that number already."],
+      ["no_such_address", "The address was not set."],
     ]),
   },
   {
@@ -554,6 +562,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["mac_learning_moved", "Addresses that moved to another port."],
       ["mac_learning_expired", "Addresses that aged out."],
       ["mac_learning_evicted", "Addresses dropped to make room."],
+      ["mac_learning_static_none_move", "Packets from an address that was set to be behind another port."],
       [
         "chore_lost",
         "Flows learned and timeouts cut short that there was no room to remember; the next packets try again.",

@@ -1,3 +1,6 @@
+import { eventRecords } from "./event-records.js";
+import { header, type RecordRow } from "./record.js";
+
 /** The records of the flow-table ABI: what a batch, a query and an event are made of.
  *
  *  Each row is one record; the C structs (native/include/sluice/records.h), the TypeScript codec
@@ -6,21 +9,7 @@
  *  padding spelled out, and every record is a multiple of 8 bytes.  Variable parts follow the fixed part in the order
  *  that the row's `tail` names, each padded to 8 bytes. */
 
-export type FieldType = "u8" | "u16" | "u32" | "u64" | `bytes${number}` | `u64x${number}`;
-
-export interface RecordRow {
-  readonly name: string;
-  readonly fields: readonly (readonly [name: string, type: FieldType, doc?: string])[];
-  /** Variable parts after the fixed part; their lengths stand in fields of the record. */
-  readonly tail?: string;
-  readonly doc: string;
-}
-
-const header: RecordRow["fields"] = [
-  ["type", "u16"],
-  ["flags", "u16"],
-  ["size", "u32", "Size of the whole record in bytes."],
-];
+export type { FieldType, RecordRow } from "./record.js";
 
 export const records: readonly RecordRow[] = [
   {
@@ -236,6 +225,24 @@ export const records: readonly RecordRow[] = [
     ],
   },
   { name: "fdb_flush", doc: "", fields: [...header, ["bridge", "u32"], ["ofp_port", "u32", "0xffffffff for all"]] },
+  {
+    name: "fdb_set",
+    doc: "",
+    fields: [
+      ...header,
+      ["bridge", "u32"],
+      ["ofp_port", "u32"],
+      ["mac", "bytes8", "6 bytes"],
+      ["vlan", "u32"],
+      ["pad", "u32"],
+    ],
+  },
+  {
+    name: "fdb_del",
+    doc: "",
+    fields: [...header, ["bridge", "u32"], ["vlan", "u32"], ["mac", "bytes8", "6 bytes"]],
+  },
+  { name: "fdb_stats_clear", doc: "", fields: [...header, ["bridge", "u32"], ["pad", "u32"]] },
   { name: "flow_flush", doc: "", fields: [...header, ["bridge", "u32"], ["pad", "u32"]] },
   {
     name: "clock_set",
@@ -492,7 +499,7 @@ export const records: readonly RecordRow[] = [
   },
   {
     name: "bridge_query",
-    doc: "Asks table_stats, fdb_dump.",
+    doc: "Asks table_stats, fdb_dump, fdb_stats.",
     fields: [...header, ["cursor", "u64"], ["bridge", "u32"], ["pad", "u32"]],
   },
   {
@@ -505,6 +512,20 @@ export const records: readonly RecordRow[] = [
       ["n_lookups", "u64"],
       ["n_matches", "u64"],
       ["max_flows", "u64"],
+    ],
+  },
+  {
+    name: "fdb_stats_info",
+    doc: "",
+    fields: [
+      ["n", "u32"],
+      ["n_static", "u32", "Of n."],
+      ["size_max", "u32"],
+      ["pad", "u32"],
+      ["n_learned", "u64"],
+      ["n_expired", "u64"],
+      ["n_evicted", "u64"],
+      ["n_moved", "u64"],
     ],
   },
   {
@@ -820,54 +841,5 @@ export const records: readonly RecordRow[] = [
     ],
   },
 
-  {
-    name: "event_packet_in",
-    tail: "match (pipeline fields of the packet), userdata, packet",
-    doc: "",
-    fields: [
-      ...header,
-      ["bridge", "u32"],
-      ["in_port", "u32"],
-      ["table", "u8"],
-      ["reason", "u8", "packet_in_reason"],
-      ["controller_id", "u16"],
-      ["max_len", "u32"],
-      ["cookie", "u64"],
-      ["total_size", "u32", "Of the frame; packet_size may be less."],
-      ["packet_size", "u32"],
-      ["userdata_size", "u32"],
-      ["match_size", "u32"],
-      ["meter_id", "u32"],
-      ["pad", "u32"],
-    ],
-  },
-  {
-    name: "event_port_frame",
-    tail: "packet",
-    doc: "",
-    fields: [...header, ["dp_port", "u32"], ["packet_size", "u32"]],
-  },
-  {
-    name: "event_protocol_packet",
-    tail: "packet",
-    doc: "",
-    fields: [...header, ["bridge", "u32"], ["ofp_port", "u32"], ["protocol", "u32"], ["packet_size", "u32"]],
-  },
-  {
-    name: "event_miss",
-    tail: "key (a match), packet",
-    doc: "",
-    fields: [...header, ["dp_port", "u32"], ["key_size", "u32"], ["packet_size", "u32"], ["pad", "u32"]],
-  },
-  {
-    name: "event_port",
-    doc: "For link_changed and port_changed.",
-    fields: [
-      ...header,
-      ["dp_port", "u32", "0 when no port has the device"],
-      ["ifindex", "u32"],
-      ["system_error", "u32"],
-      ["pad", "u32"],
-    ],
-  },
+  ...eventRecords,
 ];
