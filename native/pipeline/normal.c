@@ -53,16 +53,15 @@ get_tags(const struct flow_key *flow, struct normal_tags *tags)
     }
 }
 
-/* Writes the tags into the packet.  A priority without a VLAN makes a tag only if the bundle wants priority tags. */
+/* Writes the tags into the packet.  A tag with neither VLAN nor priority stays only if the bundle wants that always. */
 static void
 put_tags(struct flow_key *flow, const struct normal_tags *tags, uint16_t flags)
 {
     uint16_t tpids[2] = { 0, 0 };
     uint16_t tcis[2] = { 0, 0 };
     for (uint32_t i = 0; i < 2; i++) {
-        bool always = !i && flags & SLUICE_BUNDLE_FLAG_PRIORITY_TAGS_ALWAYS;
-        bool prioritized = !i && flags & SLUICE_BUNDLE_FLAG_PRIORITY_TAGS && tags->v[i].pcp;
-        if (!tags->v[i].vid && !always && !prioritized) {
+        bool always = flags & SLUICE_BUNDLE_FLAG_PRIORITY_TAGS_ALWAYS && tags->v[i].tpid;
+        if (!tags->v[i].vid && !tags->v[i].pcp && !always) {
             break;
         }
         tpids[i] = tags->v[i].tpid ? tags->v[i].tpid : ETH_TYPE_VLAN;
@@ -137,6 +136,13 @@ translate_input(const struct bundle *bundle, const struct normal_tags *in, struc
     }
 }
 
+static void
+pop_tag(struct normal_tags *tags)
+{
+    tags->v[0] = tags->v[1];
+    memset(&tags->v[1], 0, sizeof tags->v[1]);
+}
+
 /* And to those that it leaves with. */
 static void
 translate_output(const struct bundle *bundle, const struct normal_tags *in, struct normal_tags *tags)
@@ -145,17 +151,14 @@ translate_output(const struct bundle *bundle, const struct normal_tags *in, stru
     switch (bundle->vlan_mode) {
     case SLUICE_VLAN_MODE_ACCESS:
         memset(tags, 0, sizeof *tags);
-        tags->v[0].tpid = in->v[0].tpid;
-        tags->v[0].pcp = in->v[0].pcp;
         break;
     case SLUICE_VLAN_MODE_NATIVE_UNTAGGED:
         if (in->v[0].vid == bundle->vlan) {
-            tags->v[0].vid = 0;
+            pop_tag(tags);
         }
         break;
     case SLUICE_VLAN_MODE_DOT1Q_TUNNEL:
-        tags->v[0] = in->v[1];
-        memset(&tags->v[1], 0, sizeof tags->v[1]);
+        pop_tag(tags);
         break;
     default:
         break;
@@ -172,7 +175,8 @@ carries(const struct bundle *bundle, const struct normal_tags *tags)
         return vid == bundle->vlan && !tags->v[1].vid;
     case SLUICE_VLAN_MODE_NATIVE_TAGGED:
     case SLUICE_VLAN_MODE_NATIVE_UNTAGGED:
-        return vid == bundle->vlan || bundle_has_trunk(bundle, vid);
+        /* What has no VLAN within the switch is not the native VLAN's. */
+        return vid == bundle->vlan || (vid && bundle_has_trunk(bundle, vid));
     case SLUICE_VLAN_MODE_DOT1Q_TUNNEL:
         return vid == bundle->vlan && bundle_has_cvlan(bundle, tags->v[1].vid);
     default:
@@ -202,6 +206,9 @@ normal_output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const s
     }
     struct normal_tags out;
     translate_output(bundle, tags, &out);
+    if (bundle->flags & (SLUICE_BUNDLE_FLAG_PRIORITY_TAGS | SLUICE_BUNDLE_FLAG_PRIORITY_TAGS_ALWAYS)) {
+        out.v[0].pcp = be16(ctx->flow.vlan0_tci) & VLAN_PCP_MASK;
+    }
 
     const uint16_t old[4] = { ctx->flow.vlan0_tpid, ctx->flow.vlan0_tci, ctx->flow.vlan1_tpid, ctx->flow.vlan1_tci };
     put_tags(&ctx->flow, &out, bundle->flags);
@@ -395,7 +402,8 @@ normal_output(struct xlate_ctx *ctx)
     if (!find_input(ctx, &in)) {
         return;
     }
-    if (ctx->flow.eth_type == be16(ETH_TYPE_VLAN) && !(ctx->flow.vlan0_tci & be16(VLAN_CFI))) {
+    if ((ctx->flow.eth_type == be16(ETH_TYPE_VLAN) || ctx->flow.eth_type == be16(ETH_TYPE_QINQ))
+        && !(ctx->flow.vlan0_tci & be16(VLAN_CFI))) {
         trace_note(ctx, SLUICE_TRACE_NOTE_PARTIAL_VLAN, be32(ctx->flow.in_port), 0, 0);
         ctx->drop_reason = SLUICE_DROP_REASON_PARTIAL_VLAN;
         return;

@@ -129,6 +129,15 @@ test_modes(struct rig *rig)
     EXPECT_PACKET(rig, 100, 7, 8, 10, 0, "pop_vlan,3,push_vlan(vid=10,pcp=0),2");
     claim("native-tagged, native-untagged, limited trunks and priority tags");
 
+    struct flow_key key = packet(100, 7, 8, 20, 5);
+    key.vlan1_tpid = be16(ETH_TYPE_VLAN);
+    key.vlan1_tci = be16(VLAN_CFI | 30);
+    EXPECT(rig, &key, "pop_vlan,4,push_vlan(vid=20,pcp=5),2");
+    rig_bundle(rig, 1, 4, SLUICE_VLAN_MODE_TRUNK, 0, 0, 0);
+    EXPECT_PACKET(rig, 100, 7, 8, 0, 5, "4");
+    rig_bundle(rig, 1, 4, SLUICE_VLAN_MODE_NATIVE_UNTAGGED, 20, 30, 0);
+    claim("below a native VLAN another tag stays, and a trunk keeps a tag that only has a priority");
+
     rig_bundle(rig, 1, 3, SLUICE_VLAN_MODE_ACCESS, 10, 0, SLUICE_BUNDLE_FLAG_PROTECTED);
     rig_bundle(rig, 1, 2, SLUICE_VLAN_MODE_TRUNK, 0, 0, SLUICE_BUNDLE_FLAG_PROTECTED);
     EXPECT_PACKET(rig, 3, 9, 10, 0, 0, "push_vlan(vid=10,pcp=0),100");
