@@ -8,6 +8,7 @@ import {
   decodeMessage,
   encodeMessage,
   errors,
+  formatMessage,
   inPortMatch,
   type MessageBody,
   type PortDesc,
@@ -328,6 +329,56 @@ test("ovs-ofctl prints our messages as what they say", () => {
     }
   }
   assert.is(wrong.join("\n"), "");
+});
+
+/** Kinds of which our text is only the heading. */
+const headingOnly: readonly MessageBody["type"][] = [
+  "flow_monitor_reply",
+  "flow_monitor_request",
+  "get_async_reply",
+  "meter_mod",
+  "queue_desc_reply",
+  "queue_desc_request",
+  "queue_get_config_reply",
+  "queue_stats_reply",
+  "set_async",
+  "table_mod",
+];
+
+/** Without the flow that ovs-ofctl reads out of a packet's bytes, and without spaces at the ends of lines. */
+function withoutPacket(text: string): string {
+  return text.replace(/^(?:[a-z_0-9]+,)?vlan_tci=.*\n/gm, "").replace(/ +$/gm, "");
+}
+
+test("our text of a message is that of ovs-ofctl", () => {
+  if (!installed) return;
+  const wrong: string[] = [];
+  for (const [body, , versions] of bodies) {
+    for (const version of versions ?? all) {
+      const bytes = encodeMessage(version, 5, body);
+      const theirs = withoutPacket(print([bytes]));
+      const ours = withoutPacket(formatMessage(bytes));
+      const isEqual = headingOnly.includes(body.type) ? theirs.startsWith(ours.split(":")[0] ?? "?") : theirs === ours;
+      if (!isEqual) wrong.push(`${body.type} in ${version}:\n--- ovs-ofctl\n${theirs}--- ours\n${ours}`);
+    }
+  }
+  assert.is(wrong.join("\n"), "");
+});
+
+test("a message that cannot be read is shown by its bytes, as ovs-ofctl shows it", () => {
+  const bytes = encodeMessage(4, 5, { type: "role_request", standard: true, role: 2, generationId: 1n });
+  const cut = bytes.slice(0, 16);
+  cut[3] = 16;
+  const text = formatMessage(cut);
+  assert.is(
+    text,
+    [
+      "***decode error: OFPBRC_BAD_LEN***",
+      "00000000  04 18 00 10 00 00 00 05-00 00 00 02 00 00 00 00 |................|",
+      "",
+    ].join("\n"),
+  );
+  if (installed) assert.is(print([cut]), text);
 });
 
 test("a message decoded and encoded again is the same bytes", () => {

@@ -9,8 +9,11 @@ import {
   type FlowStatsRequest,
   FlowSyntaxError,
   formatActions,
+  formatErrorMessage,
   formatFlow,
+  formatFlows,
   formatMatch,
+  heading,
   KeyMatch,
   parseFlow,
   planOf,
@@ -19,7 +22,6 @@ import { Failure } from "./failure.js";
 import type { OfctlConnection } from "./ofctl-connection.js";
 import { onConnection, portsOf, type SwitchPorts, tablesOf } from "./ofctl-names.js";
 import type { OfctlCall, SortKey } from "./ofctl-rows.js";
-import { formatError, formatFlows, heading } from "./ofctl-text.js";
 
 const command = { add: 0, modify: 1, modifyStrict: 2, delete: 3, deleteStrict: 4 } as const;
 /** Commands as a file of flows may name them. */
@@ -120,7 +122,7 @@ async function sendFlows(call: OfctlCall, name: string, flows: readonly FlowMod[
     for (const flow of flows) {
       const error = await connection.order(form(flow));
       if (error?.type !== "error") continue;
-      process.stderr.write(formatError(error, call.options.names === true ? names.ports : undefined));
+      process.stderr.write(formatErrorMessage(error, call.options.names === true ? names.ports : undefined));
       return 1;
     }
     return 0;
@@ -232,7 +234,7 @@ export async function dumpFlows(call: OfctlCall): Promise<number> {
     const flows: FlowStats[] = [];
     for await (const reply of connection.askAll(request)) {
       if (reply.type === "error") {
-        process.stdout.write(formatError(reply));
+        process.stdout.write(formatErrorMessage(reply));
         return plain ? 0 : 1;
       }
       if (reply.type !== "flow_stats_reply") continue;
@@ -255,7 +257,7 @@ export async function dumpFlows(call: OfctlCall): Promise<number> {
 export async function dumpAggregate(call: OfctlCall): Promise<number> {
   return query(call, "aggregate_request", async (connection, request) => {
     const reply = await connection.ask(request);
-    if (reply.type === "error") process.stdout.write(formatError(reply));
+    if (reply.type === "error") process.stdout.write(formatErrorMessage(reply));
     if (reply.type !== "aggregate_reply") return 0;
     const { packetCount, byteCount, flowCount } = reply;
     const counts = { packet_count: Number(packetCount), byte_count: Number(byteCount), flow_count: flowCount };

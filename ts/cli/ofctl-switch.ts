@@ -3,7 +3,15 @@ import { randomBytes } from "node:crypto";
 import {
   applyField,
   ByteWriter,
+  capabilityNames,
+  formatActions10,
+  formatErrorMessage,
   formatEth,
+  formatPortDesc,
+  formatPortStats,
+  formatTables,
+  fragModeName,
+  heading,
   KeyMatch,
   type Message,
   type MessageBody,
@@ -13,25 +21,15 @@ import {
   parseActions,
   parsePort,
   planOf,
+  portConfigNames,
+  portSpeeds,
+  portStateNames,
 } from "../openflow/index.js";
 import { fieldByName } from "../openflow/tables/fields.js";
 import { Failure } from "./failure.js";
 import { acceptedNames } from "./ofctl-flows.js";
 import { failOn, onConnection, portsOf } from "./ofctl-names.js";
 import type { OfctlCall } from "./ofctl-rows.js";
-import {
-  capabilityNames,
-  formatActions10,
-  formatError,
-  formatPortDesc,
-  formatPortStats,
-  formatTables,
-  fragModeName,
-  heading,
-  portConfigNames,
-  portSpeeds,
-  portStateNames,
-} from "./ofctl-text.js";
 
 const switchOf = (call: OfctlCall): string => call.args[0] ?? "";
 
@@ -44,7 +42,7 @@ const printJson = (value: unknown): void => print(`${JSON.stringify(value)}\n`);
 async function dump(call: OfctlCall, request: MessageBody, part: (reply: Message) => void): Promise<number> {
   return onConnection(call, switchOf(call), async (connection) => {
     for await (const reply of connection.askAll(request)) {
-      if (reply.type === "error") print(formatError(reply));
+      if (reply.type === "error") print(formatErrorMessage(reply));
       else part(reply);
     }
     return 0;
@@ -211,7 +209,7 @@ async function orders(call: OfctlCall, bodies: readonly MessageBody[]): Promise<
     for (const body of bodies) {
       const error = await connection.order(body);
       if (error?.type !== "error") continue;
-      process.stderr.write(formatError(error));
+      process.stderr.write(formatErrorMessage(error));
       return 1;
     }
     return 0;

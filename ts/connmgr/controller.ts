@@ -171,6 +171,7 @@ export class Controller {
     // What these say is a fault of the peer, of which a few lines are enough.
     this.vconnLogs = {
       vconn: host.logs("vconn").limited(1, 5),
+      messages: host.logs("vconn").limited(600, 600),
       vconn_stream: host.logs("vconn_stream").limited(10, 25),
     };
   }

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../clock/index.js";
 import type { Logger } from "../log/index.js";
+import { formatMessage } from "../openflow/index.js";
 import type { Version } from "../openflow/message.js";
 import {
   accepted,
@@ -21,7 +22,7 @@ import {
 import { endOfFile, protocolError } from "./socket-error.js";
 import { openStream, type Stream, type StreamEvents, type StreamOptions } from "./stream.js";
 import type { Target } from "./target.js";
-import { Vconn } from "./vconn.js";
+import { Vconn, type VconnEvents } from "./vconn.js";
 
 /** A reliable connection to a controller, or one that a controller opened to us: the state machine of rconn.ts with a
  *  socket and a timer. */
@@ -29,6 +30,8 @@ import { Vconn } from "./vconn.js";
 /** Logs of what peers do wrong. */
 export interface VconnLogs {
   readonly vconn: Logger;
+  /** Every message as text, at debug level: of module vconn too, with a limit of its own. */
+  readonly messages: Logger;
   readonly vconn_stream: Logger;
 }
 
@@ -206,6 +209,7 @@ export class Rconn {
       closed: (error) => this.#failed(stream, endOf(error)),
       remark: (module, level, text) => vconnLogs[module][level](module === "vconn" ? `${peer}: ${text}` : text),
       seen: (message) => events.seen(message),
+      ...passage(vconnLogs.messages, peer),
     });
     return {
       connected: () => undefined,
@@ -258,6 +262,19 @@ export class Rconn {
     if (hadSession) this.#options.events.down();
     this.#arm();
   }
+}
+
+/** Writes what passes over a connection into the log.  Nothing is made into text while nobody listens. */
+function passage(log: Logger, peer: string): Pick<VconnEvents, "passed" | "agreed"> {
+  return {
+    passed: (message, sent) => {
+      if (log.enabled("dbg"))
+        log.dbg(`${peer}: ${sent ? "sent (Success)" : "received"}: ${formatMessage(message).replace(/\n+$/, "")}`);
+    },
+    agreed: (sentence) => {
+      if (log.enabled("dbg")) log.dbg(`${peer}: ${sentence()}`);
+    },
+  };
 }
 
 function endOf(error: string): RconnEnd {

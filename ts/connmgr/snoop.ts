@@ -93,6 +93,8 @@ export class Snoops {
       closed: forget,
       remark: () => undefined,
       seen: () => undefined,
+      passed: () => undefined,
+      agreed: () => undefined,
     });
     watching.add(vconn);
     this.#all.add(vconn);

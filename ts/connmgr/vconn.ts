@@ -25,6 +25,10 @@ export interface VconnEvents {
   remark(module: "vconn" | "vconn_stream", level: "err" | "warn", text: string): void;
   /** Every message that is sent or received after the hellos, for snoops. */
   seen(message: Uint8Array): void;
+  /** Every message, hellos among them: `sent` says whether it is ours. */
+  passed(message: Uint8Array, sent: boolean): void;
+  /** The hellos agree: the sentence for the log. */
+  agreed(sentence: () => string): void;
 }
 
 export class Vconn {
@@ -110,6 +114,7 @@ export class Vconn {
         return undefined;
       }
       this.#receivedCount++;
+      this.#events.passed(message, false);
       this.#events.seen(message);
       if (message[0] === this.#version || isGeneric(message)) return message;
       this.#refuseVersion(message);
@@ -170,6 +175,7 @@ export class Vconn {
     this.#unsentSize += message.length;
     this.#queuedEver += message.length;
     this.#sent++;
+    this.#events.passed(message, true);
     if (this.#version !== undefined) this.#events.seen(message);
   }
 
@@ -197,6 +203,7 @@ export class Vconn {
     const hello = this.#next();
     if (hello === undefined) return;
     this.#receivedCount++;
+    this.#events.passed(hello, false);
     if (hello[1] !== type.hello) {
       const text = `type ${hello[1]}, version 0x${(hello[0] ?? 0).toString(16).padStart(2, "0")}`;
       this.#events.remark("vconn", "warn", `received message while expecting hello: ${text}`);
@@ -215,6 +222,11 @@ export class Vconn {
       this.#fail(protocolError);
       return;
     }
+    this.#events.agreed(() => {
+      const version = (this.#version ?? 0).toString(16).padStart(2, "0");
+      const both = `we support ${describe(this.#versions)}, peer supports ${describe(theirs)}`;
+      return `negotiated OpenFlow version 0x${version} (${both})`;
+    });
     this.#events.ready(this.#version);
   }
 

@@ -66,6 +66,9 @@ export interface MessageIdentity {
   readonly bodyAt: number;
 }
 
+/** Nicira's second form of packet-ins has a name of its own. */
+const packetIn2 = 30;
+
 /** The message's name as logs and other programs know it: `OFPT_FLOW_MOD`, `OFPST_FLOW request`. */
 export function messageTitle({ row }: MessageIdentity): string {
   const titles = {
@@ -81,6 +84,7 @@ export function messageTitle({ row }: MessageIdentity): string {
   } as const;
   const { name, space } = row;
   const kind = /_(request|reply)$/.exec(space)?.[1];
+  if (space === "nicira" && row.number === packetIn2) return "NXT_PACKET_IN2";
   if (kind === undefined) return `${titles[space]}_${name.replace(/^nxt_/, "").toUpperCase()}`;
   const body = name.replace(/_(request|reply)$/, "").replace(/_stats$/, "");
   return `${titles[space]}_${body.toUpperCase()} ${kind}`;

@@ -48,7 +48,21 @@ export {
   parseFlow,
 } from "./text-flow.js";
 export { applyField, applyProtocol, formatKeyMatch, formatMatch, keyValues, parseMatch } from "./text-match.js";
+export { formatErrorMessage, formatMessage } from "./text-message.js";
 export { formatSubfield, parseSubfield, type Subfield } from "./text-subfield.js";
+export {
+  capabilityNames,
+  formatActions10,
+  formatFlows,
+  formatPortDesc,
+  formatPortStats,
+  formatTables,
+  fragModeName,
+  heading,
+  portConfigNames,
+  portSpeeds,
+  portStateNames,
+} from "./text-switch.js";
 export {
   formatEth,
   formatIpv4,

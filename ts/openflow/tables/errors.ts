@@ -86,7 +86,7 @@ const rows = [
   ["OFPGMFC_GROUP_EXISTS", "1.0=nx:6,0 1.1+=6,0", "Group mod failed: group exists."],
   ["OFPGMFC_INVALID_GROUP", "1.0=nx:6,1 1.1+=6,1", "Group mod failed: invalid group."],
   ["OFPGMFC_WEIGHT_UNSUPPORTED", "1.0=nx:6,2 1.1+=6,2", "Group mod failed: weight unsupported."],
-  ["OFPGMFC_OUT_OF_GROUPS", "1.0=nx:6,3 1.1+=6,3", "Group mod failed: output of groups."],
+  ["OFPGMFC_OUT_OF_GROUPS", "1.0=nx:6,3 1.1+=6,3", "Group mod failed: out of groups."],
   ["OFPGMFC_OUT_OF_BUCKETS", "1.0=nx:6,4 1.1+=6,4", "Group mod failed: output of buckets."],
   ["OFPGMFC_CHAINING_UNSUPPORTED", "1.0=nx:6,5 1.1+=6,5", "Group mod failed: chaining unsupported."],
   ["OFPGMFC_WATCH_UNSUPPORTED", "1.0=nx:6,6 1.1+=6,6", "Group mod failed: watch unsupported."],

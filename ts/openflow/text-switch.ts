@@ -1,23 +1,11 @@
-/** OpenFlow messages as ovs-ofctl(8) prints them. */
-import {
-  decodeMessage,
-  type FlowFormatOptions,
-  type FlowMod,
-  type FlowStatsReply,
-  formatActions,
-  formatDuration,
-  formatEth,
-  formatFlow,
-  formatMatch,
-  formatPort,
-  type Message,
-  OpenFlowError,
-  ofpp,
-  type PortDesc,
-  type PortNames,
-  type PortStats,
-  type TableStats,
-} from "../openflow/index.js";
+import type { FlowMod, FlowStatsReply, PortDesc, PortStats, TableStats } from "./message.js";
+import { ofpp } from "./tables/ports.js";
+import { formatActions } from "./text-action.js";
+import { type FlowFormatOptions, formatDuration, formatFlow } from "./text-flow.js";
+import { formatMatch } from "./text-match.js";
+import { formatEth, formatPort, type PortNames } from "./text-value.js";
+
+/** Parts of messages as ovs-ofctl(8) prints them: ports, tables, flows. */
 
 /** `OFPT_X (OF1.3) (xid=0x2):`. */
 export function heading(name: string, message: { readonly version: number; readonly xid: number }): string {
@@ -25,7 +13,7 @@ export function heading(name: string, message: { readonly version: number; reado
   return `${name}${version} (xid=0x${message.xid.toString(16)}):`;
 }
 
-function names(bits: number, words: readonly (string | undefined)[]): string[] {
+export function bitNames(bits: number, words: readonly (string | undefined)[]): string[] {
   return words.filter((word, bit): word is string => word !== undefined && (bits & (1 << bit)) !== 0);
 }
 
@@ -80,18 +68,25 @@ const actions10: readonly (readonly [name: string, bit: number])[] = [
   ["mod_tp_dst", 10],
 ];
 
+/** OpenFlow 1.2 took the bit away. */
+const arpMatchIp = 0x80;
+
 export function capabilityNames(capabilities: number, version: number): string[] {
-  return names(capabilities, version === 1 ? capabilities10 : capabilities11);
+  return bitNames(
+    version < 3 ? capabilities : capabilities & ~arpMatchIp,
+    version === 1 ? capabilities10 : capabilities11,
+  );
 }
 export function formatActions10(bits: number): string {
   return actions10.flatMap(([name, bit]) => ((bits & (1 << bit)) === 0 ? [] : [name])).join(" ");
 }
-export const portConfigNames = (port: PortDesc): string[] => names(port.config, configs);
+export const portConfigBits = (bits: number): string[] => bitNames(bits, configs);
+export const portConfigNames = (port: PortDesc): string[] => portConfigBits(port.config);
 export function portStateNames(port: PortDesc): string[] {
   const stp = stpStates[(port.state >>> 8) & 3];
-  return stp === undefined ? names(port.state, states) : [...names(port.state, states), stp];
+  return stp === undefined ? bitNames(port.state, states) : [...bitNames(port.state, states), stp];
 }
-export const featureNames = (bits: number): string[] => names(bits, features);
+export const featureNames = (bits: number): string[] => bitNames(bits, features);
 
 /** Speed in Mbps now and at most; OpenFlow 1.0 says it by its features alone. */
 export function portSpeeds(port: PortDesc, version: number): readonly [now: number, max: number] {
@@ -147,14 +142,20 @@ export function formatTables(tables: readonly TableStats[], version: number): st
     const table = tables[index]!;
     const before = tables[index - 1];
     let end = index + 1;
-    if (before !== undefined && alike(before, table)) {
-      while (end < tables.length && alike(before, tables[end]!)) end++;
+    if (before !== undefined && table.name === "" && alike(before, table)) {
+      while (end < tables.length && tables[end]!.name === "" && alike(before, tables[end]!)) end++;
       const last = tables[end - 1]!.tableId;
       const which = last === table.tableId ? `table ${last}` : `tables ${table.tableId}...${last}`;
       blocks.push(`  ${which}: ditto\n`);
     } else {
       const { tableId, activeCount, lookupCount, matchedCount, maxEntries } = table;
-      let text = `  table ${tableId}:\n    active=${activeCount}, lookup=${lookupCount}, matched=${matchedCount}\n`;
+      let text = `  table ${tableId}${table.name === "" ? "" : ` ("${table.name}")`}:`;
+      if (before !== undefined && alike(before, table)) {
+        blocks.push(`${text} ditto\n`);
+        index = end;
+        continue;
+      }
+      text += `\n    active=${activeCount}, lookup=${lookupCount}, matched=${matchedCount}\n`;
       if (version < 4) {
         if (before?.maxEntries === maxEntries) text += "    (same features)\n";
         else text += `    max_entries=${maxEntries}\n    matching:\n      exact match or wildcard: ${matching10}\n`;
@@ -176,8 +177,10 @@ export function formatFlows(reply: FlowStatsReply, options: FlowFormatOptions): 
 const commands = ["ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"];
 const flagNames = ["send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"];
 
-/** The one-line form in which ovs-ofctl shows a flow_mod that failed. */
-export function formatFlowMod(flow: FlowMod, ports?: PortNames): string {
+const resetCounts = 4;
+
+/** The one-line form in which ovs-ofctl shows a flow_mod.  Before OpenFlow 1.2 every one resets counts, unsaid. */
+export function formatFlowMod(flow: FlowMod, ports?: PortNames, version = 6): string {
   const words = [commands[flow.command] ?? `(command ${flow.command})`];
   if (flow.tableId !== 0) words.push(`table:${flow.tableId}`);
   const match = formatMatch(flow.match, flow.priority, ports);
@@ -188,34 +191,9 @@ export function formatFlowMod(flow: FlowMod, ports?: PortNames): string {
   if (flow.hardTimeout !== 0) words.push(`hard:${flow.hardTimeout}`);
   if (flow.importance !== 0) words.push(`importance:${flow.importance}`);
   if (flow.outPort !== ofpp.ANY) words.push(`out_port:${formatPort(flow.outPort, ports)}`);
-  words.push(...names(flow.flags, flagNames), `actions=${formatActions(flow.actions, ports)}`);
+  words.push(
+    ...bitNames(version < 3 ? flow.flags & ~resetCounts : flow.flags, flagNames),
+    `actions=${formatActions(flow.actions, ports)}`,
+  );
   return words.join(" ");
-}
-
-/** What an error's data, which is the message at fault, says. */
-function formatAtFault(data: Uint8Array, ports?: PortNames): string {
-  let message: Message;
-  try {
-    message = decodeMessage(data);
-  } catch (error) {
-    if (error instanceof OpenFlowError) return "";
-    throw error;
-  }
-  switch (message.type) {
-    case "flow_mod":
-      return `${heading(message.standard ? "OFPT_FLOW_MOD" : "NXT_FLOW_MOD", message)} ${formatFlowMod(message, ports)}\n`;
-    case "packet_out": {
-      const actions = formatActions(message.actions, ports);
-      const said = `in_port=${formatPort(message.inPort, ports)} actions=${actions} data_len=${message.packet.length}`;
-      return `${heading("OFPT_PACKET_OUT", message)} ${said}\n`;
-    }
-    default:
-      return `${heading(message.type, message)}\n`;
-  }
-}
-
-/** An error and the message that it is about. */
-export function formatError(error: Message & { readonly type: "error" }, ports?: PortNames): string {
-  const name = error.error ?? `type=${error.errorType}, code=${error.errorCode}`;
-  return `${heading("OFPT_ERROR", error)} ${name}\n${formatAtFault(error.data, ports)}`;
 }
