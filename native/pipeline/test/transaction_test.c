@@ -176,7 +176,8 @@ test_expiry(struct rig *rig)
     struct sluice_dump_query query = { .type = SLUICE_QUERY_FLOW_CHANGES, .size = sizeof query };
     CHECK(!pipeline_query(rig->pipeline, (struct sluice_record *) &query, (uint8_t *) reply, sizeof reply, &used));
     const struct sluice_dump_reply *head = (const void *) reply;
-    const struct sluice_flow_info *info = (const void *) (head + 1);
+    const struct sluice_flow_report *report = (const void *) (head + 1);
+    const struct sluice_flow_info *info = (const void *) (report + 1);
     CHECK(head->n_records == 1 && !head->cursor && info->reason == SLUICE_REMOVED_REASON_HARD_TIMEOUT);
     claim("a rule whose time is up goes and is reported once");
 }
