@@ -279,7 +279,8 @@ function check(
         checkMembers(out, start);
         if (view.getUint16(start + offsets.bundleBits, true) === 0) break;
         expand(out, matchAt, matchSize, state);
-        checkAgainstFlow(out, start, opcode, name, context);
+        // An action set's actions are not held against the flow: what they will meet is not known before it is run.
+        checkAgainstFlow(out, start, opcode, name, context, inSet);
         break;
       case code["resubmit"]:
         if (view.getUint8(start + offsets.resubmitCt) === 0) break;
@@ -323,7 +324,8 @@ function check(
       default:
         if (opcode <= 3) break;
         expand(out, matchAt, matchSize, state);
-        checkAgainstFlow(out, start, opcode, name, context);
+        // An action set's actions are not held against the flow: what they will meet is not known before it is run.
+        checkAgainstFlow(out, start, opcode, name, context, inSet);
     }
     start += size;
   }
@@ -337,9 +339,16 @@ function setPacketType(type: number, ethType: number): void {
 
 const isIp = (): boolean => flow.meets("ip");
 
-function checkAgainstFlow(out: ByteWriter, start: number, opcode: number, name: string, context: CheckContext): void {
+function checkAgainstFlow(
+  out: ByteWriter,
+  start: number,
+  opcode: number,
+  name: string,
+  context: CheckContext,
+  inSet: boolean,
+): void {
   const { view } = out;
-  const strict = context.version > 1;
+  const strict = context.version > 1 && !inSet;
   const hasVlan = (flow.u16(at.vlanTci) & 0x1000) !== 0;
   switch (opcode) {
     case code["set_vlan_vid"]:
