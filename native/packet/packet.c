@@ -9,7 +9,7 @@
 
 /* A buffer in a pool: the packet's header, headroom, the frame.  Strides are odd multiples of a cache line, so that
  * the headers of neighbours do not all fall into the same cache sets. */
-#define HEADER_SIZE 192
+#define HEADER_SIZE 448
 #define SMALL_STRIDE (HEADER_SIZE + PACKET_HEADROOM + PACKET_SMALL_SIZE)
 #define LARGE_STRIDE (HEADER_SIZE + PACKET_HEADROOM + PACKET_LARGE_SIZE)
 _Static_assert(sizeof(struct packet) <= HEADER_SIZE, "the header fits");

@@ -82,8 +82,10 @@ struct packet_owner {
 struct packet_metadata {
     uint32_t recirc_id;
     uint32_t dp_hash;
-    bool is_tunneled;   /* Came out of a tunnel: 'tunnel' holds the key's words of it. */
-    uint64_t tunnel[8]; /* As in the key. */
+    bool is_tunneled; /* Came out of a tunnel: 'tunnel' holds the key's words of it. */
+    uint16_t options_size;
+    uint64_t tunnel[8];   /* As in the key. */
+    uint8_t options[252]; /* Geneve's, as the packet had them. */
 };
 
 struct packet {

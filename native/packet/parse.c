@@ -464,6 +464,24 @@ _Static_assert(WORD(pkt_mark) == WORD(packet_type) && offsetof(struct flow_key, 
 _Static_assert(sizeof(((struct packet_metadata *) NULL)->tunnel) == (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8,
                "words of a tunnel");
 
+/* Options are rare: one bit of the map stands for all of their words. */
+#define OPTIONS_BIT (UINT64_C(1) << SLUICE_KEY_OPTIONS_WORD)
+
+static void
+clear_options(struct flow_key *key, uint64_t *map)
+{
+    memset(&key->words[SLUICE_KEY_OPTIONS_WORD], 0, (SLUICE_KEY_PIPELINE_WORD - SLUICE_KEY_OPTIONS_WORD) * 8u);
+    *map &= ~OPTIONS_BIT;
+}
+
+static void
+add_options(const struct packet *packet, struct flow_key *key, uint64_t *map)
+{
+    key->tun_metadata_present = be64(packet->metadata.options_size);
+    memcpy(key->tun_metadata, packet->metadata.options, packet->metadata.options_size);
+    *map |= OPTIONS_BIT;
+}
+
 /* Adds what actions gave to a packet that comes back.  These members share words with ones that parsing has set. */
 static void
 add_metadata(const struct packet *packet, struct flow_key *key, uint64_t *map)
@@ -476,6 +494,9 @@ add_metadata(const struct packet *packet, struct flow_key *key, uint64_t *map)
         words |= ((UINT64_C(1) << SLUICE_KEY_L2_WORD) - 1) & ~((UINT64_C(1) << SLUICE_KEY_TUNNEL_WORD) - 1);
     }
     *map = exact_map(key, *map | words);
+    if (packet->metadata.is_tunneled && packet->metadata.options_size) {
+        add_options(packet, key, map);
+    }
 }
 
 void
@@ -483,6 +504,9 @@ packet_parse_burst(struct packet *const *packets, uint32_t n, uint32_t vlan_limi
                    uint64_t *maps)
 {
     for (uint32_t i = 0; i < n; i++) {
+        if (maps[i] & OPTIONS_BIT) {
+            clear_options(&keys[i], &maps[i]);
+        }
         if (!parse_quickly(packets[i], &keys[i], &maps[i])) {
             parse_slowly(packets[i], vlan_limit, &keys[i], &maps[i]);
         }

@@ -18,13 +18,14 @@
 
 /* Words of the key that parsing may write: those below this one.  They fit one 64-bit map. */
 #define PACKET_KEY_WORDS SLUICE_KEY_OPTIONS_WORD
-_Static_assert(PACKET_KEY_WORDS <= 64, "words that come from a packet fit one map");
+_Static_assert(PACKET_KEY_WORDS < 64, "words that come from a packet fit one map");
 
 /* Fills the whole of 'key'. */
 void packet_parse(struct packet *packet, uint32_t vlan_limit, struct flow_key *key);
 
 /* Fills 'keys' for 'n' packets (at most PACKET_BATCH_MAX) and tells in 'maps' which words of each are other than
- * zero (exactly: equal keys have equal maps); bit i stands for word i, all below PACKET_KEY_WORDS.
+ * zero (exactly: equal keys have equal maps); bit i stands for word i, all below PACKET_KEY_WORDS, but that bit
+ * PACKET_KEY_WORDS stands for all words of a tunnel's options.
  *
  * 'maps' goes in and out: on entry keys[i] must be zero outside of the words in maps[i].  A worker zeroes its arrays of
  * keys and maps once and passes them again and again; so only words that differ in use are touched. */

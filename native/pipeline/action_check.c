@@ -27,11 +27,8 @@ check_subfield(uint16_t field, uint32_t ofs, uint32_t n_bits, bool written)
     if (field >= SLUICE_N_FIELDS) {
         return SLUICE_ERROR_BAD_ACTION;
     }
-    if (!field_is_plain(field)) {
-        return SLUICE_ERROR_UNSUPPORTED_ACTION;
-    }
     const struct field_span *span = &field_spans[field];
-    if (!n_bits || ofs + n_bits > span->n_bits || n_bits > FIELD_BITS_MAX || (written && !span->writable)) {
+    if (!n_bits || ofs + n_bits > span->n_bits || (written && !span->writable)) {
         return SLUICE_ERROR_BAD_ACTION;
     }
     return 0;
@@ -204,6 +201,7 @@ static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
     FIXED(SET_MPLS_TC, set_mpls_tc),
     FIXED(SET_MPLS_TTL, set_mpls_ttl),
     FIXED(DEC_MPLS_TTL, dec_mpls_ttl),
+    FIXED(DELETE_FIELD, delete_field),
     FIXED(CHECK_PKT_LARGER, check_pkt_larger),
     FIXED(GROUP, group),
 };
@@ -256,6 +254,11 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
                          2u * ((const struct sluice_action_dec_ttl *) action)->n_controllers)
                    ? 0
                    : SLUICE_ERROR_BAD_ACTION;
+    case SLUICE_ACTION_DELETE_FIELD:
+        return field_is_plain(((const struct sluice_action_delete_field *) action)->field)
+                       || ((const struct sluice_action_delete_field *) action)->field >= SLUICE_N_FIELDS
+                   ? SLUICE_ERROR_BAD_ACTION
+                   : 0;
     case SLUICE_ACTION_ENCAP:
         return check_encap((const struct sluice_action_encap *) action);
     case SLUICE_ACTION_SET_FIELD:

@@ -357,6 +357,17 @@ neighbor_command(struct pipeline *pipeline, const struct sluice_record *record)
     return 0;
 }
 
+static uint32_t
+tlv_map_set(struct pipeline *pipeline, const struct sluice_tlv_map_set *command)
+{
+    uint32_t error;
+    struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);
+    if (!draft) {
+        return error;
+    }
+    return tlv_map_read(&draft->tlvs, command) ? 0 : SLUICE_ERROR_INVALID_RECORD;
+}
+
 /* Sizes of the fixed parts of the commands, and whether something may follow. */
 #define FIXED(NAME, STRUCT, TAIL) [SLUICE_COMMAND_##NAME] = { sizeof(struct sluice_##STRUCT), TAIL }
 static const struct {
@@ -388,6 +399,7 @@ static const struct {
     FIXED(FDB_SET, fdb_set, false),
     FIXED(FDB_DEL, fdb_del, false),
     FIXED(FDB_STATS_CLEAR, fdb_stats_clear, false),
+    FIXED(TLV_MAP_SET, tlv_map_set, true),
 };
 #undef FIXED
 
@@ -446,6 +458,8 @@ execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t 
         return mirror_del(pipeline, command);
     case SLUICE_COMMAND_FLOOD_VLANS_SET:
         return flood_vlans_set(pipeline, command);
+    case SLUICE_COMMAND_TLV_MAP_SET:
+        return tlv_map_set(pipeline, command);
     case SLUICE_COMMAND_TUNNEL_ROUTES:
         return tunnel_routes(pipeline, command);
     case SLUICE_COMMAND_NEIGHBOR_SET:

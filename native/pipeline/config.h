@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pipeline/tlv_map.h"
 #include "sluice/records.h"
 
 struct flow_key;
@@ -122,6 +123,7 @@ struct bridge_view {
     uint32_t mirror_map; /* Bit for each mirror there is. */
     struct mirror *mirrors[MIRRORS_MAX];
     uint64_t flood_vlans[64];
+    struct tlv_map tlvs;
 
     uint8_t miss[BRIDGE_TABLES_MAX]; /* enum sluice_miss of each table. */
 };

@@ -311,6 +311,11 @@ thaw(struct xlate_ctx *ctx, const struct frozen_state *state)
     ctx->is_tracked = content->is_tracked;
     ctx->was_mpls = content->was_mpls;
     ctx->mirrors = content->mirrors;
+    ctx->first_view = view;
+    if (!tlv_map_decode(&view->tlvs, &ctx->flow)) {
+        ctx->drop_reason = SLUICE_DROP_REASON_NO_RECIRCULATION;
+        return false;
+    }
     restore_fields(ctx, content);
     if (!restore_stack(ctx, content)) {
         xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);

@@ -7,6 +7,7 @@
 #include "packet/bytes.h"
 #include "packet/match.h"
 #include "pipeline/field.h"
+#include "pipeline/tlv_map.h"
 #include "pipeline/pipeline_state.h"
 
 #define LEARN_SEND_FLOW_REM 1u
@@ -53,10 +54,10 @@ spec_source(const struct sluice_learn_spec *spec)
 }
 
 static field_value
-spec_value(const struct sluice_learn_spec *spec, const struct flow_key *flow)
+spec_value(const struct tlv_map *tlvs, const struct sluice_learn_spec *spec, const struct flow_key *flow)
 {
     if (spec->source == SOURCE_FIELD) {
-        return subfield_get(flow, spec_source(spec));
+        return tlv_subfield_get(tlvs, flow, spec_source(spec));
     }
     return field_value_load((const uint8_t *) (spec + 1), spec->immediate_size) & field_ones(spec->n_bits);
 }
@@ -66,9 +67,6 @@ check_field(uint16_t field, uint32_t ofs, uint32_t n_bits, bool written)
 {
     if (field >= SLUICE_N_FIELDS) {
         return SLUICE_ERROR_BAD_ACTION;
-    }
-    if (!field_is_plain(field)) {
-        return SLUICE_ERROR_UNSUPPORTED_ACTION;
     }
     const struct field_span *span = &field_spans[field];
     bool valid = n_bits && n_bits <= FIELD_BITS_MAX && ofs + n_bits <= span->n_bits && (!written || span->writable);
@@ -116,11 +114,11 @@ learn_check(const struct sluice_action_learn *learn, uint32_t n_tables)
 }
 
 void
-learn_unwildcard(const struct sluice_action_learn *learn, struct flow_key *wild)
+learn_unwildcard(const struct tlv_map *tlvs, const struct sluice_action_learn *learn, struct flow_key *wild)
 {
     for (const struct sluice_learn_spec *spec = first_spec(learn); spec; spec = next_spec(learn, spec)) {
         if (spec->source == SOURCE_FIELD) {
-            subfield_unwildcard(wild, spec_source(spec));
+            tlv_subfield_unwildcard(tlvs, wild, spec_source(spec));
         }
     }
 }
@@ -132,8 +130,14 @@ struct expanded {
 };
 
 static void
-match_on(struct expanded *match, const struct sluice_learn_spec *spec, field_value value)
+match_on(const struct tlv_map *tlvs, struct expanded *match, const struct sluice_learn_spec *spec, field_value value)
 {
+    if (!field_is_plain(spec->dst_field)) {
+        const struct subfield sf = { spec->dst_field, spec->dst_ofs, spec->n_bits };
+        tlv_subfield_set(tlvs, &match->value, sf, value);
+        tlv_subfield_unwildcard(tlvs, &match->mask, sf);
+        return;
+    }
     const struct field_span *span = &field_spans[spec->dst_field];
     uint32_t shift = spec->dst_ofs + span->shift;
     field_value bits = field_ones(spec->n_bits) << shift;
@@ -175,6 +179,11 @@ put_load(uint8_t *to, const struct sluice_learn_spec *spec, field_value value)
         .value_size = span->value_size,
     };
     uint8_t *value_bytes = (uint8_t *) (a + 1);
+    if (!field_is_plain(spec->dst_field)) {
+        tlv_value_put(value_bytes, spec->dst_ofs, spec->n_bits, value);
+        tlv_value_put(value_bytes + bytes, spec->dst_ofs, spec->n_bits, ~(field_value) 0);
+        return size;
+    }
     field_value_store(value_bytes, span->value_size, value << spec->dst_ofs);
     field_value_store(value_bytes + bytes, span->value_size, field_ones(spec->n_bits) << spec->dst_ofs);
     return size;
@@ -197,7 +206,8 @@ put_output(uint8_t *to, field_value value)
 
 /* Writes the actions of the new flow to 'to', if it is not null, which has room for them.  Returns their size. */
 static uint32_t
-put_actions(const struct sluice_action_learn *learn, const struct flow_key *flow, struct expanded *match, uint8_t *to)
+put_actions(const struct tlv_map *tlvs, const struct sluice_action_learn *learn, const struct flow_key *flow,
+            struct expanded *match, uint8_t *to)
 {
     uint32_t used = 0;
 
@@ -212,9 +222,9 @@ put_actions(const struct sluice_action_learn *learn, const struct flow_key *flow
         used += sizeof *a;
     }
     for (const struct sluice_learn_spec *spec = first_spec(learn); spec; spec = next_spec(learn, spec)) {
-        field_value value = spec_value(spec, flow);
+        field_value value = spec_value(tlvs, spec, flow);
         if (spec->target == TARGET_MATCH) {
-            match_on(match, spec, value);
+            match_on(tlvs, match, spec, value);
         } else if (spec->target == TARGET_LOAD) {
             used += put_load(to + used, spec, value);
         } else {
@@ -264,7 +274,8 @@ make_record(uint32_t bridge, const struct sluice_action_learn *learn, uint32_t m
 }
 
 struct learned *
-learned_create(uint32_t bridge, const struct sluice_action_learn *learn, const struct flow_key *flow, uint64_t now_ms)
+learned_create(uint32_t bridge, const struct tlv_map *tlvs, const struct sluice_action_learn *learn,
+               const struct flow_key *flow, uint64_t now_ms)
 {
     const size_t head = (sizeof(struct learned) + 7) & ~(size_t) 7;
     struct expanded expanded;
@@ -275,7 +286,7 @@ learned_create(uint32_t bridge, const struct sluice_action_learn *learn, const s
         return NULL;
     }
     memset(&expanded, 0, sizeof expanded);
-    uint32_t actions_size = put_actions(learn, flow, &expanded, actions);
+    uint32_t actions_size = put_actions(tlvs, learn, flow, &expanded, actions);
     uint32_t match_bytes = (uint32_t) match_compress(&expanded.value, &expanded.mask, &match.match, sizeof match);
     struct learned *learned = malloc(head + sizeof *learned->record + match_bytes + actions_size);
     if (learned) {

@@ -10,6 +10,7 @@
 #include "sluice/records.h"
 
 struct pipeline;
+struct tlv_map;
 
 /* A flow that was or is to be learned.  Counted; constant but for the atomics. */
 struct learned {
@@ -22,8 +23,8 @@ struct learned {
 
 /* Makes what the action makes of a packet of 'flow' in 'bridge' that passes now.  One reference; null without memory.  Any
  * thread. */
-struct learned *learned_create(uint32_t bridge, const struct sluice_action_learn *learn, const struct flow_key *flow,
-                               uint64_t now_ms);
+struct learned *learned_create(uint32_t bridge, const struct tlv_map *tlvs, const struct sluice_action_learn *learn,
+                               const struct flow_key *flow, uint64_t now_ms);
 
 void learned_ref(struct learned *learned);
 
@@ -38,7 +39,7 @@ bool learned_install(struct pipeline *pipeline, const struct learned *learned, u
 bool learned_is_there(const struct pipeline *pipeline, const struct learned *learned);
 
 /* Adds what a learn action reads to 'wild'. */
-void learn_unwildcard(const struct sluice_action_learn *learn, struct flow_key *wild);
+void learn_unwildcard(const struct tlv_map *tlvs, const struct sluice_action_learn *learn, struct flow_key *wild);
 
 /* Whether the specs of an action that has 'learn->size' bytes are as they must be.  0 or an enum sluice_error. */
 uint32_t learn_check(const struct sluice_action_learn *learn, uint32_t n_tables);

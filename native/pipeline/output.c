@@ -113,6 +113,7 @@ output_into_bridge(struct xlate_ctx *ctx, const struct bridge_view *view, const 
     ctx->flow.metadata = 0;
     memset(ctx->flow.regs, 0, sizeof ctx->flow.regs);
     memset(&ctx->flow.tun_id, 0, (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8);
+    ctx->flow.tun_metadata_present = 0;
     trace_bridge(ctx);
     if (xlate_may_receive(peer)) {
         /* The peer's tables begin anew, one deeper. */
@@ -251,6 +252,13 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     }
     for (uint32_t i = SLUICE_KEY_TUNNEL_WORD; i < SLUICE_KEY_L2_WORD; i++) {
         mask.words[i] = ctx->flow.words[i] ? ctx->wild->words[i] : 0;
+    }
+    if (ctx->flow.tun_metadata_present) {
+        /* Which fields there are at these places is known as long as the bridge's map stays. */
+        for (uint32_t i = SLUICE_KEY_OPTIONS_WORD; i < SLUICE_KEY_PIPELINE_WORD; i++) {
+            mask.words[i] = ctx->wild->words[i];
+        }
+        mask.tun_metadata_present &= ctx->flow.tun_metadata_present;
     }
     mask.pkt_mark = ctx->flow.pkt_mark ? ctx->wild->pkt_mark : 0;
 

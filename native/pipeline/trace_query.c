@@ -79,6 +79,7 @@ trim_mask(const struct flow_key *key, struct flow_key *mask)
     bool has_tunnel = key->tun_dst || memcmp(key->tun_ipv6_dst, (const uint8_t[16]){ 0 }, 16);
     if (!has_tunnel) {
         memset(&mask->words[SLUICE_KEY_TUNNEL_WORD], 0, (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8);
+        memset(&mask->words[SLUICE_KEY_OPTIONS_WORD], 0, (SLUICE_KEY_PIPELINE_WORD - SLUICE_KEY_OPTIONS_WORD) * 8);
     }
     if (key_is_ip(key) && key->ip_frag & FRAG_LATER) {
         mask->tp_src = mask->tp_dst = 0;
@@ -156,6 +157,10 @@ trace_query(struct pipeline *pipeline, const struct sluice_trace_query *query, u
     epoch_online(pipeline->reader);
     xlate(pipeline, &in, &out);
     epoch_offline(pipeline->reader);
+    const struct bridge_view *view = pipeline_view(pipeline, query->bridge);
+    if (view) {
+        tlv_map_decode(&view->tlvs, &key);
+    }
     put_summary(&sink, &key, &final, &out);
     xlate_out_uninit(&out);
     if (sink.overflow) {

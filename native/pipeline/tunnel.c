@@ -131,21 +131,40 @@ set_tunnel_key(struct xlate_ctx *ctx, const struct ofport *port)
     }
 }
 
+uint32_t
+tunnel_options(const struct xlate_ctx *ctx, const struct ofport *port, uint8_t out[TLV_OPTIONS_MAX])
+{
+    uint32_t size = 0;
+    if (port->tunnel.tunnel_type == SLUICE_TUNNEL_TYPE_GENEVE) {
+        size = tlv_map_encode(&ctx->view->tlvs, &ctx->flow, out);
+    }
+    return size <= TUNNEL_OPTIONS_MAX ? size : 0;
+}
+
 /* Tells the datapath what to encapsulate with, unless it knows. */
 static void
 commit_tunnel(struct xlate_ctx *ctx, const struct ofport *port)
 {
     uint64_t *base = &ctx->base.words[SLUICE_KEY_TUNNEL_WORD];
     const uint64_t *flow = &ctx->flow.words[SLUICE_KEY_TUNNEL_WORD];
-    if (!memcmp(base, flow, TUNNEL_BYTES) && ctx->base_dst_port == port->tunnel.dst_port) {
+    uint8_t options[TLV_OPTIONS_MAX];
+    uint32_t options_size = tunnel_options(ctx, port, options);
+    if (!memcmp(base, flow, TUNNEL_BYTES) && ctx->base_dst_port == port->tunnel.dst_port
+        && ctx->base.tun_metadata_present == be64(options_size)
+        && !memcmp(ctx->base.tun_metadata, options, options_size)) {
         return;
     }
     memcpy(base, flow, TUNNEL_BYTES);
     ctx->base_dst_port = port->tunnel.dst_port;
-    struct sluice_dp_action_tunnel_set *set = commit_append(ctx, SLUICE_DP_ACTION_TUNNEL_SET, sizeof *set);
+    ctx->base.tun_metadata_present = be64(options_size);
+    memcpy(ctx->base.tun_metadata, options, options_size);
+    struct sluice_dp_action_tunnel_set *set =
+        commit_append(ctx, SLUICE_DP_ACTION_TUNNEL_SET, (uint32_t) sizeof *set + options_size);
     if (set) {
         set->dst_port = port->tunnel.dst_port;
+        set->options_size = (uint16_t) options_size;
         memcpy(set->words, flow, TUNNEL_BYTES);
+        memcpy(set + 1, options, options_size);
     }
 }
 

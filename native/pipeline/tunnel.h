@@ -22,4 +22,7 @@ void tunnel_output_native(struct xlate_ctx *ctx, const struct ofport *port);
  * is one of a tunnel that ends here, and returns true; else false, having noted what it says about neighbours. */
 bool tunnel_terminate(struct xlate_ctx *ctx, const struct ofport *port);
 
+/* The Geneve options that a packet leaves by 'port' with; returns their size. */
+uint32_t tunnel_options(const struct xlate_ctx *ctx, const struct ofport *port, uint8_t out[TLV_OPTIONS_MAX]);
+
 #endif

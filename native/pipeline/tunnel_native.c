@@ -243,7 +243,10 @@ tunnel_output_native(struct xlate_ctx *ctx, const struct ofport *port)
     if (!find_route(ctx, &way) || !find_neighbor(ctx, &way)) {
         return;
     }
-    if (!tunnel_header_build(&port->tunnel, &ctx->flow, &way.link, &header)) {
+    uint8_t options[TLV_OPTIONS_MAX];
+    uint32_t options_size = tunnel_options(ctx, port, options);
+    if (!tunnel_header_build(&port->tunnel, &ctx->flow, &way.link, &header)
+        || !tunnel_header_put_options(&header, options, options_size)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_TUNNEL_BUILD, 0, 0, 0);
         ctx->drop_reason = SLUICE_DROP_REASON_TUNNEL_BUILD;
         return;

@@ -338,6 +338,22 @@ xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_mis
     ctx->is_table_miss = old_is_table_miss;
 }
 
+#define OPTIONS_BYTES ((SLUICE_KEY_PIPELINE_WORD - SLUICE_KEY_OPTIONS_WORD) * 8u)
+
+/* Makes fields of the options of the tunnel that the packet came by.  Returns false, with a reason, if they cannot be. */
+static bool
+decode_options(struct xlate_ctx *ctx)
+{
+    ctx->first_view = ctx->view;
+    if (tlv_map_decode(&ctx->view->tlvs, &ctx->flow)) {
+        return true;
+    }
+    memset(&ctx->wild->words[SLUICE_KEY_OPTIONS_WORD], 0xff, OPTIONS_BYTES);
+    ctx->first_view = NULL;
+    ctx->drop_reason = SLUICE_DROP_REASON_NO_RECV;
+    return false;
+}
+
 /* Fills in where a packet goes on that comes back.  Returns false, with a reason, if nowhere. */
 static bool
 find_frozen(struct xlate_ctx *ctx)
@@ -384,7 +400,7 @@ find_start(struct xlate_ctx *ctx, const struct ofport **port)
     }
     xlate_stamp(ctx, pipeline_cell(CELL_BRIDGE, ctx->view->bridge->id, 0));
     ctx->flow.in_port = be32(port_normalize(in_port));
-    return true;
+    return decode_options(ctx);
 }
 
 /* What the result always depends on. */
@@ -591,6 +607,9 @@ finish(struct xlate_ctx *ctx)
     if (ctx->in->final) {
         *ctx->in->final = ctx->flow;
     }
+    if (ctx->first_view && !ctx->in->trace) {
+        tlv_map_decode_mask(&ctx->first_view->tlvs, ctx->in->key, ctx->wild);
+    }
     free(ctx->stack);
     free(ctx->action_set);
     free(ctx->frozen_actions);
@@ -624,6 +643,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     const struct ofport *port;
     bool found = find_start(&ctx, &port);
     memset(&ctx.base.tun_id, 0, (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8);
+    memset(&ctx.base.words[SLUICE_KEY_OPTIONS_WORD], 0, OPTIONS_BYTES);
     if (port && port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L3 && key_is_bare(&ctx.flow)) {
         /* The bridge sees an all-zero Ethernet header, which is only pushed if the packet leaves with it. */
         ctx.flow.packet_type = 0;

@@ -12,6 +12,24 @@ struct action_header {
     uint16_t size;
 };
 
+field_value
+xlate_load(struct xlate_ctx *ctx, struct subfield sf)
+{
+    tlv_subfield_unwildcard(&ctx->view->tlvs, ctx->wild, sf);
+    return tlv_subfield_get(&ctx->view->tlvs, &ctx->flow, sf);
+}
+
+void
+xlate_store(struct xlate_ctx *ctx, struct subfield sf, field_value value)
+{
+    if (field_is_plain(sf.field)) {
+        subfield_unwildcard_write(ctx->wild, sf);
+    } else {
+        tlv_subfield_unwildcard(&ctx->view->tlvs, ctx->wild, sf);
+    }
+    tlv_subfield_set(&ctx->view->tlvs, &ctx->flow, sf, value);
+}
+
 static bool
 is_later_fragment(const struct flow_key *flow)
 {
@@ -25,6 +43,12 @@ set_field(struct xlate_ctx *ctx, const struct sluice_action_set_field *a)
         return;
     }
     const uint8_t *bytes = (const uint8_t *) (a + 1);
+    if (!field_is_plain(a->field)) {
+        const uint8_t *ones = bytes + ((a->value_size + 7u) & ~7u);
+        tlv_field_set(&ctx->view->tlvs, ctx->wild, a->field, ones, ones);
+        tlv_field_set(&ctx->view->tlvs, &ctx->flow, a->field, bytes, ones);
+        return;
+    }
     field_value value = field_value_load(bytes, a->value_size);
     field_value mask = field_value_load(bytes + ((a->value_size + 7u) & ~7u), a->value_size);
     mask &= field_writable_bits(a->field);
@@ -35,25 +59,28 @@ set_field(struct xlate_ctx *ctx, const struct sluice_action_set_field *a)
 static void
 move(struct xlate_ctx *ctx, const struct sluice_action_move *a)
 {
-    const struct subfield src = { a->src_field, a->src_ofs, a->n_bits };
-    const struct subfield dst = { a->dst_field, a->dst_ofs, a->n_bits };
-    subfield_unwildcard(ctx->wild, src);
-    subfield_unwildcard_write(ctx->wild, dst);
-    subfield_set(&ctx->flow, dst, subfield_get(&ctx->flow, src));
-    trace_subfield(ctx, dst);
+    for (uint32_t done = 0; done < a->n_bits; done += FIELD_BITS_MAX) {
+        uint16_t n = (uint16_t) (a->n_bits - done < FIELD_BITS_MAX ? a->n_bits - done : FIELD_BITS_MAX);
+        const struct subfield src = { a->src_field, (uint16_t) (a->src_ofs + done), n };
+        xlate_store(ctx, (struct subfield){ a->dst_field, (uint16_t) (a->dst_ofs + done), n }, xlate_load(ctx, src));
+    }
+    trace_subfield(ctx, (struct subfield){ a->dst_field, a->dst_ofs, a->n_bits });
 }
 
 static void
 stack_push(struct xlate_ctx *ctx, const struct sluice_action_stack_push *a)
 {
-    const struct subfield sf = { a->field, a->ofs, a->n_bits };
     uint8_t n = (uint8_t) ((a->n_bits + 7) / 8);
     if (!xlate_reserve(&ctx->stack, ctx->stack_size, &ctx->stack_capacity, n + 1u, 2 * XLATE_STACK_SIZE_MAX)) {
         xlate_fail(ctx, SLUICE_DROP_REASON_STACK_TOO_BIG);
         return;
     }
-    subfield_unwildcard(ctx->wild, sf);
-    field_value_store(ctx->stack + ctx->stack_size, n, subfield_get(&ctx->flow, sf));
+    for (uint32_t done = 0; done < n; done += FIELD_BITS_MAX / 8) {
+        uint32_t bytes = n - done < FIELD_BITS_MAX / 8 ? n - done : FIELD_BITS_MAX / 8;
+        uint32_t bits = a->n_bits - 8 * done < FIELD_BITS_MAX ? a->n_bits - 8 * done : FIELD_BITS_MAX;
+        const struct subfield part = { a->field, (uint16_t) (a->ofs + 8 * done), (uint16_t) bits };
+        field_value_store(ctx->stack + ctx->stack_size + n - done - bytes, bytes, xlate_load(ctx, part));
+    }
     ctx->stack[ctx->stack_size + n] = n;
     ctx->stack_size += n + 1u;
 }
@@ -68,8 +95,14 @@ stack_pop(struct xlate_ctx *ctx, const struct sluice_action_stack_pop *a)
     }
     uint8_t n = ctx->stack[ctx->stack_size - 1];
     ctx->stack_size -= n + 1u;
-    subfield_unwildcard_write(ctx->wild, sf);
-    subfield_set(&ctx->flow, sf, field_value_load(ctx->stack + ctx->stack_size, n));
+    const uint8_t *top = ctx->stack + ctx->stack_size;
+    for (uint32_t done = 0; done < a->n_bits; done += FIELD_BITS_MAX) {
+        uint32_t bits = a->n_bits - done < FIELD_BITS_MAX ? a->n_bits - done : FIELD_BITS_MAX;
+        uint32_t used = done / 8 < n ? done / 8 : n;
+        uint32_t bytes = n - used < FIELD_BITS_MAX / 8 ? n - used : FIELD_BITS_MAX / 8;
+        xlate_store(ctx, (struct subfield){ a->field, (uint16_t) (a->ofs + done), (uint16_t) bits },
+                    field_value_load(top + n - used - bytes, bytes));
+    }
     trace_subfield(ctx, sf);
 }
 
@@ -165,8 +198,7 @@ static void
 output_reg(struct xlate_ctx *ctx, const struct sluice_action_output_reg *a)
 {
     const struct subfield sf = { a->field, a->ofs, a->n_bits };
-    uint64_t port = (uint64_t) subfield_get(&ctx->flow, sf);
-    subfield_unwildcard(ctx->wild, sf);
+    uint64_t port = (uint64_t) xlate_load(ctx, sf);
     trace_note(ctx, SLUICE_TRACE_NOTE_OUTPUT_REG, port, 0, 0);
     if (port <= UINT16_MAX || (port >= PORT_IN_PORT && port <= UINT32_MAX)) {
         output_port(ctx, port_normalize((uint32_t) port), a->max_len);
@@ -189,21 +221,13 @@ enqueue(struct xlate_ctx *ctx, const struct sluice_action_enqueue *a)
     ctx->flow.skb_priority = old;
 }
 
-/* Writes what an action chose. */
-static void
-store(struct xlate_ctx *ctx, struct subfield sf, field_value value)
-{
-    subfield_unwildcard_write(ctx->wild, sf);
-    subfield_set(&ctx->flow, sf, value);
-}
-
 static void
 multipath(struct xlate_ctx *ctx, const struct sluice_action_multipath *a)
 {
     uint32_t hash = field_hash(&ctx->flow, a->fields, a->basis);
     uint32_t link = multipath_link(hash, a->algorithm, a->max_link + 1u, a->arg);
     field_hash_unwildcard(&ctx->flow, ctx->wild, a->fields);
-    store(ctx, (struct subfield){ a->field, a->ofs, a->n_bits }, link);
+    xlate_store(ctx, (struct subfield){ a->field, a->ofs, a->n_bits }, link);
     trace_subfield(ctx, (struct subfield){ a->field, a->ofs, a->n_bits });
 }
 
@@ -238,7 +262,7 @@ bundle(struct xlate_ctx *ctx, const struct sluice_action_bundle *a)
     if (a->n_bits) {
         /* The field gets the number of OpenFlow 1.0. */
         const struct subfield sf = { a->field, a->ofs, a->n_bits };
-        store(ctx, sf, port & 0xffff);
+        xlate_store(ctx, sf, port & 0xffff);
         trace_subfield(ctx, sf);
     } else {
         output_port(ctx, port, 0);
@@ -398,6 +422,11 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
         return dec_ttl(ctx, action);
     case SLUICE_ACTION_DEC_NSH_TTL:
         return xlate_dec_nsh_ttl(ctx);
+    case SLUICE_ACTION_DELETE_FIELD:
+        tlv_field_delete(&ctx->flow, ((const struct sluice_action_delete_field *) action)->field);
+        trace_note(ctx, SLUICE_TRACE_NOTE_DELETE_FIELD, ((const struct sluice_action_delete_field *) action)->field, 0,
+                   0);
+        break;
     case SLUICE_ACTION_ENCAP:
         xlate_encap(ctx, action);
         break;

@@ -142,8 +142,7 @@ run_branch(struct xlate_ctx *ctx, const struct sluice_action_check_pkt_larger *a
 {
     const struct subfield sf = { a->field, a->ofs, a->n_bits };
     uint32_t before = ctx->out->actions_size;
-    subfield_unwildcard_write(ctx->wild, sf);
-    subfield_set(&ctx->flow, sf, bit);
+    xlate_store(ctx, sf, bit);
     run(ctx, rest, rest_size, true);
     return ctx->out->actions_size - before;
 }

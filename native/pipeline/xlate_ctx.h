@@ -20,12 +20,13 @@ struct xlate_ctx {
     struct xlate_out *out;
     const struct config *config;
 
-    const struct frozen_state *frozen; /* What the translation began with, or null. */
-    const struct bridge_view *view;    /* The bridge that the packet is in now. */
-    struct flow_key flow;              /* The packet as it is now; 'in_port' is the OpenFlow port. */
-    struct flow_key base;              /* The packet as the datapath actions so far make it. */
-    struct flow_key *wild;             /* out->mask. */
-    uint16_t base_dst_port;            /* The UDP port that goes with the tunnel words of 'base'. */
+    const struct frozen_state *frozen;    /* What the translation began with, or null. */
+    const struct bridge_view *view;       /* The bridge that the packet is in now. */
+    const struct bridge_view *first_view; /* Whose map tells what the options of the packet are; null: nobody's. */
+    struct flow_key flow;                 /* The packet as it is now; 'in_port' is the OpenFlow port. */
+    struct flow_key base;                 /* The packet as the datapath actions so far make it. */
+    struct flow_key *wild;                /* out->mask. */
+    uint16_t base_dst_port;               /* The UDP port that goes with the tunnel words of 'base'. */
 
     uint8_t table;
     const struct rule *rule; /* Whose actions are executed, or null. */
@@ -125,6 +126,10 @@ void trace_action(struct xlate_ctx *ctx, const void *action, uint32_t size);
 void trace_note(struct xlate_ctx *ctx, uint16_t note, uint64_t a, uint64_t b, uint64_t c);
 void trace_note_actions(struct xlate_ctx *ctx, uint16_t note, const void *actions, uint32_t size);
 void trace_subfield(struct xlate_ctx *ctx, struct subfield sf);
+
+/* Reads and writes bits of the packet's key, noting that they were. */
+field_value xlate_load(struct xlate_ctx *ctx, struct subfield sf);
+void xlate_store(struct xlate_ctx *ctx, struct subfield sf, field_value value);
 void trace_action_set(struct xlate_ctx *ctx);
 void trace_learned(struct xlate_ctx *ctx, const struct sluice_flow_mod *record);
 void trace_thaw(struct xlate_ctx *ctx);

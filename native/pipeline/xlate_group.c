@@ -105,7 +105,7 @@ pick_by_fields(struct xlate_ctx *ctx, const struct ofgroup *group)
 
     for (uint32_t i = 0; i < group->n_fields; i++) {
         const struct sluice_selection_field *f = &group->fields[i];
-        if (!field_is_present(&ctx->flow, ctx->wild, f->field)) {
+        if (!field_is_plain(f->field) || !field_is_present(&ctx->flow, ctx->wild, f->field)) {
             continue;
         }
         field_value mask = field_value_load(f->mask, f->value_size);

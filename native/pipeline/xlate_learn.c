@@ -54,8 +54,7 @@ static void
 store_result(struct xlate_ctx *ctx, const struct sluice_action_learn *action, bool result)
 {
     const struct subfield sf = { action->result_field, action->result_ofs, 1 };
-    subfield_unwildcard_write(ctx->wild, sf);
-    subfield_set(&ctx->flow, sf, result);
+    xlate_store(ctx, sf, result);
     trace_subfield(ctx, sf);
 }
 
@@ -63,12 +62,13 @@ void
 xlate_learn(struct xlate_ctx *ctx, const struct sluice_action_learn *action)
 {
     bool needs_answer = action->limit && action->learn_flags & LEARN_WRITE_RESULT;
-    learn_unwildcard(action, ctx->wild);
+    learn_unwildcard(&ctx->view->tlvs, action, ctx->wild);
     if (!ctx->in->learn && ctx->in->trace) {
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARN_SUPPRESSED, 0, 0, 0);
         return;
     }
-    struct learned *learned = learned_create(ctx->view->bridge->id, action, &ctx->flow, ctx->in->now_ms);
+    struct learned *learned =
+        learned_create(ctx->view->bridge->id, &ctx->view->tlvs, action, &ctx->flow, ctx->in->now_ms);
     if (!learned) {
         xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
         return;

@@ -61,7 +61,7 @@ void
 trace_subfield(struct xlate_ctx *ctx, struct subfield sf)
 {
     if (ctx->in->trace) {
-        field_value value = subfield_get(&ctx->flow, sf);
+        field_value value = tlv_subfield_get(&ctx->view->tlvs, &ctx->flow, sf);
         struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_NOTE);
         step.record.code = SLUICE_TRACE_NOTE_SUBFIELD_NOW;
         step.record.a = sf.field;

@@ -216,3 +216,22 @@ tunnel_header_build(const struct sluice_tunnel *tunnel, const struct flow_key *k
         return false;
     }
 }
+
+bool
+tunnel_header_put_options(struct tunnel_header *header, const uint8_t *options, uint32_t size)
+{
+    if (!size || header->type != SLUICE_TUNNEL_TYPE_GENEVE) {
+        return true;
+    }
+    if (size > TUNNEL_OPTIONS_MAX || size > TUNNEL_HEADER_MAX - header->size) {
+        return false;
+    }
+    uint8_t *geneve = header->bytes + header->size - GENEVE_SIZE;
+    for (uint32_t at = 0; at < size; at += 4u + 4u * (options[at + 3] & 0x1f)) {
+        geneve[1] |= options[at + 2] & GENEVE_OPTION_CRITICAL ? GENEVE_FLAG_CRITICAL : 0;
+    }
+    geneve[0] = (uint8_t) (size / 4);
+    memcpy(header->bytes + header->size, options, size);
+    header->size = (uint16_t) (header->size + size);
+    return true;
+}

@@ -15,8 +15,11 @@
 /* Ethernet, IPv4 and GRE; less cannot be a header. */
 #define TUNNEL_HEADER_MIN 38u
 
-/* Ethernet, IPv6 and the longest header of a tunnel protocol, without Geneve options. */
-#define TUNNEL_HEADER_MAX 128u
+/* Bytes of a packet's Geneve options. */
+#define TUNNEL_OPTIONS_MAX 252u
+
+/* Ethernet, IPv6 and the longest header of a tunnel protocol, with Geneve options. */
+#define TUNNEL_HEADER_MAX (128u + TUNNEL_OPTIONS_MAX)
 
 /* Sequence counters; tunnels share them by number. */
 #define TUNNEL_SEQUENCES 1024u
@@ -47,6 +50,9 @@ struct tunnel_link {
  * tunnel cannot carry such packets: a protocol that is not built here, an ERSPAN session over 10 bits, ... */
 bool tunnel_header_build(const struct sluice_tunnel *tunnel, const struct flow_key *key, const struct tunnel_link *link,
                          struct tunnel_header *header);
+
+/* Adds 'size' bytes of options to a Geneve header; none to any other.  False if they do not fit. */
+bool tunnel_header_put_options(struct tunnel_header *header, const uint8_t *options, uint32_t size);
 
 /* Puts the header of 'push' before the packet, which must have been parsed and must not be one to be segmented, and
  * fills in lengths, checksums, the UDP source port and 'sequence', which counts up.  The packet is then one without

@@ -103,6 +103,8 @@ read_geneve(const uint8_t *bytes, uint32_t size, struct outer *outer)
     }
     outer->flags |= TUN_FLAG_KEY | (bytes[1] & GENEVE_FLAG_OAM ? TUN_FLAG_OAM : 0);
     outer->key.tun_id = be64(get_be32(bytes + 4) >> 8);
+    outer->key.tun_metadata_present = be64(header_size - GENEVE_SIZE);
+    memcpy(outer->key.tun_metadata, bytes + GENEVE_SIZE, header_size - GENEVE_SIZE);
     return header_size;
 }
 
@@ -242,5 +244,7 @@ tunnel_pop(struct packet *packet, uint32_t type)
     memset(metadata, 0, sizeof *metadata);
     metadata->is_tunneled = true;
     memcpy(metadata->tunnel, &outer.key.words[SLUICE_KEY_TUNNEL_WORD], sizeof metadata->tunnel);
+    metadata->options_size = (uint16_t) be64(outer.key.tun_metadata_present);
+    memcpy(metadata->options, outer.key.tun_metadata, metadata->options_size);
     return true;
 }

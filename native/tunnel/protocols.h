@@ -33,6 +33,7 @@
 #define GENEVE_SIZE 8u
 #define GENEVE_FLAG_OAM 0x80u
 #define GENEVE_FLAG_CRITICAL 0x40u
+#define GENEVE_OPTION_CRITICAL 0x80u /* In an option's type. */
 
 #define GTPU_SIZE 8u
 #define GTPU_OPTION_SIZE 4u

@@ -28,6 +28,7 @@ import {
   isFlowMod,
   messageTitle,
   OpenFlowError,
+  withTlvMap,
 } from "../openflow/index.js";
 import type {
   AsyncConfig,
@@ -415,7 +416,9 @@ export class Ofconn implements Requester {
       return;
     }
     this.#packetInsUnsent++;
-    this.#vconn.send(this.#packetIns.encode(event, this.#packetInFormat, wireReason(event.reason, this.version)));
+    const reason = wireReason(event.reason, this.version);
+    const encode = (): Uint8Array => this.#packetIns.encode(event, this.#packetInFormat, reason);
+    this.#vconn.send(withTlvMap(this.#host.ofproto.tlvs, encode));
   }
 
   /** The kernel took messages; goes on with what waited for that. */
@@ -448,15 +451,19 @@ export class Ofconn implements Requester {
     }
   }
 
+  #read(bytes: Uint8Array): Message {
+    return withTlvMap(this.#host.ofproto.tlvs, () => decodeMessage(bytes, decodeContext));
+  }
+
   /** The message, or undefined when more parts of it are to come. */
   #decode(bytes: Uint8Array): Message | undefined {
     if (this.isSecondary && primaryOnly.has(identifyMessage(bytes).row.name)) {
       throw new OpenFlowError("OFPBRC_IS_SECONDARY", "a secondary controller may not change the switch");
     }
-    if (!isMultipartRequest(bytes)) return decodeMessage(bytes, decodeContext);
+    if (!isMultipartRequest(bytes)) return this.#read(bytes);
     const parts = this.#assembler.take(bytes, this.#host.now());
     if (parts === undefined) return undefined;
-    const [first, ...rest] = parts.map((part) => decodeMessage(part, decodeContext));
+    const [first, ...rest] = parts.map((part) => this.#read(part));
     return first === undefined || rest.length === 0 ? first : mergeParts(first, rest);
   }
 
@@ -464,7 +471,7 @@ export class Ofconn implements Requester {
   #takePacketOut(bytes: Uint8Array): void {
     const { ofproto } = this.#host;
     this.#flowMods.addPacketOut(bytes, (batch) => {
-      const message = decodeMessage(bytes, decodeContext);
+      const message = this.#read(bytes);
       if (message.type === "packet_out") appendPacketOut(batch, ofproto, message);
     });
   }
@@ -479,7 +486,9 @@ export class Ofconn implements Requester {
     }
     const command = this.#commandOf(bytes);
     this.#pendingKinds[flowModKind(command)]++;
-    this.#flowMods.add(bytes, (batch, bridge) => appendFlowMod(batch, bridge, bytes, this.#flowModForm));
+    this.#flowMods.add(bytes, (batch, bridge) =>
+      withTlvMap(this.#host.ofproto.tlvs, () => appendFlowMod(batch, bridge, bytes, this.#flowModForm)),
+    );
   }
 
   #commandOf(flowMod: Uint8Array): number {
@@ -701,7 +710,7 @@ export class Ofconn implements Requester {
   }
 
   #send(xid: number, body: MessageBody): void {
-    this.#vconn.send(encodeMessage(this.version, xid, body));
+    this.#vconn.send(withTlvMap(this.#host.ofproto.tlvs, () => encodeMessage(this.version, xid, body)));
   }
 
   #refuse(bytes: Uint8Array, error: unknown): void {

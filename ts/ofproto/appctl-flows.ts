@@ -1,6 +1,6 @@
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { arrival, type Megaflow, megaflows } from "../datapath/index.js";
-import { ByteWriter, flowText, inPortMatch, KeyMatch, matchInPort, planOf } from "../openflow/index.js";
+import { ByteWriter, flowText, inPortMatch, KeyMatch, matchInPort, planOf, withTlvMap } from "../openflow/index.js";
 import { type DatapathView, datapathViews, findBridge, findDatapath } from "./appctl-datapath.js";
 import { dumpFlows, everyFlow } from "./flow-records.js";
 import { datapathPortNames, portNames, traceFlow } from "./flow-table.js";
@@ -17,7 +17,7 @@ function dumpBridge(ofproto: Ofproto, words: FlowWords, withOffload: boolean): s
     const seconds = Math.floor(Number(flow.nowMs - flow.createdMs) / 1000);
     const table = flow.table === 0 ? "" : `table_id=${flow.table}, `;
     const offload = withOffload ? "n_offload_packets=0, n_offload_bytes=0, " : "";
-    const match = words.match(flow.matchBytes, flow.priority, undefined);
+    const match = withTlvMap(ofproto.tlvs, () => words.match(flow.matchBytes, flow.priority, undefined));
     const actions = words.actions(flow.actionsBytes, undefined);
     lines.push(
       `${table}duration=${seconds}s, n_packets=${flow.nPackets}, n_bytes=${flow.nBytes}, ${offload}${match},actions=${actions}\n`,
@@ -176,7 +176,7 @@ function isTunneled(match: Uint8Array): boolean {
 
 function runTrace(all: Ofprotos, args: readonly string[], words: FlowWords, withActions: boolean): string {
   const { ofproto, key, ...input } = traceArguments(all, args, words, withActions);
-  return traceFlow(ofproto, key, input).text;
+  return withTlvMap(ofproto.tlvs, () => traceFlow(ofproto, key, input).text);
 }
 
 export function flowCommands(all: Ofprotos, words: FlowWords = flowText): readonly UnixctlCommand[] {

@@ -1,5 +1,5 @@
 import { flowModOffsets } from "../datapath/generated/records.js";
-import { checkMessageLength, decodeMessage, identifyMessage, OpenFlowError } from "../openflow/index.js";
+import { checkMessageLength, decodeMessage, identifyMessage, OpenFlowError, withTlvMap } from "../openflow/index.js";
 import type { Message, PacketOut, PortMod } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
 import {
@@ -48,12 +48,13 @@ export class ChangeSet {
     const kind = bundlable(message);
     if (kind === "flow_mod") {
       const at = this.#batch.size;
-      appendFlowMod(this.#batch, this.#ofproto.bridge, message, form);
+      withTlvMap(this.#ofproto.tlvs, () => appendFlowMod(this.#batch, this.#ofproto.bridge, message, form));
       countFlowMod(this.#flowMods, this.#batch, at);
       // All changes of the set are told together, as those of its first message.
       this.#batch.view.setUint32(at + flowModOffsets.origin, 1, true);
     } else {
-      const decoded = decodeMessage(message, { bridge: this.#ofproto.bridge, tableId: true, executedOnly: true });
+      const context = { bridge: this.#ofproto.bridge, tableId: true, executedOnly: true };
+      const decoded = withTlvMap(this.#ofproto.tlvs, () => decodeMessage(message, context));
       if (decoded.type === "packet_out") appendPacketOut(this.#batch, this.#ofproto, decoded as PacketOut);
       else if (decoded.type === "group_mod") appendGroupMod(this.#batch, this.#ofproto.bridge, decoded);
       else if (decoded.type === "port_mod") {

@@ -1,5 +1,5 @@
 import { dumpReplySize } from "../datapath/generated/records.js";
-import type { FlowStatsEncoder } from "../openflow/index.js";
+import { type FlowStatsEncoder, withTlvMap } from "../openflow/index.js";
 import { type FlowFilter, flowDumpReplies } from "./flow-records.js";
 import type { Ofproto } from "./ofproto.js";
 
@@ -10,7 +10,8 @@ export function* flowStatsReplies(
   encoder: FlowStatsEncoder,
 ): Generator<Uint8Array> {
   for (const reply of flowDumpReplies(ofproto.datapath, ofproto.bridge, filter)) {
-    yield* encoder.add(reply.bytes, dumpReplySize, reply.bytes.length);
+    // Laid out at once: what is taken later goes by another map, perhaps.
+    yield* withTlvMap(ofproto.tlvs, () => [...encoder.add(reply.bytes, dumpReplySize, reply.bytes.length)]);
   }
   yield encoder.finish();
 }

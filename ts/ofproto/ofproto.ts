@@ -35,6 +35,7 @@ import {
   writeTunnel,
 } from "../datapath/generated/records.js";
 import type { Logger, LogSource } from "../log/index.js";
+import { TlvMap } from "../openflow/index.js";
 import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
 import { type Bundle, bitmap, bundleRecord, encodeMembers } from "./bundle.js";
 import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue, transactionId } from "./flow-mods.js";
@@ -58,6 +59,7 @@ import {
 import { PortNumbers } from "./port-number.js";
 import type { DoneRequest, FlowChange, OfprotoListener, PacketInEvent, Requester } from "./requester.js";
 import { defaultTable, type TableSettings } from "./table-settings.js";
+import { appendTlvMap } from "./tlv-map.js";
 import { tunnelKey, tunnelMatchText } from "./tunnel-match.js";
 
 /** One OpenFlow switch: its ports, its settings, and the way to its tables, which live in the datapath. */
@@ -169,6 +171,7 @@ export class Ofproto {
   readonly #byNumber = new Map<number, OfPort>();
   readonly #byName = new Map<string, OfPort>();
   readonly #bundles = new Map<number, Bundle>();
+  #tlvs = TlvMap.empty;
   readonly #batch = new CommandBatch(4096);
   readonly #tables = new Map<number, TableSettings>();
   #settings = defaultSettings;
@@ -408,6 +411,17 @@ export class Ofproto {
     const record = { type: command.floodVlansSet, flags: 0, size: 0, bridge: this.bridge, vlans: bitmap(vlans) };
     this.#batch.add(floodVlansSetSize, (view, at) => writeFloodVlansSet(view, at, record));
     this.#submit("set VLANs to flood");
+  }
+
+  /** Which Geneve options tun_metadata fields are. */
+  get tlvs(): TlvMap {
+    return this.#tlvs;
+  }
+
+  set tlvs(map: TlvMap) {
+    this.#tlvs = map;
+    appendTlvMap(this.#batch, this.bridge, map);
+    this.#submit("set the map of options");
   }
 
   // Flows.

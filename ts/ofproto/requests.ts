@@ -1,5 +1,5 @@
 import { miss } from "../datapath/generated/records.js";
-import { encodeFlowStats, OpenFlowError } from "../openflow/index.js";
+import { encodeFlowStats, OpenFlowError, tlvFields, tlvSpace } from "../openflow/index.js";
 import type {
   FlowStatsRequest,
   Message,
@@ -24,6 +24,7 @@ import type { Replies, Requester } from "./requester.js";
 import { tableFeatures } from "./table-features.js";
 import { type TableSettings, vacancy, vacancyReason } from "./table-settings.js";
 import { tableInfos, tableStats } from "./table-stats.js";
+import { changedTlvMap } from "./tlv-map.js";
 
 /** What a switch answers to the OpenFlow messages that concern it.  Messages about the connection itself (hello, echo,
  *  roles, asynchronous messages) never come here, and flow_mods come in batches through a FlowModQueue. */
@@ -250,6 +251,12 @@ function meterById(ofproto: Ofproto, message: Message): Replies {
   return meterReplies(ofproto, type, message.id);
 }
 
+function tlvTableMod(ofproto: Ofproto, message: Message, requester: Requester): Replies {
+  refuseSecondary(requester);
+  if (message.type === "nxt_tlv_table_mod") ofproto.tlvs = changedTlvMap(ofproto, message);
+  return none;
+}
+
 const handlers: Partial<Record<Message["type"], Handler>> = {
   features_request: features,
   desc_request: (ofproto) => only({ type: "desc_reply", ...ofproto.description }),
@@ -275,8 +282,9 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   meter_features_request: () => only({ type: "meter_features_reply", more: false, ...meterFeatures }),
   table_features_request: (ofproto, message, requester) => tableFeatures(ofproto, message as Opaque, requester),
   nxt_resume: unsupported("NXR_NOT_SUPPORTED", "continuations"),
-  nxt_tlv_table_mod: unsupported("OFPBRC_BAD_SUBTYPE", "tunnel options"),
-  nxt_tlv_table_request: unsupported("OFPBRC_BAD_SUBTYPE", "tunnel options"),
+  nxt_tlv_table_mod: tlvTableMod,
+  nxt_tlv_table_request: (ofproto) =>
+    only({ type: "nxt_tlv_table_reply", space: tlvSpace, fieldCount: tlvFields, mappings: ofproto.tlvs.entries() }),
   nxt_ct_flush_zone: unsupported("OFPBRC_BAD_SUBTYPE", "connection tracking"),
   ipfix_bridge_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),
   ipfix_flow_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),

@@ -199,6 +199,8 @@ function remark(node: TraceNode, words: TraceWords): string {
     const [field, offset, bits] = [Number(step.a), Number(step.b), Number(step.c)];
     return ` -> ${words.subfield(field, offset, bits)} is now ${words.value(field, bits, value)}`;
   }
+  if (step.code === traceNote.deleteField)
+    return ` -> delete ${/TUN_METADATA\d+/.exec(words.subfield(Number(step.a), 0, 1))?.[0].toLowerCase()}`;
   if (step.code === traceNote.tunnelVia || step.code === traceNote.tunnelNoNeighbor) return pathRemark(step, words);
   if (step.code === traceNote.bucketNotLive) {
     const port = step.b === 0xffffffffn ? "" : `port ${step.b}`;

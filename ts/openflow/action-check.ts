@@ -8,6 +8,7 @@ import { at, type FieldPlan, KeyMatch, planOf, plans } from "./key-match.js";
 import { type ActionRow, actions } from "./tables/actions.js";
 import { opcodes } from "./tables/opcodes.js";
 import { ofpp, portMax } from "./tables/ports.js";
+import { fieldBits, tlvIndex } from "./tlv-map.js";
 
 /** Whether actions may stand where they stand: what they need of the match, and the order of instructions. */
 
@@ -104,6 +105,7 @@ const offsets = {
   pktField: at_("check_pkt_larger", "field"),
   memberCount: at_("bundle", "n_members"),
   bundleBits: at_("bundle", "n_bits"),
+  deleted: at_("delete_field", "field"),
 };
 const subfieldAt = new Map(
   ["output_reg", "stack_push", "stack_pop", "multipath", "bundle"].map((name) => [
@@ -181,7 +183,7 @@ function subfield(
   match: KeyMatch = flow,
 ): void {
   if (plan === undefined) throw new OpenFlowError("OFPBAC_BAD_SET_TYPE", `action ${name} names no known field`);
-  if (nBits === 0 || ofs + nBits > plan.bits)
+  if (nBits === 0 || ofs + nBits > fieldBits(plan))
     throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `action ${name} names bits that ${plan.name} does not have`);
   if (writes && !plan.writable)
     throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `action ${name} writes to ${plan.name}, which is read-only`);
@@ -199,7 +201,7 @@ function checkLearn(learn: Learn): void {
     if (spec.source === specSource.field) subfield("learn", plans[spec.srcField], spec.srcOfs, spec.nBits, false);
     if (spec.target === specTarget.output) continue;
     subfield("learn", to, spec.dstOfs, spec.nBits, spec.target === specTarget.load, learnt);
-    if (spec.target === specTarget.match && spec.source === specSource.immediate) {
+    if (spec.target === specTarget.match && spec.source === specSource.immediate && tlvIndex(to) < 0) {
       const both = new Uint8Array(2 * to.bytes);
       both.set(placeBits(bitsOf(spec.immediate, 0, spec.nBits), spec.dstOfs, to.bytes));
       both.set(bitMask(to.bytes, spec.dstOfs, spec.nBits), to.bytes);
@@ -287,6 +289,9 @@ function check(
         expand(out, matchAt, matchSize, state);
         if (!flow.meets("ct")) throw inconsistent(name, "a tracked packet");
         break;
+      case code["delete_field"]:
+        fieldBits(plans[view.getUint16(start + offsets.deleted, true)] as FieldPlan);
+        break;
       case code["goto_table"]: {
         const table = view.getUint32(start + offsets.gotoTable, true);
         if ((context.table !== 255 && table <= context.table) || table === 255) {
@@ -296,6 +301,7 @@ function check(
       }
       case code["set_field"]: {
         const { plan } = readSetField({ bytes: out.bytes, view, start, size });
+        fieldBits(plan);
         if (!noPrereq.has(plan.prereq)) {
           expand(out, matchAt, matchSize, state);
           if (!flow.meets(plan.prereq)) throw inconsistent(name, plan.prereq);

@@ -12,8 +12,9 @@ import {
 import { type ByteWriter, equalBytes } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { type FieldPlan, plans } from "./key-match.js";
-import { checkMasked, fieldHeader, readFieldHeader, readOxmHeader, writeFieldHeader } from "./oxm.js";
+import { checkMasked, fieldHeader, type OxmEntry, readFieldHeader, readOxmHeader, writeFieldHeader } from "./oxm.js";
 import type { SpecialCodec, SpecialDecode } from "./special-codec.js";
+import { tlvIndex } from "./tlv-map.js";
 
 /** Wire forms with a shape of their own.  A form whose name is not here is known only so far as to be refused. */
 
@@ -36,6 +37,7 @@ const at = {
   note: offsets("note", ["note_size"]),
   clone: offsets("clone", ["actions_size"]),
   conjunction: offsets("conjunction", ["clause", "n_clauses", "id"]),
+  deleteField: offsets("delete_field", ["field"]),
   check: offsets("check_pkt_larger", ["pkt_len", "field", "ofs", "n_bits"]),
 };
 
@@ -151,6 +153,29 @@ export function placeBits(value: bigint, ofs: number, bytes: number): Uint8Array
   return placed;
 }
 
+/** The value of a Geneve option may be shorter than such a field can be: its last bytes count. */
+function decodeTlvValue({ bytes, out }: SpecialDecode, entry: OxmEntry, plan: FieldPlan): void {
+  const size = entry.hasMask ? entry.size >> 1 : entry.size;
+  if (size > plan.bytes) throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `${plan.name} cannot have ${size} bytes`);
+  const both = new Uint8Array(2 * plan.bytes);
+  both.set(bytes.subarray(entry.valueAt, entry.valueAt + size), plan.bytes - size);
+  if (entry.hasMask) both.set(bytes.subarray(entry.valueAt + size, entry.valueAt + 2 * size), 2 * plan.bytes - size);
+  putSetField(out, plan, both, 0, entry.hasMask ? plan.bytes : -1);
+}
+
+/** Writes the header and the value of a set_field, an option's as short as it can be. */
+function putOxmValue(out: ByteWriter, plan: FieldPlan, version: number, value: Uint8Array, mask: Uint8Array): void {
+  const exact = isFullMask(plan, mask);
+  let skip = 0;
+  if (tlvIndex(plan) >= 0) {
+    while (skip < plan.bytes && value[skip] === 0 && (exact || mask[skip] === 0)) skip += 1;
+    if (skip === plan.bytes) skip -= 1;
+  }
+  writeFieldHeader(out, plan, version, !exact, plan.bytes - skip);
+  out.put(value, skip, plan.bytes);
+  if (!exact) out.put(mask, skip, plan.bytes);
+}
+
 function decodeOxmValue(context: SpecialDecode, from: number, masked: boolean): void {
   const { bytes, end, out } = context;
   if (from + 4 + (bytes[from + 3] ?? 0) > end)
@@ -159,6 +184,10 @@ function decodeOxmValue(context: SpecialDecode, from: number, masked: boolean): 
   if (entry.hasMask) checkMasked(bytes, entry.valueAt, entry.size >> 1);
   const { plan } = entry;
   if (plan === undefined) throw new OpenFlowError("OFPBAC_BAD_SET_LEN", "set_field names no known field");
+  if (tlvIndex(plan) >= 0) {
+    decodeTlvValue(context, entry, plan);
+    return;
+  }
   if (entry.size !== plan.bytes * (entry.hasMask ? 2 : 1))
     throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `set_field of ${plan.name} has the wrong length`);
   if (entry.hasMask && !masked)
@@ -208,9 +237,7 @@ const setField: SpecialCodec = {
     const header = fieldHeader(plan.id, version);
     if (header === undefined) return false;
     const begin = beginForm(out, codec.form);
-    writeFieldHeader(out, plan, version, !exact);
-    out.put(value);
-    if (!exact) out.put(mask);
+    putOxmValue(out, plan, version, value, mask);
     endForm(out, begin);
     return true;
   },
@@ -261,10 +288,7 @@ const regLoad2: SpecialCodec = {
   encode({ codec, record, out }) {
     const { plan, value, mask } = readSetField(record);
     const begin = beginForm(out, codec.form);
-    const exact = isFullMask(plan, mask);
-    writeFieldHeader(out, plan, 1, !exact);
-    out.put(value);
-    if (!exact) out.put(mask);
+    putOxmValue(out, plan, 1, value, mask);
     endForm(out, begin);
     return true;
   },
@@ -483,6 +507,25 @@ const checkPktLarger: SpecialCodec = {
   },
 };
 
+const deleteField: SpecialCodec = {
+  decode(context) {
+    const { bytes, start, end, out, codec } = context;
+    if (end - start < 14) throw badLength(context);
+    const begin = beginAction(out, codec.opcode);
+    const { plan, next } = readFieldHeader(bytes, start + 10, end, "OFPBAC_BAD_SET_TYPE");
+    needZero(context, next, end);
+    if (tlvIndex(plan) < 0) throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `${plan.name} cannot be deleted`);
+    out.view.setUint16(begin + at.deleteField.field, plan.id, true);
+  },
+  encode({ codec, record, out }) {
+    const plan = plans[record.view.getUint16(record.start + at.deleteField.field, true)] as FieldPlan;
+    const begin = beginForm(out, codec.form);
+    writeFieldHeader(out, plan, 1);
+    endForm(out, begin);
+    return true;
+  },
+};
+
 export const specialCodecs: Readonly<Record<string, SpecialCodec>> = {
   set_field: setField,
   reg_load: regLoad,
@@ -496,4 +539,5 @@ export const specialCodecs: Readonly<Record<string, SpecialCodec>> = {
   check_pkt_larger: checkPktLarger,
   encap,
   decap,
+  delete_field: deleteField,
 };

@@ -40,6 +40,7 @@ import {
   writeSwitchConfig,
   writeTableMod,
 } from "./codec-switch.js";
+import { readTlvTableMod, readTlvTableReply, writeTlvTableMod, writeTlvTableReply } from "./codec-tlv.js";
 import { OpenFlowError } from "./error.js";
 import type { Message, MessageBody, Version } from "./message.js";
 import { niciraVendor, onfVendor } from "./tables/errors.js";
@@ -287,14 +288,16 @@ function readBody(
       return { type: name, id: reader.u32() };
     case "meter_mod":
       return readMeterMod(reader);
+    case "nxt_tlv_table_mod":
+      return readTlvTableMod(reader);
+    case "nxt_tlv_table_reply":
+      return readTlvTableReply(reader);
     case "requestforward":
       return readRequestForward(reader);
     case "group_mod":
       return readGroupMod(reader, version, new ByteWriter(256));
     case "table_status":
     case "nxt_resume":
-    case "nxt_tlv_table_mod":
-    case "nxt_tlv_table_reply":
     case "nxt_ct_flush_zone":
     case "nxt_ct_flush":
       return { type: name, body: reader.rest() };
@@ -481,6 +484,12 @@ function writeBody(out: ByteWriter, body: MessageBody, version: number): void {
       return;
     case "meter_mod":
       writeMeterMod(out, body);
+      return;
+    case "nxt_tlv_table_mod":
+      writeTlvTableMod(out, body);
+      return;
+    case "nxt_tlv_table_reply":
+      writeTlvTableReply(out, body);
       return;
     case "requestforward":
       appendMessage(out, version, body.requestXid, body.request);

@@ -76,6 +76,7 @@ export {
   parsePort,
   parseValue,
 } from "./text-value.js";
+export { TlvMap, tlvCommand, tlvFields, tlvSpace, withTlvMap } from "./tlv-map.js";
 export {
   type Action,
   actionsFromObjects,

@@ -233,16 +233,31 @@ export interface FlowMonitorReply {
   readonly more: boolean;
   readonly updates: readonly FlowUpdate[];
 }
+/** Which Geneve option a tun_metadata field is. */
+export interface TlvMapping {
+  readonly optionClass: number;
+  readonly optionType: number;
+  /** Bytes of the value, a multiple of four. */
+  readonly length: number;
+  /** The number of the field. */
+  readonly index: number;
+}
+/** `command` is NXTTMC: 0 add, 1 delete, 2 clear. */
+export interface TlvTableMod {
+  readonly type: "nxt_tlv_table_mod";
+  readonly command: number;
+  readonly mappings: readonly TlvMapping[];
+}
+export interface TlvTableReply {
+  readonly type: "nxt_tlv_table_reply";
+  /** Bytes that all options may have together. */
+  readonly space: number;
+  readonly fieldCount: number;
+  readonly mappings: readonly TlvMapping[];
+}
 /** Others: their bodies as they came. */
 export interface Opaque {
-  readonly type:
-    | "nxt_resume"
-    | "nxt_tlv_table_mod"
-    | "nxt_tlv_table_reply"
-    | "nxt_ct_flush_zone"
-    | "nxt_ct_flush"
-    | "table_status"
-    | "table_features_request";
+  readonly type: "nxt_resume" | "nxt_ct_flush_zone" | "nxt_ct_flush" | "table_status" | "table_features_request";
   readonly body: Uint8Array;
 }
 /** `type` is OFPMBT: 1 drop, 2 DSCP remark, which alone has a `precLevel`. */
@@ -591,6 +606,8 @@ export type MessageBody =
   | GroupDescReply
   | GroupFeaturesReply
   | RequestForward
+  | TlvTableMod
+  | TlvTableReply
   | Opaque
   | RoleRequest
   | RoleStatus

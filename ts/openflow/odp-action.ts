@@ -37,6 +37,8 @@ const at = {
   basis: offset("hash", "basis"),
   tunnelWords: offset("tunnel_set", "words"),
   tunnelPort: offset("tunnel_set", "dst_port"),
+  tunnelOptionsSize: offset("tunnel_set", "options_size"),
+  tunnelOptions: offset("tunnel_set", "words") + 64,
   popPort: offset("tunnel_pop", "dp_port"),
   meter: offset("meter", "meter"),
   ethSrc: offset("push_eth", "src"),
@@ -205,7 +207,9 @@ export function formatDatapathActions(
       }
       case opcode["tunnel_set"]: {
         const words = actions.subarray(start + at.tunnelWords, start + at.tunnelWords + 64);
-        parts.push(formatTunnelSet(words, view.getUint16(start + at.tunnelPort, true)));
+        const optionsFrom = start + at.tunnelOptions;
+        const options = actions.subarray(optionsFrom, optionsFrom + view.getUint16(start + at.tunnelOptionsSize, true));
+        parts.push(formatTunnelSet(words, view.getUint16(start + at.tunnelPort, true), options));
         break;
       }
       case opcode["tunnel_push"]:

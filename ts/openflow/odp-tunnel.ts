@@ -1,6 +1,6 @@
 import { FlowSyntaxError } from "./error.js";
 import { type FieldPlan, KeyMatch, planOf } from "./key-match.js";
-import { keyStages } from "./tables/key.js";
+import { keyMember, keyStages } from "./tables/key.js";
 import { keyValues } from "./text-match.js";
 import { formatIpv4, formatIpv6, hex, parseIpv4, parseIpv6, parseNumber, toBig, tunnelFlags } from "./text-value.js";
 
@@ -81,6 +81,58 @@ function flagText(match: KeyMatch, print: TunnelPrint, hasKey: boolean): string 
   return text === "" ? undefined : `flags(${text})`;
 }
 
+const presentAt = keyMember("tun_metadata_present").offset;
+const optionsAt = keyMember("tun_metadata").offset;
+const optionsRoom = keyMember("tun_metadata").size;
+
+/** Geneve options as a packet has them: `geneve({class=0xffff,type=0,len=4,0xa})`. */
+function formatOptions(match: KeyMatch, print: TunnelPrint): string | undefined {
+  const size = Math.min(match.u16(presentAt + 6), optionsRoom);
+  const seen = print !== "match" || match.mask.subarray(presentAt, optionsAt + optionsRoom).some((byte) => byte !== 0);
+  if (size === 0 || !seen) return undefined;
+  const option = (number: number): string => (number === 0 ? "0" : `0x${number.toString(16)}`);
+  let text = "";
+  for (let position = optionsAt; position + 4 <= optionsAt + size; ) {
+    const length = 4 * ((match.value[position + 3] as number) & 0x1f);
+    const parts = [`class=${option(match.u16(position))}`, `type=${option(match.value[position + 2] as number)}`];
+    parts.push(`len=${length}`);
+    const value = match.value.subarray(position + 4, position + 4 + length);
+    const mask = match.mask.subarray(position + 4, position + 4 + length);
+    const exact = print === "action" || mask.every((byte) => byte === 0xff);
+    if (length > 0 && (print !== "match" || mask.some((byte) => byte !== 0)))
+      parts.push(`${hex(toBig(value))}${exact ? "" : `/${hex(toBig(mask))}`}`);
+    text += `{${parts.join(",")}}`;
+    position += 4 + length;
+  }
+  return `geneve(${text})`;
+}
+
+function parseOptions(match: KeyMatch, text: string): void {
+  let size = 0;
+  for (const [, inside = ""] of text.matchAll(/\{([^}]*)\}/g)) {
+    const found = /^class=(\w+)(?:\/\w+)?,type=(\w+)(?:\/\w+)?,len=(\d+)(?:\/\w+)?(?:,(\w+)(?:\/(\w+))?)?$/.exec(
+      inside.replace(/\s/g, ""),
+    );
+    const length = Number(found?.[3] ?? -1);
+    const value = found?.[4] === undefined ? 0n : parseNumber(found[4]);
+    const mask = found?.[5] === undefined ? -1n : parseNumber(found[5]);
+    if (found === null || length % 4 !== 0 || length > 124 || value === undefined || mask === undefined)
+      throw new FlowSyntaxError(`syntax error at geneve(${text})`);
+    const from = optionsAt + size;
+    size += 4 + length;
+    if (size > optionsRoom - 4) throw new FlowSyntaxError(`geneve(${text}): too many options`);
+    match.setU16(from, Number(found[1]), 0xffff);
+    match.setU16(from + 2, (Number(found[2]) << 8) | (length / 4), 0xff1f);
+    for (let index = 0; index < length; index++) {
+      const shift = BigInt(8 * (length - 1 - index));
+      const bits = Number((mask >> shift) & 0xffn);
+      match.mask[from + 4 + index] = bits;
+      match.value[from + 4 + index] = Number((value >> shift) & 0xffn) & bits;
+    }
+  }
+  match.setU16(presentAt + 6, size, 0xffff);
+}
+
 /** What stands between the parentheses; empty when the match looks at nothing. */
 function tunnelParts(match: KeyMatch, print: TunnelPrint, dstPort: number): string[] {
   const parts: string[] = [];
@@ -106,6 +158,8 @@ function tunnelParts(match: KeyMatch, print: TunnelPrint, dstPort: number): stri
   if (version === 1) groups.push(nest("erspan", [erspanVersion, erspanIndex]));
   else if (version === 2) groups.push(nest("erspan", [erspanVersion, ...erspan2]));
   if (gtpu.every((one) => !isZero(match.wireBytes(one.plan)))) groups.push(nest("gtpu", gtpu));
+  const options = formatOptions(match, print);
+  if (options !== undefined) groups.push(options);
   parts.push(...groups.filter((text) => text !== ""));
   const flagsText = flagText(match, print, hasKey);
   if (flagsText !== undefined) parts.push(flagsText);
@@ -120,8 +174,10 @@ export function formatTunnelMatch(match: KeyMatch, verbose: boolean): string | u
 }
 
 /** A set action's: `words` are the key's words of the tunnel. */
-export function formatTunnelSet(words: Uint8Array, dstPort: number): string {
+export function formatTunnelSet(words: Uint8Array, dstPort: number, options: Uint8Array): string {
   const match = new KeyMatch();
+  match.value.set(options.subarray(0, optionsRoom), optionsAt);
+  match.setU16(presentAt + 6, options.length, 0xffff);
   match.value.set(words, 8 * keyStages.tunnel);
   return `set(tunnel(${tunnelParts(match, "action", dstPort).join(",")}))`;
 }
@@ -167,6 +223,7 @@ export function parseTunnel(match: KeyMatch, text: string): void {
     const group = nested[key];
     const one = outer.find((each) => each.name === key);
     if (key === "flags" && parens && value !== undefined) parseFlags(match, value);
+    else if (key === "geneve" && parens && value !== undefined) parseOptions(match, value);
     else if (key === "vxlan" && parens && value !== undefined) parseTunnel(match, value);
     else if (group !== undefined && parens && value !== undefined) {
       for (const inner of keyValues(value)) {

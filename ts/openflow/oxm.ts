@@ -4,6 +4,7 @@ import { at, type FieldPlan, type KeyMatch, planOf, plans } from "./key-match.js
 import type { ErrorName } from "./tables/errors.js";
 import { fields, type OxmClass, type OxmHeader } from "./tables/fields.js";
 import { portMax, reservedOffset } from "./tables/ports.js";
+import { currentTlvMap, hasTlv, setTlv, tlvBytes, tlvIndex } from "./tlv-map.js";
 
 /** OXM and NXM: matches and field references as type-length-value entries. */
 
@@ -135,20 +136,26 @@ export function readFieldHeader(
     const vendor = new DataView(bytes.buffer, bytes.byteOffset).getUint32(position + 4);
     plan = experimenter.get(vendor)?.get(third >> 1);
   }
-  if (
-    plan === undefined ||
-    (third & 1) !== 0 ||
-    (bytes[position + 3] as number) !== plan.bytes + (oxmClass === 0xffff ? 4 : 0)
-  )
+  const length = bytes[position + 3] as number;
+  const fits =
+    plan !== undefined &&
+    (tlvIndex(plan) >= 0 ? length <= plan.bytes : length === plan.bytes + (oxmClass === 0xffff ? 4 : 0));
+  if (plan === undefined || (third & 1) !== 0 || !fits)
     throw new OpenFlowError(unknown, "a field header names no known field", { oxmClass, field: third >> 1 });
   return { plan, next };
 }
 
 /** Appends a header without value, with the length of the field (twice when masked). */
-export function writeFieldHeader(out: ByteWriter, plan: FieldPlan, version: number, masked = false): void {
+export function writeFieldHeader(
+  out: ByteWriter,
+  plan: FieldPlan,
+  version: number,
+  masked = false,
+  bytes = plan.bytes,
+): void {
   const header = fieldHeader(plan.id, version);
   if (header === undefined) throw new OpenFlowError("NXBRC_UNENCODABLE_ERROR", `${plan.name} has no wire form`);
-  const length = plan.bytes * (masked ? 2 : 1) + (header.vendor === 0 ? 0 : 4);
+  const length = bytes * (masked ? 2 : 1) + (header.vendor === 0 ? 0 : 4);
   out.u16(header.key >>> 7);
   out.u8(((header.key & 0x7f) << 1) | (masked ? 1 : 0));
   out.u8(length);
@@ -174,7 +181,33 @@ const inPort = planOf("in_port");
 const inPortOxm = planOf("in_port_oxm");
 const actsetOutput = planOf("actset_output");
 const vlanVid = planOf("vlan_vid");
-const isTunMetadata = (plan: FieldPlan): boolean => plan.name.startsWith("tun_metadata");
+
+/** Reads a match on a Geneve option, whose length the TLV map gives. */
+function decodeTlv(match: KeyMatch, bytes: Uint8Array, entry: OxmEntry, plan: FieldPlan): void {
+  const index = tlvIndex(plan);
+  const known = currentTlvMap()?.get(index);
+  if (known === undefined)
+    throw new OpenFlowError("NXFMFC_INVALID_TLV_FIELD", `${plan.name} has no entry in the TLV map`);
+  if (hasTlv(match.mask, index)) throw new OpenFlowError("OFPBMC_DUP_FIELD", `${plan.name} occurs twice`);
+  const size = entry.hasMask ? entry.size >> 1 : entry.size;
+  if (size > plan.bytes || (entry.hasMask && entry.size % 2 !== 0))
+    throw new OpenFlowError("OFPBMC_BAD_LEN", `${plan.name} cannot have ${entry.size} bytes`);
+  setTlv(match, known, bytes, entry.valueAt, entry.hasMask ? entry.valueAt + size : -1, size);
+}
+
+function encodeTlvs(out: ByteWriter, match: KeyMatch, version: number): void {
+  for (const entry of currentTlvMap()?.entries() ?? []) {
+    if (!hasTlv(match.mask, entry.index)) continue;
+    const value = tlvBytes(match.value, entry);
+    const mask = tlvBytes(match.mask, entry);
+    // Of an option without a value, as of one whose value is open, all bits are masked.
+    const masked = entry.length === 0 || mask.some((byte) => byte !== 0xff);
+    writeFieldHeader(out, tlvPlans[entry.index] as FieldPlan, version, masked, entry.length);
+    out.put(value);
+    if (masked) out.put(mask);
+  }
+}
+const tlvPlans = plans.filter((plan) => tlvIndex(plan) >= 0);
 
 /** Largest value that is valid, for fields whose bytes can say more than their bits. */
 function checkValue(plan: FieldPlan, bytes: Uint8Array, valueAt: number): boolean {
@@ -216,8 +249,9 @@ export function decodeOxm(
     position = entry.next;
     const { hasMask, valueAt } = entry;
     if (hasMask) checkMasked(bytes, valueAt, entry.size >> 1);
-    if (entry.plan !== undefined && isTunMetadata(entry.plan)) {
-      throw new OpenFlowError("NXFMFC_INVALID_TLV_FIELD", `${entry.plan.name} has no entry in the TLV map`);
+    if (entry.plan !== undefined && tlvIndex(entry.plan) >= 0) {
+      decodeTlv(match, bytes, entry, entry.plan);
+      continue;
     }
     // A field is its class, number and length together.
     const plan =
@@ -361,6 +395,8 @@ const order: readonly (readonly [plan: FieldPlan, when: "both" | "nxm" | "oxm"])
     "metadata",
   ].map((name) => [planOf(name), "both"] as const),
 ];
+/** Options stand between the tunnel's other fields and this one. */
+const beforeOptions = planOf("pkt_mark");
 const xregs = Array.from({ length: 8 }, (_, index) => planOf(`xreg${index}`));
 
 const orderOxm = order.flatMap(([plan, when]) => (when === "nxm" ? [] : [plan]));
@@ -383,6 +419,7 @@ function putField(out: ByteWriter, match: KeyMatch, plan: FieldPlan, version: nu
 export function encodeOxm(out: ByteWriter, match: KeyMatch, version: number, cookie?: CookieMatch): void {
   const oxm = version >= 3;
   for (const plan of version >= 6 ? order15 : oxm ? orderOxm : orderNxm) {
+    if (plan === beforeOptions) encodeTlvs(out, match, version);
     if (!match.touches(plan) || match.isWild(plan) || !writable(match, plan)) continue;
     if (plan === inPort) {
       writeFieldHeader(out, plan, version);

@@ -6,7 +6,17 @@ import { normalize } from "./match10.js";
 import type { AbiMatch } from "./message.js";
 import { type FieldRow, fieldByName, fieldId, fields } from "./tables/fields.js";
 import { keyMember } from "./tables/key.js";
-import { formatFlags, formatPort, formatValue, hex, type PortNames, parseValue, tcpFlags } from "./text-value.js";
+import {
+  formatFlags,
+  formatPort,
+  formatValue,
+  hex,
+  type PortNames,
+  parseValue,
+  tcpFlags,
+  toBig,
+} from "./text-value.js";
+import { currentTlvMap, hasTlv, tlvBytes } from "./tlv-map.js";
 
 /** Matches as ovs-ofctl writes them. */
 
@@ -291,6 +301,7 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
   } else skipType = match.isWild(ethType);
   for (const one of registers) put(one.name, one);
   for (const one of tunnel) put(one.name, one);
+  putOptions(match, parts);
   put("metadata", field("metadata"));
   if (!match.isWild(inPortOxm)) parts.push(`in_port=${formatPort(match.number(inPortOxm), ports)}`);
   putVlan(match, parts, at.vlanTci, "");
@@ -329,6 +340,21 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
       parts.push(`tcp_flags=${formatFlags(tcpFlags, match.number(flags), match.maskNumber(flags), 0xfff)}`);
   }
   return parts.join(",");
+}
+
+/** Geneve options, of those that the map knows: `NP` is one that must not be there. */
+function putOptions(match: KeyMatch, parts: string[]): void {
+  for (const entry of currentTlvMap()?.entries() ?? []) {
+    if (!hasTlv(match.mask, entry.index)) continue;
+    const name = `tun_metadata${entry.index}`;
+    const mask = tlvBytes(match.mask, entry);
+    if (!hasTlv(match.value, entry.index)) parts.push(`${name}=NP`);
+    else if (mask.every((byte) => byte === 0)) parts.push(name);
+    else {
+      const exact = mask.every((byte) => byte === 0xff);
+      parts.push(`${name}=${hex(toBig(tlvBytes(match.value, entry)))}${exact ? "" : `/${hex(toBig(mask))}`}`);
+    }
+  }
 }
 
 /** Context headers only mean something with metadata type 1. */

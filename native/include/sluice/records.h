@@ -45,6 +45,7 @@ enum sluice_command {
     SLUICE_COMMAND_FDB_SET = 30, /* Says for good which port an address is behind. */
     SLUICE_COMMAND_FDB_DEL = 31, /* Takes a fdb_set back. */
     SLUICE_COMMAND_FDB_STATS_CLEAR = 32, /* Counts changes of learned addresses from zero again. */
+    SLUICE_COMMAND_TLV_MAP_SET = 33, /* Says which Geneve options the fields tun_metadata0 to 63 of a bridge are. */
 };
 
 /* Types of queries. */
@@ -434,6 +435,7 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_TRUNC_RESERVED = 62, /*  >> output_trunc does not support port: %ra */
     SLUICE_TRACE_NOTE_TRUNC_PATCH = 63, /*  >>>> output_trunc does not support patch port %ra <<<< */
     SLUICE_TRACE_NOTE_TUNNEL_BUILD = 64, /*  -> native tunnel header build failed */
+    SLUICE_TRACE_NOTE_DELETE_FIELD = 65, /*  -> delete (field a) */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -850,6 +852,36 @@ _Static_assert(offsetof(struct sluice_flood_vlans_set, size) == 4, "sluice_flood
 _Static_assert(offsetof(struct sluice_flood_vlans_set, bridge) == 8, "sluice_flood_vlans_set.bridge");
 _Static_assert(offsetof(struct sluice_flood_vlans_set, pad) == 12, "sluice_flood_vlans_set.pad");
 _Static_assert(offsetof(struct sluice_flood_vlans_set, vlans) == 16, "sluice_flood_vlans_set.vlans");
+
+/* Replaces the map that was said before. Followed by: entries: tlv_entry each. */
+struct sluice_tlv_map_set {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t n_entries;
+};
+_Static_assert(sizeof(struct sluice_tlv_map_set) == 16, "size of sluice_tlv_map_set");
+_Static_assert(offsetof(struct sluice_tlv_map_set, type) == 0, "sluice_tlv_map_set.type");
+_Static_assert(offsetof(struct sluice_tlv_map_set, flags) == 2, "sluice_tlv_map_set.flags");
+_Static_assert(offsetof(struct sluice_tlv_map_set, size) == 4, "sluice_tlv_map_set.size");
+_Static_assert(offsetof(struct sluice_tlv_map_set, bridge) == 8, "sluice_tlv_map_set.bridge");
+_Static_assert(offsetof(struct sluice_tlv_map_set, n_entries) == 12, "sluice_tlv_map_set.n_entries");
+
+/* Which Geneve option a field is, and which granules of four bytes of the key's tun_metadata hold its value. */
+struct sluice_tlv_entry {
+    uint16_t option_class;
+    uint8_t option_type;
+    uint8_t index; /* 0 to 63: number of the field. */
+    uint32_t n_granules; /* At most 31. */
+    uint8_t granules[32];
+};
+_Static_assert(sizeof(struct sluice_tlv_entry) == 40, "size of sluice_tlv_entry");
+_Static_assert(offsetof(struct sluice_tlv_entry, option_class) == 0, "sluice_tlv_entry.option_class");
+_Static_assert(offsetof(struct sluice_tlv_entry, option_type) == 2, "sluice_tlv_entry.option_type");
+_Static_assert(offsetof(struct sluice_tlv_entry, index) == 3, "sluice_tlv_entry.index");
+_Static_assert(offsetof(struct sluice_tlv_entry, n_granules) == 4, "sluice_tlv_entry.n_granules");
+_Static_assert(offsetof(struct sluice_tlv_entry, granules) == 8, "sluice_tlv_entry.granules");
 
 /* Asks mirror_stats. */
 struct sluice_mirror_query {
@@ -2340,7 +2372,7 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     0, /* 50 ct_clear */
     0, /* 51 sample */
     1, /* 52 check_pkt_larger */
-    0, /* 53 delete_field */
+    1, /* 53 delete_field */
     1, /* 54 encap */
     1, /* 55 decap */
     1, /* 56 dec_nsh_ttl */

@@ -85,6 +85,8 @@ export const command = {
   fdbDel: 31,
   /** Counts changes of learned addresses from zero again. */
   fdbStatsClear: 32,
+  /** Says which Geneve options the fields tun_metadata0 to 63 of a bridge are. */
+  tlvMapSet: 33,
 } as const;
 
 /** Types of queries. */
@@ -674,6 +676,8 @@ export const traceNote = {
   truncPatch: 63,
   /**  -> native tunnel header build failed */
   tunnelBuild: 64,
+  /**  -> delete (field a) */
+  deleteField: 65,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -1423,6 +1427,63 @@ export function writeFloodVlansSet(view: DataView, at: number, record: FloodVlan
   view.setUint32(at + 4, record.size, true);
   view.setUint32(at + 8, record.bridge, true);
   writeWords(view, at + 16, 64, record.vlans);
+}
+
+/** Replaces the map that was said before. Followed by: entries: tlv_entry each. */
+export interface TlvMapSet {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  nEntries: number;
+}
+export const tlvMapSetSize = 16;
+export const tlvMapSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, nEntries: 12 } as const;
+export function readTlvMapSet(view: DataView, at: number): TlvMapSet {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    nEntries: view.getUint32(at + 12, true),
+  };
+}
+export function writeTlvMapSet(view: DataView, at: number, record: TlvMapSet): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.nEntries, true);
+}
+
+/** Which Geneve option a field is, and which granules of four bytes of the key's tun_metadata hold its value. */
+export interface TlvEntry {
+  optionClass: number;
+  optionType: number;
+  /** 0 to 63: number of the field. */
+  index: number;
+  /** At most 31. */
+  nGranules: number;
+  granules: Uint8Array;
+}
+export const tlvEntrySize = 40;
+export const tlvEntryOffsets = { optionClass: 0, optionType: 2, index: 3, nGranules: 4, granules: 8 } as const;
+export function readTlvEntry(view: DataView, at: number): TlvEntry {
+  return {
+    optionClass: view.getUint16(at + 0, true),
+    optionType: view.getUint8(at + 2),
+    index: view.getUint8(at + 3),
+    nGranules: view.getUint32(at + 4, true),
+    granules: readBytes(view, at + 8, 32),
+  };
+}
+export function writeTlvEntry(view: DataView, at: number, record: TlvEntry): void {
+  view.setUint16(at + 0, record.optionClass, true);
+  view.setUint8(at + 2, record.optionType);
+  view.setUint8(at + 3, record.index);
+  view.setUint32(at + 4, record.nGranules, true);
+  writeBytes(view, at + 8, 32, record.granules);
 }
 
 /** Asks mirror_stats. */

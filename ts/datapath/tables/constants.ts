@@ -60,6 +60,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["fdb_set", "Says for good which port an address is behind."],
       ["fdb_del", "Takes a fdb_set back."],
       ["fdb_stats_clear", "Counts changes of learned addresses from zero again."],
+      ["tlv_map_set", "Says which Geneve options the fields tun_metadata0 to 63 of a bridge are."],
     ]),
   },
   {
@@ -533,6 +534,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["trunc_reserved", " >> output_trunc does not support port: %ra"],
       ["trunc_patch", " >>>> output_trunc does not support patch port %ra <<<<"],
       ["tunnel_build", " -> native tunnel header build failed"],
+      ["delete_field", " -> delete (field a)"],
     ]),
   },
   {

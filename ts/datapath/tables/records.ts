@@ -164,6 +164,23 @@ export const records: readonly RecordRow[] = [
     doc: "",
     fields: [...header, ["bridge", "u32"], ["pad", "u32"], ["vlans", "u64x64", "Bit per VLAN."]],
   },
+  {
+    name: "tlv_map_set",
+    tail: "entries: tlv_entry each",
+    doc: "Replaces the map that was said before.",
+    fields: [...header, ["bridge", "u32"], ["n_entries", "u32"]],
+  },
+  {
+    name: "tlv_entry",
+    doc: "Which Geneve option a field is, and which granules of four bytes of the key's tun_metadata hold its value.",
+    fields: [
+      ["option_class", "u16"],
+      ["option_type", "u8"],
+      ["index", "u8", "0 to 63: number of the field."],
+      ["n_granules", "u32", "At most 31."],
+      ["granules", "bytes32"],
+    ],
+  },
   { name: "mirror_query", doc: "Asks mirror_stats.", fields: [...header, ["bridge", "u32"], ["mirror", "u32"]] },
   {
     name: "mirror_info",

@@ -310,16 +310,10 @@ export const opcodes: readonly OpcodeRow[] = [
     ["n_bits", "u16"],
     ["pad", "u32"],
   ]),
-  row(
-    53,
-    "delete_field",
-    "Removes a Geneve option.",
-    [
-      ["field", "u16"],
-      ["pad", "u16"],
-    ],
-    { executed: false },
-  ),
+  row(53, "delete_field", "Removes a Geneve option.", [
+    ["field", "u16"],
+    ["pad", "u16"],
+  ]),
   row(
     54,
     "encap",
