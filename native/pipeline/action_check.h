@@ -18,6 +18,9 @@ struct bridge;
  * Actions that passed may be walked without further checks. */
 uint32_t action_check(const void *actions, size_t size, uint8_t table, uint32_t n_tables);
 
+/* Likewise actions that were frozen, among which others may say whose the next ones are. */
+uint32_t action_check_frozen(const void *actions, size_t size, uint32_t n_tables);
+
 /* Checks that the bridge, as the open transaction has it, has what actions that passed name.  0, no_such_meter or no_such_group.  Under
  * the control lock. */
 uint32_t action_check_references(const struct bridge *bridge, const void *actions, size_t size);

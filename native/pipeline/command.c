@@ -280,21 +280,23 @@ flow_flush(struct pipeline *pipeline, const struct sluice_flow_flush *command)
     return error ? error : ofmeter_flush(pipeline, command->bridge);
 }
 
+/* A packet-out or a resume. */
 static uint32_t
-packet_out(struct pipeline *pipeline, const struct sluice_packet_out *command)
+packet(struct pipeline *pipeline, const struct sluice_record *command)
 {
-    uint32_t error = packet_out_check(pipeline, command);
+    uint32_t error = command->type == SLUICE_COMMAND_RESUME ? resume_check(pipeline, (const void *) command)
+                                                            : packet_out_check(pipeline, (const void *) command);
     if (!error && pipeline->transaction.independent) {
         /* The packet must see what came before it and nothing of what comes after. */
         if (pipeline_commit(pipeline)) {
             error = SLUICE_ERROR_NO_MEMORY;
         } else {
-            packet_out_run(pipeline, command);
+            packet_run(pipeline, command);
         }
         pipeline_begin(pipeline, true);
         return error;
     }
-    return error ? error : transaction_queue_packet_out(pipeline, command);
+    return error ? error : transaction_queue_packet(pipeline, command);
 }
 
 static uint32_t
@@ -400,6 +402,7 @@ static const struct {
     FIXED(FDB_DEL, fdb_del, false),
     FIXED(FDB_STATS_CLEAR, fdb_stats_clear, false),
     FIXED(TLV_MAP_SET, tlv_map_set, true),
+    FIXED(RESUME, resume, true),
 };
 #undef FIXED
 
@@ -437,7 +440,8 @@ execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t 
     case SLUICE_COMMAND_FLOW_MOD:
         return flow_mod(pipeline, command, value);
     case SLUICE_COMMAND_PACKET_OUT:
-        return packet_out(pipeline, command);
+    case SLUICE_COMMAND_RESUME:
+        return packet(pipeline, record);
     case SLUICE_COMMAND_FDB_FLUSH:
         return fdb_flush(pipeline, command);
     case SLUICE_COMMAND_FDB_SET:

@@ -34,8 +34,24 @@ freeze_with_hash(struct xlate_ctx *ctx, enum freeze_from from, uint32_t algorith
 }
 
 void
+freeze_for_controller(struct xlate_ctx *ctx, const struct sluice_action_controller *action)
+{
+    /* The action may be gone by the time that freezing ends. */
+    struct sluice_action_controller *pause = malloc(action->size);
+    if (!pause) {
+        xlate_fail(ctx, SLUICE_DROP_REASON_NO_MEMORY);
+        return;
+    }
+    memcpy(pause, action, action->size);
+    freeze(ctx, FREEZE_FROM_NEXT);
+    ctx->pause = pause;
+}
+
+void
 freeze_cancel(struct xlate_ctx *ctx)
 {
+    free(ctx->pause);
+    ctx->pause = NULL;
     ctx->freezing = false;
     ctx->freezes_this = false;
     ctx->freezes_with_hash = false;
@@ -141,6 +157,14 @@ freeze_rest(struct xlate_ctx *ctx, const void *actions, uint32_t size)
             append_unroll(ctx);
         }
         switch (action->opcode) {
+        case SLUICE_ACTION_UNROLL_XLATE: {
+            const struct sluice_action_unroll_xlate *a = (const void *) action;
+            append(ctx, action, action->size);
+            ctx->has_unrolled = true;
+            ctx->unrolled_table = ctx->table = (uint8_t) a->table;
+            ctx->unrolled_cookie = ctx->cookie = a->cookie;
+            break;
+        }
         case SLUICE_ACTION_GOTO_TABLE:
             append_goto_table(ctx, (const void *) action);
             break;
@@ -191,18 +215,17 @@ acquire(const struct xlate_ctx *ctx, uint8_t table)
 {
     struct match_buffer match;
     uint32_t match_bytes = (uint32_t) compress_fields(ctx, &match);
-    size_t size = sizeof(struct frozen_content) + match_bytes + ((ctx->stack_size + 7u) & ~7u) + ctx->action_set_size
-                  + ctx->frozen_actions_size;
-    struct frozen_content *content = calloc(1, size);
+    size_t size = sizeof(struct sluice_continuation) + match_bytes + ((ctx->stack_size + 7u) & ~7u)
+                  + ctx->action_set_size + ctx->frozen_actions_size;
+    struct sluice_continuation *content = calloc(1, size);
     if (!content) {
         return NULL;
     }
-    *content = (struct frozen_content){
+    *content = (struct sluice_continuation){
         .bridge = ctx->view->bridge->id,
         .in_port = be32(ctx->flow.in_port),
         .table = table,
         .is_tracked = ctx->is_tracked,
-        .was_mpls = ctx->was_mpls,
         .mirrors = ctx->mirrors,
         .has_action_set = ctx->has_action_set,
         .match_size = match_bytes,
@@ -235,6 +258,10 @@ recirculate(struct xlate_ctx *ctx, uint8_t table)
     }
     credit->kind = XLATE_CREDIT_FROZEN;
     credit->frozen = state;
+    if (ctx->pause) {
+        output_continuation(ctx, ctx->pause, state->id);
+        return;
+    }
     if (ctx->freezes_with_hash) {
         struct sluice_dp_action_hash *hash = commit_append(ctx, SLUICE_DP_ACTION_HASH, sizeof *hash);
         if (hash) {
@@ -269,7 +296,7 @@ freeze_finish(struct xlate_ctx *ctx)
 }
 
 static bool
-restore_stack(struct xlate_ctx *ctx, const struct frozen_content *content)
+restore_stack(struct xlate_ctx *ctx, const struct sluice_continuation *content)
 {
     if (!xlate_reserve(&ctx->stack, 0, &ctx->stack_capacity, content->stack_size, 2 * XLATE_STACK_SIZE_MAX)) {
         return false;
@@ -282,7 +309,7 @@ restore_stack(struct xlate_ctx *ctx, const struct frozen_content *content)
 }
 
 static void
-restore_fields(struct xlate_ctx *ctx, const struct frozen_content *content)
+restore_fields(struct xlate_ctx *ctx, const struct sluice_continuation *content)
 {
     const struct match *match = frozen_match(content);
     const uint64_t *p = match->words;
@@ -297,9 +324,8 @@ restore_fields(struct xlate_ctx *ctx, const struct frozen_content *content)
 }
 
 bool
-thaw(struct xlate_ctx *ctx, const struct frozen_state *state)
+thaw(struct xlate_ctx *ctx, const struct sluice_continuation *content)
 {
-    const struct frozen_content *content = &state->content;
     const struct bridge_view *view = topology_find(ctx->config->topology, content->bridge);
     if (!view) {
         xlate_stamp(ctx, pipeline_cell(CELL_PORTS, 0, 0));
@@ -309,7 +335,6 @@ thaw(struct xlate_ctx *ctx, const struct frozen_state *state)
     ctx->view = view;
     ctx->table = content->table;
     ctx->is_tracked = content->is_tracked;
-    ctx->was_mpls = content->was_mpls;
     ctx->mirrors = content->mirrors;
     ctx->first_view = view;
     if (!tlv_map_decode(&view->tlvs, &ctx->flow)) {

@@ -13,7 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct frozen_state;
+struct sluice_action_controller;
+struct sluice_continuation;
 struct xlate_ctx;
 
 /* Which action is the first to be executed after thawing. */
@@ -28,6 +29,9 @@ void freeze(struct xlate_ctx *ctx, enum freeze_from from);
 /* As freeze(), and the datapath gives the packet a dp_hash of 'algorithm' (enum sluice_hash_algorithm). */
 void freeze_with_hash(struct xlate_ctx *ctx, enum freeze_from from, uint32_t algorithm, uint32_t basis);
 
+/* As freeze(), but the packet goes to controllers, as 'action' says, and comes back when one of them resumes it. */
+void freeze_for_controller(struct xlate_ctx *ctx, const struct sluice_action_controller *action);
+
 /* Sends a copy of the packet back that goes on in 'table' with the stack, action set and registers as they are now;
  * this translation goes on too.  What was changed must have been committed. */
 void freeze_fork(struct xlate_ctx *ctx, uint8_t table);
@@ -41,9 +45,9 @@ void freeze_finish(struct xlate_ctx *ctx);
 /* Forgets that the packet was to be frozen. */
 void freeze_cancel(struct xlate_ctx *ctx);
 
-/* Puts 'ctx', which is about to begin, where 'state' left off: bridge, port, table, registers, stack, action set and
+/* Puts 'ctx', which is about to begin, where 'content' left off: bridge, port, table, registers, stack, action set and
  * what else is frozen.  The actions, if any, are the caller's to execute; without any the packet is looked up in
  * ctx->table.  Returns false, with a reason set, if the bridge is gone. */
-bool thaw(struct xlate_ctx *ctx, const struct frozen_state *state);
+bool thaw(struct xlate_ctx *ctx, const struct sluice_continuation *content);
 
 #endif

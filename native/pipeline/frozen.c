@@ -41,25 +41,25 @@ padded(uint32_t size)
 }
 
 const void *
-frozen_match(const struct frozen_content *content)
+frozen_match(const struct sluice_continuation *content)
 {
     return content + 1;
 }
 
 const void *
-frozen_stack(const struct frozen_content *content)
+frozen_stack(const struct sluice_continuation *content)
 {
     return (const uint8_t *) frozen_match(content) + padded(content->match_size);
 }
 
 const void *
-frozen_action_set(const struct frozen_content *content)
+frozen_action_set(const struct sluice_continuation *content)
 {
     return (const uint8_t *) frozen_stack(content) + padded(content->stack_size);
 }
 
 const void *
-frozen_actions(const struct frozen_content *content)
+frozen_actions(const struct sluice_continuation *content)
 {
     return (const uint8_t *) frozen_action_set(content) + padded(content->action_set_size);
 }
@@ -154,7 +154,7 @@ unlink_id(struct frozen_table *table, struct frozen_state *state)
 }
 
 static struct frozen_state *
-find_content(const struct frozen_table *table, uint64_t hash, const struct frozen_content *content, size_t size)
+find_content(const struct frozen_table *table, uint64_t hash, const struct sluice_continuation *content, size_t size)
 {
     struct frozen_state *state = table->contents[hash % BUCKETS];
     while (state && (state->hash != hash || state->size != size || memcmp(&state->content, content, size))) {
@@ -165,7 +165,7 @@ find_content(const struct frozen_table *table, uint64_t hash, const struct froze
 
 /* A state of this content, findable by its id but not yet by its content.  With the content's stripe locked. */
 static struct frozen_state *
-create(struct frozen_table *table, uint64_t hash, const struct frozen_content *content, size_t size)
+create(struct frozen_table *table, uint64_t hash, const struct sluice_continuation *content, size_t size)
 {
     struct frozen_state *state = calloc(1, offsetof(struct frozen_state, content) + size);
     if (!state) {
@@ -184,7 +184,7 @@ create(struct frozen_table *table, uint64_t hash, const struct frozen_content *c
 }
 
 struct frozen_state *
-frozen_acquire(struct frozen_table *table, const struct frozen_content *content, size_t size)
+frozen_acquire(struct frozen_table *table, const struct sluice_continuation *content, size_t size)
 {
     uint64_t hash = hash_bytes(size, content, size);
     struct stripe *stripe = &table->stripes[hash % STRIPES];

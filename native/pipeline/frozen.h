@@ -18,28 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sluice/records.h"
+
 /* How long a state is kept without references, at least; at most about twice as long. */
 #define FROZEN_LINGER_MS 500u
 
 struct epoch;
 struct frozen_table;
-
-/* What is frozen.  Behind it lie, each padded with zeros to a multiple of 8 bytes: a match, the stack, the action set
- * and the actions. */
-struct frozen_content {
-    uint32_t bridge;
-    uint32_t in_port;   /* The OpenFlow port. */
-    uint8_t table;      /* Where to go on if there are no actions. */
-    uint8_t is_tracked; /* Connection tracking saw the packet: its state is to be kept. */
-    uint8_t was_mpls;
-    uint8_t has_action_set;
-    uint32_t mirrors;    /* Those that have a copy already. */
-    uint32_t match_size; /* Registers, metadata and tunnel fields: those bits that are the pipeline's and not the
-                          * packet's. */
-    uint32_t stack_size;
-    uint32_t action_set_size;
-    uint32_t actions_size;
-};
 
 struct frozen_state {
     _Atomic uint32_t refs;
@@ -51,15 +36,15 @@ struct frozen_state {
     struct frozen_state *next_idle;    /* Likewise. */
     bool is_idle;                      /* In the stripe's list of idle states; may have references again. */
     uint32_t idle_since;               /* The table's age when the last reference went. */
-    size_t size;                       /* Of 'content' with what lies behind it. */
-    _Alignas(8) struct frozen_content content;
+    size_t size;                       /* Of 'content' with its parts behind it. */
+    _Alignas(8) struct sluice_continuation content;
 };
 
-/* Parts of the content; valid as long as the state. */
-const void *frozen_match(const struct frozen_content *content);
-const void *frozen_stack(const struct frozen_content *content);
-const void *frozen_action_set(const struct frozen_content *content);
-const void *frozen_actions(const struct frozen_content *content);
+/* Parts of the content; valid as long as that. */
+const void *frozen_match(const struct sluice_continuation *content);
+const void *frozen_stack(const struct sluice_continuation *content);
+const void *frozen_action_set(const struct sluice_continuation *content);
+const void *frozen_actions(const struct sluice_continuation *content);
 
 /* Null when out of memory.  'epoch' is not owned and must outlive the table. */
 struct frozen_table *frozen_table_create(struct epoch *epoch);
@@ -69,7 +54,7 @@ void frozen_table_destroy(struct frozen_table *table);
 
 /* The state with 'size' bytes of 'content', made if there is none.  The caller gets a reference.  Null when out of
  * memory or ids. */
-struct frozen_state *frozen_acquire(struct frozen_table *table, const struct frozen_content *content, size_t size);
+struct frozen_state *frozen_acquire(struct frozen_table *table, const struct sluice_continuation *content, size_t size);
 
 void frozen_ref(const struct frozen_state *state);
 

@@ -265,7 +265,7 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     struct match_buffer match;
     size_t match_bytes = match_compress(&ctx->flow, &mask, &match.match, sizeof match);
     commit_actions(ctx);
-    uint32_t dp_meter = controller_meter(ctx, model->meter_id);
+    uint32_t dp_meter = model->recirc_id ? SLUICE_METER_ALL : controller_meter(ctx, model->meter_id);
     uint32_t begin = dp_meter != SLUICE_METER_ALL ? commit_clone_begin(ctx) : 0;
     if (dp_meter != SLUICE_METER_ALL) {
         struct sluice_dp_action_meter *meter = commit_append(ctx, SLUICE_DP_ACTION_METER, sizeof *meter);
@@ -284,7 +284,8 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     action->opcode = SLUICE_DP_ACTION_CONTROLLER;
     action->size = size;
     action->bridge = ctx->view->bridge->id;
-    action->table = ctx->table;
+    /* A packet that pauses is not in a table any more. */
+    action->table = model->recirc_id ? 0 : ctx->table;
     action->in_port = be32(ctx->flow.in_port);
     action->cookie = ctx->cookie;
     action->match_size = (uint32_t) match_bytes;
@@ -309,8 +310,26 @@ controller_reason(const struct xlate_ctx *ctx)
 }
 
 void
+output_continuation(struct xlate_ctx *ctx, const struct sluice_action_controller *a, uint32_t recirc_id)
+{
+    const struct sluice_dp_action_controller model = {
+        .max_len = a->max_len,
+        .reason = a->reason,
+        .controller_id = a->controller_id,
+        .meter_id = SLUICE_METER_ALL,
+        .userdata_size = a->userdata_size,
+        .recirc_id = recirc_id,
+    };
+    append_controller(ctx, &model, a + 1);
+}
+
+void
 output_controller(struct xlate_ctx *ctx, const struct sluice_action_controller *a)
 {
+    if (a->pause) {
+        freeze_for_controller(ctx, a);
+        return;
+    }
     bool plain = a->form == 0 || a->reason == SLUICE_PACKET_IN_REASON_ACTION;
     const struct sluice_dp_action_controller model = {
         .max_len = a->max_len,

@@ -7,6 +7,7 @@
 #include "packet/parse.h"
 #include "pipeline/action_check.h"
 #include "pipeline/field.h"
+#include "pipeline/frozen.h"
 #include "pipeline/pipeline_state.h"
 #include "pipeline/xlate.h"
 
@@ -36,16 +37,16 @@ get_parts(const struct sluice_packet_out *command)
     return parts;
 }
 
-/* The Ethernet type of a packet without Ethernet header, or 0: a match says which. */
+/* The Ethernet type of a packet without Ethernet header, or 0: a match says which.  'match' may be null. */
 static uint16_t
-bare_type(const struct parts *parts)
+bare_type(const struct match *match)
 {
-    if (!parts->match) {
+    if (!match) {
         return 0;
     }
     struct flow_key value;
     struct flow_key mask;
-    match_expand(parts->match, &value, &mask);
+    match_expand(match, &value, &mask);
     return be32(value.packet_type) >> 16 == 1 ? (uint16_t) be32(value.packet_type) : 0;
 }
 
@@ -65,7 +66,7 @@ packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out
     if (parts.match && match_check_exact(parts.match, command->match_size, SLUICE_KEY_WORDS)) {
         return SLUICE_ERROR_BAD_MATCH;
     }
-    uint32_t size_min = bare_type(&parts) ? 1 : FRAME_SIZE_MIN;
+    uint32_t size_min = bare_type(parts.match) ? 1 : FRAME_SIZE_MIN;
     if (command->packet_size < size_min || command->packet_size > PACKET_LARGE_SIZE) {
         return SLUICE_ERROR_BAD_PACKET;
     }
@@ -91,7 +92,46 @@ send_solicitations(struct pipeline *pipeline, struct xlate_out *out, uint64_t no
     }
 }
 
-void
+/* Translates one packet and does what comes out. */
+static void
+run(struct pipeline *pipeline, const struct xlate_in *in, const uint8_t *frame, uint32_t size)
+{
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    struct xlate_out out;
+    xlate_out_init(&out);
+    epoch_online(pipeline->reader);
+    xlate(pipeline, in, &out);
+    const struct xlate_traffic traffic = { 1, size, in->now_ms, key_tcp_flags(in->key) };
+    xlate_credit(pipeline, out.credits, out.n_credits, &traffic);
+    if (hooks->execute) {
+        hooks->execute(hooks->aux, in->key, frame, size, out.actions, out.actions_size);
+    }
+    send_solicitations(pipeline, &out, in->now_ms);
+    epoch_offline(pipeline->reader);
+    xlate_out_uninit(&out);
+}
+
+/* The key of a frame with the metadata that 'match', if not null, says. */
+static void
+get_key(const struct pipeline *pipeline, const uint8_t *frame, uint32_t size, const struct match *match,
+        struct flow_key *key)
+{
+    struct packet packet;
+    packet_wrap(&packet, (void *) frame, size, 0, size);
+    packet.bare_type = bare_type(match);
+    packet_parse(&packet, pipeline_vlan_limit(pipeline), key);
+    if (match) {
+        struct flow_key value;
+        struct flow_key mask;
+        match_expand(match, &value, &mask);
+        for (uint32_t i = 0; i < SLUICE_KEY_WORDS; i++) {
+            bool settable = i < SLUICE_KEY_L2_WORD || i >= SLUICE_KEY_OPTIONS_WORD;
+            key->words[i] = settable ? (key->words[i] & ~mask.words[i]) | value.words[i] : key->words[i];
+        }
+    }
+}
+
+static void
 packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *command)
 {
     const struct bridge_view *view = pipeline_view(pipeline, command->bridge);
@@ -99,20 +139,8 @@ packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *comman
         return;
     }
     struct parts parts = get_parts(command);
-    struct packet packet;
     struct flow_key key;
-    packet_wrap(&packet, (void *) parts.frame, command->packet_size, 0, command->packet_size);
-    packet.bare_type = bare_type(&parts);
-    packet_parse(&packet, pipeline_vlan_limit(pipeline), &key);
-    if (parts.match) {
-        struct flow_key value;
-        struct flow_key mask;
-        match_expand(parts.match, &value, &mask);
-        for (uint32_t i = 0; i < SLUICE_KEY_WORDS; i++) {
-            bool settable = i < SLUICE_KEY_L2_WORD || i >= SLUICE_KEY_OPTIONS_WORD;
-            key.words[i] = settable ? (key.words[i] & ~mask.words[i]) | value.words[i] : key.words[i];
-        }
-    }
+    get_key(pipeline, parts.frame, command->packet_size, parts.match, &key);
     const struct ofport *port = bridge_view_find_port(view, port_normalize(command->in_port));
     key.in_port = port ? be32(port->dp_port) : 0;
 
@@ -127,17 +155,91 @@ packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *comman
         .actions = parts.actions,
         .actions_size = command->actions_size,
     };
-    struct xlate_out out;
-    xlate_out_init(&out);
-    epoch_online(pipeline->reader);
     pipeline_cover(pipeline, SLUICE_COVERAGE_OFPROTO_PACKET_OUT);
-    xlate(pipeline, &in, &out);
-    const struct xlate_traffic traffic = { 1, command->packet_size, in.now_ms, key_tcp_flags(&key) };
-    xlate_credit(pipeline, out.credits, out.n_credits, &traffic);
-    if (hooks->execute) {
-        hooks->execute(hooks->aux, &key, parts.frame, command->packet_size, out.actions, out.actions_size);
+    run(pipeline, &in, parts.frame, command->packet_size);
+}
+
+/* Whether values that were pushed follow one another without a rest. */
+static bool
+stack_is_whole(const uint8_t *stack, uint32_t size)
+{
+    while (size) {
+        uint32_t value_size = stack[size - 1];
+        if (value_size >= size || !value_size || value_size > FIELD_BITS_MAX / 8) {
+            return false;
+        }
+        size -= value_size + 1;
     }
-    send_solicitations(pipeline, &out, in.now_ms);
-    epoch_offline(pipeline->reader);
-    xlate_out_uninit(&out);
+    return true;
+}
+
+static uint32_t
+check_continuation(const struct pipeline *pipeline, const struct sluice_continuation *content, uint64_t size)
+{
+    if (sizeof *content + padded(content->match_size) + padded(content->stack_size) + padded(content->action_set_size)
+            + padded(content->actions_size)
+        != size) {
+        return SLUICE_ERROR_INVALID_RECORD;
+    }
+    const struct bridge_view *view = pipeline_view(pipeline, content->bridge);
+    if (!view) {
+        return SLUICE_ERROR_NO_SUCH_BRIDGE;
+    }
+    if (match_check_exact(frozen_match(content), content->match_size, SLUICE_KEY_WORDS)) {
+        return SLUICE_ERROR_BAD_MATCH;
+    }
+    if (content->stack_size > XLATE_STACK_SIZE_MAX || !stack_is_whole(frozen_stack(content), content->stack_size)) {
+        return SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    uint32_t n_tables = view->bridge->n_tables;
+    uint32_t error = action_check(frozen_action_set(content), content->action_set_size, 255, n_tables);
+    /* What actions name may have gone since they were frozen: then they do nothing. */
+    return error ? error : action_check_frozen(frozen_actions(content), content->actions_size, n_tables);
+}
+
+uint32_t
+resume_check(const struct pipeline *pipeline, const struct sluice_resume *command)
+{
+    const struct sluice_continuation *content = (const void *) (command + 1);
+    uint64_t size = sizeof *command + (uint64_t) command->continuation_size + padded(command->packet_size);
+    if (size != command->size || command->continuation_size < sizeof *content || command->continuation_size % 8) {
+        return SLUICE_ERROR_INVALID_RECORD;
+    }
+    uint32_t error = check_continuation(pipeline, content, command->continuation_size);
+    if (error) {
+        return error;
+    }
+    uint32_t size_min = bare_type(frozen_match(content)) ? 1 : FRAME_SIZE_MIN;
+    return command->packet_size < size_min || command->packet_size > PACKET_LARGE_SIZE ? SLUICE_ERROR_BAD_PACKET : 0;
+}
+
+static void
+resume_run(struct pipeline *pipeline, const struct sluice_resume *command)
+{
+    const struct sluice_continuation *content = (const void *) (command + 1);
+    const uint8_t *frame = (const uint8_t *) content + command->continuation_size;
+    struct flow_key key;
+    get_key(pipeline, frame, command->packet_size, frozen_match(content), &key);
+    key.in_port = be32(command->dp_port);
+    key.recirc_id = 0;
+
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    const struct xlate_in in = {
+        .key = &key,
+        .now_ms = hooks->now(hooks->aux),
+        .learn = true,
+        .has_control = true,
+        .resume = content,
+    };
+    run(pipeline, &in, frame, command->packet_size);
+}
+
+void
+packet_run(struct pipeline *pipeline, const struct sluice_record *command)
+{
+    if (command->type == SLUICE_COMMAND_RESUME) {
+        resume_run(pipeline, (const void *) command);
+    } else {
+        packet_out_run(pipeline, (const void *) command);
+    }
 }

@@ -104,7 +104,7 @@ pipeline_destroy(struct pipeline *pipeline)
     free(pipeline->slots);
     free(pipeline->transaction.touched);
     free(pipeline->transaction.mac_edits);
-    free(pipeline->transaction.packet_outs);
+    free(pipeline->transaction.packets);
     free(pipeline);
 }
 
@@ -169,6 +169,14 @@ pipeline_count_drop(struct pipeline *pipeline, uint32_t reason, uint64_t n)
     if (reason < PIPELINE_DROP_REASONS) {
         atomic_fetch_add_explicit(&pipeline->drops[reason], n, memory_order_relaxed);
     }
+}
+
+const struct sluice_continuation *
+pipeline_frozen(const struct pipeline *pipeline, uint32_t recirc_id, size_t *size)
+{
+    const struct frozen_state *state = frozen_find(pipeline->frozen, recirc_id);
+    *size = state ? state->size : 0;
+    return state ? &state->content : NULL;
 }
 
 const struct meter_table *

@@ -101,6 +101,10 @@ void pipeline_count_drop(struct pipeline *pipeline, uint32_t reason, uint64_t n)
 /* The meters that datapath actions call by number.  Any thread. */
 const struct meter_table *pipeline_meters(const struct pipeline *pipeline);
 
+/* What is frozen under a recirculation id, with its parts, which have '*size' bytes together; null if there is none.
+ * For online readers of the epoch, until their next quiescent point. */
+const struct sluice_continuation *pipeline_frozen(const struct pipeline *pipeline, uint32_t recirc_id, size_t *size);
+
 /* VLAN tags that the parser should look at: other_config:vlan-limit, 1 or 2.  Any thread. */
 uint32_t pipeline_vlan_limit(const struct pipeline *pipeline);
 

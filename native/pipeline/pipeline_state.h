@@ -68,9 +68,9 @@ struct transaction {
     struct mac_edit *mac_edits;
     uint32_t n_mac_edits;
     uint32_t mac_edits_capacity;
-    const struct sluice_packet_out **packet_outs;
-    uint32_t n_packet_outs;
-    uint32_t packet_outs_capacity;
+    const struct sluice_record **packets;
+    uint32_t n_packets;
+    uint32_t packets_capacity;
 };
 
 struct pipeline {
@@ -181,16 +181,17 @@ uint32_t transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint
 /* Does at commit what 'edit' says.  0 or no_memory. */
 uint32_t transaction_edit_macs(struct pipeline *pipeline, const struct mac_edit *edit);
 
-/* Keeps a packet-out, which was checked, until the commit.  0 or no_memory. */
-uint32_t transaction_queue_packet_out(struct pipeline *pipeline, const struct sluice_packet_out *command);
+/* Keeps a packet-out or a resume, which was checked, until the commit.  0 or no_memory. */
+uint32_t transaction_queue_packet(struct pipeline *pipeline, const struct sluice_record *command);
 
 /* A new bridge without rules, or null without memory; and its end, for limbo. */
 struct bridge *bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables);
 void bridge_destroy(void *bridge);
 
-/* packet_out.c: checks a packet-out: 0 or an enum sluice_error; and runs it. */
+/* packet_out.c: checks a packet of a controller, sent or resumed: 0 or an enum sluice_error; and runs it. */
 uint32_t packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out *command);
-void packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *command);
+uint32_t resume_check(const struct pipeline *pipeline, const struct sluice_resume *command);
+void packet_run(struct pipeline *pipeline, const struct sluice_record *command);
 
 /* trace_query.c: answers a trace.  0, EINVAL, ENOENT or ENOSPC. */
 int trace_query(struct pipeline *pipeline, const struct sluice_trace_query *query, uint8_t *reply, size_t room,

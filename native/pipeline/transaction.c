@@ -230,7 +230,7 @@ pipeline_begin(struct pipeline *pipeline, bool independent)
     txn->independent = independent;
     txn->n_touched = 0;
     txn->n_mac_edits = 0;
-    txn->n_packet_outs = 0;
+    txn->n_packets = 0;
 }
 
 /* Ends what the transaction remembers of its bridges. */
@@ -408,24 +408,24 @@ edit_macs(struct pipeline *pipeline)
     }
 }
 
-/* Runs the packet-outs of the transaction that was committed.  They may learn flows, which takes transactions of their
+/* Runs the packets of the transaction that was committed.  They may learn flows, which takes transactions of their
  * own, so the list is taken away meanwhile. */
 static void
-run_packet_outs(struct pipeline *pipeline)
+run_packets(struct pipeline *pipeline)
 {
     struct transaction *txn = &pipeline->transaction;
-    const struct sluice_packet_out **packet_outs = txn->packet_outs;
-    uint32_t n = txn->n_packet_outs;
+    const struct sluice_record **packets = txn->packets;
+    uint32_t n = txn->n_packets;
     if (!n) {
         return;
     }
-    txn->packet_outs = NULL;
-    txn->packet_outs_capacity = 0;
-    txn->n_packet_outs = 0;
+    txn->packets = NULL;
+    txn->packets_capacity = 0;
+    txn->n_packets = 0;
     for (uint32_t i = 0; i < n; i++) {
-        packet_out_run(pipeline, packet_outs[i]);
+        packet_run(pipeline, packets[i]);
     }
-    free(packet_outs);
+    free(packets);
 }
 
 int
@@ -467,17 +467,17 @@ pipeline_commit(struct pipeline *pipeline)
     if (removed && pipeline->options.hooks.flows_changed) {
         pipeline->options.hooks.flows_changed(pipeline->options.hooks.aux);
     }
-    run_packet_outs(pipeline);
+    run_packets(pipeline);
     return 0;
 }
 
 uint32_t
-transaction_queue_packet_out(struct pipeline *pipeline, const struct sluice_packet_out *command)
+transaction_queue_packet(struct pipeline *pipeline, const struct sluice_record *command)
 {
     struct transaction *txn = &pipeline->transaction;
-    if (!grow(&txn->packet_outs, txn->n_packet_outs, &txn->packet_outs_capacity, sizeof *txn->packet_outs)) {
+    if (!grow(&txn->packets, txn->n_packets, &txn->packets_capacity, sizeof *txn->packets)) {
         return SLUICE_ERROR_NO_MEMORY;
     }
-    txn->packet_outs[txn->n_packet_outs++] = command;
+    txn->packets[txn->n_packets++] = command;
     return 0;
 }

@@ -358,7 +358,11 @@ decode_options(struct xlate_ctx *ctx)
 static bool
 find_frozen(struct xlate_ctx *ctx)
 {
-    ctx->frozen = frozen_find(ctx->pipeline->frozen, be32(ctx->in->key->recirc_id));
+    const struct frozen_state *state = NULL;
+    if (!ctx->in->resume) {
+        state = frozen_find(ctx->pipeline->frozen, be32(ctx->in->key->recirc_id));
+    }
+    ctx->frozen = state ? &state->content : ctx->in->resume;
     if (!ctx->frozen) {
         ctx->drop_reason = SLUICE_DROP_REASON_NO_RECIRCULATION;
         return false;
@@ -377,7 +381,7 @@ find_start(struct xlate_ctx *ctx, const struct ofport **port)
     const struct topology *topology = ctx->config->topology;
     uint32_t in_port = ctx->in->in_port;
     *port = NULL;
-    if (ctx->in->key->recirc_id) {
+    if (ctx->in->resume || ctx->in->key->recirc_id) {
         return find_frozen(ctx);
     }
     if (ctx->in->bridge) {
@@ -521,9 +525,9 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
     if (ctx->frozen || ctx->in->actions) {
         mirror_packet(ctx, be32(ctx->flow.in_port), true);
     }
-    if (ctx->frozen && ctx->frozen->content.actions_size) {
+    if (ctx->frozen && (ctx->frozen->actions_size || ctx->in->resume)) {
         ctx->cookie = UINT64_MAX;
-        xlate_actions(ctx, frozen_actions(&ctx->frozen->content), ctx->frozen->content.actions_size, true);
+        xlate_actions(ctx, frozen_actions(ctx->frozen), ctx->frozen->actions_size, true);
     } else if (ctx->in->actions) {
         ctx->in_packet_out = true;
         ctx->cookie = UINT64_MAX;
@@ -613,6 +617,7 @@ finish(struct xlate_ctx *ctx)
     free(ctx->stack);
     free(ctx->action_set);
     free(ctx->frozen_actions);
+    free(ctx->pause);
 }
 
 void

@@ -30,6 +30,7 @@ struct neighbor;
 struct pipeline;
 struct port_counters;
 struct rule;
+struct sluice_continuation;
 struct table_counters;
 struct trace_sink;
 
@@ -115,7 +116,9 @@ struct xlate_in {
     uint32_t in_port;
     const void *actions;
     uint32_t actions_size;
-    struct flow_key *final; /* Not null: gets the key after translation. */
+    const struct sluice_continuation *resume; /* Not null: a paused packet goes on with this, whose parts were checked.
+                                               * 'bridge', 'in_port' and 'actions' are not used. */
+    struct flow_key *final;                   /* Not null: gets the key after translation. */
 };
 
 /* Prepares 'out'; allocates nothing. */

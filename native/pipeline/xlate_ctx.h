@@ -20,13 +20,13 @@ struct xlate_ctx {
     struct xlate_out *out;
     const struct config *config;
 
-    const struct frozen_state *frozen;    /* What the translation began with, or null. */
-    const struct bridge_view *view;       /* The bridge that the packet is in now. */
-    const struct bridge_view *first_view; /* Whose map tells what the options of the packet are; null: nobody's. */
-    struct flow_key flow;                 /* The packet as it is now; 'in_port' is the OpenFlow port. */
-    struct flow_key base;                 /* The packet as the datapath actions so far make it. */
-    struct flow_key *wild;                /* out->mask. */
-    uint16_t base_dst_port;               /* The UDP port that goes with the tunnel words of 'base'. */
+    const struct sluice_continuation *frozen; /* What the translation began with, or null. */
+    const struct bridge_view *view;           /* The bridge that the packet is in now. */
+    const struct bridge_view *first_view;     /* Whose map tells what the options of the packet are; null: nobody's. */
+    struct flow_key flow;                     /* The packet as it is now; 'in_port' is the OpenFlow port. */
+    struct flow_key base;                     /* The packet as the datapath actions so far make it. */
+    struct flow_key *wild;                    /* out->mask. */
+    uint16_t base_dst_port;                   /* The UDP port that goes with the tunnel words of 'base'. */
 
     uint8_t table;
     const struct rule *rule; /* Whose actions are executed, or null. */
@@ -68,6 +68,7 @@ struct xlate_ctx {
     uint64_t unrolled_cookie;
     uint32_t hash_algorithm;
     uint32_t hash_basis;
+    struct sluice_action_controller *pause; /* Not null: for a controller, not for the datapath.  Owned. */
     uint64_t *frozen_actions;
     uint32_t frozen_actions_size;
     uint32_t frozen_actions_capacity;
@@ -246,6 +247,7 @@ void output_credit(struct xlate_ctx *ctx, const struct ofport *port, enum xlate_
 
 /* A packet-in. */
 void output_controller(struct xlate_ctx *ctx, const struct sluice_action_controller *action);
+void output_continuation(struct xlate_ctx *ctx, const struct sluice_action_controller *action, uint32_t recirc_id);
 void output_invalid_ttl(struct xlate_ctx *ctx, uint16_t controller_id);
 void output_table_miss(struct xlate_ctx *ctx);
 

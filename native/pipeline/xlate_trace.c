@@ -111,7 +111,7 @@ trace_thaw(struct xlate_ctx *ctx)
     if (!ctx->in->trace) {
         return;
     }
-    const struct frozen_content *content = &ctx->frozen->content;
+    const struct sluice_continuation *content = ctx->frozen;
     struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_THAW);
     trace_put(ctx->in->trace, &step);
     ctx->trace_depth++;

@@ -76,13 +76,28 @@ pad8(size_t size)
  * max_len is for switches that keep the packet in a buffer; one that does not sends the controller all of it. */
 #define PACKET_IN_SIZE_MAX 65000
 
+/* Bytes of what a paused packet goes on with: it is in the message with the packet.  A packet with more is dropped. */
+#define CONTINUATION_SIZE_MAX 32768
+
+static void sink_drop(void *aux, uint32_t reason, uint32_t n);
+
 static void
 sink_controller(void *aux, const struct sluice_dp_action_controller *action, struct packet *const *packets, uint32_t n)
 {
     struct worker *worker = aux;
     const uint8_t *match = (const uint8_t *) (action + 1);
     const uint8_t *userdata = match + pad8(action->match_size);
+    const struct sluice_continuation *continuation = NULL;
+    size_t continuation_size = 0;
 
+    if (action->recirc_id) {
+        continuation = pipeline_frozen(worker->datapath->pipeline, action->recirc_id, &continuation_size);
+        if (continuation == NULL || continuation_size > CONTINUATION_SIZE_MAX) {
+            sink_drop(worker, SLUICE_DROP_REASON_NO_RECIRCULATION, n);
+            return;
+        }
+    }
+    uint32_t packet_size_max = PACKET_IN_SIZE_MAX - (uint32_t) continuation_size;
     for (uint32_t i = 0; i < n; i++) {
         struct packet *packet = packets[i];
         packet_checksum_complete(packet);
@@ -96,20 +111,23 @@ sink_controller(void *aux, const struct sluice_dp_action_controller *action, str
             .max_len = action->max_len,
             .cookie = action->cookie,
             .total_size = packet->size,
-            .packet_size = packet->size < PACKET_IN_SIZE_MAX ? packet->size : PACKET_IN_SIZE_MAX,
+            .packet_size = packet->size < packet_size_max ? packet->size : packet_size_max,
             .userdata_size = action->userdata_size,
             .match_size = action->match_size,
             .meter_id = action->meter_id,
+            .continuation_size = (uint32_t) continuation_size,
+            .dp_port = packet->in_port,
         };
         const struct ring_part parts[] = {
             { &event, sizeof event },
             { match, action->match_size },
             { userdata, action->userdata_size },
+            { continuation, continuation_size },
             { packet->data, event.packet_size },
         };
         /* Source 0 is for events of state, so the control thread's packets are of port 65536. */
         uint32_t source = packet->in_port != 0 ? packet->in_port : DATAPATH_PORTS_MAX;
-        ring_put(&worker->datapath->ring, source, (struct sluice_record *) &event, parts, 4);
+        ring_put(&worker->datapath->ring, source, (struct sluice_record *) &event, parts, 5);
     }
 }
 

@@ -70,7 +70,12 @@ export class Bridges {
     this.#options = options;
     this.#idl = options.idl;
     this.#log = options.log("bridge");
-    this.ofprotos = new Ofprotos({ datapath: options.datapath, clock: options.clock, log: options.log });
+    this.ofprotos = new Ofprotos({
+      datapath: options.datapath,
+      clock: options.clock,
+      log: options.log,
+      random: options.random,
+    });
     this.netdevs = new Netdevs({
       datapath: options.datapath,
       policy: options.policy,

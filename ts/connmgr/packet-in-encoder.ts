@@ -1,5 +1,5 @@
 import { encodeMessage } from "../openflow/index.js";
-import type { PacketInFormat, Version } from "../openflow/message.js";
+import type { Continuation, PacketInFormat, Version } from "../openflow/message.js";
 
 /** Makes packet-ins of one connection.  All but the packet and its length is the same for every packet that came the
  *  same way, so it is made once and copied: a flooded controller is where the time goes. */
@@ -13,6 +13,7 @@ export interface EncodedPacketIn {
   readonly match: Uint8Array;
   readonly userdata: Uint8Array;
   readonly packet: Uint8Array;
+  readonly continuation?: Continuation | undefined;
 }
 
 interface Template {
@@ -70,7 +71,7 @@ export class PacketInEncoder {
     packet: Uint8Array,
     totalLen: number,
   ): Uint8Array {
-    const { table: tableId, cookie, match, userdata } = event;
+    const { table: tableId, cookie, match, userdata, continuation } = event;
     return encodeMessage(this.#version, 0, {
       type: "packet_in",
       format,
@@ -82,6 +83,7 @@ export class PacketInEncoder {
       match,
       packet,
       userdata,
+      continuation,
     });
   }
 }

@@ -20,6 +20,8 @@ export interface PacketIn extends EventPacketIn {
   /** Pipeline fields of the packet, as a `match`. */
   readonly match: Uint8Array;
   readonly userdata: Uint8Array;
+  /** A `continuation` record with its parts, if the packet waits to be resumed. */
+  readonly continuation: Uint8Array;
   readonly packet: Uint8Array;
 }
 
@@ -73,13 +75,15 @@ export function decodeEvent(type: number, bytes: Uint8Array<ArrayBuffer>): Datap
     case event.packetIn: {
       const record = readEventPacketIn(view, 0);
       const userdataAt = eventPacketInSize + pad8(record.matchSize);
-      const packetAt = userdataAt + pad8(record.userdataSize);
+      const continuationAt = userdataAt + pad8(record.userdataSize);
+      const packetAt = continuationAt + pad8(record.continuationSize);
       return {
         name: "packetIn",
         value: {
           ...record,
           match: bytes.subarray(eventPacketInSize, eventPacketInSize + record.matchSize),
           userdata: bytes.subarray(userdataAt, userdataAt + record.userdataSize),
+          continuation: bytes.subarray(continuationAt, continuationAt + record.continuationSize),
           packet: bytes.subarray(packetAt, packetAt + record.packetSize),
         },
       };

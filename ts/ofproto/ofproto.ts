@@ -70,6 +70,7 @@ export interface OfprotoOwner {
   readonly clock: Clock;
   readonly log: LogSource;
   byId(bridge: number): Ofproto | undefined;
+  byUuid(uuid: Uint8Array): Ofproto | undefined;
   all(): readonly Ofproto[];
   drainChanges(): void;
 }
@@ -161,6 +162,8 @@ export class Ofproto {
   readonly name: string;
   /** The ABI's id of the bridge. */
   readonly bridge: number;
+  /** Random: no other switch has it, before or after a restart. */
+  readonly uuid: Uint8Array;
   readonly datapathType: string;
   /** Strings of OFPMP_DESC; the owner may replace them. */
   description: SwitchDescription;
@@ -180,19 +183,24 @@ export class Ofproto {
   #destroyed = false;
 
   /** Use `Ofprotos.create`. */
-  constructor(owner: OfprotoOwner, bridge: number, options: OfprotoOptions) {
+  constructor(
+    owner: OfprotoOwner,
+    id: { readonly bridge: number; readonly uuid: Uint8Array },
+    options: OfprotoOptions,
+  ) {
     this.owner = owner;
-    this.bridge = bridge;
+    this.bridge = id.bridge;
+    this.uuid = id.uuid;
     this.name = options.name;
     this.datapathType = options.datapathType ?? "system";
     this.description = { ...defaultDescription, ...options.description };
     this.#datapathId = options.datapathId;
     this.#log = owner.log("ofproto");
     this.#batch.add(bridgeAddSize, (view, at) =>
-      writeBridgeAdd(view, at, { type: command.bridgeAdd, flags: 0, size: 0, bridge, nTables: tableCount }),
+      writeBridgeAdd(view, at, { type: command.bridgeAdd, flags: 0, size: 0, bridge: id.bridge, nTables: tableCount }),
     );
     this.#addSettings();
-    for (const flow of internalFlows) addFlowMod(this.#batch, bridge, systemFlowMod(flow, 0));
+    for (const flow of internalFlows) addFlowMod(this.#batch, id.bridge, systemFlowMod(flow, 0));
     this.#submit("add the bridge");
   }
 

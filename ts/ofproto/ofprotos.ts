@@ -8,7 +8,10 @@ import {
 } from "../datapath/generated/records.js";
 import type { PacketIn } from "../datapath/index.js";
 import type { LogSource } from "../log/index.js";
+import { equalBytes } from "../openflow/index.js";
+import type { Continuation } from "../openflow/message.js";
 import type { FlowDatapath } from "./abi-batch.js";
+import { continuationOfRecord } from "./continuation.js";
 import { DatapathSettings } from "./datapath-settings.js";
 import { dumpReplies, flowReports } from "./flow-records.js";
 import { Ofproto, type OfprotoOptions } from "./ofproto.js";
@@ -19,6 +22,8 @@ export interface OfprotosOptions {
   readonly datapath: FlowDatapath;
   readonly clock: Clock;
   readonly log: LogSource;
+  /** From 0 up to 1; for ids that no earlier switch had. */
+  readonly random?: () => number;
 }
 
 const removedReplySize = 64 * 1024;
@@ -30,6 +35,7 @@ export class Ofprotos {
   readonly settings: DatapathSettings;
   readonly #byId = new Map<number, Ofproto>();
   readonly #byName = new Map<string, Ofproto>();
+  readonly #random: () => number;
   #nextId = 1;
   #draining = false;
 
@@ -37,13 +43,15 @@ export class Ofprotos {
     this.datapath = options.datapath;
     this.clock = options.clock;
     this.log = options.log;
+    this.#random = options.random ?? Math.random;
     this.settings = new DatapathSettings(options.datapath);
   }
 
   /** Makes a switch; its tables hold nothing but the switch's own rules. */
   create(options: OfprotoOptions): Ofproto {
     if (this.#byName.has(options.name)) throw new Error(`there is a switch named ${options.name} already`);
-    const ofproto = new Ofproto(this, this.#newId(), options);
+    const uuid = Uint8Array.from({ length: 16 }, () => Math.floor(256 * this.#random()));
+    const ofproto = new Ofproto(this, { bridge: this.#newId(), uuid }, options);
     this.#byId.set(ofproto.bridge, ofproto);
     this.#byName.set(options.name, ofproto);
     return ofproto;
@@ -65,6 +73,11 @@ export class Ofprotos {
     return this.#byId.get(bridge);
   }
 
+  byUuid(uuid: Uint8Array): Ofproto | undefined {
+    for (const ofproto of this.#byId.values()) if (equalBytes(ofproto.uuid, uuid)) return ofproto;
+    return undefined;
+  }
+
   /** In order of name. */
   all(): readonly Ofproto[] {
     return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -83,6 +96,7 @@ export class Ofprotos {
       match: event.match,
       userdata: event.userdata,
       packet: event.packet,
+      continuation: event.continuationSize === 0 ? undefined : this.#continuation(event),
     });
   }
 
@@ -114,6 +128,11 @@ export class Ofprotos {
     } finally {
       this.#draining = false;
     }
+  }
+
+  #continuation(event: PacketIn): Continuation | undefined {
+    const uuid = this.#byId.get(event.bridge)?.uuid;
+    return uuid === undefined ? undefined : continuationOfRecord(event.continuation, uuid, event.dpPort);
   }
 
   #newId(): number {

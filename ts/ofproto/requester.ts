@@ -1,5 +1,5 @@
 import type { ErrorName } from "../openflow/index.js";
-import type { MessageBody, PortDesc, RequestForward, Version } from "../openflow/message.js";
+import type { Continuation, MessageBody, PortDesc, RequestForward, Version } from "../openflow/message.js";
 
 import type { FlowRecord } from "./flow-records.js";
 
@@ -37,6 +37,8 @@ export interface PacketInEvent {
   readonly match: Uint8Array;
   readonly userdata: Uint8Array;
   readonly packet: Uint8Array;
+  /** Of a packet that waits to be resumed. */
+  readonly continuation?: Continuation | undefined;
 }
 
 /** A rule that is gone and had asked for that to be told. */

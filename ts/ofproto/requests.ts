@@ -4,11 +4,13 @@ import type {
   FlowStatsRequest,
   Message,
   MessageBody,
+  NxtResume,
   Opaque,
   PacketOut,
   PortMod,
   TableMod,
 } from "../openflow/message.js";
+import { resumePacket } from "./continuation.js";
 import { internalTable, visibleTables } from "./flow-mods.js";
 import { aggregateFlows, anyPort, type FlowFilter } from "./flow-records.js";
 import { flowStatsReplies } from "./flow-stats.js";
@@ -141,6 +143,11 @@ function refuseSecondary(requester: Requester): void {
 function packetOut(ofproto: Ofproto, message: Message, requester: Requester): Replies {
   refuseSecondary(requester);
   sendPacketOut(ofproto, message as PacketOut);
+  return none;
+}
+
+function resume(ofproto: Ofproto, message: Message): Replies {
+  resumePacket(ofproto, (message as NxtResume).packetIn);
   return none;
 }
 
@@ -281,7 +288,7 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   meter_config_request: meterById,
   meter_features_request: () => only({ type: "meter_features_reply", more: false, ...meterFeatures }),
   table_features_request: (ofproto, message, requester) => tableFeatures(ofproto, message as Opaque, requester),
-  nxt_resume: unsupported("NXR_NOT_SUPPORTED", "continuations"),
+  nxt_resume: resume,
   nxt_tlv_table_mod: tlvTableMod,
   nxt_tlv_table_request: (ofproto) =>
     only({ type: "nxt_tlv_table_reply", space: tlvSpace, fieldCount: tlvFields, mappings: ofproto.tlvs.entries() }),

@@ -1,11 +1,12 @@
 import { checkActions } from "./action-check.js";
 import { decodeActions, encodeActions } from "./action-wire.js";
 import { type ByteReader, ByteWriter, empty } from "./bytes.js";
+import { putProperty, readContinuation, writeContinuation } from "./codec-continuation.js";
 import { abiMatch, match10Size, readMatch, readNxm, writeMatch, writeNxm } from "./codec-match.js";
 import { eachProperty, readPort, writePort } from "./codec-port.js";
 import { OpenFlowError } from "./error.js";
 import { KeyMatch, planOf } from "./key-match.js";
-import type { AbiMatch, FlowRemoved, PacketIn, PacketOut } from "./message.js";
+import type { AbiMatch, Continuation, FlowRemoved, PacketIn, PacketOut } from "./message.js";
 import { decodeOxm, encodeOxm } from "./oxm.js";
 import { addPacket } from "./packet-match.js";
 import { ofpp, portMax } from "./tables/ports.js";
@@ -248,10 +249,12 @@ const property = {
   continuation: 8,
 };
 
-export function readNxtPacketIn2(reader: ByteReader): PacketIn {
+/** `loose`: of a packet-in, where what is unknown is passed over; an NXT_RESUME, which looks the same, must be known
+ *  whole. */
+export function readNxtPacketIn2(reader: ByteReader, version: number, loose: boolean): PacketIn {
   const found = {
     bufferId: 0xffffffff,
-    totalLen: -1,
+    totalLen: 0,
     reason: 0,
     tableId: 0,
     cookie: 0xffffffffffffffffn,
@@ -259,6 +262,7 @@ export function readNxtPacketIn2(reader: ByteReader): PacketIn {
     packet: empty as Uint8Array,
     userdata: empty as Uint8Array,
   };
+  let continuation: Continuation | undefined;
   eachProperty(reader, reader.end, (type, end) => {
     switch (type) {
       case property.packet:
@@ -282,32 +286,30 @@ export function readNxtPacketIn2(reader: ByteReader): PacketIn {
         break;
       case property.metadata:
         scratch.clear();
-        decodeOxm(scratch, reader.bytes, reader.position, end, { loose: true, pipeline: true });
+        decodeOxm(scratch, reader.bytes, reader.position, end, { loose, pipeline: true });
         found.match = abiMatch(scratch);
         break;
       case property.userdata:
         found.userdata = reader.copy(end - reader.position);
         break;
       case property.continuation:
+        reader.skip(4);
+        continuation = readContinuation(reader, end, version, loose);
         break;
       default:
-        throw new OpenFlowError("OFPBPC_BAD_TYPE", `a packet-in has no property ${type}`);
+        if (!loose) throw new OpenFlowError("OFPBPC_BAD_TYPE", `a packet-in has no property ${type}`);
     }
   });
-  const totalLen = found.totalLen < 0 ? found.packet.length : found.totalLen;
-  return { type: "packet_in", format: "nxt_packet_in2", ...found, totalLen };
+  if (found.packet.length === 0) throw new OpenFlowError("OFPBRC_BAD_LEN", "a packet-in must have a packet");
+  if (found.totalLen === 0) found.totalLen = found.packet.length;
+  if (found.totalLen < found.packet.length)
+    throw new OpenFlowError("OFPBRC_BAD_LEN", "a packet is not as long as what is there of it");
+  return { type: "packet_in", format: "nxt_packet_in2", ...found, continuation };
 }
 
 function writePacketIn2(out: ByteWriter, body: PacketIn, version: number): void {
   const origin = out.position;
-  const put = (type: number, write: () => void): void => {
-    const start = out.position;
-    out.u16(type);
-    out.u16(0);
-    write();
-    out.view.setUint16(start + 2, out.position - start);
-    out.align(8, origin);
-  };
+  const put = (type: number, write: () => void): void => putProperty(out, origin, type, write);
   put(property.packet, () => out.put(body.packet));
   if (body.totalLen !== body.packet.length) put(property.fullLen, () => out.u32(body.totalLen));
   if (body.bufferId !== 0xffffffff) put(property.bufferId, () => out.u32(body.bufferId));
@@ -324,6 +326,12 @@ function writePacketIn2(out: ByteWriter, body: PacketIn, version: number): void 
     encodeOxm(out, scratch, version >= 3 ? version : 1);
   });
   if (body.userdata.length > 0) put(property.userdata, () => out.put(body.userdata));
+  const { continuation } = body;
+  if (continuation === undefined) return;
+  put(property.continuation, () => {
+    out.zeros(4);
+    writeContinuation(out, continuation, version);
+  });
 }
 
 export function readFlowRemoved(reader: ByteReader, version: number, standard: boolean): FlowRemoved {

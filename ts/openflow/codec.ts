@@ -186,7 +186,8 @@ function readIdentified(
     case "onf":
       return readBody(row.name, reader, version, true, bytes, context);
     case "nicira":
-      if (row.name === "packet_in") return row.number === 30 ? readNxtPacketIn2(reader) : readNxtPacketIn(reader);
+      if (row.name === "packet_in")
+        return row.number === 30 ? readNxtPacketIn2(reader, version, true) : readNxtPacketIn(reader);
       return readBody(row.name, reader, version, false, bytes, context);
     case "multipart_request":
     case "nicira_request":
@@ -294,10 +295,11 @@ function readBody(
       return readTlvTableReply(reader);
     case "requestforward":
       return readRequestForward(reader);
+    case "nxt_resume":
+      return { type: name, packetIn: readNxtPacketIn2(reader, version, false) };
     case "group_mod":
       return readGroupMod(reader, version, new ByteWriter(256));
     case "table_status":
-    case "nxt_resume":
     case "nxt_ct_flush_zone":
     case "nxt_ct_flush":
       return { type: name, body: reader.rest() };
@@ -458,6 +460,9 @@ function writeBody(out: ByteWriter, body: MessageBody, version: number): void {
       return;
     case "packet_in":
       writePacketIn(out, body, version);
+      return;
+    case "nxt_resume":
+      writePacketIn(out, body.packetIn, version);
       return;
     case "flow_removed":
       writeFlowRemoved(out, body, version);

@@ -1,7 +1,7 @@
 /** OpenFlow: messages, matches, actions and flows as bytes, objects and ovs-ofctl text.  Pure; runs in a browser. */
 
 export { outputsTo, usesGroup } from "./action-output.js";
-export { ByteReader, ByteWriter } from "./bytes.js";
+export { ByteReader, ByteWriter, equalBytes } from "./bytes.js";
 export {
   appendMessage,
   checkMessageLength,
@@ -14,6 +14,7 @@ export {
   messageTitle,
 } from "./codec.js";
 export { bundleAct, bundleFlags } from "./codec-bundle.js";
+export { noContinuation } from "./codec-continuation.js";
 export {
   anyFlowModContext,
   decodeFlowMod,

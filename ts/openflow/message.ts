@@ -101,6 +101,28 @@ export interface PacketIn {
   readonly match: AbiMatch;
   readonly packet: Uint8Array;
   readonly userdata: Uint8Array;
+  /** Of a packet that waits to be resumed. */
+  readonly continuation?: Continuation | undefined;
+}
+/** What a paused packet goes on with. */
+export interface Continuation {
+  /** UUID of the bridge. */
+  readonly bridge: Uint8Array;
+  /** Values pushed, the last one first. */
+  readonly stack: readonly Uint8Array[];
+  /** Mirrors that have a copy. */
+  readonly mirrors: number;
+  /** Connection tracking saw the packet. */
+  readonly isTracked: boolean;
+  /** ABI records, with those that say whose rule the next ones are of. */
+  readonly actions: Uint8Array;
+  readonly actionSet: Uint8Array;
+  /** Datapath port that the packet came in by; 0 for none. */
+  readonly dpPort: number;
+}
+export interface NxtResume {
+  readonly type: "nxt_resume";
+  readonly packetIn: PacketIn;
 }
 export interface FlowRemoved {
   readonly type: "flow_removed";
@@ -257,7 +279,7 @@ export interface TlvTableReply {
 }
 /** Others: their bodies as they came. */
 export interface Opaque {
-  readonly type: "nxt_resume" | "nxt_ct_flush_zone" | "nxt_ct_flush" | "table_status" | "table_features_request";
+  readonly type: "nxt_ct_flush_zone" | "nxt_ct_flush" | "table_status" | "table_features_request";
   readonly body: Uint8Array;
 }
 /** `type` is OFPMBT: 1 drop, 2 DSCP remark, which alone has a `precLevel`. */
@@ -589,6 +611,7 @@ export type MessageBody =
   | FeaturesReply
   | SwitchConfig
   | PacketIn
+  | NxtResume
   | FlowRemoved
   | PortStatus
   | PacketOut

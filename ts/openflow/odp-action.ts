@@ -32,6 +32,7 @@ const at = {
   reason: offset("controller", "reason"),
   cookie: offset("controller", "cookie"),
   id: offset("controller", "controller_id"),
+  paused: offset("controller", "recirc_id"),
   recirc: offset("recirc", "recirc_id"),
   hash: offset("hash", "algorithm"),
   basis: offset("hash", "basis"),
@@ -150,13 +151,15 @@ export function formatDatapathActions(
         );
         break;
       }
-      case opcode["controller"]:
+      case opcode["controller"]: {
+        const paused = view.getUint32(start + at.paused, true);
         parts.push(
-          `userspace(pid=0,controller(reason=${view.getUint8(start + at.reason)},dont_send=0,continuation=0,recirc_id=1,` +
+          `userspace(pid=0,controller(reason=${view.getUint8(start + at.reason)},dont_send=0,continuation=${paused === 0 ? 0 : 1},recirc_id=${paused === 0 ? 1 : paused},` +
             `rule_cookie=${formatCookie(view.getBigUint64(start + at.cookie, true))},controller_id=${view.getUint16(start + at.id, true)},` +
             `max_len=${view.getUint32(start + at.maxLen, true)}))`,
         );
         break;
+      }
       case opcode["set"]:
         parts.push(...formatSet(actions, start, view, flow, labels));
         break;

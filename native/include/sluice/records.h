@@ -46,6 +46,7 @@ enum sluice_command {
     SLUICE_COMMAND_FDB_DEL = 31, /* Takes a fdb_set back. */
     SLUICE_COMMAND_FDB_STATS_CLEAR = 32, /* Counts changes of learned addresses from zero again. */
     SLUICE_COMMAND_TLV_MAP_SET = 33, /* Says which Geneve options the fields tun_metadata0 to 63 of a bridge are. */
+    SLUICE_COMMAND_RESUME = 34, /* Goes on with a packet that was paused for a controller. */
 };
 
 /* Types of queries. */
@@ -993,6 +994,52 @@ _Static_assert(offsetof(struct sluice_packet_out, match_size) == 16, "sluice_pac
 _Static_assert(offsetof(struct sluice_packet_out, actions_size) == 20, "sluice_packet_out.actions_size");
 _Static_assert(offsetof(struct sluice_packet_out, packet_size) == 24, "sluice_packet_out.packet_size");
 _Static_assert(offsetof(struct sluice_packet_out, table) == 28, "sluice_packet_out.table");
+
+/* What a translation that stopped goes on with. Each part is padded with zeros to a multiple of 8 bytes. Followed by: match (pipeline fields), stack, action set, actions. */
+struct sluice_continuation {
+    uint32_t bridge;
+    uint32_t in_port; /* The OpenFlow port. */
+    uint8_t table; /* Where to go on if there are no actions; a resumed packet is done then. */
+    uint8_t is_tracked; /* Connection tracking saw the packet: its state is to be kept. */
+    uint8_t has_action_set;
+    uint8_t pad;
+    uint32_t mirrors; /* Those that have a copy already. */
+    uint32_t match_size; /* Registers, metadata and tunnel fields: those bits that are the pipeline's and not the packet's. */
+    uint32_t stack_size; /* Of values pushed: their bytes, big-endian, then one byte with their number. */
+    uint32_t action_set_size;
+    uint32_t actions_size;
+};
+_Static_assert(sizeof(struct sluice_continuation) == 32, "size of sluice_continuation");
+_Static_assert(offsetof(struct sluice_continuation, bridge) == 0, "sluice_continuation.bridge");
+_Static_assert(offsetof(struct sluice_continuation, in_port) == 4, "sluice_continuation.in_port");
+_Static_assert(offsetof(struct sluice_continuation, table) == 8, "sluice_continuation.table");
+_Static_assert(offsetof(struct sluice_continuation, is_tracked) == 9, "sluice_continuation.is_tracked");
+_Static_assert(offsetof(struct sluice_continuation, has_action_set) == 10, "sluice_continuation.has_action_set");
+_Static_assert(offsetof(struct sluice_continuation, pad) == 11, "sluice_continuation.pad");
+_Static_assert(offsetof(struct sluice_continuation, mirrors) == 12, "sluice_continuation.mirrors");
+_Static_assert(offsetof(struct sluice_continuation, match_size) == 16, "sluice_continuation.match_size");
+_Static_assert(offsetof(struct sluice_continuation, stack_size) == 20, "sluice_continuation.stack_size");
+_Static_assert(offsetof(struct sluice_continuation, action_set_size) == 24, "sluice_continuation.action_set_size");
+_Static_assert(offsetof(struct sluice_continuation, actions_size) == 28, "sluice_continuation.actions_size");
+
+/* The continuation's match is of all metadata fields of the packet. Followed by: continuation with its parts, packet. */
+struct sluice_resume {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t dp_port; /* That the packet came in by; 0 for none. */
+    uint32_t continuation_size; /* With its parts. */
+    uint32_t packet_size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_resume) == 24, "size of sluice_resume");
+_Static_assert(offsetof(struct sluice_resume, type) == 0, "sluice_resume.type");
+_Static_assert(offsetof(struct sluice_resume, flags) == 2, "sluice_resume.flags");
+_Static_assert(offsetof(struct sluice_resume, size) == 4, "sluice_resume.size");
+_Static_assert(offsetof(struct sluice_resume, dp_port) == 8, "sluice_resume.dp_port");
+_Static_assert(offsetof(struct sluice_resume, continuation_size) == 12, "sluice_resume.continuation_size");
+_Static_assert(offsetof(struct sluice_resume, packet_size) == 16, "sluice_resume.packet_size");
+_Static_assert(offsetof(struct sluice_resume, pad) == 20, "sluice_resume.pad");
 
 struct sluice_fdb_flush {
     uint16_t type;
@@ -2145,7 +2192,7 @@ _Static_assert(offsetof(struct sluice_memory_info, n_rules) == 24, "sluice_memor
 _Static_assert(offsetof(struct sluice_memory_info, n_megaflows) == 32, "sluice_memory_info.n_megaflows");
 _Static_assert(offsetof(struct sluice_memory_info, n_ports) == 40, "sluice_memory_info.n_ports");
 
-/* Followed by: match (pipeline fields of the packet), userdata, packet. */
+/* Followed by: match (pipeline fields of the packet), userdata, continuation with its parts, packet. */
 struct sluice_event_packet_in {
     uint16_t type;
     uint16_t flags;
@@ -2162,9 +2209,11 @@ struct sluice_event_packet_in {
     uint32_t userdata_size;
     uint32_t match_size;
     uint32_t meter_id;
+    uint32_t continuation_size; /* With its parts; 0 unless the packet waits to be resumed. */
+    uint32_t dp_port; /* That the packet came in by. */
     uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_event_packet_in) == 56, "size of sluice_event_packet_in");
+_Static_assert(sizeof(struct sluice_event_packet_in) == 64, "size of sluice_event_packet_in");
 _Static_assert(offsetof(struct sluice_event_packet_in, type) == 0, "sluice_event_packet_in.type");
 _Static_assert(offsetof(struct sluice_event_packet_in, flags) == 2, "sluice_event_packet_in.flags");
 _Static_assert(offsetof(struct sluice_event_packet_in, size) == 4, "sluice_event_packet_in.size");
@@ -2180,7 +2229,9 @@ _Static_assert(offsetof(struct sluice_event_packet_in, packet_size) == 36, "slui
 _Static_assert(offsetof(struct sluice_event_packet_in, userdata_size) == 40, "sluice_event_packet_in.userdata_size");
 _Static_assert(offsetof(struct sluice_event_packet_in, match_size) == 44, "sluice_event_packet_in.match_size");
 _Static_assert(offsetof(struct sluice_event_packet_in, meter_id) == 48, "sluice_event_packet_in.meter_id");
-_Static_assert(offsetof(struct sluice_event_packet_in, pad) == 52, "sluice_event_packet_in.pad");
+_Static_assert(offsetof(struct sluice_event_packet_in, continuation_size) == 52, "sluice_event_packet_in.continuation_size");
+_Static_assert(offsetof(struct sluice_event_packet_in, dp_port) == 56, "sluice_event_packet_in.dp_port");
+_Static_assert(offsetof(struct sluice_event_packet_in, pad) == 60, "sluice_event_packet_in.pad");
 
 /* Followed by: packet. */
 struct sluice_event_port_frame {
@@ -3321,8 +3372,10 @@ struct sluice_dp_action_controller {
     uint64_t cookie;
     uint32_t userdata_size;
     uint32_t match_size;
+    uint32_t recirc_id; /* Not 0: the packet pauses, and this is the id of what it goes on with. */
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_dp_action_controller) == 40, "size of sluice_dp_action_controller");
+_Static_assert(sizeof(struct sluice_dp_action_controller) == 48, "size of sluice_dp_action_controller");
 _Static_assert(offsetof(struct sluice_dp_action_controller, opcode) == 0, "sluice_dp_action_controller.opcode");
 _Static_assert(offsetof(struct sluice_dp_action_controller, size) == 2, "sluice_dp_action_controller.size");
 _Static_assert(offsetof(struct sluice_dp_action_controller, max_len) == 4, "sluice_dp_action_controller.max_len");
@@ -3335,6 +3388,8 @@ _Static_assert(offsetof(struct sluice_dp_action_controller, meter_id) == 20, "sl
 _Static_assert(offsetof(struct sluice_dp_action_controller, cookie) == 24, "sluice_dp_action_controller.cookie");
 _Static_assert(offsetof(struct sluice_dp_action_controller, userdata_size) == 32, "sluice_dp_action_controller.userdata_size");
 _Static_assert(offsetof(struct sluice_dp_action_controller, match_size) == 36, "sluice_dp_action_controller.match_size");
+_Static_assert(offsetof(struct sluice_dp_action_controller, recirc_id) == 40, "sluice_dp_action_controller.recirc_id");
+_Static_assert(offsetof(struct sluice_dp_action_controller, pad) == 44, "sluice_dp_action_controller.pad");
 
 /* Writes the masked words into the packet and its key. Followed by: match. */
 struct sluice_dp_action_set {

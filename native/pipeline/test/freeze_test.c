@@ -185,6 +185,66 @@ test_patch(struct rig *rig)
     claim("a peer's bridge freezes its copy alone, and goes on in that bridge");
 }
 
+static void
+test_label(struct rig *rig)
+{
+    struct flow_key key = tcp_key(1);
+    struct actions pop = { .size = 0 }, under = { .size = 0 };
+    struct kept first, second;
+    key.eth_type = be16(0x8847);
+    key.mpls0_lse = be32(0x100 | 64);
+    key.ip_proto = 0;
+    ADD_ACTION(&pop, POP_MPLS, pop_mpls, .ethertype = 0x0800);
+    ADD_ACTION(&pop, GOTO_TABLE, goto_table, .table = 7);
+    rig_only(rig, 1, &pop);
+    add_output(&under, 2);
+    CHECK(!rig_flow(rig, 1, 7, 1, NULL, NULL, &under));
+    keep(rig, &first, &key);
+    uint32_t size = first.out.actions_size;
+    struct sluice_dp_action_recirc *recirc = (void *) ((uint8_t *) first.out.actions + size - sizeof *recirc);
+    CHECK(recirc->opcode == SLUICE_DP_ACTION_RECIRC);
+    const struct flow_key popped = tcp_key(1);
+    struct flow_key back = again(&popped, recirc->recirc_id);
+    keep(rig, &second, &back);
+    EXPECT_KEPT(&second, "2");
+    let_go(rig, &first);
+    let_go(rig, &second);
+    claim("a packet whose last label was popped goes on when it comes back, and does not turn in circles");
+}
+
+static void
+test_pause(struct rig *rig)
+{
+    struct flow_key key = tcp_key(1);
+    struct actions a = { .size = 0 };
+    struct kept first;
+    add_set_field(&a, SLUICE_FIELD_REG3, 2, field_ones(32));
+    ADD_ACTION(&a, CONTROLLER, controller, .max_len = 9, .form = 1, .reason = 1, .pause = 1);
+    ADD_ACTION(&a, OUTPUT_REG, output_reg, .field = SLUICE_FIELD_REG3, .n_bits = 16);
+    ADD_ACTION(&a, CONTROLLER, controller, .max_len = 9, .form = 1, .reason = 1, .pause = 1);
+    rig_only(rig, 1, &a);
+    keep(rig, &first, &key);
+    for (uint32_t i = 0; i < 2; i++) {
+        /* The packet-in is the last action, after what was before the pause. */
+        const struct sluice_dp_action_controller *pause = (const void *) first.out.actions;
+        pause = i ? (const void *) ((const uint8_t *) pause + sizeof(struct sluice_dp_action_output)) : pause;
+        CHECK(pause->opcode == SLUICE_DP_ACTION_CONTROLLER && pause->recirc_id && !pause->table);
+        size_t size;
+        const struct sluice_continuation *content = pipeline_frozen(rig->pipeline, pause->recirc_id, &size);
+        CHECK(content && content->bridge == 1 && content->in_port == 1);
+        const struct xlate_in in = { .key = &key, .now_ms = rig->now_ms, .resume = content };
+        struct xlate_out out;
+        xlate_out_init(&out);
+        xlate(rig->pipeline, &in, &out);
+        xlate_out_uninit(&first.out);
+        first.out = out;
+        rig_text(out.actions, out.actions_size, first.text, sizeof first.text);
+        CHECK(i ? !strcmp(first.text, "drop") : first.text[0] == '2' && first.text[1] == ',');
+    }
+    let_go(rig, &first);
+    claim("a paused packet is left to the controller, and goes on where it stopped, to the next pause or the end");
+}
+
 int
 main(void)
 {
@@ -202,6 +262,8 @@ main(void)
     test_unrolls(&rig);
     test_action_set(&rig);
     test_patch(&rig);
+    test_label(&rig);
+    test_pause(&rig);
     rig_uninit(&rig);
     return 0;
 }

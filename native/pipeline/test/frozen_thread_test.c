@@ -19,7 +19,7 @@ work(void *aux)
     uint64_t seed = 1 + (uint64_t) (uintptr_t) aux;
     const struct frozen_state *held[8] = { NULL };
     for (uint32_t i = 0; i < N_ROUNDS; i++) {
-        const struct frozen_content content = { .bridge = 1 + (uint32_t) (random_next(&seed) % 16) };
+        const struct sluice_continuation content = { .bridge = 1 + (uint32_t) (random_next(&seed) % 16) };
         const struct frozen_state *state = frozen_acquire(table, &content, sizeof content);
         CHECK(state && state->content.bridge == content.bridge && frozen_find(table, state->id) == state);
         uint32_t slot = i % 8;

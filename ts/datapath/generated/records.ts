@@ -87,6 +87,8 @@ export const command = {
   fdbStatsClear: 32,
   /** Says which Geneve options the fields tun_metadata0 to 63 of a bridge are. */
   tlvMapSet: 33,
+  /** Goes on with a packet that was paused for a controller. */
+  resume: 34,
 } as const;
 
 /** Types of queries. */
@@ -1686,6 +1688,87 @@ export function writePacketOut(view: DataView, at: number, record: PacketOut): v
   view.setUint32(at + 20, record.actionsSize, true);
   view.setUint32(at + 24, record.packetSize, true);
   view.setUint32(at + 28, record.table, true);
+}
+
+/** What a translation that stopped goes on with. Each part is padded with zeros to a multiple of 8 bytes. Followed by: match (pipeline fields), stack, action set, actions. */
+export interface Continuation {
+  bridge: number;
+  /** The OpenFlow port. */
+  inPort: number;
+  /** Where to go on if there are no actions; a resumed packet is done then. */
+  table: number;
+  /** Connection tracking saw the packet: its state is to be kept. */
+  isTracked: number;
+  hasActionSet: number;
+  /** Those that have a copy already. */
+  mirrors: number;
+  /** Registers, metadata and tunnel fields: those bits that are the pipeline's and not the packet's. */
+  matchSize: number;
+  /** Of values pushed: their bytes, big-endian, then one byte with their number. */
+  stackSize: number;
+  actionSetSize: number;
+  actionsSize: number;
+}
+export const continuationSize = 32;
+export const continuationOffsets = { bridge: 0, inPort: 4, table: 8, isTracked: 9, hasActionSet: 10, pad: 11, mirrors: 12, matchSize: 16, stackSize: 20, actionSetSize: 24, actionsSize: 28 } as const;
+export function readContinuation(view: DataView, at: number): Continuation {
+  return {
+    bridge: view.getUint32(at + 0, true),
+    inPort: view.getUint32(at + 4, true),
+    table: view.getUint8(at + 8),
+    isTracked: view.getUint8(at + 9),
+    hasActionSet: view.getUint8(at + 10),
+    mirrors: view.getUint32(at + 12, true),
+    matchSize: view.getUint32(at + 16, true),
+    stackSize: view.getUint32(at + 20, true),
+    actionSetSize: view.getUint32(at + 24, true),
+    actionsSize: view.getUint32(at + 28, true),
+  };
+}
+export function writeContinuation(view: DataView, at: number, record: Continuation): void {
+  view.setUint32(at + 0, record.bridge, true);
+  view.setUint32(at + 4, record.inPort, true);
+  view.setUint8(at + 8, record.table);
+  view.setUint8(at + 9, record.isTracked);
+  view.setUint8(at + 10, record.hasActionSet);
+  view.setUint32(at + 12, record.mirrors, true);
+  view.setUint32(at + 16, record.matchSize, true);
+  view.setUint32(at + 20, record.stackSize, true);
+  view.setUint32(at + 24, record.actionSetSize, true);
+  view.setUint32(at + 28, record.actionsSize, true);
+}
+
+/** The continuation's match is of all metadata fields of the packet. Followed by: continuation with its parts, packet. */
+export interface Resume {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** That the packet came in by; 0 for none. */
+  dpPort: number;
+  /** With its parts. */
+  continuationSize: number;
+  packetSize: number;
+}
+export const resumeSize = 24;
+export const resumeOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, continuationSize: 12, packetSize: 16, pad: 20 } as const;
+export function readResume(view: DataView, at: number): Resume {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    dpPort: view.getUint32(at + 8, true),
+    continuationSize: view.getUint32(at + 12, true),
+    packetSize: view.getUint32(at + 16, true),
+  };
+}
+export function writeResume(view: DataView, at: number, record: Resume): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.dpPort, true);
+  view.setUint32(at + 12, record.continuationSize, true);
+  view.setUint32(at + 16, record.packetSize, true);
 }
 
 /** The record fdb_flush. */
@@ -3712,7 +3795,7 @@ export function writeMemoryInfo(view: DataView, at: number, record: MemoryInfo):
   view.setBigUint64(at + 40, record.nPorts, true);
 }
 
-/** Followed by: match (pipeline fields of the packet), userdata, packet. */
+/** Followed by: match (pipeline fields of the packet), userdata, continuation with its parts, packet. */
 export interface EventPacketIn {
   type: number;
   flags: number;
@@ -3732,9 +3815,13 @@ export interface EventPacketIn {
   userdataSize: number;
   matchSize: number;
   meterId: number;
+  /** With its parts; 0 unless the packet waits to be resumed. */
+  continuationSize: number;
+  /** That the packet came in by. */
+  dpPort: number;
 }
-export const eventPacketInSize = 56;
-export const eventPacketInOffsets = { type: 0, flags: 2, size: 4, bridge: 8, inPort: 12, table: 16, reason: 17, controllerId: 18, maxLen: 20, cookie: 24, totalSize: 32, packetSize: 36, userdataSize: 40, matchSize: 44, meterId: 48, pad: 52 } as const;
+export const eventPacketInSize = 64;
+export const eventPacketInOffsets = { type: 0, flags: 2, size: 4, bridge: 8, inPort: 12, table: 16, reason: 17, controllerId: 18, maxLen: 20, cookie: 24, totalSize: 32, packetSize: 36, userdataSize: 40, matchSize: 44, meterId: 48, continuationSize: 52, dpPort: 56, pad: 60 } as const;
 export function readEventPacketIn(view: DataView, at: number): EventPacketIn {
   return {
     type: view.getUint16(at + 0, true),
@@ -3752,6 +3839,8 @@ export function readEventPacketIn(view: DataView, at: number): EventPacketIn {
     userdataSize: view.getUint32(at + 40, true),
     matchSize: view.getUint32(at + 44, true),
     meterId: view.getUint32(at + 48, true),
+    continuationSize: view.getUint32(at + 52, true),
+    dpPort: view.getUint32(at + 56, true),
   };
 }
 export function writeEventPacketIn(view: DataView, at: number, record: EventPacketIn): void {
@@ -3770,6 +3859,8 @@ export function writeEventPacketIn(view: DataView, at: number, record: EventPack
   view.setUint32(at + 40, record.userdataSize, true);
   view.setUint32(at + 44, record.matchSize, true);
   view.setUint32(at + 48, record.meterId, true);
+  view.setUint32(at + 52, record.continuationSize, true);
+  view.setUint32(at + 56, record.dpPort, true);
 }
 
 /** Followed by: packet. */

@@ -61,6 +61,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["fdb_del", "Takes a fdb_set back."],
       ["fdb_stats_clear", "Counts changes of learned addresses from zero again."],
       ["tlv_map_set", "Says which Geneve options the fields tun_metadata0 to 63 of a bridge are."],
+      ["resume", "Goes on with a packet that was paused for a controller."],
     ]),
   },
   {

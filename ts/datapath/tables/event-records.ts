@@ -4,7 +4,7 @@ import { header, type RecordRow } from "./record.js";
 export const eventRecords: readonly RecordRow[] = [
   {
     name: "event_packet_in",
-    tail: "match (pipeline fields of the packet), userdata, packet",
+    tail: "match (pipeline fields of the packet), userdata, continuation with its parts, packet",
     doc: "",
     fields: [
       ...header,
@@ -20,6 +20,8 @@ export const eventRecords: readonly RecordRow[] = [
       ["userdata_size", "u32"],
       ["match_size", "u32"],
       ["meter_id", "u32"],
+      ["continuation_size", "u32", "With its parts; 0 unless the packet waits to be resumed."],
+      ["dp_port", "u32", "That the packet came in by."],
       ["pad", "u32"],
     ],
   },

@@ -349,7 +349,7 @@ export const actionUnrollXlate = { size: 16, table: 4, cookie: 8 } as const;
 export const datapathActionOutput = { size: 8, dpPort: 4 } as const;
 
 /** Fixed size and offsets. Makes an event_packet_in. Followed by: match (pipeline fields), userdata. */
-export const datapathActionController = { size: 40, maxLen: 4, bridge: 8, table: 12, reason: 13, controllerId: 14, inPort: 16, meterId: 20, cookie: 24, userdataSize: 32, matchSize: 36 } as const;
+export const datapathActionController = { size: 48, maxLen: 4, bridge: 8, table: 12, reason: 13, controllerId: 14, inPort: 16, meterId: 20, cookie: 24, userdataSize: 32, matchSize: 36, recircId: 40 } as const;
 
 /** Fixed size and offsets. Writes the masked words into the packet and its key. Followed by: match. */
 export const datapathActionSet = { size: 8, matchSize: 4 } as const;

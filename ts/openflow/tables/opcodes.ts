@@ -364,6 +364,8 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
       ["cookie", "u64"],
       ["userdata_size", "u32"],
       ["match_size", "u32"],
+      ["recirc_id", "u32", "Not 0: the packet pauses, and this is the id of what it goes on with."],
+      ["pad", "u32"],
     ],
     { tail: "match (pipeline fields), userdata" },
   ),
