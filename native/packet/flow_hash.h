@@ -1,18 +1,42 @@
-/* Hashes of a packet's flow, to spread flows over buckets or links: what the datapath's hash action computes.
+/* Hashes of a packet's flow, to spread flows over buckets or links: multipath, bundle, groups, the datapath's hash action.
  *
- * Packets must have been parsed.  All functions are pure; any thread.  What is not IP hashes to 0, as in Open vSwitch:
- * its packets must not be spread. */
+ * The values are those of Open vSwitch, because people compute from them where a flow goes and expect it to stay there.
+ * Pure; any thread. */
 #ifndef PACKET_FLOW_HASH_H
 #define PACKET_FLOW_HASH_H 1
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "packet/packet.h"
+#include "sluice/flow_key.h"
 
-/* Of the IP addresses, the protocol and, for TCP, UDP and SCTP, the ports. */
+/* Which fields, as NXAST_MULTIPATH and NXAST_BUNDLE number them. */
+enum hash_fields {
+    HASH_ETH_SRC,
+    HASH_SYMMETRIC_L4,
+    HASH_SYMMETRIC_L3L4,
+    HASH_SYMMETRIC_L3L4_UDP,
+    HASH_NW_SRC,
+    HASH_NW_DST,
+    HASH_SYMMETRIC_L3,
+    HASH_FIELDS_COUNT,
+};
+
+/* The hash of the fields of 'key'. */
+uint32_t flow_hash(const struct flow_key *key, enum hash_fields fields, uint32_t basis);
+
+/* Whether the ports take part in symmetric_l3l4 of the IP packet of 'key'; with UDP's if 'udp'. */
+bool flow_hash_has_ports(const struct flow_key *key, bool udp);
+
+/* Hash of the addresses, the protocol and, where there are any, the ports or the ICMP type and code. */
+uint32_t flow_hash_five_tuple(const struct flow_key *key);
+
+/* The same of a parsed packet, or what the device that received it computed instead. */
+uint32_t packet_hash_five_tuple(const struct packet *packet);
+
+/* The datapath's hash algorithms, of a parsed packet.  sym_l4 is the same for both directions of a connection. */
 uint32_t packet_hash_l4(const struct packet *packet, uint32_t basis);
-
-/* The same for both directions of a connection. */
 uint32_t packet_hash_sym_l4(const struct packet *packet, uint32_t basis);
 
 #endif

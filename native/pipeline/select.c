@@ -1,6 +1,6 @@
 #include "pipeline/select.h"
 
-#include "pipeline/field_hash.h"
+#include "packet/hash.h"
 
 /* Links up to which the highest random weight is searched for; with more this would take too long. */
 #define HRW_LINKS_MAX 64u

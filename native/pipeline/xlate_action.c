@@ -37,26 +37,6 @@ is_later_fragment(const struct flow_key *flow)
 }
 
 static void
-set_field(struct xlate_ctx *ctx, const struct sluice_action_set_field *a)
-{
-    if (!field_is_present(&ctx->flow, ctx->wild, a->field)) {
-        return;
-    }
-    const uint8_t *bytes = (const uint8_t *) (a + 1);
-    if (!field_is_plain(a->field)) {
-        const uint8_t *ones = bytes + ((a->value_size + 7u) & ~7u);
-        tlv_field_set(&ctx->view->tlvs, ctx->wild, a->field, ones, ones);
-        tlv_field_set(&ctx->view->tlvs, &ctx->flow, a->field, bytes, ones);
-        return;
-    }
-    field_value value = field_value_load(bytes, a->value_size);
-    field_value mask = field_value_load(bytes + ((a->value_size + 7u) & ~7u), a->value_size);
-    mask &= field_writable_bits(a->field);
-    field_unwildcard(ctx->wild, a->field, mask);
-    field_set(&ctx->flow, a->field, value, mask);
-}
-
-static void
 move(struct xlate_ctx *ctx, const struct sluice_action_move *a)
 {
     for (uint32_t done = 0; done < a->n_bits; done += FIELD_BITS_MAX) {
@@ -114,6 +94,58 @@ push_vlan(struct xlate_ctx *ctx, const struct sluice_action_push_vlan *a)
     ctx->flow.vlan0_tci = be16(VLAN_CFI);
 }
 
+/* What else a written field makes the megaflow match on: IP packets with the same protocol get the same 'set'. */
+static void
+read_prerequisites(struct xlate_ctx *ctx, uint16_t field)
+{
+    switch (field) {
+    case SLUICE_FIELD_IP_SRC:
+    case SLUICE_FIELD_IP_DST:
+    case SLUICE_FIELD_IPV6_SRC:
+    case SLUICE_FIELD_IPV6_DST:
+    case SLUICE_FIELD_IPV6_LABEL:
+    case SLUICE_FIELD_NW_TOS:
+    case SLUICE_FIELD_NW_ECN:
+    case SLUICE_FIELD_NW_TTL:
+        if (key_is_ip(&ctx->flow)) {
+            WILD_ALL(ctx, ip_proto);
+        }
+        break;
+    case SLUICE_FIELD_ARP_OP:
+    case SLUICE_FIELD_ARP_SHA:
+    case SLUICE_FIELD_ARP_THA:
+    case SLUICE_FIELD_ARP_SPA:
+    case SLUICE_FIELD_ARP_TPA:
+        if (ctx->flow.eth_type == be16(ETH_TYPE_ARP)) {
+            WILD_ALL(ctx, ip_proto);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+set_field(struct xlate_ctx *ctx, const struct sluice_action_set_field *a)
+{
+    if (!field_is_present(&ctx->flow, ctx->wild, a->field)) {
+        return;
+    }
+    read_prerequisites(ctx, a->field);
+    const uint8_t *bytes = (const uint8_t *) (a + 1);
+    if (!field_is_plain(a->field)) {
+        const uint8_t *ones = bytes + ((a->value_size + 7u) & ~7u);
+        tlv_field_set(&ctx->view->tlvs, ctx->wild, a->field, ones, ones);
+        tlv_field_set(&ctx->view->tlvs, &ctx->flow, a->field, bytes, ones);
+        return;
+    }
+    field_value value = field_value_load(bytes, a->value_size);
+    field_value mask = field_value_load(bytes + ((a->value_size + 7u) & ~7u), a->value_size);
+    mask &= field_writable_bits(a->field);
+    field_unwildcard(ctx->wild, a->field, mask);
+    field_set(&ctx->flow, a->field, value, mask);
+}
+
 /* Sets the bits 'mask' of the outer tag to 'value', pushing a tag if there is none and 'push'. */
 static void
 set_vlan(struct xlate_ctx *ctx, uint16_t value, uint16_t mask, bool push)
@@ -133,6 +165,7 @@ static void
 set_ipv4(struct xlate_ctx *ctx, uint32_t *member, uint32_t *wild, const uint8_t address[4])
 {
     if (ctx->flow.eth_type == be16(ETH_TYPE_IPV4)) {
+        WILD_ALL(ctx, ip_proto);
         *wild = UINT32_MAX;
         memcpy(member, address, 4);
     }
@@ -142,6 +175,7 @@ static void
 set_ip_byte(struct xlate_ctx *ctx, uint8_t *member, uint8_t *wild, uint32_t value, uint8_t mask)
 {
     if (key_is_ip(&ctx->flow)) {
+        WILD_ALL(ctx, ip_proto);
         *wild |= mask;
         *member = (uint8_t) ((*member & ~mask) | (value & mask));
     }
@@ -168,6 +202,7 @@ dec_ttl(struct xlate_ctx *ctx, const struct sluice_action_dec_ttl *a)
         return true;
     }
     WILD_ALL(ctx, ip_ttl);
+    WILD_ALL(ctx, ip_proto);
     if (ctx->flow.ip_ttl > 1) {
         ctx->flow.ip_ttl--;
         return true;
@@ -224,7 +259,7 @@ enqueue(struct xlate_ctx *ctx, const struct sluice_action_enqueue *a)
 static void
 multipath(struct xlate_ctx *ctx, const struct sluice_action_multipath *a)
 {
-    uint32_t hash = field_hash(&ctx->flow, a->fields, a->basis);
+    uint32_t hash = flow_hash(&ctx->flow, a->fields, a->basis);
     uint32_t link = multipath_link(hash, a->algorithm, a->max_link + 1u, a->arg);
     field_hash_unwildcard(&ctx->flow, ctx->wild, a->fields);
     xlate_store(ctx, (struct subfield){ a->field, a->ofs, a->n_bits }, link);
@@ -250,7 +285,7 @@ bundle(struct xlate_ctx *ctx, const struct sluice_action_bundle *a)
     const uint32_t *members = (const uint32_t *) (a + 1);
     uint32_t member;
     if (a->algorithm == BUNDLE_HRW) {
-        uint32_t hash = field_hash(&ctx->flow, a->fields, a->basis);
+        uint32_t hash = flow_hash(&ctx->flow, a->fields, a->basis);
         if (a->n_members > 1) {
             field_hash_unwildcard(&ctx->flow, ctx->wild, a->fields);
         }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "packet/bytes.h"
+#include "packet/hash.h"
 #include "pipeline/field.h"
 #include "pipeline/field_hash.h"
 #include "pipeline/ofgroup.h"
@@ -64,23 +65,13 @@ first_live(struct xlate_ctx *ctx, const struct ofgroup *group, uint32_t depth)
     return i;
 }
 
-static uint32_t
-mix(uint32_t a, uint32_t b)
-{
-    uint64_t hash = (a ^ (uint64_t) b << 32) * UINT64_C(0x9e3779b97f4a7c15);
-
-    hash ^= hash >> 29;
-    hash *= UINT64_C(0xbf58476d1ce4e5b9);
-    return (uint32_t) (hash >> 32);
-}
-
 /* The live bucket with the best score: each gets its own hash of 'basis', times its weight.  A bucket that comes or goes
  * moves only the packets that it gets or had. */
 static uint32_t
 best_live(struct xlate_ctx *ctx, const struct ofgroup *group, uint32_t basis)
 {
     uint32_t best = group->n_buckets;
-    uint64_t best_score = 0;
+    uint32_t best_score = 0;
 
     for (uint32_t i = 0; i < group->n_buckets; i++) {
         const struct ofbucket *bucket = &group->buckets[i];
@@ -88,7 +79,7 @@ best_live(struct xlate_ctx *ctx, const struct ofgroup *group, uint32_t basis)
             trace_note(ctx, SLUICE_TRACE_NOTE_BUCKET_NOT_LIVE, bucket->id, bucket->watch_port, bucket->watch_group);
             continue;
         }
-        uint64_t score = (uint64_t) (mix(bucket->id, basis) & 0xffff) * bucket->weight;
+        uint32_t score = (hash_two_words(bucket->id, basis) & 0xffff) * bucket->weight;
         if (score >= best_score) {
             best = i;
             best_score = score;
@@ -101,20 +92,18 @@ best_live(struct xlate_ctx *ctx, const struct ofgroup *group, uint32_t basis)
 static uint32_t
 pick_by_fields(struct xlate_ctx *ctx, const struct ofgroup *group)
 {
-    uint32_t hash = mix((uint32_t) group->param, (uint32_t) (group->param >> 32));
+    uint32_t hash = hash_number(group->param);
 
     for (uint32_t i = 0; i < group->n_fields; i++) {
         const struct sluice_selection_field *f = &group->fields[i];
         if (!field_is_plain(f->field) || !field_is_present(&ctx->flow, ctx->wild, f->field)) {
             continue;
         }
+        uint8_t bytes[sizeof f->mask];
         field_value mask = field_value_load(f->mask, f->value_size);
-        const struct subfield whole = { f->field, 0, field_spans[f->field].n_bits };
-        field_value value = subfield_get(&ctx->flow, whole) & mask;
+        field_value_store(bytes, f->value_size, field_get(&ctx->flow, f->field) & mask);
         field_unwildcard(ctx->wild, f->field, mask);
-        for (uint32_t word = 0; word < 4; word++) {
-            hash = mix(hash ^ i, (uint32_t) (value >> 32 * word));
-        }
+        hash = hash_murmur(bytes, f->value_size, hash);
     }
     return best_live(ctx, group, hash);
 }
@@ -157,7 +146,7 @@ pick(struct xlate_ctx *ctx, const struct ofgroup *group)
         return pick_by_dp_hash(ctx, group);
     default:
         field_hash_unwildcard(&ctx->flow, ctx->wild, HASH_SYMMETRIC_L4);
-        return best_live(ctx, group, field_hash(&ctx->flow, HASH_SYMMETRIC_L4, 0));
+        return best_live(ctx, group, flow_hash(&ctx->flow, HASH_SYMMETRIC_L4, 0));
     }
 }
 

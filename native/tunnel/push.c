@@ -12,7 +12,7 @@
 static uint16_t
 source_port(const struct packet *packet, const struct sluice_dp_action_tunnel_push *push)
 {
-    uint64_t hash = packet_hash_l4(packet, 0);
+    uint64_t hash = packet_hash_five_tuple(packet);
     return (uint16_t) (push->port_min + ((hash * (uint32_t) (push->port_max - push->port_min)) >> 32));
 }
 

@@ -110,6 +110,46 @@ maybe("buckets are inserted and removed, and selection methods told, as in Open 
   });
 });
 
+/** A packet of `proto` (TCP or UDP) whose addresses and ports differ for each `index`. */
+const packet = (index: number, proto: "tcp" | "udp"): string =>
+  "in_port(1),eth(src=50:54:00:00:00:09,dst=50:54:00:00:00:0a),eth_type(0x0800)," +
+  `ipv4(src=10.0.${index}.2,dst=10.0.0.${index},proto=${proto === "tcp" ? 6 : 17},tos=0,ttl=64,frag=no),` +
+  `${proto}(src=${1000 + index},dst=${80 * index})`;
+
+maybe("every flow takes the bucket that it takes in Open vSwitch, whatever the method", async () => {
+  await withPair(async (pair) => {
+    addBridge(pair);
+    const methods = [
+      "selection_method=hash,selection_method_param=77,fields(eth_dst,ip_src=255.255.0.255,ip_dst,tcp_src,udp_dst)",
+      "selection_method=hash",
+      "selection_method=dp_hash",
+      "selection_method=dp_hash,selection_method_param=0x100000007",
+    ];
+    const buckets = "bucket=weight:3,output:2,bucket=weight:2,output:3,bucket=weight:7,output:2";
+    const flows = Array.from({ length: 8 }, (_, index) => packet(index + 1, index % 2 === 0 ? "tcp" : "udp"));
+    await same(
+      pair,
+      methods.flatMap((method) => [
+        [
+          "ovs-ofctl",
+          "-O",
+          "OpenFlow15",
+          "--may-create",
+          "mod-group",
+          "br0",
+          `group_id=1,type=select,${method},${buckets}`,
+        ],
+        ["ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br0", "actions=group:1"],
+        ...(method.includes("dp_hash") ? [] : flows.map((flow) => ["ovs-appctl", "ofproto/trace", flow])),
+        ...flows.map((flow) => ["ovs-appctl", "netdev-dummy/receive", "p1", flow]),
+        ["ovs-appctl", "revalidator/purge"],
+        ["ovs-ofctl", "-O", "OpenFlow15", "dump-group-stats", "br0"],
+      ]),
+      tidy,
+    );
+  });
+});
+
 maybe("a fast failover group takes the first bucket whose port is up, and counts what it carried", async () => {
   await withPair(async (pair) => {
     addBridge(pair);
