@@ -41,6 +41,15 @@ hash_two_words(uint32_t a, uint32_t b)
     return hash_end(hash_add(hash_add(a, 0), b), 8);
 }
 
+/* Hash of an address on a VLAN, by which bonds spread hosts. */
+static inline uint32_t
+hash_mac(const uint8_t mac[6], uint16_t vlan, uint32_t basis)
+{
+    uint32_t low = (uint32_t) mac[2] << 24 | (uint32_t) mac[3] << 16 | (uint32_t) mac[4] << 8 | mac[5];
+    uint32_t high = (uint32_t) vlan << 16 | (uint32_t) mac[0] << 8 | mac[1];
+    return hash_end(hash_add(hash_add(basis, low), high), 8);
+}
+
 static inline uint32_t
 hash_number(uint64_t number)
 {

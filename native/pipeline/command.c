@@ -143,11 +143,14 @@ static uint32_t
 bundle_set(struct pipeline *pipeline, const struct sluice_bundle_set *command)
 {
     uint32_t error;
-    if (((uint64_t) command->n_members * 4 + 7) / 8 * 8 != command->size - sizeof *command) {
+    uint64_t n = (uint64_t) command->n_members + command->n_enabled + command->n_buckets;
+    if ((n * 4 + 7) / 8 * 8 != command->size - sizeof *command) {
         return SLUICE_ERROR_INVALID_RECORD;
     }
     if (command->vlan_mode > SLUICE_VLAN_MODE_DOT1Q_TUNNEL || command->tag > VLAN_VID_MASK
-        || command->bundle == BUNDLE_NONE) {
+        || command->bundle == BUNDLE_NONE || command->bond_output > SLUICE_BOND_OUTPUT_HASH_L4
+        || command->bond_input > SLUICE_BOND_INPUT_UNMOVED
+        || (command->n_buckets && command->n_buckets != BOND_BUCKETS)) {
         return SLUICE_ERROR_BAD_ARGUMENT;
     }
     struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);

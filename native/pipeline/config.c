@@ -88,7 +88,8 @@ struct bundle *
 bundle_create(const struct sluice_bundle_set *command)
 {
     const uint32_t *members = (const uint32_t *) (command + 1);
-    struct bundle *bundle = calloc(1, sizeof *bundle + command->n_members * sizeof *members);
+    uint32_t n = command->n_members + command->n_enabled + command->n_buckets;
+    struct bundle *bundle = calloc(1, sizeof *bundle + n * sizeof *members);
     if (!bundle) {
         return NULL;
     }
@@ -102,8 +103,14 @@ bundle_create(const struct sluice_bundle_set *command)
     memcpy(bundle->cvlans, command->cvlans, sizeof bundle->cvlans);
     bundle->all_trunks = is_zero(command->trunks, 64);
     bundle->all_cvlans = is_zero(command->cvlans, 64);
+    bundle->bond_output = command->bond_output;
+    bundle->bond_input = command->bond_input;
+    bundle->active_member = port_normalize(command->active_member);
+    bundle->hash_basis = command->hash_basis;
+    bundle->n_enabled = command->n_enabled;
+    bundle->n_buckets = command->n_buckets;
     bundle->n_members = command->n_members;
-    for (uint32_t i = 0; i < command->n_members; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         bundle->members[i] = port_normalize(members[i]);
     }
     return bundle;

@@ -61,6 +61,9 @@ ofport_is_live(const struct ofport *port)
     return !port->link_down && !(port->config & SLUICE_OFPORT_CONFIG_PORT_DOWN);
 }
 
+/* Hash buckets of a bond that spreads packets over its members. */
+#define BOND_BUCKETS 256u
+
 /* A bundle: what NORMAL takes for one port. */
 struct bundle {
     uint32_t refs;
@@ -73,8 +76,14 @@ struct bundle {
     bool all_cvlans;
     uint64_t trunks[64];
     uint64_t cvlans[64];
+    uint8_t bond_output; /* enum sluice_bond_output */
+    uint8_t bond_input;  /* enum sluice_bond_input */
+    uint32_t active_member;
+    uint32_t hash_basis;
+    uint32_t n_enabled;
+    uint32_t n_buckets;
     uint32_t n_members;
-    uint32_t members[]; /* OpenFlow ports. */
+    uint32_t members[]; /* OpenFlow ports; then those that are enabled, then one for each bucket. */
 };
 
 #define MIRRORS_MAX 32u

@@ -103,6 +103,7 @@ port_normalize(uint32_t port)
 #define ETH_TYPE_RARP 0x8035u
 #define ETH_TYPE_IPV6 0x86ddu
 #define ETH_TYPE_QINQ 0x88a8u
+#define ETH_TYPE_SLOW 0x8809u /* LACP and others. */
 #define ETH_TYPE_MPLS 0x8847u
 #define ETH_TYPE_MPLS_MCAST 0x8848u
 #define ETH_TYPE_NSH 0x894fu

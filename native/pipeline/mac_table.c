@@ -381,6 +381,16 @@ mac_table_lookup(const struct mac_table *table, uint16_t vlan, uint64_t mac, uin
     return entry != NULL;
 }
 
+bool
+mac_table_is_locked(struct mac_table *table, uint16_t vlan, uint64_t mac, uint64_t now_ms)
+{
+    pthread_mutex_lock(&table->lock);
+    const struct mac_entry *entry = find(table, entry_id(vlan, mac));
+    bool locked = entry && now_ms < entry->locked_until_ms;
+    pthread_mutex_unlock(&table->lock);
+    return locked;
+}
+
 /* Adds an address that is not there.  False without room. */
 static bool
 add(struct mac_table *table, uint64_t id, uint32_t bundle, bool as_static, uint64_t locked_until_ms, uint64_t now_ms)

@@ -59,6 +59,9 @@ void mac_table_configure(struct mac_table *table, uint32_t size_max, uint32_t ag
 /* True, and the bundle in '*bundle', if 'mac' is known on 'vlan'. */
 bool mac_table_lookup(const struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t *bundle);
 
+/* Whether 'mac' on 'vlan' is held where it is, so that a gratuitous ARP behind a bond does not move it. */
+bool mac_table_is_locked(struct mac_table *table, uint16_t vlan, uint64_t mac, uint64_t now_ms);
+
 /* Learns that 'mac' is behind 'bundle' on 'vlan'.  'gratuitous': the packet is a gratuitous ARP; 'bond': the bundle has
  * several members.  Returns true if that was news (added or moved). */
 bool mac_table_learn(struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t bundle, bool gratuitous, bool bond,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "packet/bytes.h"
+#include "pipeline/bond.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/xlate_ctx.h"
 
@@ -184,23 +185,10 @@ carries(const struct bundle *bundle, const struct normal_tags *tags)
     }
 }
 
-/* The member of 'bundle' to use.  Bonds come later; until then it is the first port that is there. */
-static const struct ofport *
-choose_member(const struct xlate_ctx *ctx, const struct bundle *bundle)
-{
-    for (uint32_t i = 0; i < bundle->n_members; i++) {
-        const struct ofport *port = bridge_view_find_port(ctx->view, bundle->members[i]);
-        if (port) {
-            return port;
-        }
-    }
-    return NULL;
-}
-
 void
 normal_output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const struct normal_tags *tags)
 {
-    const struct ofport *port = choose_member(ctx, bundle);
+    const struct ofport *port = bond_choose_member(ctx, bundle, tags->v[0].vid);
     if (!port) {
         return;
     }
@@ -305,6 +293,34 @@ is_gratuitous_arp(struct xlate_ctx *ctx)
         WILD_ALL(ctx, ip_dst);
         return flow->ip_src == flow->ip_dst;
     }
+    return false;
+}
+
+/* Whether the bond that the packet came in by lets it in. */
+static bool
+is_admitted(struct xlate_ctx *ctx, const struct bundle *in, uint16_t vlan)
+{
+    uint64_t mac = mac_number(ctx->flow.eth_src);
+    uint32_t behind;
+    enum bond_verdict verdict =
+        bond_admit(in, be32(ctx->flow.in_port), mac_is_multicast(mac_number(ctx->flow.eth_dst)));
+    if (verdict == BOND_ADMIT) {
+        return true;
+    }
+    if (verdict == BOND_REFUSE) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_BOND_REFUSED, 0, 0, 0);
+        ctx->drop_reason = SLUICE_DROP_REASON_BOND;
+        return false;
+    }
+    xlate_stamp(ctx, PIPELINE_CELL_ADDRESS
+                         | pipeline_cell(CELL_ADDRESS, ctx->view->bridge->id, mac | (uint64_t) vlan << 48));
+    struct mac_table *macs = ctx->view->bridge->macs;
+    if (!mac_table_lookup(macs, vlan, mac, &behind) || behind == in->id
+        || (is_gratuitous_arp(ctx) && !mac_table_is_locked(macs, vlan, mac, ctx->in->now_ms))) {
+        return true;
+    }
+    trace_note(ctx, SLUICE_TRACE_NOTE_BOND_LOOPED, 0, 0, 0);
+    ctx->drop_reason = SLUICE_DROP_REASON_BOND;
     return false;
 }
 
@@ -441,6 +457,9 @@ normal_output(struct xlate_ctx *ctx)
         return;
     }
     if (in) {
+        if (!is_admitted(ctx, in, tags.v[0].vid)) {
+            return;
+        }
         learn_source(ctx, in, tags.v[0].vid);
     }
     forward(ctx, in, &tags);

@@ -422,11 +422,32 @@ init_wild(struct xlate_ctx *ctx)
     tunnel_wild(ctx);
 }
 
+/* Gives a packet of a protocol that the bridge itself speaks to who speaks it, past the tables. */
+static bool
+take_protocol(struct xlate_ctx *ctx)
+{
+    const struct bundle *bundle = bridge_view_bundle_of_port(ctx->view, be32(ctx->flow.in_port));
+    if (!bundle || !(bundle->flags & SLUICE_BUNDLE_FLAG_LACP) || ctx->flow.eth_type != be16(ETH_TYPE_SLOW)
+        || key_is_bare(&ctx->flow)) {
+        return false;
+    }
+    struct sluice_dp_action_protocol *action = commit_append(ctx, SLUICE_DP_ACTION_PROTOCOL, sizeof *action);
+    if (action) {
+        action->bridge = ctx->view->bridge->id;
+        action->ofp_port = be32(ctx->flow.in_port);
+        action->protocol = SLUICE_PROTOCOL_LACP;
+    }
+    return true;
+}
+
 /* Searches ctx->table for the packet that has come in, or back, on 'port' and executes what it says.  Returns false if
  * the port does not let the packet in. */
 static bool
 translate_table(struct xlate_ctx *ctx, const struct ofport *port)
 {
+    if (!ctx->frozen && take_protocol(ctx)) {
+        return false;
+    }
     enum lookup result = lookup(ctx, be32(ctx->flow.in_port), true);
     trace_lookup(ctx, result);
     if (port && port->is_tunnel && !ctx->frozen) {

@@ -1,7 +1,9 @@
+import type { Clock } from "../clock/index.js";
 import { patchStats } from "../datapath/index.js";
-import type { Logger } from "../log/index.js";
+import type { Logger, LogSource } from "../log/index.js";
 import { linkFeatures, type Netdev, NetdevError, type Netdevs, tunnelRecord } from "../netdev/index.js";
 import {
+  type Bundle,
   localPort10 as localPort,
   mirrorStats,
   mirrorsMax,
@@ -14,6 +16,7 @@ import {
   type PortQueue,
 } from "../ofproto/index.js";
 import type { Uuid } from "../ovsdb/index.js";
+import { Aggregate, type AggregateMember } from "./aggregate.js";
 import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
 import { wantedBundle } from "./bundle.js";
 import { wantedMirror } from "./mirror.js";
@@ -40,6 +43,10 @@ export class Bridge implements RunningBridge {
   /** What each bundle was last set to, so that only changes go down. */
   readonly #bundles = new Map<number, string>();
   #nextBundle = 1;
+  /** What each port is without its bond. */
+  readonly #plainBundles = new Map<string, Bundle>();
+  readonly #aggregates = new Map<string, Aggregate>();
+  #wantedPorts: ReadonlyMap<string, WantedPort> = new Map();
   readonly #mirrors = new Map<Uuid, { readonly index: number; readonly text: string }>();
   /** What each mirror's row last said, also when it made no mirror: a warning is not given again. */
   readonly #mirrorTexts = new Map<Uuid, string>();
@@ -47,12 +54,24 @@ export class Bridge implements RunningBridge {
   #mac: Mac = 0n;
   #datapathIdSaid = false;
 
-  constructor(wanted: WantedBridge, ofproto: Ofproto, netdevs: Netdevs, log: Logger) {
+  readonly #clock: Clock;
+  readonly #logSource: LogSource;
+  readonly #statusChanged: () => void;
+
+  constructor(
+    wanted: WantedBridge,
+    ofproto: Ofproto,
+    netdevs: Netdevs,
+    surroundings: { readonly log: LogSource; readonly clock: Clock; readonly statusChanged: () => void },
+  ) {
     this.name = wanted.name;
     this.datapathType = wanted.datapathType;
     this.ofproto = ofproto;
     this.#netdevs = netdevs;
-    this.#log = log;
+    this.#log = surroundings.log("bridge");
+    this.#logSource = surroundings.log;
+    this.#clock = surroundings.clock;
+    this.#statusChanged = surroundings.statusChanged;
   }
 
   get mac(): Mac {
@@ -129,10 +148,11 @@ export class Bridge implements RunningBridge {
         if (open !== undefined) open.row = iface.row?.uuid;
       }
     }
-    this.#configureBundles(wanted);
-    this.#configureMirrors(wanted);
+    this.#wantedPorts = wanted.ports;
     this.#configureMacs(wanted);
     this.#configureAddress(wanted);
+    this.#configureBundles(wanted);
+    this.#configureMirrors(wanted);
     this.#configureMtu(wanted);
     this.#configureSettings(wanted);
   }
@@ -140,7 +160,26 @@ export class Bridge implements RunningBridge {
   /** Looks at a device again and tells the switch what changed. */
   refresh(name: string): void {
     const open = this.interfaces.get(name);
-    if (open !== undefined) this.ofproto.updatePort(name, describe(open.netdev));
+    if (open === undefined) return;
+    this.ofproto.updatePort(name, describe(open.netdev));
+    this.#aggregates.get(open.port)?.run();
+  }
+
+  /** Ports with LACP or with several members. */
+  aggregates(): readonly Aggregate[] {
+    return [...this.#aggregates.values()];
+  }
+
+  /** The aggregate that an interface is a member of. */
+  aggregateOf(iface: OpenInterface): Aggregate | undefined {
+    return this.#aggregates.get(iface.port);
+  }
+
+  /** A frame for a protocol brain arrived by an OpenFlow port. */
+  protocolPacket(ofport: number, frame: Uint8Array): void {
+    for (const iface of this.interfaces.values()) {
+      if (iface.ofport === ofport) this.#aggregates.get(iface.port)?.receive(iface.name, frame);
+    }
   }
 
   /** A tunnel's options changed, and its device took them. */
@@ -194,6 +233,8 @@ export class Bridge implements RunningBridge {
   }
 
   destroy(): void {
+    for (const aggregate of this.#aggregates.values()) aggregate.close();
+    this.#aggregates.clear();
     for (const name of [...this.interfaces.keys()]) {
       const open = this.interfaces.get(name);
       this.ofproto.removePort(name);
@@ -217,18 +258,78 @@ export class Bridge implements RunningBridge {
         id = this.#nextBundle++;
         this.#bundleIds.set(port.name, id);
       }
-      const text = JSON.stringify(bundle);
-      if (this.#bundles.get(id) === text) continue;
-      this.#bundles.set(id, text);
-      for (const warning of warnings) this.#log.warn(warning, { bridge: this.name, port: port.name });
-      this.ofproto.setBundle(id, bundle);
+      const isNew = JSON.stringify(this.#plainBundles.get(port.name)) !== JSON.stringify(bundle);
+      if (isNew) for (const warning of warnings) this.#log.warn(warning, { bridge: this.name, port: port.name });
+      this.#plainBundles.set(port.name, bundle);
+      this.#configureAggregate(port, members.length);
+      this.#setBundle(port.name);
     }
     for (const [name, id] of this.#bundleIds) {
       if (kept.has(name)) continue;
       this.#bundleIds.delete(name);
       this.#bundles.delete(id);
+      this.#plainBundles.delete(name);
+      this.#aggregates.get(name)?.close();
+      this.#aggregates.delete(name);
       this.ofproto.removeBundle(id);
     }
+  }
+
+  /** Hands a port as it is now to the switch, if that changes anything. */
+  #setBundle(name: string): void {
+    const id = this.#bundleIds.get(name);
+    const plain = this.#plainBundles.get(name);
+    if (id === undefined || plain === undefined) return;
+    const aggregate = this.#aggregates.get(name);
+    const bond = aggregate?.bundle();
+    const bundle: Bundle = { ...plain, lacp: aggregate?.lacp !== undefined, ...(bond === undefined ? {} : { bond }) };
+    const text = JSON.stringify(bundle);
+    if (this.#bundles.get(id) === text) return;
+    this.#bundles.set(id, text);
+    this.ofproto.setBundle(id, bundle);
+  }
+
+  #configureAggregate(port: WantedPort, members: number): void {
+    const speaksLacp = port.row?.lacp !== undefined && port.row.lacp !== "off";
+    let aggregate = this.#aggregates.get(port.name);
+    if (port.row === undefined || (members < 2 && !speaksLacp)) {
+      aggregate?.close();
+      this.#aggregates.delete(port.name);
+      return;
+    }
+    if (aggregate === undefined) {
+      aggregate = new Aggregate(port.name, {
+        ofproto: this.ofproto,
+        clock: this.#clock,
+        log: this.#logSource,
+        members: (name) => this.#membersOf(name),
+        changed: (name) => {
+          this.#setBundle(name);
+          this.#statusChanged();
+        },
+      });
+      this.#aggregates.set(port.name, aggregate);
+    }
+    aggregate.configure(port.row, this.#mac);
+  }
+
+  #membersOf(port: string): readonly AggregateMember[] {
+    const interfaces = this.#wantedPorts.get(port)?.interfaces ?? [];
+    return interfaces.flatMap(({ name, row }) => {
+      const open = this.interfaces.get(name);
+      if (open === undefined) return [];
+      const { mac, carrier, up } = open.netdev.last;
+      return [
+        {
+          name,
+          mac,
+          carrier: carrier && up,
+          ofport: open.ofport === localPort ? ofportLocal : open.ofport,
+          carrierResets: open.netdev.carrierResets,
+          config: row?.other_config,
+        },
+      ];
+    });
   }
 
   #configureMirrors(wanted: WantedBridge): void {

@@ -4,6 +4,7 @@ import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type NetdevPolicy, Netdevs, Router } from "../netdev/index.js";
 import { defaultSettings, type FlowDatapath, Ofprotos } from "../ofproto/index.js";
 import type { Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
+import type { Aggregate } from "./aggregate.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
 import { formatDatapathId } from "./bridge-address.js";
 import { controllerOptions, inBandManagers, inBandQueue } from "./controllers.js";
@@ -140,6 +141,18 @@ export class Bridges {
   /** An address or a route of the host changed. */
   addressesChanged(): void {
     if (!this.#closed) this.tunnelPaths.update();
+  }
+
+  /** Ports with LACP or with several members, of all bridges. */
+  aggregates(): readonly Aggregate[] {
+    return this.names().flatMap((name) => this.#running.get(name)?.bridge.aggregates() ?? []);
+  }
+
+  /** A frame of a protocol that the bridges speak arrived; `bridge` is the datapath's id. */
+  protocolPacket(bridge: number, ofport: number, frame: Uint8Array): void {
+    if (this.#closed) return;
+    for (const running of this.#running.values())
+      if (running.bridge.ofproto.bridge === bridge) running.bridge.protocolPacket(ofport, frame);
   }
 
   /** The switch ends; devices that it made go with it. */
@@ -279,7 +292,15 @@ export class Bridges {
       // Devices that only tests have are on no host's routes.
       findNextHop: wanted.datapathType === "dummy" ? () => noRoutes : undefined,
     });
-    this.#running.set(wanted.name, { bridge: new Bridge(wanted, ofproto, this.netdevs, this.#log), connmgr });
+    const bridge = new Bridge(wanted, ofproto, this.netdevs, {
+      log: this.#options.log,
+      clock: this.#options.clock,
+      statusChanged: () => {
+        this.#statusStale = true;
+        this.#options.wake();
+      },
+    });
+    this.#running.set(wanted.name, { bridge, connmgr });
     connmgr.openManagement();
   }
 
@@ -391,8 +412,14 @@ export class Bridges {
             iface.netdev.last,
             iface.netdev.status(),
             iface.netdev.carrierResets,
+            bridge.aggregateOf(iface)?.isCurrent(iface.name),
           ),
         );
+      }
+      for (const portId of row.ports) {
+        const port = this.#idl.table("Port").get(portId);
+        const bond = bridge.aggregates().find(({ name }) => name === port?.name)?.bond;
+        if (bond !== undefined) txn.set("Port", portId, { bond_active_slave: bond.activeMac });
       }
       if (bridge.failures.size === 0) continue;
       for (const portId of row.ports) {

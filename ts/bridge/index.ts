@@ -1,4 +1,6 @@
 /** Bridges: what the database wants, running. */
+
+export { aggregateCommands } from "./aggregate-commands.js";
 export { Bridge } from "./bridge.js";
 export { formatMac, parseMac } from "./bridge-address.js";
 export { Bridges, type BridgesOptions } from "./bridges.js";

@@ -9,6 +9,7 @@ export function runningColumns(
   state: DeviceState,
   status: ReadonlyMap<string, string>,
   carrierResets: number,
+  lacpCurrent: boolean | undefined,
 ): InterfaceInput {
   return {
     ofport,
@@ -16,6 +17,7 @@ export function runningColumns(
     admin_state: state.up ? "up" : "down",
     link_state: state.carrier ? "up" : "down",
     link_resets: carrierResets,
+    lacp_current: lacpCurrent,
     mac_in_use: [...state.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":"),
     mtu: state.mtu,
     ifindex: state.ifindex,
@@ -33,6 +35,7 @@ export function failedColumns(error: string | undefined): InterfaceInput {
     admin_state: undefined,
     link_state: undefined,
     link_resets: undefined,
+    lacp_current: undefined,
     mac_in_use: undefined,
     mtu: undefined,
     ifindex: undefined,

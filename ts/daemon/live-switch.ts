@@ -1,7 +1,7 @@
 /** The switch that runs in the process: a datapath with its workers, and the bridges of the database on it. */
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { Bridges, tunnelCommands } from "../bridge/index.js";
+import { aggregateCommands, Bridges, tunnelCommands } from "../bridge/index.js";
 import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
@@ -44,6 +44,9 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   });
   datapath.on("packetIn", (event) => {
     bridges.ofprotos.packetIn(event);
+  });
+  datapath.on("protocolPacket", ({ bridge, ofpPort, packet }) => {
+    bridges.protocolPacket(bridge, ofpPort, packet);
   });
   const datapathLog = new DatapathLog(bridges.ofprotos, flowText);
   datapath.on("portFrame", ({ dpPort, packet }) => bridges.netdevs.transmitted(dpPort, packet));
@@ -99,6 +102,10 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
         },
       }),
       ...tunnelCommands(bridges.tunnelPaths, bridges.netdevs),
+      ...aggregateCommands(
+        () => bridges.aggregates(),
+        () => clock.monotonic(),
+      ),
       ...fdbCommands(bridges.ofprotos),
       ...flowCommands(bridges.ofprotos),
       ...connmgrCommands(

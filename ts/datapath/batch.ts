@@ -68,6 +68,9 @@ export interface BatchTarget {
   submit(batch: Uint8Array, results: Uint8Array): number;
 }
 
+type BondMembers = "bondOutput" | "bondInput" | "activeMember" | "hashBasis" | "nEnabled" | "nBuckets";
+const noBond = { bondOutput: 0, bondInput: 0, activeMember: 0xffffffff, hashBasis: 0, nEnabled: 0, nBuckets: 0 };
+
 const pad8 = (size: number): number => (size + 7) & ~7;
 const utf8 = new TextEncoder();
 const nothing = new Uint8Array(0);
@@ -188,12 +191,13 @@ export class BatchBuilder {
       writeOfportDel(view, at, { ...header, bridge, ofpPort }),
     );
   }
-  bundleSet(bundle: Body<BundleSet, "nMembers">, members: readonly number[]): this {
+  /** A bundle that is no bond. */
+  bundleSet(bundle: Body<BundleSet, "nMembers" | BondMembers>, members: readonly number[]): this {
     const tail = new Uint8Array(Uint32Array.from(members).buffer);
     return this.add(
       command.bundleSet,
       bundleSetSize,
-      (view, at) => writeBundleSet(view, at, { ...header, ...bundle, nMembers: members.length }),
+      (view, at) => writeBundleSet(view, at, { ...header, ...noBond, ...bundle, nMembers: members.length }),
       tail,
     );
   }

@@ -1,4 +1,4 @@
-import { type BundleSet, bundleFlag, command, vlanMode } from "../datapath/generated/records.js";
+import { type BundleSet, bondInput, bondOutput, bundleFlag, command, vlanMode } from "../datapath/generated/records.js";
 
 /** What NORMAL sees as one logical port: its members and its VLANs. */
 export interface Bundle {
@@ -14,7 +14,24 @@ export interface Bundle {
   readonly qinqEthertype?: number;
   readonly priorityTags?: "no" | "if-nonzero" | "always";
   readonly isProtected?: boolean;
+  /** Frames of LACP are for the switch. */
+  readonly lacp?: boolean;
+  readonly bond?: BundleBond;
 }
+
+/** Which members of a bond carry packets now. */
+export interface BundleBond {
+  readonly output: keyof typeof bondOutput;
+  readonly input: keyof typeof bondInput;
+  readonly active: number | undefined;
+  readonly basis: number;
+  readonly allMembersActive: boolean;
+  readonly enabled: readonly number[];
+  /** The member of each of 256 hash values; empty where none is hashed. */
+  readonly buckets: readonly number[];
+}
+
+const noPort = 0xffffffff;
 
 /** A bundle on all VLANs. */
 export function trunkBundle(name: string, members: readonly number[]): Bundle {
@@ -35,11 +52,24 @@ export function bundleRecord(bridge: number, id: number, bundle: Bundle): Bundle
     bundleFlags:
       (priority === "if-nonzero" ? bundleFlag.priorityTags : 0) |
       (priority === "always" ? bundleFlag.priorityTagsAlways : 0) |
-      (bundle.isProtected === true ? bundleFlag.protected : 0),
+      (bundle.isProtected === true ? bundleFlag.protected : 0) |
+      (bundle.lacp === true ? bundleFlag.lacp : 0) |
+      (bundle.bond?.allMembersActive === true ? bundleFlag.allMembersActive : 0),
     nMembers: bundle.members.length,
+    bondOutput: bondOutput[bundle.bond?.output ?? "first"],
+    bondInput: bondInput[bundle.bond?.input ?? "all"],
+    activeMember: bundle.bond?.active ?? noPort,
+    hashBasis: bundle.bond?.basis ?? 0,
+    nEnabled: bundle.bond?.enabled.length ?? 0,
+    nBuckets: bundle.bond?.buckets.length ?? 0,
     trunks: bitmap(bundle.trunks),
     cvlans: bitmap(bundle.cvlans ?? []),
   };
+}
+
+/** What follows the record. */
+export function bundleTail(bundle: Bundle): Uint8Array {
+  return encodeMembers([...bundle.members, ...(bundle.bond?.enabled ?? []), ...(bundle.bond?.buckets ?? [])]);
 }
 
 export function encodeMembers(members: readonly number[]): Uint8Array {

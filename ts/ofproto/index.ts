@@ -1,11 +1,12 @@
 /** One OpenFlow switch over the datapath: ports, tables, flow_mods, dumps. */
+export { outputAction } from "./abi-actions.js";
 export { CommandBatch, type CommandResult, DatapathError, type FlowDatapath } from "./abi-batch.js";
 export { datapathCommands, datapathViews } from "./appctl-datapath.js";
 export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
 export { featureCommands } from "./appctl-features.js";
 export { flowCommands } from "./appctl-flows.js";
 export { upcallCommands } from "./appctl-upcall.js";
-export { type Bundle, trunkBundle } from "./bundle.js";
+export { type Bundle, type BundleBond, trunkBundle } from "./bundle.js";
 export { ChangeSet } from "./change-set.js";
 export { DatapathLog } from "./datapath-log.js";
 export { DatapathSettings, defaultSettings, type Settings } from "./datapath-settings.js";

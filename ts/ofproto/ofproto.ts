@@ -37,7 +37,7 @@ import {
 import type { Logger, LogSource } from "../log/index.js";
 import { TlvMap } from "../openflow/index.js";
 import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
-import { type Bundle, bitmap, bundleRecord, encodeMembers } from "./bundle.js";
+import { type Bundle, bitmap, bundleRecord, bundleTail } from "./bundle.js";
 import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue, transactionId } from "./flow-mods.js";
 import { anyPort, type FlowRecord, type FlowReportRecord } from "./flow-records.js";
 import { internalFlows, type SystemFlow, systemFlowMod } from "./internal-flows.js";
@@ -386,7 +386,7 @@ export class Ofproto {
   setBundle(id: number, bundle: Bundle): void {
     this.#bundles.set(id, bundle);
     const record = bundleRecord(this.bridge, id, bundle);
-    this.#batch.add(bundleSetSize, (view, at) => writeBundleSet(view, at, record), encodeMembers(bundle.members));
+    this.#batch.add(bundleSetSize, (view, at) => writeBundleSet(view, at, record), bundleTail(bundle));
     this.#submit("set a bundle");
   }
 

@@ -70,6 +70,8 @@ const remarks: Readonly<Record<number, string>> = {
   [traceNote.truncPatch]: " >>>> output_trunc does not support patch port %ra <<<<",
   [traceNote.resuming]: "Resuming from table %a",
   [traceNote.tunnelNoRoute]: " >> native tunnel routing failed",
+  [traceNote.bondRefused]: " -> bonding refused admissibility, dropping",
+  [traceNote.bondLooped]: " -> SLB bond thinks this packet looped back, dropping",
   [traceNote.tunnelBuild]: " >> native tunnel header build failed",
   [traceNote.groupMissing]: " >> output to non-existent group %a",
   [traceNote.bucketUsed]: " -> using bucket %a",

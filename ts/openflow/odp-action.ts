@@ -44,10 +44,15 @@ const at = {
   meter: offset("meter", "meter"),
   ethSrc: offset("push_eth", "src"),
   ethDst: offset("push_eth", "dst"),
+  protocol: offset("protocol", "protocol"),
   nshSize: offset("push_nsh", "header_size"),
 };
 
 const hashAlgorithms = constantSets.find((set) => set.prefix === "hash_algorithm")?.rows ?? [];
+
+const protocolNames = new Map(
+  constantSets.find((set) => set.prefix === "protocol")?.rows.map((row) => [row.value, row.name]),
+);
 
 const scratch = new KeyMatch();
 
@@ -223,6 +228,11 @@ export function formatDatapathActions(
         break;
       case opcode["meter"]:
         parts.push(`meter(${view.getUint32(start + at.meter, true)})`);
+        break;
+      case opcode["protocol"]:
+        parts.push(
+          `userspace(pid=0,slow_path(${protocolNames.get(view.getUint32(start + at.protocol, true)) ?? "action"}))`,
+        );
         break;
       case opcode["drop"]:
         break;

@@ -284,6 +284,31 @@ enum sluice_bundle_flag {
     SLUICE_BUNDLE_FLAG_PRIORITY_TAGS = 1, /* Untagged frames leave with a priority tag if they have a priority. */
     SLUICE_BUNDLE_FLAG_PRIORITY_TAGS_ALWAYS = 2,
     SLUICE_BUNDLE_FLAG_PROTECTED = 4, /* Does not talk to other protected bundles. */
+    SLUICE_BUNDLE_FLAG_LACP = 8, /* Frames of Ethernet type 0x8809 are for LACP's state machine. */
+    SLUICE_BUNDLE_FLAG_ALL_MEMBERS_ACTIVE = 16, /* Multicast is let in on members other than the active one. */
+};
+
+/* Which member of a bundle packets leave by. */
+enum sluice_bond_output {
+    SLUICE_BOND_OUTPUT_FIRST = 0, /* The first that is there: no bond. */
+    SLUICE_BOND_OUTPUT_NONE = 1,
+    SLUICE_BOND_OUTPUT_ACTIVE = 2, /* The active member. */
+    SLUICE_BOND_OUTPUT_HASH_MAC = 3, /* The one of the bucket that source address and VLAN fall in. */
+    SLUICE_BOND_OUTPUT_HASH_L4 = 4, /* The one of the bucket that addresses and L4 ports fall in. */
+};
+
+/* Which packets are let in by which member of a bundle. */
+enum sluice_bond_input {
+    SLUICE_BOND_INPUT_ALL = 0, /* By all: no bond. */
+    SLUICE_BOND_INPUT_NONE = 1,
+    SLUICE_BOND_INPUT_ENABLED = 2, /* By members that are enabled. */
+    SLUICE_BOND_INPUT_ACTIVE = 3, /* By the active member. */
+    SLUICE_BOND_INPUT_UNMOVED = 4, /* By all, unless the source was learned elsewhere; multicast by the active member. */
+};
+
+/* Whose packet an event_protocol_packet is. */
+enum sluice_protocol {
+    SLUICE_PROTOCOL_LACP = 1,
 };
 
 /* Switches of the settings command; each is off unless the last command said on. */
@@ -437,6 +462,8 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_TRUNC_PATCH = 63, /*  >>>> output_trunc does not support patch port %ra <<<< */
     SLUICE_TRACE_NOTE_TUNNEL_BUILD = 64, /*  -> native tunnel header build failed */
     SLUICE_TRACE_NOTE_DELETE_FIELD = 65, /*  -> delete (field a) */
+    SLUICE_TRACE_NOTE_BOND_REFUSED = 66, /*  -> bonding refused admissibility, dropping */
+    SLUICE_TRACE_NOTE_BOND_LOOPED = 67, /*  -> SLB bond thinks this packet looped back, dropping */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -500,6 +527,7 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_UNSUPPORTED_PACKET_TYPE = 30, /* encap or decap of a header that the packet cannot have or has not. */
     SLUICE_DROP_REASON_MIRROR = 31, /* The port that it arrived on, or its destination's, is for mirrored packets only. */
     SLUICE_DROP_REASON_TOO_MANY_MPLS_LABELS = 32, /* A push or pop beyond the labels that are kept. */
+    SLUICE_DROP_REASON_BOND = 33, /* NORMAL: the member of a bond that it arrived on does not let it in. */
 };
 
 /* What a datapath's hash action hashes. */
@@ -748,7 +776,7 @@ _Static_assert(offsetof(struct sluice_ofport_del, size) == 4, "sluice_ofport_del
 _Static_assert(offsetof(struct sluice_ofport_del, bridge) == 8, "sluice_ofport_del.bridge");
 _Static_assert(offsetof(struct sluice_ofport_del, ofp_port) == 12, "sluice_ofport_del.ofp_port");
 
-/* Followed by: members: u32 each. */
+/* Followed by: members: u32 each, those of a bond that are enabled: u32 each, the member of each hash bucket: u32 each. */
 struct sluice_bundle_set {
     uint16_t type;
     uint16_t flags;
@@ -760,11 +788,17 @@ struct sluice_bundle_set {
     uint16_t qinq_ethtype;
     uint16_t bundle_flags; /* bundle_flag */
     uint32_t n_members;
-    uint32_t pad;
+    uint8_t bond_output; /* bond_output */
+    uint8_t bond_input; /* bond_input */
+    uint16_t pad;
+    uint32_t active_member; /* OpenFlow port, or OFPP_NONE. */
+    uint32_t hash_basis;
+    uint32_t n_enabled;
+    uint32_t n_buckets; /* 0 or 256 */
     uint64_t trunks[64]; /* Bit per VLAN that a trunk carries; all zero is all VLANs. */
     uint64_t cvlans[64];
 };
-_Static_assert(sizeof(struct sluice_bundle_set) == 1056, "size of sluice_bundle_set");
+_Static_assert(sizeof(struct sluice_bundle_set) == 1072, "size of sluice_bundle_set");
 _Static_assert(offsetof(struct sluice_bundle_set, type) == 0, "sluice_bundle_set.type");
 _Static_assert(offsetof(struct sluice_bundle_set, flags) == 2, "sluice_bundle_set.flags");
 _Static_assert(offsetof(struct sluice_bundle_set, size) == 4, "sluice_bundle_set.size");
@@ -775,9 +809,15 @@ _Static_assert(offsetof(struct sluice_bundle_set, tag) == 18, "sluice_bundle_set
 _Static_assert(offsetof(struct sluice_bundle_set, qinq_ethtype) == 20, "sluice_bundle_set.qinq_ethtype");
 _Static_assert(offsetof(struct sluice_bundle_set, bundle_flags) == 22, "sluice_bundle_set.bundle_flags");
 _Static_assert(offsetof(struct sluice_bundle_set, n_members) == 24, "sluice_bundle_set.n_members");
-_Static_assert(offsetof(struct sluice_bundle_set, pad) == 28, "sluice_bundle_set.pad");
-_Static_assert(offsetof(struct sluice_bundle_set, trunks) == 32, "sluice_bundle_set.trunks");
-_Static_assert(offsetof(struct sluice_bundle_set, cvlans) == 544, "sluice_bundle_set.cvlans");
+_Static_assert(offsetof(struct sluice_bundle_set, bond_output) == 28, "sluice_bundle_set.bond_output");
+_Static_assert(offsetof(struct sluice_bundle_set, bond_input) == 29, "sluice_bundle_set.bond_input");
+_Static_assert(offsetof(struct sluice_bundle_set, pad) == 30, "sluice_bundle_set.pad");
+_Static_assert(offsetof(struct sluice_bundle_set, active_member) == 32, "sluice_bundle_set.active_member");
+_Static_assert(offsetof(struct sluice_bundle_set, hash_basis) == 36, "sluice_bundle_set.hash_basis");
+_Static_assert(offsetof(struct sluice_bundle_set, n_enabled) == 40, "sluice_bundle_set.n_enabled");
+_Static_assert(offsetof(struct sluice_bundle_set, n_buckets) == 44, "sluice_bundle_set.n_buckets");
+_Static_assert(offsetof(struct sluice_bundle_set, trunks) == 48, "sluice_bundle_set.trunks");
+_Static_assert(offsetof(struct sluice_bundle_set, cvlans) == 560, "sluice_bundle_set.cvlans");
 
 struct sluice_bundle_del {
     uint16_t type;

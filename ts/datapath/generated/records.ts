@@ -429,6 +429,41 @@ export const bundleFlag = {
   priorityTagsAlways: 2,
   /** Does not talk to other protected bundles. */
   protected: 4,
+  /** Frames of Ethernet type 0x8809 are for LACP's state machine. */
+  lacp: 8,
+  /** Multicast is let in on members other than the active one. */
+  allMembersActive: 16,
+} as const;
+
+/** Which member of a bundle packets leave by. */
+export const bondOutput = {
+  /** The first that is there: no bond. */
+  first: 0,
+  none: 1,
+  /** The active member. */
+  active: 2,
+  /** The one of the bucket that source address and VLAN fall in. */
+  hashMac: 3,
+  /** The one of the bucket that addresses and L4 ports fall in. */
+  hashL4: 4,
+} as const;
+
+/** Which packets are let in by which member of a bundle. */
+export const bondInput = {
+  /** By all: no bond. */
+  all: 0,
+  none: 1,
+  /** By members that are enabled. */
+  enabled: 2,
+  /** By the active member. */
+  active: 3,
+  /** By all, unless the source was learned elsewhere; multicast by the active member. */
+  unmoved: 4,
+} as const;
+
+/** Whose packet an event_protocol_packet is. */
+export const protocol = {
+  lacp: 1,
 } as const;
 
 /** Switches of the settings command; each is off unless the last command said on. */
@@ -680,6 +715,10 @@ export const traceNote = {
   tunnelBuild: 64,
   /**  -> delete (field a) */
   deleteField: 65,
+  /**  -> bonding refused admissibility, dropping */
+  bondRefused: 66,
+  /**  -> SLB bond thinks this packet looped back, dropping */
+  bondLooped: 67,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -794,6 +833,8 @@ export const dropReason = {
   mirror: 31,
   /** A push or pop beyond the labels that are kept. */
   tooManyMplsLabels: 32,
+  /** NORMAL: the member of a bond that it arrived on does not let it in. */
+  bond: 33,
 } as const;
 
 /** What a datapath's hash action hashes. */
@@ -1241,7 +1282,7 @@ export function writeOfportDel(view: DataView, at: number, record: OfportDel): v
   view.setUint32(at + 12, record.ofpPort, true);
 }
 
-/** Followed by: members: u32 each. */
+/** Followed by: members: u32 each, those of a bond that are enabled: u32 each, the member of each hash bucket: u32 each. */
 export interface BundleSet {
   type: number;
   flags: number;
@@ -1255,12 +1296,22 @@ export interface BundleSet {
   /** bundle_flag */
   bundleFlags: number;
   nMembers: number;
+  /** bond_output */
+  bondOutput: number;
+  /** bond_input */
+  bondInput: number;
+  /** OpenFlow port, or OFPP_NONE. */
+  activeMember: number;
+  hashBasis: number;
+  nEnabled: number;
+  /** 0 or 256 */
+  nBuckets: number;
   /** Bit per VLAN that a trunk carries; all zero is all VLANs. */
   trunks: BigUint64Array;
   cvlans: BigUint64Array;
 }
-export const bundleSetSize = 1056;
-export const bundleSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, bundle: 12, vlanMode: 16, tag: 18, qinqEthtype: 20, bundleFlags: 22, nMembers: 24, pad: 28, trunks: 32, cvlans: 544 } as const;
+export const bundleSetSize = 1072;
+export const bundleSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, bundle: 12, vlanMode: 16, tag: 18, qinqEthtype: 20, bundleFlags: 22, nMembers: 24, bondOutput: 28, bondInput: 29, pad: 30, activeMember: 32, hashBasis: 36, nEnabled: 40, nBuckets: 44, trunks: 48, cvlans: 560 } as const;
 export function readBundleSet(view: DataView, at: number): BundleSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -1273,8 +1324,14 @@ export function readBundleSet(view: DataView, at: number): BundleSet {
     qinqEthtype: view.getUint16(at + 20, true),
     bundleFlags: view.getUint16(at + 22, true),
     nMembers: view.getUint32(at + 24, true),
-    trunks: readWords(view, at + 32, 64),
-    cvlans: readWords(view, at + 544, 64),
+    bondOutput: view.getUint8(at + 28),
+    bondInput: view.getUint8(at + 29),
+    activeMember: view.getUint32(at + 32, true),
+    hashBasis: view.getUint32(at + 36, true),
+    nEnabled: view.getUint32(at + 40, true),
+    nBuckets: view.getUint32(at + 44, true),
+    trunks: readWords(view, at + 48, 64),
+    cvlans: readWords(view, at + 560, 64),
   };
 }
 export function writeBundleSet(view: DataView, at: number, record: BundleSet): void {
@@ -1288,8 +1345,14 @@ export function writeBundleSet(view: DataView, at: number, record: BundleSet): v
   view.setUint16(at + 20, record.qinqEthtype, true);
   view.setUint16(at + 22, record.bundleFlags, true);
   view.setUint32(at + 24, record.nMembers, true);
-  writeWords(view, at + 32, 64, record.trunks);
-  writeWords(view, at + 544, 64, record.cvlans);
+  view.setUint8(at + 28, record.bondOutput);
+  view.setUint8(at + 29, record.bondInput);
+  view.setUint32(at + 32, record.activeMember, true);
+  view.setUint32(at + 36, record.hashBasis, true);
+  view.setUint32(at + 40, record.nEnabled, true);
+  view.setUint32(at + 44, record.nBuckets, true);
+  writeWords(view, at + 48, 64, record.trunks);
+  writeWords(view, at + 560, 64, record.cvlans);
 }
 
 /** The record bundle_del. */

@@ -347,7 +347,36 @@ export const constantSets: readonly ConstantSet[] = [
       ["priority_tags", "Untagged frames leave with a priority tag if they have a priority."],
       ["priority_tags_always", ""],
       ["protected", "Does not talk to other protected bundles."],
+      ["lacp", "Frames of Ethernet type 0x8809 are for LACP's state machine."],
+      ["all_members_active", "Multicast is let in on members other than the active one."],
     ]),
+  },
+  {
+    prefix: "bond_output",
+    doc: "Which member of a bundle packets leave by.",
+    rows: enumerate(0, [
+      ["first", "The first that is there: no bond."],
+      ["none", ""],
+      ["active", "The active member."],
+      ["hash_mac", "The one of the bucket that source address and VLAN fall in."],
+      ["hash_l4", "The one of the bucket that addresses and L4 ports fall in."],
+    ]),
+  },
+  {
+    prefix: "bond_input",
+    doc: "Which packets are let in by which member of a bundle.",
+    rows: enumerate(0, [
+      ["all", "By all: no bond."],
+      ["none", ""],
+      ["enabled", "By members that are enabled."],
+      ["active", "By the active member."],
+      ["unmoved", "By all, unless the source was learned elsewhere; multicast by the active member."],
+    ]),
+  },
+  {
+    prefix: "protocol",
+    doc: "Whose packet an event_protocol_packet is.",
+    rows: enumerate(1, [["lacp", ""]]),
   },
   {
     prefix: "settings_flag",
@@ -536,6 +565,8 @@ export const constantSets: readonly ConstantSet[] = [
       ["trunc_patch", " >>>> output_trunc does not support patch port %ra <<<<"],
       ["tunnel_build", " -> native tunnel header build failed"],
       ["delete_field", " -> delete (field a)"],
+      ["bond_refused", " -> bonding refused admissibility, dropping"],
+      ["bond_looped", " -> SLB bond thinks this packet looped back, dropping"],
     ]),
   },
   {
@@ -608,6 +639,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["unsupported_packet_type", "encap or decap of a header that the packet cannot have or has not."],
       ["mirror", "The port that it arrived on, or its destination's, is for mirrored packets only."],
       ["too_many_mpls_labels", "A push or pop beyond the labels that are kept."],
+      ["bond", "NORMAL: the member of a bond that it arrived on does not let it in."],
     ]),
   },
   {

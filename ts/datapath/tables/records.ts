@@ -123,7 +123,7 @@ export const records: readonly RecordRow[] = [
   { name: "ofport_del", doc: "", fields: [...header, ["bridge", "u32"], ["ofp_port", "u32"]] },
   {
     name: "bundle_set",
-    tail: "members: u32 each",
+    tail: "members: u32 each, those of a bond that are enabled: u32 each, the member of each hash bucket: u32 each",
     doc: "",
     fields: [
       ...header,
@@ -134,7 +134,13 @@ export const records: readonly RecordRow[] = [
       ["qinq_ethtype", "u16"],
       ["bundle_flags", "u16", "bundle_flag"],
       ["n_members", "u32"],
-      ["pad", "u32"],
+      ["bond_output", "u8", "bond_output"],
+      ["bond_input", "u8", "bond_input"],
+      ["pad", "u16"],
+      ["active_member", "u32", "OpenFlow port, or OFPP_NONE."],
+      ["hash_basis", "u32"],
+      ["n_enabled", "u32"],
+      ["n_buckets", "u32", "0 or 256"],
       ["trunks", "u64x64", "Bit per VLAN that a trunk carries; all zero is all VLANs."],
       ["cvlans", "u64x64"],
     ],

@@ -1,0 +1,78 @@
+/** What the database wants of a port's bond and of LACP.  Pure. */
+import type { PortRow } from "../ovsdb/index.js";
+import type { BondSettings, LacpMemberSettings, LacpSettings } from "../protocols/index.js";
+import { type Mac, parseMac } from "./bridge-address.js";
+
+const wordMax = 0xffff;
+
+function integer(config: ReadonlyMap<string, string> | undefined, key: string, fallback: number): number {
+  const value = Number(config?.get(key) ?? fallback);
+  return Number.isInteger(value) ? value : fallback;
+}
+
+const bytesOf = (mac: Mac): Uint8Array =>
+  Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
+
+const truth = (row: PortRow, key: string): boolean => row.other_config.get(key) === "true";
+
+/** Undefined without LACP. */
+export function wantedLacp(
+  row: PortRow,
+  members: number,
+  bridgeMac: Mac,
+  warn: (text: string) => void,
+): LacpSettings | undefined {
+  if (row.lacp === undefined || row.lacp === "off") return undefined;
+  const asked = row.other_config.get("lacp-system-id");
+  const id = asked === undefined ? bridgeMac : parseMac(asked);
+  if (id === undefined) {
+    warn(`port ${row.name}: LACP system ID (${asked}) must be an Ethernet address.`);
+    return undefined;
+  }
+  if (id === 0n) {
+    warn(`port ${row.name}: Invalid zero LACP system ID.`);
+    return undefined;
+  }
+  const priority = integer(row.other_config, "lacp-system-priority", 0);
+  return {
+    name: row.name,
+    systemId: bytesOf(id),
+    // Links that can be aggregated are preferred by one.
+    systemPriority: priority > 0 && priority <= wordMax ? priority : wordMax - (members > 1 ? 1 : 0),
+    active: row.lacp === "active",
+    fast: row.other_config.get("lacp-time")?.toLowerCase() === "fast",
+    fallback: truth(row, "lacp-fallback-ab"),
+  };
+}
+
+export function wantedLacpMember(
+  name: string,
+  config: ReadonlyMap<string, string> | undefined,
+  ofport: number,
+): LacpMemberSettings {
+  const within = (key: string, fallback: number): number => {
+    const value = integer(config, key, 0);
+    return value > 0 && value <= wordMax ? value : fallback;
+  };
+  return {
+    name,
+    portId: within("lacp-port-id", ofport & wordMax),
+    portPriority: within("lacp-port-priority", wordMax),
+    key: within("lacp-aggregation-key", 0),
+  };
+}
+
+export function wantedBond(row: PortRow): BondSettings {
+  const mode = row.bond_mode ?? "active-backup";
+  const fallback = truth(row, "lacp-fallback-ab");
+  return {
+    name: row.name,
+    mode,
+    updelayMs: Math.max(0, row.bond_updelay),
+    downdelayMs: Math.max(0, row.bond_downdelay),
+    basis: integer(row.other_config, "bond-hash-basis", 0),
+    primary: mode === "active-backup" || fallback ? row.other_config.get("bond-primary") : undefined,
+    fallback,
+    allMembersActive: mode === "balance-slb" && truth(row, "all-members-active"),
+  };
+}

@@ -1,0 +1,260 @@
+import type { Clock, Timer } from "../clock/index.js";
+import type { Logger, LogSource } from "../log/index.js";
+import { type BundleBond, learnedAddresses, type Ofproto, outputAction, sendPacketOut } from "../ofproto/index.js";
+import type { PortRow } from "../ovsdb/index.js";
+import {
+  type BondLink,
+  type BondState,
+  type BondStep,
+  bondDue,
+  bondPolicy,
+  bucketOf,
+  configureBond,
+  configureLacp,
+  type LacpState,
+  type LacpStatus,
+  lacpAddress,
+  lacpCarrierChanged,
+  lacpCarrierUp,
+  lacpDue,
+  mayEnable,
+  receiveLacp,
+  runBond,
+  runLacp,
+  slowProtocols,
+} from "../protocols/index.js";
+import { wantedBond, wantedLacp, wantedLacpMember } from "./aggregate-rows.js";
+import type { Mac } from "./bridge-address.js";
+
+/** A port with LACP, several members, or both: drives the state machines by the devices and the clock, and carries out
+ *  what they say. */
+
+export interface AggregateMember {
+  readonly name: string;
+  readonly ofport: number;
+  readonly mac: Uint8Array;
+  readonly carrier: boolean;
+  readonly carrierResets: number;
+  readonly config: ReadonlyMap<string, string> | undefined;
+}
+
+export interface AggregateOptions {
+  readonly ofproto: Ofproto;
+  readonly clock: Clock;
+  readonly log: LogSource;
+  /** The members as they are now. */
+  readonly members: (port: string) => readonly AggregateMember[];
+  /** Which members carry packets changed, or what the database shows of them. */
+  readonly changed: (port: string) => void;
+}
+
+const rarp = 0x8035;
+const vlanType = 0x8100;
+const noPort = 0xffffffff;
+const noBuffer = 0xffffffff;
+
+const macText = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+const word = (value: number): number[] => [value >>> 8, value & 0xff];
+
+export class Aggregate {
+  readonly name: string;
+  bond: BondState | undefined;
+  lacp: LacpState | undefined;
+  readonly #options: AggregateOptions;
+  readonly #bondLog: Logger;
+  readonly #lacpLog: Logger;
+  readonly #configLog: Logger;
+  readonly #resets = new Map<string, number>();
+  #timer: Timer | undefined;
+  #shown = "";
+  #warned = "";
+
+  constructor(name: string, options: AggregateOptions) {
+    this.name = name;
+    this.#options = options;
+    this.#bondLog = options.log("bond");
+    this.#lacpLog = options.log("lacp");
+    this.#configLog = options.log("bridge");
+  }
+
+  configure(row: PortRow, bridgeMac: Mac): void {
+    const { clock } = this.#options;
+    const members = this.#members();
+    const now = clock.monotonic();
+    const warnings: string[] = [];
+    const settings = wantedLacp(row, members.length, bridgeMac, (text) => warnings.push(text));
+    if (members.length > 1 && row.bond_mode === undefined)
+      warnings.push(
+        `port ${row.name}: Using the default bond_mode active-backup. Note that in previous versions, the default bond_mode was balance-slb`,
+      );
+    if (warnings.join() !== this.#warned) for (const text of warnings) this.#configLog.warn(text);
+    this.#warned = warnings.join();
+    this.lacp =
+      settings === undefined
+        ? undefined
+        : configureLacp(
+            this.lacp,
+            settings,
+            members.map(({ name, config, ofport }) => wantedLacpMember(name, config, ofport)),
+            now,
+          );
+    if (members.length > 1)
+      this.#take(
+        configureBond(this.bond, wantedBond(row), this.#links(members), this.#status(), row.bond_active_slave),
+      );
+    else this.bond = undefined;
+    this.run();
+  }
+
+  /** Brings everything up to the present. */
+  run(): void {
+    const { clock } = this.#options;
+    const members = this.#members();
+    const now = clock.monotonic();
+    this.#followCarriers(members, now);
+    if (this.lacp !== undefined) this.#runLacp(members, now);
+    if (this.bond !== undefined) {
+      this.#take(runBond(this.bond, this.#links(members), this.#status(), now));
+    }
+    const shown = JSON.stringify([this.bundle(), this.bond?.activeMac, this.lacp?.members.map(({ status }) => status)]);
+    if (shown !== this.#shown) {
+      this.#shown = shown;
+      this.#options.changed(this.name);
+    }
+    this.#arm();
+  }
+
+  /** A frame of LACP's Ethernet type arrived. */
+  receive(member: string, frame: Uint8Array): void {
+    if (this.lacp === undefined) return;
+    const header = frame[12] === 0x81 ? 18 : 14;
+    const step = receiveLacp(this.lacp, member, frame.subarray(header), this.#options.clock.monotonic());
+    this.lacp = step.state;
+    for (const { level, text } of step.notes) this.#lacpLog[level](text);
+    this.run();
+  }
+
+  /** What became of a command. */
+  take(step: BondStep): void {
+    this.#take(step);
+    this.run();
+  }
+
+  /** For the datapath; undefined when it is no bond. */
+  bundle(): BundleBond | undefined {
+    const { bond } = this;
+    if (bond === undefined) return undefined;
+    const numbers = new Map(this.#members().map(({ name, ofport }) => [name, ofport]));
+    const ofport = (name: string | undefined): number => numbers.get(name ?? "") ?? noPort;
+    const policy = bondPolicy(bond);
+    return {
+      ...policy,
+      active: bond.active === undefined ? undefined : ofport(bond.active),
+      basis: bond.settings.basis,
+      allMembersActive: bond.settings.allMembersActive,
+      enabled: bond.members.filter(({ enabled }) => enabled).map(({ name }) => ofport(name)),
+      buckets: policy.output.startsWith("hash") ? bond.buckets.map(ofport) : [],
+    };
+  }
+
+  /** Interface.lacp_current; undefined without LACP. */
+  isCurrent(member: string): boolean | undefined {
+    const found = this.lacp?.members.find(({ name }) => name === member);
+    return found === undefined ? undefined : found.status !== "defaulted";
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  #members(): readonly AggregateMember[] {
+    return this.#options.members(this.name);
+  }
+
+  #status(): LacpStatus {
+    return this.lacp === undefined ? "off" : this.lacp.negotiated ? "negotiated" : "configured";
+  }
+
+  #links(members: readonly AggregateMember[]): readonly BondLink[] {
+    return members.map(({ name, mac, carrier }) => {
+      const member = this.lacp?.members.find((other) => other.name === name);
+      const lets = this.lacp === undefined || (member !== undefined && mayEnable(this.lacp, member));
+      return { name, mac: macText(mac), carrier, mayEnable: carrier && lets };
+    });
+  }
+
+  #followCarriers(members: readonly AggregateMember[], now: number): void {
+    for (const { name, carrier, carrierResets } of members) {
+      const before = this.#resets.get(name);
+      this.#resets.set(name, carrierResets);
+      if (this.lacp === undefined) continue;
+      if (before !== undefined && before !== carrierResets)
+        this.lacp = lacpCarrierChanged(this.lacp, name, carrier, now);
+      if (carrier) this.lacp = lacpCarrierUp(this.lacp, name);
+    }
+  }
+
+  #runLacp(members: readonly AggregateMember[], now: number): void {
+    if (this.lacp === undefined) return;
+    const step = runLacp(this.lacp, now);
+    this.lacp = step.state;
+    for (const { level, text } of step.notes) this.#lacpLog[level](text);
+    for (const { member, pdu } of step.transmissions) {
+      const from = members.find(({ name }) => name === member);
+      if (from !== undefined)
+        this.#send(from.ofport, Uint8Array.from([...lacpAddress, ...from.mac, ...word(slowProtocols), ...pdu]));
+    }
+  }
+
+  #take(step: BondStep): void {
+    this.bond = step.state;
+    for (const note of step.notes) this.#bondLog.info(note);
+    if (step.teach) this.#teach();
+  }
+
+  /** Tells the switches beyond by which member the hosts behind our other ports are reached now. */
+  #teach(): void {
+    const { ofproto } = this.#options;
+    const members = this.#members();
+    const bond = this.bundle();
+    if (bond === undefined) return;
+    let n = 0;
+    for (const { mac: padded, vlan, ofpPort } of learnedAddresses(ofproto)) {
+      if (members.some(({ ofport }) => ofport === ofpPort)) continue;
+      const mac = padded.subarray(0, 6);
+      const port = bond.output === "hashMac" ? bond.buckets[bucketOf(mac, vlan, bond.basis)] : bond.active;
+      if (port === undefined || port === noPort) continue;
+      const tag = vlan === 0 ? [] : [...word(vlanType), ...word(vlan)];
+      const broadcast = new Uint8Array(6).fill(0xff);
+      // A reverse ARP request of the host for its own address.
+      const request = [...word(1), ...word(0x0800), 6, 4, ...word(3), ...mac, 0, 0, 0, 0, ...mac, 0, 0, 0, 0];
+      this.#send(port, Uint8Array.from([...broadcast, ...mac, ...tag, ...word(rarp), ...request]));
+      n += 1;
+    }
+    this.#bondLog.dbg(`bond ${this.name}: sent ${n} gratuitous learning packets`);
+  }
+
+  #send(ofport: number, frame: Uint8Array): void {
+    sendPacketOut(this.#options.ofproto, {
+      bufferId: noBuffer,
+      inPort: noPort,
+      match: new Uint8Array(0),
+      actions: outputAction(ofport),
+      packet: frame,
+    });
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const { clock } = this.#options;
+    const due = Math.min(
+      this.lacp === undefined ? Number.POSITIVE_INFINITY : lacpDue(this.lacp),
+      this.bond === undefined ? Number.POSITIVE_INFINITY : bondDue(this.bond),
+    );
+    if (due === Number.POSITIVE_INFINITY) return;
+    this.#timer = clock.after(Math.max(1, due - clock.monotonic()), () => {
+      this.run();
+    });
+  }
+}

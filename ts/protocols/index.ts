@@ -1,0 +1,6 @@
+/** Protocol brains: pure functions of state, event and time. */
+export * from "./bond.js";
+export { formatBond, listBond } from "./bond-text.js";
+export * from "./lacp.js";
+export { lacpAddress, slowProtocols } from "./lacp-pdu.js";
+export { formatLacp, formatLacpCounts } from "./lacp-text.js";
