@@ -97,6 +97,15 @@ check_pkt_len(const struct sluice_dp_action_check_pkt_len *check, size_t size, u
     return greater == EINVAL || less_equal == EINVAL ? EINVAL : greater ? greater : less_equal;
 }
 
+static int
+check_sample(const struct sluice_dp_action_sample *sample, size_t size, uint32_t depth)
+{
+    if (sample->actions_size != size - sizeof *sample || sample->pad || depth >= ACTIONS_DEPTH_MAX) {
+        return EINVAL;
+    }
+    return check_list((const uint8_t *) (sample + 1), sample->actions_size, depth + 1);
+}
+
 /* Sizes of the structs, by opcode; 'tail': more may follow. */
 static const struct {
     uint8_t size;
@@ -108,6 +117,8 @@ static const struct {
     [SLUICE_DP_ACTION_PUSH_VLAN] = { sizeof(struct sluice_dp_action_push_vlan), false },
     [SLUICE_DP_ACTION_POP_VLAN] = { sizeof(struct sluice_dp_action_pop_vlan), false },
     [SLUICE_DP_ACTION_CLONE] = { sizeof(struct sluice_dp_action_clone), true },
+    [SLUICE_DP_ACTION_SAMPLE] = { sizeof(struct sluice_dp_action_sample), true },
+    [SLUICE_DP_ACTION_REPORT] = { sizeof(struct sluice_dp_action_report), true },
     [SLUICE_DP_ACTION_DROP] = { sizeof(struct sluice_dp_action_drop), false },
     [SLUICE_DP_ACTION_METER] = { sizeof(struct sluice_dp_action_meter), false },
     [SLUICE_DP_ACTION_PROTOCOL] = { sizeof(struct sluice_dp_action_protocol), false },
@@ -154,6 +165,12 @@ check_one(const void *body, uint16_t opcode, size_t size, uint32_t depth)
         return ((const struct sluice_dp_action_pop_vlan *) body)->pad ? EINVAL : 0;
     case SLUICE_DP_ACTION_CLONE:
         return check_clone(body, size, depth);
+    case SLUICE_DP_ACTION_SAMPLE:
+        return check_sample(body, size, depth);
+    case SLUICE_DP_ACTION_REPORT: {
+        const struct sluice_dp_action_report *report = body;
+        return report->actions_size == size - sizeof *report && !report->pad ? 0 : EINVAL;
+    }
     case SLUICE_DP_ACTION_HASH: {
         const struct sluice_dp_action_hash *hash = body;
         return hash->algorithm > SLUICE_HASH_ALGORITHM_SYM_L4 || hash->pad ? EINVAL : 0;

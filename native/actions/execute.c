@@ -243,6 +243,43 @@ execute_clone(const struct action_sink *sink, const struct sluice_dp_action_clon
     execute_list(sink, copies, n_copies, nested, clone->actions_size);
 }
 
+/* Xorshift: good enough to choose packets that no pattern of traffic can dodge, and cheap. */
+static uint32_t
+next_random(uint32_t *state)
+{
+    uint32_t x = *state;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return *state = x;
+}
+
+/* Runs the nested actions on copies of the packets that chance picks. */
+static void
+execute_sample(const struct action_sink *sink, const struct sluice_dp_action_sample *sample,
+               struct packet *const *packets, uint32_t n)
+{
+    struct packet *chosen[PACKET_BATCH_MAX];
+    uint32_t n_chosen = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (sample->probability == UINT32_MAX || !sink->random || next_random(sink->random) <= sample->probability) {
+            chosen[n_chosen++] = packets[i];
+        }
+    }
+    const struct action *nested = (const void *) (sample + 1);
+    if (!n_chosen || !sample->actions_size) {
+        return;
+    }
+    if (nested->opcode == SLUICE_DP_ACTION_REPORT && nested->size == sample->actions_size) {
+        /* It only looks at them. */
+        sink->report(sink->aux, (const void *) nested, chosen, n_chosen);
+        return;
+    }
+    struct packet *copies[PACKET_BATCH_MAX];
+    uint32_t n_copies = clone_batch(sink, chosen, n_chosen, UINT32_MAX, copies);
+    execute_list(sink, copies, n_copies, (const uint8_t *) nested, sample->actions_size);
+}
+
 /* Takes the packets if 'last'. */
 static void
 execute_check_pkt_len(const struct action_sink *sink, const struct sluice_dp_action_check_pkt_len *check,
@@ -295,6 +332,12 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
         return false;
     case SLUICE_DP_ACTION_PROTOCOL:
         sink->protocol(sink->aux, body, packets, *n);
+        return false;
+    case SLUICE_DP_ACTION_REPORT:
+        sink->report(sink->aux, body, packets, *n);
+        return false;
+    case SLUICE_DP_ACTION_SAMPLE:
+        execute_sample(sink, body, packets, *n);
         return false;
     case SLUICE_DP_ACTION_SET:
         packet_rewrite(packets, *n, (const void *) ((const struct sluice_dp_action_set *) body + 1));

@@ -32,6 +32,9 @@ struct action_sink {
     void (*protocol)(void *aux, const struct sluice_dp_action_protocol *action, struct packet *const *packets,
                      uint32_t n);
 
+    /* As controller. */
+    void (*report)(void *aux, const struct sluice_dp_action_report *action, struct packet *const *packets, uint32_t n);
+
     /* Takes packets that are to be looked up again.  Their metadata has the new recirc_id, and dp_hash if there was a
      * hash action. */
     void (*recirc)(void *aux, struct packet *const *packets, uint32_t n);
@@ -53,6 +56,7 @@ struct action_sink {
 
     void *aux;
     struct packet_pool *pool;    /* Copies come from here. */
+    uint32_t *random;            /* State of the generator that chooses samples, not 0.  Null: every packet is one. */
     _Atomic uint32_t *sequences; /* TUNNEL_SEQUENCES of them. */
 };
 

@@ -179,6 +179,7 @@ static const uint8_t fixed_sizes[SLUICE_ACTION_MAX + 1] = {
     FIXED(EXIT, exit),
     FIXED(NOTE, note),
     FIXED(CLONE, clone),
+    FIXED(SAMPLE, sample),
     FIXED(STACK_PUSH, stack_push),
     FIXED(STACK_POP, stack_pop),
     FIXED(SET_TUNNEL, set_tunnel),
@@ -300,6 +301,10 @@ check_action(const struct check *check, const uint8_t *action, uint16_t opcode, 
     case SLUICE_ACTION_OUTPUT_TRUNC: {
         const struct sluice_action_output_trunc *a = (const struct sluice_action_output_trunc *) action;
         return port_is_valid(a->port) && a->max_len >= 14 ? 0 : SLUICE_ERROR_BAD_ARGUMENT;
+    }
+    case SLUICE_ACTION_SAMPLE: {
+        const struct sluice_action_sample *a = (const struct sluice_action_sample *) action;
+        return a->probability && a->direction <= 2 ? 0 : SLUICE_ERROR_BAD_ARGUMENT;
     }
     case SLUICE_ACTION_PUSH_MPLS:
     case SLUICE_ACTION_SET_MPLS_LABEL:

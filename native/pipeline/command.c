@@ -90,6 +90,9 @@ bridge_set(struct pipeline *pipeline, const struct sluice_bridge_set *command)
     flow_store_set_monitored(draft->bridge->flows, (command->bridge_flags & SLUICE_BRIDGE_FLAG_MONITOR_FLOWS) != 0);
     draft->frag_mode = command->frag_mode;
     draft->depth_max = command->max_resubmit_depth;
+    draft->sflow_probability = command->sflow_probability;
+    draft->sflow_header = command->sflow_header;
+    draft->ipfix_probability = command->ipfix_probability;
     draft->mac_aging_s = command->mac_aging_s ? command->mac_aging_s : MAC_AGING_S_DEFAULT;
     draft->mac_table_size = command->mac_table_size ? command->mac_table_size : MAC_TABLE_SIZE_DEFAULT;
     return 0;

@@ -118,6 +118,9 @@ struct bridge_view {
     uint32_t flags;        /* enum sluice_bridge_flag */
     uint32_t frag_mode;
     uint32_t depth_max;
+    uint32_t sflow_probability; /* Of UINT32_MAX; 0: no sFlow. */
+    uint32_t sflow_header;
+    uint32_t ipfix_probability; /* Of UINT32_MAX; 0: no IPFIX of the bridge's. */
     uint32_t mac_aging_s;
     uint32_t mac_table_size;
 

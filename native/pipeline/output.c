@@ -165,12 +165,15 @@ output_device(struct xlate_ctx *ctx, const struct ofport *port)
             truncate_output(ctx, ctx->mirror_snaplen);
         }
         tunnel_output(ctx, port);
+        ctx->n_outputs++;
+        ctx->output = port->dp_port;
         return;
     }
     if (tunnel_terminate(ctx, port)) {
         return;
     }
     commit_actions(ctx);
+    sample_output(ctx, port);
     if (ctx->mirror_snaplen) {
         truncate_output(ctx, ctx->mirror_snaplen);
     }
@@ -178,6 +181,8 @@ output_device(struct xlate_ctx *ctx, const struct ofport *port)
     if (output) {
         output->dp_port = port->dp_port;
     }
+    ctx->n_outputs++;
+    ctx->output = port->dp_port;
 }
 
 /* As output_port(), for one that takes only packets without Ethernet header. */

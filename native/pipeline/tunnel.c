@@ -168,6 +168,20 @@ commit_tunnel(struct xlate_ctx *ctx, const struct ofport *port)
     }
 }
 
+void
+tunnel_prepare(struct xlate_ctx *ctx, const struct ofport *port, uint64_t words[8])
+{
+    uint64_t *tunnel = &ctx->flow.words[SLUICE_KEY_TUNNEL_WORD];
+    uint64_t before[TUNNEL_BYTES / 8];
+    memcpy(before, tunnel, TUNNEL_BYTES);
+    set_tunnel_key(ctx, port);
+    if (ctx->view->flags & SLUICE_BRIDGE_FLAG_KERNEL_TUNNELS) {
+        commit_tunnel(ctx, port);
+    }
+    memcpy(words, tunnel, TUNNEL_BYTES);
+    memcpy(tunnel, before, TUNNEL_BYTES);
+}
+
 static bool
 is_own_address(const struct xlate_ctx *ctx)
 {
@@ -199,9 +213,10 @@ tunnel_output(struct xlate_ctx *ctx, const struct ofport *port)
     }
     trace_note(ctx, SLUICE_TRACE_NOTE_KERNEL_TUNNEL, 0, 0, 0);
     commit_tunnel(ctx, port);
+    commit_actions(ctx);
+    sample_output(ctx, port);
     /* What the port put into the key is not for the flow table to see; what actions put there stays. */
     memcpy(&flow->words[SLUICE_KEY_TUNNEL_WORD], before, TUNNEL_BYTES);
-    commit_actions(ctx);
     struct sluice_dp_action_output *output = commit_append(ctx, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
     if (output) {
         output->dp_port = port->dp_port;

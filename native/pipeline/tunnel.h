@@ -14,6 +14,10 @@ bool tunnel_receive_ecn(struct xlate_ctx *ctx);
 /* Outputs to a tunnel port. */
 void tunnel_output(struct xlate_ctx *ctx, const struct ofport *port);
 
+/* Writes to 'words' the key's tunnel words of a packet that would leave by 'port', and tells a datapath whose tunnels are
+ * the kernel's. */
+void tunnel_prepare(struct xlate_ctx *ctx, const struct ofport *port, uint64_t words[8]);
+
 /* tunnel_native.c: the part of tunnel_output() that builds the headers here and sends the packet on through the bridge
  * that leads to the other end.  The key's tunnel words are those of the packet to be. */
 void tunnel_output_native(struct xlate_ctx *ctx, const struct ofport *port);

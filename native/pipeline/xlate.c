@@ -537,10 +537,14 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
         trace_thaw(ctx);
     }
     bool received = true;
+    if (!ctx->frozen) {
+        sample_input(ctx);
+    }
     if (is_from_mirror(ctx)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_MIRROR_INPUT, be32(ctx->flow.in_port), 0, 0);
         ctx->drop_reason = SLUICE_DROP_REASON_MIRROR;
         ctx->trace_depth--;
+        sample_finish(ctx);
         return;
     }
     if (ctx->frozen || ctx->in->actions) {
@@ -564,6 +568,7 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
     if (received) {
         output_dhcp_reply(ctx);
     }
+    sample_finish(ctx);
 }
 
 /* A clone that is a packet-in behind a meter is what Open vSwitch calls a sample of everything, which it keeps. */
@@ -664,6 +669,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     ctx.flow = *in->key;
     ctx.flow.actset_output = be32(PORT_UNSET);
     ctx.queue = in->key->skb_priority;
+    ctx.sflow_report = UINT32_MAX;
     init_wild(&ctx);
     ctx.base = ctx.flow;
     const struct ofport *port;

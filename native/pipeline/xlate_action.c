@@ -236,7 +236,8 @@ output_reg(struct xlate_ctx *ctx, const struct sluice_action_output_reg *a)
     uint64_t port = (uint64_t) xlate_load(ctx, sf);
     trace_note(ctx, SLUICE_TRACE_NOTE_OUTPUT_REG, port, 0, 0);
     if (port <= UINT16_MAX || (port >= PORT_IN_PORT && port <= UINT32_MAX)) {
-        output_port(ctx, port_normalize((uint32_t) port), a->max_len);
+        uint32_t number = port_normalize((uint32_t) port);
+        output_port(ctx, number, number == PORT_CONTROLLER ? a->max_len : 0);
     }
 }
 
@@ -528,6 +529,9 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
         break;
     case SLUICE_ACTION_BUNDLE:
         bundle(ctx, action);
+        break;
+    case SLUICE_ACTION_SAMPLE:
+        sample_action(ctx, action);
         break;
     default:
         modify(ctx, action, opcode);

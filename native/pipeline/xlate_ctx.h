@@ -78,6 +78,10 @@ struct xlate_ctx {
     uint32_t mirrors;        /* Those that have a copy of the packet, by the view's numbers. */
     uint32_t mirror_snaplen; /* While a copy is output: its bytes at most, or 0. */
 
+    uint32_t sflow_report; /* Offset of the report action for sFlow, or UINT32_MAX; what it says is known at the end. */
+    uint32_t n_outputs;    /* To devices and tunnels. */
+    uint32_t output;       /* The last one's datapath port. */
+
     /* Nothing comes after the action being executed, so it may do with the packet what it likes. */
     bool is_last;
 
@@ -278,5 +282,19 @@ void mirror_packet(struct xlate_ctx *ctx, uint32_t ofp_port, bool in);
 
 /* Whether the bundle is the output of a mirror, and so for nothing else. */
 bool mirror_owns_bundle(const struct bridge_view *view, const struct bundle *bundle);
+
+/* sample.c */
+
+/* Samples what the bridge's exporters want of a packet that comes in, as it comes in. */
+void sample_input(struct xlate_ctx *ctx);
+
+/* Samples for IPFIX a packet that is about to go out by a device or a tunnel. */
+void sample_output(struct xlate_ctx *ctx, const struct ofport *port);
+
+/* The OpenFlow action. */
+void sample_action(struct xlate_ctx *ctx, const struct sluice_action_sample *action);
+
+/* Tells sFlow's sample where the packet goes and what is done to it on the way. */
+void sample_finish(struct xlate_ctx *ctx);
 
 #endif

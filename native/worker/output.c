@@ -152,6 +152,47 @@ sink_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct 
 }
 
 static void
+sink_report(void *aux, const struct sluice_dp_action_report *action, struct packet *const *packets, uint32_t n)
+{
+    struct worker *worker = aux;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct packet *packet = packets[i];
+        packet_checksum_complete(packet);
+        struct sluice_event_sample event = {
+            .type = SLUICE_EVENT_SAMPLE,
+            .bridge = action->bridge,
+            .sample_kind = action->sample_kind,
+            .direction = action->direction,
+            .in_port = action->in_port,
+            .out_port = action->out_port,
+            .n_outputs = action->n_outputs,
+            .vlan_tci = action->vlan_tci,
+            .probability = action->probability,
+            .collector_set_id = action->collector_set_id,
+            .obs_domain_id = action->obs_domain_id,
+            .obs_point_id = action->obs_point_id,
+            .total_size = packet->size,
+            .packet_size = packet->size < action->max_len ? packet->size : action->max_len,
+            .actions_size = action->actions_size,
+            .packet_type = packet_type(packet),
+            .tunnel_port = action->tunnel_port,
+        };
+        memcpy(event.tunnel_out, action->tunnel_out, sizeof event.tunnel_out);
+        if (packet->metadata.is_tunneled) {
+            memcpy(event.tunnel, packet->metadata.tunnel, sizeof event.tunnel);
+        }
+        const struct ring_part parts[] = {
+            { &event, sizeof event },
+            { packet->data, event.packet_size },
+            { action + 1, action->actions_size },
+        };
+        uint32_t source = packet->in_port != 0 ? packet->in_port : DATAPATH_PORTS_MAX;
+        ring_put(&worker->datapath->ring, source, (struct sluice_record *) &event, parts, 3);
+    }
+}
+
+static void
 sink_recirc(void *aux, struct packet *const *packets, uint32_t n)
 {
     worker_recirculate(aux, packets, n);
@@ -213,6 +254,7 @@ worker_sink(struct worker *worker)
         .output = sink_output,
         .controller = sink_controller,
         .protocol = sink_protocol,
+        .report = sink_report,
         .recirc = sink_recirc,
         .meter = sink_meter,
         .drop = sink_drop,
@@ -221,6 +263,7 @@ worker_sink(struct worker *worker)
         .sequences = worker->datapath->sequences,
         .aux = worker,
         .pool = worker->pool,
+        .random = &worker->random,
     };
 }
 

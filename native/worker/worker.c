@@ -489,6 +489,8 @@ worker_create(struct sluice_datapath *datapath, uint32_t index, _Bool is_control
     }
     worker->datapath = datapath;
     worker->index = index;
+    worker->random = (uint32_t) (datapath_now(datapath) * 2654435761u) ^ (index + 1) * 0x9e3779b9u;
+    worker->random += worker->random == 0;
     worker->epoll_fd = -1;
     worker->wake_fd = -1;
     for (uint32_t i = 0; i <= WORKER_RECIRCULATIONS_MAX; i++) {

@@ -65,6 +65,8 @@ struct worker {
     uint64_t origin[MEGAFLOW_ORIGIN_WORDS]; /* Room to put the origin of a megaflow together. */
     uint64_t now_ms;                        /* The datapath's clock at the burst at hand. */
 
+    uint32_t random; /* Chooses samples. */
+
     /* The burst at hand, and those that it became by recirculation. */
     uint32_t depth;
     struct worker_level levels[WORKER_RECIRCULATIONS_MAX + 1];

@@ -8,6 +8,7 @@ import type { Aggregate } from "./aggregate.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
 import { formatDatapathId } from "./bridge-address.js";
 import { controllerOptions, inBandManagers, inBandQueue } from "./controllers.js";
+import { Exporters } from "./exporters.js";
 import { configureLocalAddress, type LocalAddressCalls } from "./local-address.js";
 import { plan, type Step } from "./plan.js";
 
@@ -53,6 +54,7 @@ export class Bridges {
   readonly netdevs: Netdevs;
   readonly router: Router;
   readonly tunnelPaths: TunnelPaths;
+  readonly exporters: Exporters;
   readonly #options: BridgesOptions;
   readonly #idl: Idl<VswitchTables>;
   readonly #log: Logger;
@@ -85,6 +87,13 @@ export class Bridges {
       random: options.random,
     });
     this.router = new Router({ netdevs: this.netdevs, system: options.systemRoutes ?? options.policy.system });
+    this.exporters = new Exporters({
+      idl: options.idl,
+      datapath: options.datapath,
+      router: this.router,
+      clock: options.clock,
+      log: options.log,
+    });
     this.tunnelPaths = new TunnelPaths({
       datapath: options.datapath,
       netdevs: this.netdevs,
@@ -239,6 +248,7 @@ export class Bridges {
     this.#configureDatapath();
     this.#configureTls();
     const managers = inBandManagers(this.#idl);
+    this.exporters.begin();
     for (const bridge of wanted.values()) this.#configure(bridge, managers);
     const find = (name: string): { bridge: Bridge; iface: OpenInterface } | undefined => {
       for (const { bridge } of this.#running.values()) {
@@ -310,6 +320,7 @@ export class Bridges {
     this.#running.delete(name);
     this.tunnelPaths.flushNeighbors(name);
     running.connmgr.close();
+    this.exporters.remove(name);
     running.bridge.destroy();
     this.ofprotos.remove(running.bridge.ofproto);
   }
@@ -334,6 +345,7 @@ export class Bridges {
     }
     connmgr.setInBand(config.get("disable-in-band") === "true" ? [] : managers, inBandQueue(config));
     connmgr.setControllers(wanted.controllers.map((row) => controllerOptions(row, config)));
+    this.exporters.configure(bridge, wanted);
     configureTables(bridge.ofproto, wanted.row.flow_tables, (id) => this.#idl.table("Flow_Table").get(id));
     connmgr.setFailMode(wanted.row.fail_mode ?? "standalone");
     if (idBefore !== 0n && idBefore !== bridge.ofproto.datapathId) connmgr.reconnect();

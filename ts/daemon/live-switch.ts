@@ -48,6 +48,9 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   datapath.on("protocolPacket", ({ bridge, ofpPort, packet }) => {
     bridges.protocolPacket(bridge, ofpPort, packet);
   });
+  datapath.on("sample", (event) => {
+    bridges.exporters.sample(event);
+  });
   const datapathLog = new DatapathLog(bridges.ofprotos, flowText);
   datapath.on("portFrame", ({ dpPort, packet }) => bridges.netdevs.transmitted(dpPort, packet));
   datapath.on("miss", (event) => datapathLog.miss(event));

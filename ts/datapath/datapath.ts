@@ -33,6 +33,7 @@ export class Datapath {
     packetIn: new Set(),
     portFrame: new Set(),
     protocolPacket: new Set(),
+    sample: new Set(),
     linkChanged: new Set(),
     portChanged: new Set(),
     addressChanged: new Set(),

@@ -2,16 +2,19 @@ import {
   type EventPacketIn,
   type EventPort,
   type EventProtocolPacket,
+  type EventSample,
   event,
   eventMissSize,
   eventPacketInSize,
   eventPortFrameSize,
   eventProtocolPacketSize,
+  eventSampleSize,
   readEventMiss,
   readEventPacketIn,
   readEventPort,
   readEventPortFrame,
   readEventProtocolPacket,
+  readEventSample,
 } from "./generated/records.js";
 import { type Megaflow, readMegaflow } from "./queries.js";
 
@@ -42,12 +45,20 @@ export interface ProtocolPacket extends EventProtocolPacket {
   readonly packet: Uint8Array;
 }
 
+/** A packet for an exporter. */
+export interface Sample extends EventSample {
+  readonly packet: Uint8Array;
+  /** The datapath's actions of the whole flow, if the sample tells of them. */
+  readonly actions: Uint8Array;
+}
+
 /** Events by name, with what their listeners get.  The bytes are the listener's to keep. */
 export interface DatapathEvents {
   packetIn: PacketIn;
   /** A memory port transmitted. */
   portFrame: PortFrame;
   protocolPacket: ProtocolPacket;
+  sample: Sample;
   /** A network device of the host came, went or changed; ask `link`. */
   linkChanged: EventPort;
   portChanged: EventPort;
@@ -102,6 +113,18 @@ export function decodeEvent(type: number, bytes: Uint8Array<ArrayBuffer>): Datap
         value: {
           ...record,
           packet: bytes.subarray(eventProtocolPacketSize, eventProtocolPacketSize + record.packetSize),
+        },
+      };
+    }
+    case event.sample: {
+      const record = readEventSample(view, 0);
+      const actionsAt = eventSampleSize + pad8(record.packetSize);
+      return {
+        name: "sample",
+        value: {
+          ...record,
+          packet: bytes.subarray(eventSampleSize, eventSampleSize + record.packetSize),
+          actions: bytes.subarray(actionsAt, actionsAt + record.actionsSize),
         },
       };
     }

@@ -1,5 +1,5 @@
 /** Network devices: interface types, their state and counters. */
-export { formatAddress, formatNetwork, isMapped, type Network, parseAddress } from "./address.js";
+export { formatAddress, formatNetwork, isMapped, mapIpv4, type Network, parseAddress } from "./address.js";
 export { deviceCommands } from "./commands.js";
 export { errnoWords } from "./errno.js";
 export { type LinkFeatures, linkFeatures } from "./features.js";

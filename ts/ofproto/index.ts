@@ -71,6 +71,7 @@ export type {
   RequestFailure,
 } from "./requester.js";
 export { handleRequest } from "./requests.js";
+export { noSampling, type Sampling } from "./sampling.js";
 export { named, nameRank, noLimit, type TableSettings } from "./table-settings.js";
 export { tableInfos } from "./table-stats.js";
 export { formatTrace, type TraceWords } from "./trace-text.js";

@@ -58,6 +58,7 @@ import {
 } from "./port.js";
 import { PortNumbers } from "./port-number.js";
 import type { DoneRequest, FlowChange, OfprotoListener, PacketInEvent, Requester } from "./requester.js";
+import { noSampling, type Sampling } from "./sampling.js";
 import { defaultTable, type TableSettings } from "./table-settings.js";
 import { appendTlvMap } from "./tlv-map.js";
 import { tunnelKey, tunnelMatchText } from "./tunnel-match.js";
@@ -102,6 +103,7 @@ export interface SwitchSettings {
   /** Controllers may be reached through the bridge: its local port hears DHCP replies in any case. */
   readonly inBand: boolean;
   /** Some controller wants packets that no rule matches. */
+  readonly sampling: Sampling;
   readonly packetInOnMiss: boolean;
   /** Output to a tunnel leaves its headers to the datapath. */
   readonly kernelTunnels: boolean;
@@ -124,6 +126,7 @@ const defaultSettings: SwitchSettings = {
   fragMode: 0,
   invalidTtlToController: false,
   inBand: false,
+  sampling: noSampling,
   packetInOnMiss: false,
   kernelTunnels: false,
   monitorFlows: false,
@@ -577,13 +580,18 @@ export class Ofproto {
 
   #addSettings(): void {
     const { forwardBpdu, packetInOnMiss, invalidTtlToController, inBand, kernelTunnels, monitorFlows } = this.#settings;
-    const { macAgingS, macTableSize, fragMode } = this.#settings;
+    const { macAgingS, macTableSize, fragMode, sampling } = this.#settings;
     const bridgeFlags =
       (forwardBpdu ? bridgeFlag.forwardBpdu : 0) |
       (packetInOnMiss ? bridgeFlag.packetInOnMiss : 0) |
       (invalidTtlToController ? bridgeFlag.invalidTtlToController : 0) |
       (inBand ? bridgeFlag.inBand : 0) |
       (kernelTunnels ? bridgeFlag.kernelTunnels : 0) |
+      (sampling.ipfixInput ? bridgeFlag.ipfixInput : 0) |
+      (sampling.ipfixOutput ? bridgeFlag.ipfixOutput : 0) |
+      (sampling.ipfixTunnels ? bridgeFlag.ipfixTunnels : 0) |
+      (sampling.flowSampling ? bridgeFlag.flowSampling : 0) |
+      (sampling.flowSamplingTunnels ? bridgeFlag.flowSamplingTunnels : 0) |
       (monitorFlows ? bridgeFlag.monitorFlows : 0);
     this.#batch.add(bridgeSetSize, (view, at) =>
       writeBridgeSet(view, at, {
@@ -596,6 +604,9 @@ export class Ofproto {
         macTableSize,
         fragMode,
         maxResubmitDepth: 0,
+        sflowProbability: sampling.sflowProbability,
+        sflowHeader: sampling.sflowHeader,
+        ipfixProbability: sampling.ipfixProbability,
       }),
     );
   }

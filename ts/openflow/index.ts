@@ -37,6 +37,7 @@ export { matchIsWithin } from "./match-within.js";
 export type * from "./message.js";
 export { formatDatapathActions } from "./odp-action.js";
 export { formatDatapathKey, formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
+export { datapathOutcome, type Outcome, type OuterHeader, tunnelOfWords } from "./odp-outcome.js";
 export { type ErrorName, type ErrorRow, errorByWire, errorRow, errors } from "./tables/errors.js";
 export { ofpp, type PortRow, portMax, reservedPorts } from "./tables/ports.js";
 export { formatAction, formatActions, parseActions } from "./text-action.js";

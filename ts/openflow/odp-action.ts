@@ -5,6 +5,7 @@ import { formatLabel, labelStack } from "./label-stack.js";
 import type { AbiMatch } from "./message.js";
 import { formatAttribute, settable } from "./odp-flow.js";
 import { formatTunnelPush } from "./odp-push.js";
+import { formatReport } from "./odp-report.js";
 import { formatTunnelSet } from "./odp-tunnel.js";
 import { datapathOpcodes } from "./tables/opcodes.js";
 import { formatEth, type PortNames } from "./text-value.js";
@@ -28,6 +29,8 @@ const at = {
   tci: offset("push_vlan", "tci"),
   matchSize: offset("set", "match_size"),
   cloneSize: offset("clone", "actions_size"),
+  sampleSize: offset("sample", "actions_size"),
+  sampleProbability: offset("sample", "probability"),
   maxLen: offset("controller", "max_len"),
   reason: offset("controller", "reason"),
   cookie: offset("controller", "cookie"),
@@ -205,6 +208,16 @@ export function formatDatapathActions(
         );
         break;
       }
+      case opcode["sample"]: {
+        const from = start + layoutOf("sample").size;
+        const nested = actions.subarray(from, from + view.getUint32(start + at.sampleSize, true));
+        const percent = ((100 * view.getUint32(start + at.sampleProbability, true)) / 0xffffffff).toFixed(1);
+        parts.push(`sample(sample=${percent}%,actions(${formatDatapathActions(nested, names, flow, labels)}))`);
+        break;
+      }
+      case opcode["report"]:
+        parts.push(formatReport(actions, start));
+        break;
       case opcode["recirc"]:
         parts.push(`recirc(0x${view.getUint32(start + at.recirc, true).toString(16)})`);
         break;

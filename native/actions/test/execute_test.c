@@ -73,6 +73,13 @@ on_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct pa
     happen('p', action->protocol, packets, n);
 }
 
+static void
+on_report(void *aux, const struct sluice_dp_action_report *action, struct packet *const *packets, uint32_t n)
+{
+    (void) aux;
+    happen('s', action->collector_set_id, packets, n);
+}
+
 /* The dp_hash of each packet, and of all of them the recirculation id. */
 static uint32_t hashes[PACKET_BATCH_MAX];
 
@@ -135,6 +142,7 @@ make_sink(void)
         .output = on_output,
         .controller = on_controller,
         .protocol = on_protocol,
+        .report = on_report,
         .recirc = on_recirc,
         .meter = on_meter,
         .drop = on_drop,
@@ -317,6 +325,55 @@ test_clone(void)
     CHECK(happenings[2].number == 3 && happenings[2].eth_dst_last == 0);
     CHECK(happenings[3].number == 2 && happenings[4].number == 1);
     claim("changes inside of a clone stay there");
+}
+
+/* Samples one packet in 'one_in', and has those pass 'meter' if it is not 0. */
+static void
+put_sample(struct list *list, uint32_t one_in, uint32_t meter)
+{
+    struct list nested = { .size = 0 };
+    if (meter) {
+        struct sluice_dp_action_meter *action = put(&nested, SLUICE_DP_ACTION_METER, sizeof *action);
+        action->meter = meter;
+    }
+    struct sluice_dp_action_report *report = put(&nested, SLUICE_DP_ACTION_REPORT, sizeof *report);
+    report->collector_set_id = 7;
+    struct sluice_dp_action_sample *sample =
+        put(list, SLUICE_DP_ACTION_SAMPLE, (uint16_t) (sizeof *sample + nested.size));
+    sample->probability = UINT32_MAX / one_in;
+    sample->actions_size = nested.size;
+    memcpy(sample + 1, nested.bytes, nested.size);
+}
+
+static void
+test_sample(void)
+{
+    struct list list = { .size = 0 };
+    put_sample(&list, 1, 0);
+    put_sample(&list, 1, 1);
+    put_output(&list, 3, 0);
+    run(&list, 4);
+    CHECK(n_happenings == 4);
+    CHECK(happenings[0].kind == 's' && happenings[0].number == 7 && happenings[0].n == 4);
+    CHECK(happenings[1].kind == 'm' && happenings[2].kind == 's' && happenings[2].n == 3);
+    CHECK(happenings[3].kind == 'o' && happenings[3].n == 4);
+    claim("a meter within a sample drops samples, not packets");
+
+    uint32_t state = 0x12345678;
+    uint32_t n_sampled = 0;
+    struct action_sink sink = make_sink();
+    sink.random = &state;
+    list.size = 0;
+    put_sample(&list, 10, 0);
+    for (uint32_t round = 0; round < 1000; round++) {
+        struct packet *packets[10];
+        make_packets(packets, 10);
+        n_happenings = 0;
+        actions_execute(&sink, packets, 10, list.bytes, list.size);
+        n_sampled += n_happenings ? happenings[0].n : 0;
+    }
+    CHECK(n_sampled > 850 && n_sampled < 1150);
+    claim("one packet in ten is about one in ten");
 }
 
 static void
@@ -539,6 +596,7 @@ main(void)
     test_truncation();
     test_order_of_changes();
     test_clone();
+    test_sample();
     struct packet *large = packet_alloc(pool, PACKET_LARGE_SIZE);
     test_recirc();
     test_mpls();

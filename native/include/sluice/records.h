@@ -93,6 +93,7 @@ enum sluice_event {
     SLUICE_EVENT_PROTOCOL_PACKET = 7, /* A packet for a protocol brain (LACP, STP, LLDP, ...). */
     SLUICE_EVENT_MISS = 8, /* A packet that no megaflow covered. Only while settings ask for it. */
     SLUICE_EVENT_MEGAFLOW = 9, /* A megaflow came, changed or went. Only while settings ask for it. */
+    SLUICE_EVENT_SAMPLE = 10, /* A packet for an exporter. */
 };
 
 /* Port drivers. */
@@ -277,6 +278,18 @@ enum sluice_bridge_flag {
     SLUICE_BRIDGE_FLAG_MONITOR_FLOWS = 8, /* Every change of a rule is told. */
     SLUICE_BRIDGE_FLAG_KERNEL_TUNNELS = 16, /* Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's. */
     SLUICE_BRIDGE_FLAG_IN_BAND = 32, /* DHCP replies reach the local port, whatever the flow table says. */
+    SLUICE_BRIDGE_FLAG_IPFIX_INPUT = 64, /* Packets are sampled for IPFIX when they come in. */
+    SLUICE_BRIDGE_FLAG_IPFIX_OUTPUT = 128, /* Packets are sampled for IPFIX when they go out. */
+    SLUICE_BRIDGE_FLAG_IPFIX_TUNNELS = 256, /* Samples of packets that go out by a tunnel tell of it. */
+    SLUICE_BRIDGE_FLAG_FLOW_SAMPLING = 512, /* Sample actions have an exporter; otherwise they do nothing. */
+    SLUICE_BRIDGE_FLAG_FLOW_SAMPLING_TUNNELS = 1024, /* Sample actions on a tunnel port tell of the tunnel. */
+};
+
+/* Which exporter a sample is for. */
+enum sluice_sample_kind {
+    SLUICE_SAMPLE_KIND_SFLOW = 1, /* sFlow. */
+    SLUICE_SAMPLE_KIND_IPFIX = 2, /* The bridge's IPFIX. */
+    SLUICE_SAMPLE_KIND_FLOW = 3, /* IPFIX of a collector set, by a sample action. */
 };
 
 /* Settings of a bundle. */
@@ -611,8 +624,12 @@ struct sluice_bridge_set {
     uint32_t mac_table_size;
     uint32_t frag_mode;
     uint32_t max_resubmit_depth; /* 0 for the default, 64 */
+    uint32_t sflow_probability; /* Of 2**32 - 1 packets, those that are sampled for sFlow. */
+    uint32_t sflow_header; /* Bytes of a packet that an sFlow sample carries. */
+    uint32_t ipfix_probability; /* Of 2**32 - 1 packets, those that are sampled for the bridge's IPFIX. */
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_bridge_set) == 32, "size of sluice_bridge_set");
+_Static_assert(sizeof(struct sluice_bridge_set) == 48, "size of sluice_bridge_set");
 _Static_assert(offsetof(struct sluice_bridge_set, type) == 0, "sluice_bridge_set.type");
 _Static_assert(offsetof(struct sluice_bridge_set, flags) == 2, "sluice_bridge_set.flags");
 _Static_assert(offsetof(struct sluice_bridge_set, size) == 4, "sluice_bridge_set.size");
@@ -622,6 +639,10 @@ _Static_assert(offsetof(struct sluice_bridge_set, mac_aging_s) == 16, "sluice_br
 _Static_assert(offsetof(struct sluice_bridge_set, mac_table_size) == 20, "sluice_bridge_set.mac_table_size");
 _Static_assert(offsetof(struct sluice_bridge_set, frag_mode) == 24, "sluice_bridge_set.frag_mode");
 _Static_assert(offsetof(struct sluice_bridge_set, max_resubmit_depth) == 28, "sluice_bridge_set.max_resubmit_depth");
+_Static_assert(offsetof(struct sluice_bridge_set, sflow_probability) == 32, "sluice_bridge_set.sflow_probability");
+_Static_assert(offsetof(struct sluice_bridge_set, sflow_header) == 36, "sluice_bridge_set.sflow_header");
+_Static_assert(offsetof(struct sluice_bridge_set, ipfix_probability) == 40, "sluice_bridge_set.ipfix_probability");
+_Static_assert(offsetof(struct sluice_bridge_set, pad) == 44, "sluice_bridge_set.pad");
 
 /* Fails with `device` and errno when the device cannot be had. Followed by: name, config: `key=value` strings, each ended by a zero byte. */
 struct sluice_port_open {
@@ -2307,6 +2328,53 @@ _Static_assert(offsetof(struct sluice_event_protocol_packet, ofp_port) == 12, "s
 _Static_assert(offsetof(struct sluice_event_protocol_packet, protocol) == 16, "sluice_event_protocol_packet.protocol");
 _Static_assert(offsetof(struct sluice_event_protocol_packet, packet_size) == 20, "sluice_event_protocol_packet.packet_size");
 
+/* What a report action says, with a packet that it was executed on. Followed by: packet, actions (the datapath's, of the whole flow). */
+struct sluice_event_sample {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint16_t sample_kind; /* sample_kind */
+    uint16_t direction; /* Of a sample action: 1 ingress, 2 egress, or 0. */
+    uint32_t in_port; /* OpenFlow port that the packet came in on. */
+    uint32_t out_port; /* Datapath port that it goes out by; 0: not known. */
+    uint32_t n_outputs; /* For sFlow: ports that it goes out by. */
+    uint16_t vlan_tci; /* For sFlow: the outermost tag on the way out, network order. */
+    uint16_t probability;
+    uint32_t collector_set_id;
+    uint32_t obs_domain_id;
+    uint32_t obs_point_id;
+    uint32_t total_size; /* Of the frame; packet_size may be less. */
+    uint32_t packet_size;
+    uint32_t actions_size;
+    uint32_t packet_type;
+    uint32_t tunnel_port; /* Datapath port of the tunnel that out_port is, if it tells of tunnels; or 0. */
+    uint64_t tunnel[8]; /* The key's words of the tunnel that the packet came out of. */
+    uint64_t tunnel_out[8]; /* The same of the one that it goes into. */
+};
+_Static_assert(sizeof(struct sluice_event_sample) == 192, "size of sluice_event_sample");
+_Static_assert(offsetof(struct sluice_event_sample, type) == 0, "sluice_event_sample.type");
+_Static_assert(offsetof(struct sluice_event_sample, flags) == 2, "sluice_event_sample.flags");
+_Static_assert(offsetof(struct sluice_event_sample, size) == 4, "sluice_event_sample.size");
+_Static_assert(offsetof(struct sluice_event_sample, bridge) == 8, "sluice_event_sample.bridge");
+_Static_assert(offsetof(struct sluice_event_sample, sample_kind) == 12, "sluice_event_sample.sample_kind");
+_Static_assert(offsetof(struct sluice_event_sample, direction) == 14, "sluice_event_sample.direction");
+_Static_assert(offsetof(struct sluice_event_sample, in_port) == 16, "sluice_event_sample.in_port");
+_Static_assert(offsetof(struct sluice_event_sample, out_port) == 20, "sluice_event_sample.out_port");
+_Static_assert(offsetof(struct sluice_event_sample, n_outputs) == 24, "sluice_event_sample.n_outputs");
+_Static_assert(offsetof(struct sluice_event_sample, vlan_tci) == 28, "sluice_event_sample.vlan_tci");
+_Static_assert(offsetof(struct sluice_event_sample, probability) == 30, "sluice_event_sample.probability");
+_Static_assert(offsetof(struct sluice_event_sample, collector_set_id) == 32, "sluice_event_sample.collector_set_id");
+_Static_assert(offsetof(struct sluice_event_sample, obs_domain_id) == 36, "sluice_event_sample.obs_domain_id");
+_Static_assert(offsetof(struct sluice_event_sample, obs_point_id) == 40, "sluice_event_sample.obs_point_id");
+_Static_assert(offsetof(struct sluice_event_sample, total_size) == 44, "sluice_event_sample.total_size");
+_Static_assert(offsetof(struct sluice_event_sample, packet_size) == 48, "sluice_event_sample.packet_size");
+_Static_assert(offsetof(struct sluice_event_sample, actions_size) == 52, "sluice_event_sample.actions_size");
+_Static_assert(offsetof(struct sluice_event_sample, packet_type) == 56, "sluice_event_sample.packet_type");
+_Static_assert(offsetof(struct sluice_event_sample, tunnel_port) == 60, "sluice_event_sample.tunnel_port");
+_Static_assert(offsetof(struct sluice_event_sample, tunnel) == 64, "sluice_event_sample.tunnel");
+_Static_assert(offsetof(struct sluice_event_sample, tunnel_out) == 128, "sluice_event_sample.tunnel_out");
+
 /* Followed by: key (a match), packet. */
 struct sluice_event_miss {
     uint16_t type;
@@ -2461,7 +2529,7 @@ static const uint8_t sluice_action_executed[SLUICE_ACTION_MAX + 1] = {
     0, /* 48 ct */
     0, /* 49 nat */
     0, /* 50 ct_clear */
-    0, /* 51 sample */
+    1, /* 51 sample */
     1, /* 52 check_pkt_larger */
     1, /* 53 delete_field */
     1, /* 54 encap */
@@ -3375,6 +3443,8 @@ enum sluice_dp_action {
     SLUICE_DP_ACTION_TUNNEL_SET = 30, /* Says what a tunnel port that the host's kernel has is to encapsulate with. */
     SLUICE_DP_ACTION_TUNNEL_PUSH = 31, /* Puts headers before the packet, which then is a packet of the bridge below. */
     SLUICE_DP_ACTION_TUNNEL_POP = 32, /* Takes the headers off and looks the packet up again as one of that port. */
+    SLUICE_DP_ACTION_SAMPLE = 17, /* Runs the nested actions on copies of some packets, chosen at random. */
+    SLUICE_DP_ACTION_REPORT = 18, /* Makes an event_sample. */
     SLUICE_DP_ACTION_METER = 16, /* Counts against a meter of the datapath, which may drop the packet. */
     SLUICE_DP_ACTION_PUSH_ETH = 20, /* Puts an Ethernet header before a packet without one. */
     SLUICE_DP_ACTION_POP_ETH = 21, /* Removes the Ethernet header: the packet then is one of its Ethernet type. */
@@ -3583,6 +3653,62 @@ _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, size) == 2, "sluice_
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, dp_port) == 4, "sluice_dp_action_tunnel_pop.dp_port");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, tunnel_type) == 8, "sluice_dp_action_tunnel_pop.tunnel_type");
 _Static_assert(offsetof(struct sluice_dp_action_tunnel_pop, pad) == 12, "sluice_dp_action_tunnel_pop.pad");
+
+/* Runs the nested actions on copies of some packets, chosen at random. Followed by: actions. */
+struct sluice_dp_action_sample {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t probability; /* Of 2**32 - 1 packets. */
+    uint32_t actions_size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_dp_action_sample) == 16, "size of sluice_dp_action_sample");
+_Static_assert(offsetof(struct sluice_dp_action_sample, opcode) == 0, "sluice_dp_action_sample.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_sample, size) == 2, "sluice_dp_action_sample.size");
+_Static_assert(offsetof(struct sluice_dp_action_sample, probability) == 4, "sluice_dp_action_sample.probability");
+_Static_assert(offsetof(struct sluice_dp_action_sample, actions_size) == 8, "sluice_dp_action_sample.actions_size");
+_Static_assert(offsetof(struct sluice_dp_action_sample, pad) == 12, "sluice_dp_action_sample.pad");
+
+/* Makes an event_sample. Followed by: actions: those of the whole flow, for the event. */
+struct sluice_dp_action_report {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t bridge;
+    uint16_t sample_kind; /* sample_kind */
+    uint16_t direction; /* 1 ingress, 2 egress, or 0 */
+    uint32_t in_port;
+    uint32_t out_port; /* Datapath port, or 0. */
+    uint32_t n_outputs;
+    uint16_t vlan_tci; /* Network order. */
+    uint16_t probability;
+    uint32_t collector_set_id;
+    uint32_t obs_domain_id;
+    uint32_t obs_point_id;
+    uint32_t max_len; /* Bytes of the packet that are told. */
+    uint32_t tunnel_port; /* Datapath port, or 0. */
+    uint32_t actions_size;
+    uint32_t pad;
+    uint64_t tunnel_out[8];
+};
+_Static_assert(sizeof(struct sluice_dp_action_report) == 120, "size of sluice_dp_action_report");
+_Static_assert(offsetof(struct sluice_dp_action_report, opcode) == 0, "sluice_dp_action_report.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_report, size) == 2, "sluice_dp_action_report.size");
+_Static_assert(offsetof(struct sluice_dp_action_report, bridge) == 4, "sluice_dp_action_report.bridge");
+_Static_assert(offsetof(struct sluice_dp_action_report, sample_kind) == 8, "sluice_dp_action_report.sample_kind");
+_Static_assert(offsetof(struct sluice_dp_action_report, direction) == 10, "sluice_dp_action_report.direction");
+_Static_assert(offsetof(struct sluice_dp_action_report, in_port) == 12, "sluice_dp_action_report.in_port");
+_Static_assert(offsetof(struct sluice_dp_action_report, out_port) == 16, "sluice_dp_action_report.out_port");
+_Static_assert(offsetof(struct sluice_dp_action_report, n_outputs) == 20, "sluice_dp_action_report.n_outputs");
+_Static_assert(offsetof(struct sluice_dp_action_report, vlan_tci) == 24, "sluice_dp_action_report.vlan_tci");
+_Static_assert(offsetof(struct sluice_dp_action_report, probability) == 26, "sluice_dp_action_report.probability");
+_Static_assert(offsetof(struct sluice_dp_action_report, collector_set_id) == 28, "sluice_dp_action_report.collector_set_id");
+_Static_assert(offsetof(struct sluice_dp_action_report, obs_domain_id) == 32, "sluice_dp_action_report.obs_domain_id");
+_Static_assert(offsetof(struct sluice_dp_action_report, obs_point_id) == 36, "sluice_dp_action_report.obs_point_id");
+_Static_assert(offsetof(struct sluice_dp_action_report, max_len) == 40, "sluice_dp_action_report.max_len");
+_Static_assert(offsetof(struct sluice_dp_action_report, tunnel_port) == 44, "sluice_dp_action_report.tunnel_port");
+_Static_assert(offsetof(struct sluice_dp_action_report, actions_size) == 48, "sluice_dp_action_report.actions_size");
+_Static_assert(offsetof(struct sluice_dp_action_report, pad) == 52, "sluice_dp_action_report.pad");
+_Static_assert(offsetof(struct sluice_dp_action_report, tunnel_out) == 56, "sluice_dp_action_report.tunnel_out");
 
 /* Counts against a meter of the datapath, which may drop the packet. */
 struct sluice_dp_action_meter {

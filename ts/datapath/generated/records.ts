@@ -169,6 +169,8 @@ export const event = {
   miss: 8,
   /** A megaflow came, changed or went. Only while settings ask for it. */
   megaflow: 9,
+  /** A packet for an exporter. */
+  sample: 10,
 } as const;
 
 /** Port drivers. */
@@ -420,6 +422,26 @@ export const bridgeFlag = {
   kernelTunnels: 16,
   /** DHCP replies reach the local port, whatever the flow table says. */
   inBand: 32,
+  /** Packets are sampled for IPFIX when they come in. */
+  ipfixInput: 64,
+  /** Packets are sampled for IPFIX when they go out. */
+  ipfixOutput: 128,
+  /** Samples of packets that go out by a tunnel tell of it. */
+  ipfixTunnels: 256,
+  /** Sample actions have an exporter; otherwise they do nothing. */
+  flowSampling: 512,
+  /** Sample actions on a tunnel port tell of the tunnel. */
+  flowSamplingTunnels: 1024,
+} as const;
+
+/** Which exporter a sample is for. */
+export const sampleKind = {
+  /** sFlow. */
+  sflow: 1,
+  /** The bridge's IPFIX. */
+  ipfix: 2,
+  /** IPFIX of a collector set, by a sample action. */
+  flow: 3,
 } as const;
 
 /** Settings of a bundle. */
@@ -986,9 +1008,15 @@ export interface BridgeSet {
   fragMode: number;
   /** 0 for the default, 64 */
   maxResubmitDepth: number;
+  /** Of 2**32 - 1 packets, those that are sampled for sFlow. */
+  sflowProbability: number;
+  /** Bytes of a packet that an sFlow sample carries. */
+  sflowHeader: number;
+  /** Of 2**32 - 1 packets, those that are sampled for the bridge's IPFIX. */
+  ipfixProbability: number;
 }
-export const bridgeSetSize = 32;
-export const bridgeSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, bridgeFlags: 12, macAgingS: 16, macTableSize: 20, fragMode: 24, maxResubmitDepth: 28 } as const;
+export const bridgeSetSize = 48;
+export const bridgeSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, bridgeFlags: 12, macAgingS: 16, macTableSize: 20, fragMode: 24, maxResubmitDepth: 28, sflowProbability: 32, sflowHeader: 36, ipfixProbability: 40, pad: 44 } as const;
 export function readBridgeSet(view: DataView, at: number): BridgeSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -1000,6 +1028,9 @@ export function readBridgeSet(view: DataView, at: number): BridgeSet {
     macTableSize: view.getUint32(at + 20, true),
     fragMode: view.getUint32(at + 24, true),
     maxResubmitDepth: view.getUint32(at + 28, true),
+    sflowProbability: view.getUint32(at + 32, true),
+    sflowHeader: view.getUint32(at + 36, true),
+    ipfixProbability: view.getUint32(at + 40, true),
   };
 }
 export function writeBridgeSet(view: DataView, at: number, record: BridgeSet): void {
@@ -1012,6 +1043,9 @@ export function writeBridgeSet(view: DataView, at: number, record: BridgeSet): v
   view.setUint32(at + 20, record.macTableSize, true);
   view.setUint32(at + 24, record.fragMode, true);
   view.setUint32(at + 28, record.maxResubmitDepth, true);
+  view.setUint32(at + 32, record.sflowProbability, true);
+  view.setUint32(at + 36, record.sflowHeader, true);
+  view.setUint32(at + 40, record.ipfixProbability, true);
 }
 
 /** Fails with `device` and errno when the device cannot be had. Followed by: name, config: `key=value` strings, each ended by a zero byte. */
@@ -3986,6 +4020,92 @@ export function writeEventProtocolPacket(view: DataView, at: number, record: Eve
   view.setUint32(at + 12, record.ofpPort, true);
   view.setUint32(at + 16, record.protocol, true);
   view.setUint32(at + 20, record.packetSize, true);
+}
+
+/** What a report action says, with a packet that it was executed on. Followed by: packet, actions (the datapath's, of the whole flow). */
+export interface EventSample {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  /** sample_kind */
+  sampleKind: number;
+  /** Of a sample action: 1 ingress, 2 egress, or 0. */
+  direction: number;
+  /** OpenFlow port that the packet came in on. */
+  inPort: number;
+  /** Datapath port that it goes out by; 0: not known. */
+  outPort: number;
+  /** For sFlow: ports that it goes out by. */
+  nOutputs: number;
+  /** For sFlow: the outermost tag on the way out, network order. */
+  vlanTci: number;
+  probability: number;
+  collectorSetId: number;
+  obsDomainId: number;
+  obsPointId: number;
+  /** Of the frame; packet_size may be less. */
+  totalSize: number;
+  packetSize: number;
+  actionsSize: number;
+  packetType: number;
+  /** Datapath port of the tunnel that out_port is, if it tells of tunnels; or 0. */
+  tunnelPort: number;
+  /** The key's words of the tunnel that the packet came out of. */
+  tunnel: BigUint64Array;
+  /** The same of the one that it goes into. */
+  tunnelOut: BigUint64Array;
+}
+export const eventSampleSize = 192;
+export const eventSampleOffsets = { type: 0, flags: 2, size: 4, bridge: 8, sampleKind: 12, direction: 14, inPort: 16, outPort: 20, nOutputs: 24, vlanTci: 28, probability: 30, collectorSetId: 32, obsDomainId: 36, obsPointId: 40, totalSize: 44, packetSize: 48, actionsSize: 52, packetType: 56, tunnelPort: 60, tunnel: 64, tunnelOut: 128 } as const;
+export function readEventSample(view: DataView, at: number): EventSample {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    sampleKind: view.getUint16(at + 12, true),
+    direction: view.getUint16(at + 14, true),
+    inPort: view.getUint32(at + 16, true),
+    outPort: view.getUint32(at + 20, true),
+    nOutputs: view.getUint32(at + 24, true),
+    vlanTci: view.getUint16(at + 28, true),
+    probability: view.getUint16(at + 30, true),
+    collectorSetId: view.getUint32(at + 32, true),
+    obsDomainId: view.getUint32(at + 36, true),
+    obsPointId: view.getUint32(at + 40, true),
+    totalSize: view.getUint32(at + 44, true),
+    packetSize: view.getUint32(at + 48, true),
+    actionsSize: view.getUint32(at + 52, true),
+    packetType: view.getUint32(at + 56, true),
+    tunnelPort: view.getUint32(at + 60, true),
+    tunnel: readWords(view, at + 64, 8),
+    tunnelOut: readWords(view, at + 128, 8),
+  };
+}
+export function writeEventSample(view: DataView, at: number, record: EventSample): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint16(at + 12, record.sampleKind, true);
+  view.setUint16(at + 14, record.direction, true);
+  view.setUint32(at + 16, record.inPort, true);
+  view.setUint32(at + 20, record.outPort, true);
+  view.setUint32(at + 24, record.nOutputs, true);
+  view.setUint16(at + 28, record.vlanTci, true);
+  view.setUint16(at + 30, record.probability, true);
+  view.setUint32(at + 32, record.collectorSetId, true);
+  view.setUint32(at + 36, record.obsDomainId, true);
+  view.setUint32(at + 40, record.obsPointId, true);
+  view.setUint32(at + 44, record.totalSize, true);
+  view.setUint32(at + 48, record.packetSize, true);
+  view.setUint32(at + 52, record.actionsSize, true);
+  view.setUint32(at + 56, record.packetType, true);
+  view.setUint32(at + 60, record.tunnelPort, true);
+  writeWords(view, at + 64, 8, record.tunnel);
+  writeWords(view, at + 128, 8, record.tunnelOut);
 }
 
 /** Followed by: key (a match), packet. */

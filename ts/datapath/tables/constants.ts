@@ -115,6 +115,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["protocol_packet", "A packet for a protocol brain (LACP, STP, LLDP, ...)."],
       ["miss", "A packet that no megaflow covered. Only while settings ask for it."],
       ["megaflow", "A megaflow came, changed or went. Only while settings ask for it."],
+      ["sample", "A packet for an exporter."],
     ]),
   },
   {
@@ -338,6 +339,20 @@ export const constantSets: readonly ConstantSet[] = [
         "Output to a tunnel leaves its headers to the datapath, as one whose tunnels are the kernel's.",
       ],
       ["in_band", "DHCP replies reach the local port, whatever the flow table says."],
+      ["ipfix_input", "Packets are sampled for IPFIX when they come in."],
+      ["ipfix_output", "Packets are sampled for IPFIX when they go out."],
+      ["ipfix_tunnels", "Samples of packets that go out by a tunnel tell of it."],
+      ["flow_sampling", "Sample actions have an exporter; otherwise they do nothing."],
+      ["flow_sampling_tunnels", "Sample actions on a tunnel port tell of the tunnel."],
+    ]),
+  },
+  {
+    prefix: "sample_kind",
+    doc: "Which exporter a sample is for.",
+    rows: enumerate(1, [
+      ["sflow", "sFlow."],
+      ["ipfix", "The bridge's IPFIX."],
+      ["flow", "IPFIX of a collector set, by a sample action."],
     ]),
   },
   {

@@ -52,6 +52,10 @@ export const records: readonly RecordRow[] = [
       ["mac_table_size", "u32"],
       ["frag_mode", "u32"],
       ["max_resubmit_depth", "u32", "0 for the default, 64"],
+      ["sflow_probability", "u32", "Of 2**32 - 1 packets, those that are sampled for sFlow."],
+      ["sflow_header", "u32", "Bytes of a packet that an sFlow sample carries."],
+      ["ipfix_probability", "u32", "Of 2**32 - 1 packets, those that are sampled for the bridge's IPFIX."],
+      ["pad", "u32"],
     ],
   },
   {

@@ -148,6 +148,10 @@ export const datapathOpcode = {
   tunnelPush: 31,
   /** Takes the headers off and looks the packet up again as one of that port. */
   tunnelPop: 32,
+  /** Runs the nested actions on copies of some packets, chosen at random. */
+  sample: 17,
+  /** Makes an event_sample. */
+  report: 18,
   /** Counts against a meter of the datapath, which may drop the packet. */
   meter: 16,
   /** Puts an Ethernet header before a packet without one. */
@@ -383,6 +387,12 @@ export const datapathActionTunnelPush = { size: 24, tunnelPort: 4, outPort: 8, h
 
 /** Fixed size and offsets. Takes the headers off and looks the packet up again as one of that port. */
 export const datapathActionTunnelPop = { size: 16, dpPort: 4, tunnelType: 8 } as const;
+
+/** Fixed size and offsets. Runs the nested actions on copies of some packets, chosen at random. Followed by: actions. */
+export const datapathActionSample = { size: 16, probability: 4, actionsSize: 8 } as const;
+
+/** Fixed size and offsets. Makes an event_sample. Followed by: actions: those of the whole flow, for the event. */
+export const datapathActionReport = { size: 120, bridge: 4, sampleKind: 8, direction: 10, inPort: 12, outPort: 16, nOutputs: 20, vlanTci: 24, probability: 26, collectorSetId: 28, obsDomainId: 32, obsPointId: 36, maxLen: 40, tunnelPort: 44, actionsSize: 48, tunnelOut: 56 } as const;
 
 /** Fixed size and offsets. Counts against a meter of the datapath, which may drop the packet. */
 export const datapathActionMeter = { size: 8, meter: 4 } as const;
