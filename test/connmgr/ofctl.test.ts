@@ -226,7 +226,7 @@ onLive("descriptions, fragments, probe and ping", async ({ ofctl, socket }) => {
 onLive("errors name what was wrong", async ({ ofctl, socket }) => {
   assert.match(await ofctl("add-flow", socket, "table=254,actions=drop"), "OFPBRC_EPERM");
   assert.match(await ofctl("-O", "OpenFlow13", "add-flow", socket, "actions=group:5"), "OFPT_ERROR");
-  assert.match(await ofctl("-O", "OpenFlow13", "add-group", socket, "group_id=1,type=all"), "OFPGMFC_OUT_OF_GROUPS");
+  assert.match(await ofctl("-O", "OpenFlow13", "mod-group", socket, "group_id=1,type=all"), "OFPGMFC_UNKNOWN_GROUP");
   assert.match(await ofctl("-O", "OpenFlow13", "add-flow", socket, "check_overlap,priority=5,ip,actions=drop"), /^$/);
   assert.match(
     await ofctl("-O", "OpenFlow13", "add-flow", socket, "check_overlap,priority=5,tcp,actions=drop"),

@@ -39,15 +39,16 @@ function only(...bodies: readonly MessageBody[]): Replies {
   return bodies;
 }
 
-/** Bits of OFPC: FLOW_STATS, TABLE_STATS, PORT_STATS, GROUP_STATS (STP in 1.0), QUEUE_STATS, ARP_MATCH_IP. */
-const capabilities = { base: 0x47, groupStats: 0x08, arpMatchIp: 0x80 } as const;
+/** Bits of OFPC: FLOW_STATS, TABLE_STATS, PORT_STATS, GROUP_STATS (STP in 1.0), QUEUE_STATS, ARP_MATCH_IP, BUNDLES. */
+const capabilities = { base: 0x47, groupStats: 0x08, arpMatchIp: 0x80, bundles: 0x200 } as const;
 /** OFPAT numbers of OpenFlow 1.0 from output to enqueue. */
 const actions10 = 0xfff;
 
 function capabilitiesOf(version: number): number {
   const arp = version <= 2 ? capabilities.arpMatchIp : 0;
   const group = version >= 2 ? capabilities.groupStats : 0;
-  return capabilities.base | arp | group;
+  const bundles = version >= 5 ? capabilities.bundles : 0;
+  return capabilities.base | arp | group | bundles;
 }
 
 function features(ofproto: Ofproto, _message: Message, requester: Requester): Replies {

@@ -40,8 +40,8 @@ const everyInstruction = [
 ];
 
 const all64 = 0xffffffffffffffffn;
-/** OFPTC of OpenFlow 1.4: eviction and vacancy events. */
-const capabilities = 12;
+/** OFPTC of OpenFlow 1.4.  Open vSwitch has eviction and vacancy events, and names neither here. */
+const capabilities = 0;
 const nameSize = 32;
 const replySizeMax = 60_000;
 
@@ -74,7 +74,7 @@ function putEntry(
   out.text(settings.name, nameSize);
   out.u64(all64);
   out.u64(all64);
-  out.u32(version >= 5 ? capabilities : 0);
+  out.u32(capabilities);
   out.u32(maxEntries(settings));
   const last = table === visibleTables - 1;
   put(out, property.instructions, () => {

@@ -51,7 +51,14 @@ const capabilities10 = [
   "QUEUE_STATS",
   "ARP_MATCH_IP",
 ];
-const capabilities11 = [...capabilities10.slice(0, 3), "GROUP_STATS", ...capabilities10.slice(4), "PORT_BLOCKED"];
+const capabilities11 = [
+  ...capabilities10.slice(0, 3),
+  "GROUP_STATS",
+  ...capabilities10.slice(4),
+  "PORT_BLOCKED",
+  "BUNDLES",
+  "FLOW_MONITORING",
+];
 /** OpenFlow 1.0's actions, `output` at bit 0, in the order of printing. */
 const actions10: readonly (readonly [name: string, bit: number])[] = [
   ["output", 0],
