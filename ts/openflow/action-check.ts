@@ -223,7 +223,6 @@ function check(
   inSet: boolean,
 ): void {
   const { view } = out;
-  // What the packet has when its action set is executed is not known.
   let order = 0;
   let previous = "";
   for (let start = from; start < to; ) {
