@@ -121,7 +121,7 @@ test("what is wrong is named: syntax, refusals, ports, silence", async () => {
   await withBridge(async (bridge) => {
     const a = bridge.addPort("a");
     assert.is(await code(() => bridge.addFlow("nonsense=1,actions=drop")), "FLOW_SYNTAX");
-    assert.is(await code(() => bridge.addFlow("actions=group:1")), "OFPBAC_BAD_TYPE");
+    assert.is(await code(() => bridge.addFlow("actions=group:1")), "OFPBAC_BAD_OUT_GROUP");
     assert.is(await code(() => bridge.addPort("a")), "NETDEV");
     assert.is(await code(() => bridge.addPort("x", { type: "strange" })), "NETDEV");
     assert.is(await code(() => a.receive({ timeoutMs: 10 })), "PORT_SILENT");
