@@ -78,7 +78,10 @@ function putEntry(
   out.u32(maxEntries(settings));
   const last = table === visibleTables - 1;
   put(out, property.instructions, () => {
-    for (const kind of last ? everyInstruction : [instruction.gotoTable, ...everyInstruction]) putIds(out, kind);
+    for (const kind of last ? everyInstruction : [instruction.gotoTable, ...everyInstruction]) {
+      // Metering is an action in 1.5.
+      if (kind !== instruction.meter || version < 6) putIds(out, kind);
+    }
   });
   put(out, property.nextTables, () => {
     for (let next = table + 1; next < visibleTables; next++) out.u8(next);
