@@ -24,15 +24,17 @@ export async function withPair(body: (pair: Pair) => Promise<void>): Promise<voi
 
 /** What a command printed and how it ended, without what differs from run to run. */
 export function masked(text: string, under: Switch): string {
-  return text
-    .replaceAll(under.directory, "DIR")
-    .replace(/^\d{4}-\d\d-\d\dT[0-9:.]+Z\|\d+\|/gm, "TIME|")
-    .replace(/xid=0x[0-9a-f]+/g, "xid=X")
-    .replace(/duration=[0-9.]+s/g, "duration=D")
-    .replace(/idle_age=\d+/g, "idle_age=A")
-    // Shown only where it is another number of seconds than the duration.
-    .replace(/, hard_age=\d+/g, "")
-    .replace(/aa:55:aa:55:00:[0-9a-f]{2}/g, "aa:55:aa:55:00:XX");
+  return (
+    text
+      .replaceAll(under.directory, "DIR")
+      .replace(/^\d{4}-\d\d-\d\dT[0-9:.]+Z\|\d+\|/gm, "TIME|")
+      .replace(/xid=0x[0-9a-f]+/g, "xid=X")
+      .replace(/duration=[0-9.]+s/g, "duration=D")
+      .replace(/idle_age=\d+/g, "idle_age=A")
+      // Shown only where it is another number of seconds than the duration.
+      .replace(/, hard_age=\d+/g, "")
+      .replace(/aa:55:aa:55:00:[0-9a-f]{2}/g, "aa:55:aa:55:00:XX")
+  );
 }
 
 /** Runs a command; resolves with its masked output and exit status. */
