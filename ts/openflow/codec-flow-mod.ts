@@ -60,7 +60,8 @@ const flag = {
   keepsCookie: 256,
 };
 const all64 = 0xffffffffffffffffn;
-const noBuffer = 0xffffffff;
+/** "No buffer": the packet, if any, is not in one. */
+export const noBuffer = 0xffffffff;
 
 /** Whether the message is a flow_mod, of either form. */
 export function isFlowMod(bytes: Uint8Array): boolean {
@@ -119,8 +120,13 @@ export function lastFlowModBuffer(): number {
   return head.buffer;
 }
 
+/** A flow_mod was decoded elsewhere, and named none. */
+export function setNoBuffer(): void {
+  head.buffer = noBuffer;
+}
+
 /** Appends the ABI's flow_mod command for the message and returns its size.  Throws OpenFlowError with what OVS answers. */
-export function decodeFlowMod(bytes: Uint8Array, out: ByteWriter, context: FlowModContext): number {
+export function interpretFlowMod(bytes: Uint8Array, out: ByteWriter, context: FlowModContext): number {
   const reader = new ByteReader(bytes);
   const version = bytes[0] as number;
   const nicira = bytes[1] !== 14;
@@ -285,7 +291,7 @@ const scratch = new ByteWriter(1024);
 /** The flow_mod as a message. */
 export function readFlowMod(bytes: Uint8Array, context: FlowModContext = anyFlowModContext): FlowMod {
   scratch.position = 0;
-  decodeFlowMod(bytes, scratch, context);
+  interpretFlowMod(bytes, scratch, context);
   return { ...flowModOfRecord(scratch.bytes, 0), standard: bytes[1] === 14, bufferId: head.buffer };
 }
 

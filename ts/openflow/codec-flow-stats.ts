@@ -1,14 +1,13 @@
-import { recordLayout } from "./abi.js";
-import { decodeActions, encodeActions } from "./action-wire.js";
+import { pad8, recordLayout } from "./abi.js";
+import { decodeActions } from "./action-wire.js";
 import { type ByteReader, ByteWriter } from "./bytes.js";
-import { abiMatch, readMatch, readNxm, writeKeyMatch, writeMatch, writeNxm } from "./codec-match.js";
+import { abiMatch, readMatch, readNxm, writeMatch, writeNxm } from "./codec-match.js";
 import { readOxs, writeOxs } from "./codec-packet.js";
 import { readPort, writePort } from "./codec-port.js";
 import { OpenFlowError } from "./error.js";
-import { decodeInstructions, encodeInstructions } from "./instructions.js";
-import { KeyMatch } from "./key-match.js";
+import { FlowBody } from "./flow-body.js";
+import { decodeInstructions } from "./instructions.js";
 import type { FlowStats, FlowStatsRequest } from "./message.js";
-import { encodeOxm } from "./oxm.js";
 import { ofpp } from "./tables/ports.js";
 
 /** Flows and their counters. */
@@ -203,17 +202,8 @@ interface Entry {
   byteCount: bigint;
 }
 
-/** Begins the body of a reply of this form. */
-function writeEntry(
-  out: ByteWriter,
-  entry: Entry,
-  match: KeyMatch,
-  actions: Uint8Array,
-  from: number,
-  to: number,
-  version: number,
-  standard: boolean,
-): void {
+/** Appends a flow's entry in a reply of this form; `body` has its match and instructions. */
+function writeEntry(out: ByteWriter, entry: Entry, body: FlowBody, version: number, standard: boolean): void {
   const start = out.position;
   out.u16(0);
   if (standard && version >= 6) {
@@ -226,7 +216,7 @@ function writeEntry(
     out.u16(entry.flags);
     out.u16(entry.importance);
     out.u64(entry.cookie);
-    writeKeyMatch(out, match, version);
+    body.writeMatch(out);
     writeOxs(out, {
       durationSec: entry.durationSec,
       durationNsec: entry.durationNsec,
@@ -237,7 +227,7 @@ function writeEntry(
   } else {
     out.u8(entry.tableId);
     out.zeros(1);
-    if (standard && version === 1) writeKeyMatch(out, match, 1);
+    if (standard && version === 1) body.writeMatch(out);
     out.u32(entry.durationSec);
     out.u32(entry.durationNsec);
     out.u16(entry.priority);
@@ -259,22 +249,21 @@ function writeEntry(
     out.u64(entry.packetCount);
     out.u64(entry.byteCount);
     if (!standard) {
-      const at = out.position;
-      encodeOxm(out, match, version >= 3 ? version : 1);
-      out.view.setUint16(lengthAt, out.position - at);
-      out.align(8, at);
-    } else if (version > 1) writeKeyMatch(out, match, version);
+      out.view.setUint16(lengthAt, body.matchLength);
+      body.writeMatch(out);
+    } else if (version > 1) body.writeMatch(out);
   }
-  if (version === 1) encodeActions(actions, from, to, version, out);
-  else encodeInstructions(actions, from, to, version, out);
+  body.writeInstructions(out);
   out.view.setUint16(start, out.position - start);
 }
 
-const key = new KeyMatch();
-
 export function writeFlowStats(out: ByteWriter, flow: FlowStats, version: number, standard: boolean): void {
-  key.read(flow.match);
-  writeEntry(out, flow, key, flow.actions, 0, flow.actions.length, version, standard);
+  const record = new Uint8Array(pad8(flow.match.length) + flow.actions.length);
+  record.set(flow.match);
+  record.set(flow.actions, pad8(flow.match.length));
+  const body = new FlowBody(version, standard);
+  body.set(record, 0, flow.match.length, flow.actions.length);
+  writeEntry(out, flow, body, version, standard);
 }
 
 const layout = recordLayout("flow_info");
@@ -347,6 +336,7 @@ export class FlowStatsEncoder {
   readonly #standard: boolean;
   readonly #begin: (out: ByteWriter) => void;
   readonly #finish: (out: ByteWriter, more: boolean) => Uint8Array;
+  readonly #body: FlowBody;
   #started = false;
 
   constructor(
@@ -359,6 +349,7 @@ export class FlowStatsEncoder {
     this.#standard = standard;
     this.#begin = begin;
     this.#finish = finish;
+    this.#body = new FlowBody(version, standard);
   }
 
   /** Adds the records in [start, end); returns the messages that became full. */
@@ -369,29 +360,16 @@ export class FlowStatsEncoder {
     for (let position = start; position < end; ) {
       if (!this.#started) this.#start();
       const matchSize = view.getUint32(position + at.matchSize, true);
-      const matchAt = position + layout.size;
-      const actionsAt = matchAt + ((matchSize + 7) & ~7);
-      key.read(records, matchAt, matchSize);
+      const actionsSize = view.getUint32(position + at.actionsSize, true);
+      this.#body.set(records, position + layout.size, matchSize, actionsSize);
       const before = out.position;
       const entry = readEntry(view, position);
-      const put = (): void => {
-        writeEntry(
-          out,
-          entry,
-          key,
-          records,
-          actionsAt,
-          actionsAt + view.getUint32(position + at.actionsSize, true),
-          this.#version,
-          this.#standard,
-        );
-      };
-      put();
+      writeEntry(out, entry, this.#body, this.#version, this.#standard);
       if (out.position > replyLimit && before > 64) {
         out.position = before;
         full.push(this.#finish(out, true));
         this.#start();
-        put();
+        writeEntry(out, entry, this.#body, this.#version, this.#standard);
       }
       position += view.getUint32(position + at.size, true);
     }

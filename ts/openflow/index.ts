@@ -17,7 +17,6 @@ export { bundleAct, bundleFlags } from "./codec-bundle.js";
 export { noContinuation } from "./codec-continuation.js";
 export {
   anyFlowModContext,
-  decodeFlowMod,
   type FlowModContext,
   flowModOfRecord,
   isFlowMod,
@@ -31,6 +30,7 @@ export { bandType, meterCommand, meterFlag } from "./codec-meter.js";
 export { inPortMatch, matchInPort } from "./codec-packet.js";
 export { errorReply } from "./codec-switch.js";
 export { FlowSyntaxError, OpenFlowError } from "./error.js";
+export { decodeFlowMod } from "./flow-mod-template.js";
 export { flowText } from "./flow-text.js";
 export { KeyMatch, planOf } from "./key-match.js";
 export { matchIsWithin } from "./match-within.js";
