@@ -11,6 +11,8 @@ const type = { hello: 0, error: 1, echoRequest: 2, echoReply: 3 } as const;
 const badVersion = { type: 1, code: 0 } as const;
 /** What waits to be written in one piece; more is written at once. */
 const writeSizeMax = 256 * 1024;
+/** Messages larger than this on the average are written one by one. */
+const sharedSizeMax = 16 * 1024;
 
 export interface VconnEvents {
   /** Both hellos agree. */
@@ -142,14 +144,19 @@ export class Vconn {
   flush(): void {
     this.#flushing = false;
     if (this.#over || this.#queue.length === 0) return;
-    const messages = this.#queue.length;
+    const queue = this.#queue;
     const size = this.#queuedSize;
-    const bytes = messages === 1 ? (this.#queue[0] ?? new Uint8Array(0)) : Buffer.concat(this.#queue, size);
     this.#queue = [];
     this.#queuedSize = 0;
+    // Small messages share a write; large ones are not worth the copy.
+    if (queue.length > 1 && size / queue.length < sharedSizeMax) this.#put(Buffer.concat(queue, size), queue.length);
+    else for (const message of queue) this.#put(message, 1);
+  }
+
+  #put(bytes: Uint8Array, messages: number): void {
     this.#stream.write(bytes, () => {
       this.#unsent -= messages;
-      this.#unsentSize -= size;
+      this.#unsentSize -= bytes.length;
       if (!this.#over) this.#events.drained();
     });
   }

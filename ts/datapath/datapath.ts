@@ -1,5 +1,5 @@
 import { closedErrno, DatapathError } from "./errors.js";
-import { EventRing } from "./event-ring.js";
+import { type EventBytes, EventRing } from "./event-ring.js";
 import { type DatapathEvent, type DatapathEvents, decodeEvent, stateEventTypes } from "./events.js";
 import { loadNative, type NativeDatapath } from "./native.js";
 
@@ -147,11 +147,13 @@ export class Datapath {
   }
 
   #drain(): number {
-    return this.#closed ? 0 : this.#ring.drain(eventsPerTurn, (type, bytes) => this.#take(type, bytes));
+    return this.#closed
+      ? 0
+      : this.#ring.drain(eventsPerTurn, (type, block, at, size) => this.#take(type, block, at, size));
   }
 
-  #take(type: number, bytes: Uint8Array<ArrayBuffer>): void {
-    const event = this.#closed ? undefined : decodeEvent(type, bytes);
+  #take(type: number, block: EventBytes, at: number, size: number): void {
+    const event = this.#closed ? undefined : decodeEvent(type, block, at, size);
     if (event !== undefined) this.#emit(event);
   }
 

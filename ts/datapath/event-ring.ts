@@ -8,7 +8,14 @@ const droppedCount = 16;
 const armedAt = 264;
 const dataAt = 320;
 /** Events are copied into blocks of so many bytes: an allocation for each would cost more than all the rest. */
-const blockSize = 16 * 1024;
+const blockSize = 64 * 1024;
+
+/** Where an event was copied to: bytes that nobody else writes. */
+export interface EventBytes {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Of the same bytes. */
+  readonly view: DataView;
+}
 
 export class EventRing {
   /** What the addon gets. */
@@ -18,7 +25,7 @@ export class EventRing {
   readonly #view: DataView;
   readonly #size: number;
   #head = 0;
-  #block = new Uint8Array(0);
+  #block: EventBytes = newBlock(0);
   #blockUsed = 0;
 
   /** A ring with `size` bytes for events, a power of two. */
@@ -36,8 +43,9 @@ export class EventRing {
     return ((Atomics.load(this.#low, tailAt / 4) >>> 0) - (this.#head >>> 0)) >>> 0;
   }
 
-  /** Takes up to `max` records and hands each to `take` as bytes that nobody else writes.  Returns how many there were. */
-  drain(max: number, take: (type: number, bytes: Uint8Array<ArrayBuffer>) => void): number {
+  /** Takes up to `max` records and hands each to `take`, which finds it in a block at [at, at + size).  Returns how many
+   *  there were. */
+  drain(max: number, take: (type: number, block: EventBytes, at: number, size: number) => void): number {
     let count = 0;
     let waiting = this.#waiting();
     try {
@@ -47,12 +55,12 @@ export class EventRing {
         const size = this.#view.getUint32(at + 4, true);
         if (size < recordSize || size > waiting)
           throw new Error(`event ring: a record of ${size} bytes, ${waiting} waiting`);
-        const bytes = type === 0 ? undefined : this.#copy(at, size);
+        if (type !== 0) this.#copy(at, size);
         this.#head += size;
         waiting -= size;
-        if (bytes !== undefined) {
+        if (type !== 0) {
           count++;
-          take(type, bytes);
+          take(type, this.#block, this.#blockUsed - size, size);
         }
         if (waiting === 0) waiting = this.#waiting();
       }
@@ -62,14 +70,16 @@ export class EventRing {
     return count;
   }
 
-  #copy(at: number, size: number): Uint8Array<ArrayBuffer> {
-    if (this.#blockUsed + size > this.#block.length) {
-      this.#block = new Uint8Array(Math.max(size, blockSize));
+  #copy(at: number, size: number): void {
+    if (this.#blockUsed + size > this.#block.bytes.length) {
+      this.#block = newBlock(Math.max(size, blockSize));
       this.#blockUsed = 0;
     }
-    const bytes = this.#block.subarray(this.#blockUsed, (this.#blockUsed += size));
-    bytes.set(this.memory.subarray(at, at + size));
-    return bytes;
+    const { bytes } = this.#block;
+    const { memory } = this;
+    if (size > 512) bytes.set(memory.subarray(at, at + size), this.#blockUsed);
+    else for (let index = 0; index < size; index++) bytes[this.#blockUsed + index] = memory[at + index] as number;
+    this.#blockUsed += size;
   }
 
   /** Asks for a wake-up at the next event.  False: there are events already, and no wake-up will come. */
@@ -84,4 +94,9 @@ export class EventRing {
   dropped(): number[] {
     return Array.from({ length: droppedCount }, (_, type) => Number(Atomics.load(this.#words, droppedAt / 8 + type)));
   }
+}
+
+function newBlock(size: number): EventBytes {
+  const bytes = new Uint8Array(size);
+  return { bytes, view: new DataView(bytes.buffer) };
 }

@@ -1,3 +1,4 @@
+import type { EventBytes } from "./event-ring.js";
 import {
   type EventPacketIn,
   type EventPort,
@@ -79,75 +80,65 @@ export type DatapathEvent = {
 
 const pad8 = (size: number): number => (size + 7) & ~7;
 
-/** The event in the ring's record.  Undefined for a type that this version does not know. */
-export function decodeEvent(type: number, bytes: Uint8Array<ArrayBuffer>): DatapathEvent | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+const empty = new Uint8Array(0);
+
+/** Parts are often empty, and a view of nothing costs as much as any. */
+function part(bytes: Uint8Array, at: number, size: number): Uint8Array {
+  return size === 0 ? empty : bytes.subarray(at, at + size);
+}
+
+type Mutable<T> = { -readonly [Member in keyof T]: T[Member] };
+
+function packetIn({ bytes, view }: EventBytes, at: number): PacketIn {
+  // Parts are put beside what was read: a copy of it for each packet is not worth its price.
+  const record = readEventPacketIn(view, at) as Mutable<PacketIn>;
+  const matchAt = at + eventPacketInSize;
+  const userdataAt = matchAt + pad8(record.matchSize);
+  const continuationAt = userdataAt + pad8(record.userdataSize);
+  const packetAt = continuationAt + pad8(record.continuationSize);
+  record.match = part(bytes, matchAt, record.matchSize);
+  record.userdata = part(bytes, userdataAt, record.userdataSize);
+  record.continuation = part(bytes, continuationAt, record.continuationSize);
+  record.packet = part(bytes, packetAt, record.packetSize);
+  return record;
+}
+
+/** The event in the ring's record at [at, at + size) of a block.  Undefined for a type that this version does not know. */
+export function decodeEvent(type: number, block: EventBytes, at: number, size: number): DatapathEvent | undefined {
+  const { bytes, view } = block;
   switch (type) {
-    case event.packetIn: {
-      const record = readEventPacketIn(view, 0);
-      const userdataAt = eventPacketInSize + pad8(record.matchSize);
-      const continuationAt = userdataAt + pad8(record.userdataSize);
-      const packetAt = continuationAt + pad8(record.continuationSize);
-      return {
-        name: "packetIn",
-        value: {
-          ...record,
-          match: bytes.subarray(eventPacketInSize, eventPacketInSize + record.matchSize),
-          userdata: bytes.subarray(userdataAt, userdataAt + record.userdataSize),
-          continuation: bytes.subarray(continuationAt, continuationAt + record.continuationSize),
-          packet: bytes.subarray(packetAt, packetAt + record.packetSize),
-        },
-      };
-    }
+    case event.packetIn:
+      return { name: "packetIn", value: packetIn(block, at) };
     case event.portFrame: {
-      const { dpPort, packetSize } = readEventPortFrame(view, 0);
-      return {
-        name: "portFrame",
-        value: { dpPort, packet: bytes.subarray(eventPortFrameSize, eventPortFrameSize + packetSize) },
-      };
+      const { dpPort, packetSize } = readEventPortFrame(view, at);
+      return { name: "portFrame", value: { dpPort, packet: part(bytes, at + eventPortFrameSize, packetSize) } };
     }
     case event.protocolPacket: {
-      const record = readEventProtocolPacket(view, 0);
-      return {
-        name: "protocolPacket",
-        value: {
-          ...record,
-          packet: bytes.subarray(eventProtocolPacketSize, eventProtocolPacketSize + record.packetSize),
-        },
-      };
+      const record = readEventProtocolPacket(view, at);
+      const packet = part(bytes, at + eventProtocolPacketSize, record.packetSize);
+      return { name: "protocolPacket", value: { ...record, packet } };
     }
     case event.sample: {
-      const record = readEventSample(view, 0);
-      const actionsAt = eventSampleSize + pad8(record.packetSize);
-      return {
-        name: "sample",
-        value: {
-          ...record,
-          packet: bytes.subarray(eventSampleSize, eventSampleSize + record.packetSize),
-          actions: bytes.subarray(actionsAt, actionsAt + record.actionsSize),
-        },
-      };
+      const record = readEventSample(view, at);
+      const packetAt = at + eventSampleSize;
+      const packet = part(bytes, packetAt, record.packetSize);
+      const actions = part(bytes, packetAt + pad8(record.packetSize), record.actionsSize);
+      return { name: "sample", value: { ...record, packet, actions } };
     }
     case event.linkChanged:
-      return { name: "linkChanged", value: readEventPort(view, 0) };
+      return { name: "linkChanged", value: readEventPort(view, at) };
     case event.portChanged:
-      return { name: "portChanged", value: readEventPort(view, 0) };
+      return { name: "portChanged", value: readEventPort(view, at) };
     case event.addressChanged:
-      return { name: "addressChanged", value: readEventPort(view, 0) };
+      return { name: "addressChanged", value: readEventPort(view, at) };
     case event.miss: {
-      const { dpPort, keySize, packetSize } = readEventMiss(view, 0);
-      const packetAt = eventMissSize + pad8(keySize);
-      return {
-        name: "miss",
-        value: {
-          dpPort,
-          key: bytes.subarray(eventMissSize, eventMissSize + keySize),
-          packet: bytes.subarray(packetAt, packetAt + packetSize),
-        },
-      };
+      const { dpPort, keySize, packetSize } = readEventMiss(view, at);
+      const keyAt = at + eventMissSize;
+      const key = part(bytes, keyAt, keySize);
+      return { name: "miss", value: { dpPort, key, packet: part(bytes, keyAt + pad8(keySize), packetSize) } };
     }
     case event.megaflow:
-      return { name: "megaflow", value: readMegaflow(bytes) };
+      return { name: "megaflow", value: readMegaflow(bytes.subarray(at, at + size)) };
     case event.flowsChanged:
       return { name: "flowsChanged", value: undefined };
     default:

@@ -65,8 +65,11 @@ export class ByteWriter {
 
   zeros(count: number): void {
     this.reserve(count);
-    this.bytes.fill(0, this.position, this.position + count);
-    this.position += count;
+    const end = this.position + count;
+    // A call into the engine costs more than a few bytes.
+    if (count > 16) this.bytes.fill(0, this.position, end);
+    else for (let at = this.position; at < end; at++) this.bytes[at] = 0;
+    this.position = end;
   }
 
   /** Zeros until `position - from` is a multiple of `unit`. */
@@ -77,12 +80,10 @@ export class ByteWriter {
 
   put(source: Uint8Array, start = 0, end = source.length): void {
     this.reserve(end - start);
-    if (end - start <= 16) {
-      for (let at = start; at < end; at++) this.bytes[this.position++] = source[at] as number;
-      return;
-    }
-    this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), this.position);
-    this.position += end - start;
+    const { bytes, position } = this;
+    if (end - start <= 48) for (let at = start; at < end; at++) bytes[position + at - start] = source[at] as number;
+    else bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), position);
+    this.position = position + end - start;
   }
 
   /** `text` in exactly `size` bytes, cut or filled with zeros, always ended by one. */

@@ -197,9 +197,8 @@ interface Entry {
   hardAge: number | undefined;
   importance: number;
   flags: number;
-  cookie: bigint;
-  packetCount: bigint;
-  byteCount: bigint;
+  /** Cookie, packets and bytes as the wire has them, 8 bytes each. */
+  counters: DataView;
 }
 
 /** Appends a flow's entry in a reply of this form; `body` has its match and instructions. */
@@ -215,14 +214,14 @@ function writeEntry(out: ByteWriter, entry: Entry, body: FlowBody, version: numb
     out.u16(entry.hardTimeout);
     out.u16(entry.flags);
     out.u16(entry.importance);
-    out.u64(entry.cookie);
+    out.u64(entry.counters.getBigUint64(0));
     body.writeMatch(out);
     writeOxs(out, {
       durationSec: entry.durationSec,
       durationNsec: entry.durationNsec,
       idleSec: entry.idleAge ?? 0,
-      packetCount: entry.packetCount,
-      byteCount: entry.byteCount,
+      packetCount: entry.counters.getBigUint64(8),
+      byteCount: entry.counters.getBigUint64(16),
     });
   } else {
     out.u8(entry.tableId);
@@ -233,10 +232,8 @@ function writeEntry(out: ByteWriter, entry: Entry, body: FlowBody, version: numb
     out.u16(entry.priority);
     out.u16(entry.idleTimeout);
     out.u16(entry.hardTimeout);
-    let lengthAt = -1;
     if (!standard) {
-      lengthAt = out.position;
-      out.u16(0);
+      out.u16(body.matchLength);
       out.u16(entry.idleAge === undefined ? 0 : Math.min(entry.idleAge, 0xfffe) + 1);
       out.u16(entry.hardAge === undefined ? 0 : Math.min(entry.hardAge, 0xfffe) + 1);
     } else if (version === 1) out.zeros(6);
@@ -245,13 +242,8 @@ function writeEntry(out: ByteWriter, entry: Entry, body: FlowBody, version: numb
       out.u16(version >= 5 ? entry.importance : 0);
       out.zeros(2);
     }
-    out.u64(entry.cookie);
-    out.u64(entry.packetCount);
-    out.u64(entry.byteCount);
-    if (!standard) {
-      out.view.setUint16(lengthAt, body.matchLength);
-      body.writeMatch(out);
-    } else if (version > 1) body.writeMatch(out);
+    for (let at = 0; at < 24; at += 4) out.u32(entry.counters.getUint32(at));
+    if (!standard || version > 1) body.writeMatch(out);
   }
   body.writeInstructions(out);
   out.view.setUint16(start, out.position - start);
@@ -263,7 +255,11 @@ export function writeFlowStats(out: ByteWriter, flow: FlowStats, version: number
   record.set(flow.actions, pad8(flow.match.length));
   const body = new FlowBody(version, standard);
   body.set(record, 0, flow.match.length, flow.actions.length);
-  writeEntry(out, flow, body, version, standard);
+  const counters = new DataView(new ArrayBuffer(24));
+  counters.setBigUint64(0, flow.cookie);
+  counters.setBigUint64(8, flow.packetCount);
+  counters.setBigUint64(16, flow.byteCount);
+  writeEntry(out, { ...flow, counters }, body, version, standard);
 }
 
 const layout = recordLayout("flow_info");
@@ -289,28 +285,47 @@ const at = {
   actionsSize: offset["actions_size"] as number,
 };
 
+const number64 = (view: DataView, at64: number): number =>
+  view.getUint32(at64, true) + view.getUint32(at64 + 4, true) * 4294967296;
+
+/** The entry of the record that was read last. */
+const entry: Entry = {
+  tableId: 0,
+  priority: 0,
+  durationSec: 0,
+  durationNsec: 0,
+  idleTimeout: 0,
+  hardTimeout: 0,
+  idleAge: 0,
+  hardAge: undefined,
+  importance: 0,
+  flags: 0,
+  counters: new DataView(new ArrayBuffer(24)),
+};
+
 function readEntry(view: DataView, start: number): Entry {
-  const number64 = (offset64: number): number =>
-    view.getUint32(offset64, true) + view.getUint32(offset64 + 4, true) * 4294967296;
-  const now = number64(start + at.now);
-  const created = number64(start + at.created);
-  const modified = number64(start + at.modified);
+  const now = number64(view, start + at.now);
+  const created = number64(view, start + at.created);
+  const modified = number64(view, start + at.modified);
   const age = Math.max(0, now - created);
-  return {
-    tableId: view.getUint8(start + at.table),
-    priority: view.getUint32(start + at.priority, true),
-    durationSec: Math.floor(age / 1000),
-    durationNsec: (age % 1000) * 1000000,
-    idleTimeout: view.getUint16(start + at.idle, true),
-    hardTimeout: view.getUint16(start + at.hard, true),
-    idleAge: Math.floor(Math.max(0, now - number64(start + at.used)) / 1000),
-    hardAge: modified === created ? undefined : Math.floor(Math.max(0, now - modified) / 1000),
-    importance: view.getUint32(start + at.importance, true),
-    flags: view.getUint16(start + at.flags, true) & 0x1f,
-    cookie: view.getBigUint64(start + at.cookie, true),
-    packetCount: view.getBigUint64(start + at.packets, true),
-    byteCount: view.getBigUint64(start + at.bytes, true),
-  };
+  const { counters } = entry;
+  entry.tableId = view.getUint8(start + at.table);
+  entry.priority = view.getUint32(start + at.priority, true);
+  entry.durationSec = Math.floor(age / 1000);
+  entry.durationNsec = (age % 1000) * 1000000;
+  entry.idleTimeout = view.getUint16(start + at.idle, true);
+  entry.hardTimeout = view.getUint16(start + at.hard, true);
+  entry.idleAge = Math.floor(Math.max(0, now - number64(view, start + at.used)) / 1000);
+  entry.hardAge = modified === created ? undefined : Math.floor(Math.max(0, now - modified) / 1000);
+  entry.importance = view.getUint32(start + at.importance, true);
+  entry.flags = view.getUint16(start + at.flags, true) & 0x1f;
+  counters.setUint32(0, view.getUint32(start + at.cookie + 4, true));
+  counters.setUint32(4, view.getUint32(start + at.cookie, true));
+  counters.setUint32(8, view.getUint32(start + at.packets + 4, true));
+  counters.setUint32(12, view.getUint32(start + at.packets, true));
+  counters.setUint32(16, view.getUint32(start + at.bytes + 4, true));
+  counters.setUint32(20, view.getUint32(start + at.bytes, true));
+  return entry;
 }
 
 /** The flow of an ABI flow_info record at `start`. */
@@ -318,8 +333,12 @@ export function flowOfInfo(records: Uint8Array, start: number): FlowStats {
   const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
   const matchAt = start + layout.size;
   const actionsAt = matchAt + ((view.getUint32(start + at.matchSize, true) + 7) & ~7);
+  const { counters, ...head } = readEntry(view, start);
   return {
-    ...readEntry(view, start),
+    ...head,
+    cookie: counters.getBigUint64(0),
+    packetCount: counters.getBigUint64(8),
+    byteCount: counters.getBigUint64(16),
     match: records.slice(matchAt, matchAt + view.getUint32(start + at.matchSize, true)),
     actions: records.slice(actionsAt, actionsAt + view.getUint32(start + at.actionsSize, true)),
   };
@@ -363,7 +382,7 @@ export class FlowStatsEncoder {
       const actionsSize = view.getUint32(position + at.actionsSize, true);
       this.#body.set(records, position + layout.size, matchSize, actionsSize);
       const before = out.position;
-      const entry = readEntry(view, position);
+      readEntry(view, position);
       writeEntry(out, entry, this.#body, this.#version, this.#standard);
       if (out.position > replyLimit && before > 64) {
         out.position = before;

@@ -10,26 +10,28 @@ import { fill, type Template, TemplateMaker, Templates, templateSizeMax } from "
 
 /** Match and instructions of a flow, from the ABI's form to what statistics of one form carry. */
 
+/** Its output is the match alone: what instructions say is never free. */
 interface BodyTemplate extends Template {
-  /** Bytes of the output that are the match, without and with padding. */
+  /** Bytes of the match without padding. */
   readonly matchLength: number;
-  readonly matchEnd: number;
+  readonly instructions: Uint8Array;
 }
 
 /** Bodies that were written, for each form: an OpenFlow version, standard or Nicira's. */
 const caches = new Map<number, Templates<BodyTemplate>>();
 const key = new KeyMatch();
+const scratch = new ByteWriter(256);
 /** The match header before the first OXM entry. */
 const headerSize = 4;
+const nothing = new Uint16Array(0);
 
 export class FlowBody {
   readonly #version: number;
   readonly #standard: boolean;
   readonly #templates: Templates<BodyTemplate> | undefined;
-  readonly #out = new ByteWriter(256);
-  #matchLength = 0;
-  #matchEnd = 0;
-  #end = 0;
+  #template: BodyTemplate | undefined;
+  #record: Uint8Array = new Uint8Array(0);
+  #at = 0;
 
   constructor(version: number, standard: boolean) {
     this.#version = version;
@@ -45,64 +47,73 @@ export class FlowBody {
     this.#templates = templates;
   }
 
-  /** Takes the record at `at`: a match of `matchSize` bytes, padded, and the actions. */
+  /** Takes the record at `at`: a match of `matchSize` bytes, padded, and the actions.  It is read until the next call. */
   set(record: Uint8Array, at: number, matchSize: number, actionsSize: number): void {
-    const out = this.#out;
     const size = pad8(matchSize) + actionsSize;
-    out.position = 0;
-    const shape = this.#templates === undefined || size > templateSizeMax ? 0 : hashRecord(record, at, matchSize, size);
-    const template = shape === 0 ? undefined : this.#templates?.find(shape, record, at, size);
-    if (template === undefined) {
-      this.#encode(record, at, matchSize, size);
-      if (shape !== 0 && this.#templates?.isWanted(shape) === true)
-        this.#templates.add(shape, this.#template(record.slice(at, at + size)));
-      return;
-    }
-    out.put(template.output);
-    fill(template, record, at, out.bytes, 0);
-    this.#matchLength = template.matchLength;
-    this.#matchEnd = template.matchEnd;
-    this.#end = out.position;
+    const templates = size > templateSizeMax ? undefined : this.#templates;
+    const shape = templates === undefined ? 0 : hashRecord(record, at, matchSize, size);
+    this.#record = record;
+    this.#at = at;
+    this.#template = shape === 0 ? undefined : templates?.find(shape, record, at, size);
+    if (this.#template !== undefined) return;
+    const made = this.#encode(record, at, matchSize, size);
+    this.#template = made;
+    if (shape !== 0 && templates?.isWanted(shape) === true)
+      templates.add(shape, this.#free(record.slice(at, at + size), made));
   }
 
   /** Bytes of the match without padding. */
   get matchLength(): number {
-    return this.#matchLength;
+    return this.#template?.matchLength ?? 0;
   }
 
   writeMatch(out: ByteWriter): void {
-    out.put(this.#out.bytes, 0, this.#matchEnd);
+    const template = this.#template;
+    if (template === undefined) return;
+    const begin = out.position;
+    out.put(template.output);
+    fill(template, this.#record, this.#at, out.bytes, begin);
   }
 
   writeInstructions(out: ByteWriter): void {
-    out.put(this.#out.bytes, this.#matchEnd, this.#end);
+    if (this.#template !== undefined) out.put(this.#template.instructions);
   }
 
-  #encode(record: Uint8Array, at: number, matchSize: number, size: number): void {
-    const out = this.#out;
+  /** A template that is good for this record only. */
+  #encode(record: Uint8Array, at: number, matchSize: number, size: number): BodyTemplate {
     const version = this.#version;
+    scratch.position = 0;
     key.read(record, at, matchSize);
+    let matchLength = 0;
     if (this.#standard) {
-      writeKeyMatch(out, key, version);
-      this.#matchLength = version < 3 ? out.position : out.view.getUint16(2);
+      writeKeyMatch(scratch, key, version);
+      matchLength = version < 3 ? scratch.position : scratch.view.getUint16(2);
     } else {
-      encodeOxm(out, key, version >= 3 ? version : 1);
-      this.#matchLength = out.position;
-      out.align(8);
+      encodeOxm(scratch, key, version >= 3 ? version : 1);
+      matchLength = scratch.position;
+      scratch.align(8);
     }
-    this.#matchEnd = out.position;
+    const output = scratch.finish();
+    scratch.position = 0;
     const actionsAt = at + pad8(matchSize);
-    if (version === 1) encodeActions(record, actionsAt, at + size, version, out);
-    else encodeInstructions(record, actionsAt, at + size, version, out);
-    this.#end = out.position;
+    if (version === 1) encodeActions(record, actionsAt, at + size, version, scratch);
+    else encodeInstructions(record, actionsAt, at + size, version, scratch);
+    return {
+      input: record,
+      fixed: nothing,
+      output,
+      from: nothing,
+      to: nothing,
+      matchLength,
+      instructions: scratch.finish(),
+    };
   }
 
-  /** How `record` became what is in the writer. */
-  #template(record: Uint8Array): BodyTemplate {
-    const output = this.#out.finish();
-    const maker = new TemplateMaker(record, output);
+  /** The same with what is free in it. */
+  #free(record: Uint8Array, made: BodyTemplate): BodyTemplate {
+    const maker = new TemplateMaker(record, made.output);
     const start = this.#standard ? headerSize : 0;
-    eachFreeByte(output, start, this.#matchLength, record, 0, (at, position) => maker.copy(position, at));
-    return { ...maker.finish(), matchLength: this.#matchLength, matchEnd: this.#matchEnd };
+    eachFreeByte(made.output, start, made.matchLength, record, 0, (at, position) => maker.copy(position, at));
+    return { ...made, ...maker.finish() };
   }
 }
