@@ -1,4 +1,4 @@
-import type { AsyncConfig, Version } from "../openflow/message.js";
+import type { AsyncChange, AsyncConfig, Version } from "../openflow/message.js";
 
 /** Which asynchronous messages a connection gets: for each kind a mask of reasons as primary (or equal), and one as
  *  secondary.  Pure. */
@@ -31,8 +31,20 @@ export const asyncSilent: AsyncConfig = {
   requestForward: none,
 };
 
-export function mergeAsync(config: AsyncConfig, change: Partial<AsyncConfig>): AsyncConfig {
-  return { ...config, ...change };
+/** Each mask that the change does not name stays. */
+export function mergeAsync(config: AsyncConfig, change: AsyncChange): AsyncConfig {
+  const merged = (kind: keyof AsyncConfig): readonly [number, number] => {
+    const [primary, secondary] = change[kind] ?? [undefined, undefined];
+    return [primary ?? config[kind][0], secondary ?? config[kind][1]];
+  };
+  return {
+    packetIn: merged("packetIn"),
+    portStatus: merged("portStatus"),
+    flowRemoved: merged("flowRemoved"),
+    roleStatus: merged("roleStatus"),
+    tableStatus: merged("tableStatus"),
+    requestForward: merged("requestForward"),
+  };
 }
 
 /** OFPC_INVALID_TTL_TO_CONTROLLER, kept where it takes effect. */

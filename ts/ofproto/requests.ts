@@ -219,7 +219,7 @@ function tableDescriptions(ofproto: Ofproto): Replies {
         : undefined,
     };
   });
-  return only({ type: "table_descriptions_reply", more: false, tables });
+  return only({ type: "table_desc_reply", more: false, tables });
 }
 
 /** What is not there yet says so as a switch without that feature does. */
@@ -293,7 +293,9 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   nxt_tlv_table_mod: tlvTableMod,
   nxt_tlv_table_request: (ofproto) =>
     only({ type: "nxt_tlv_table_reply", space: tlvSpace, fieldCount: tlvFields, mappings: ofproto.tlvs.entries() }),
-  nxt_ct_flush_zone: unsupported("OFPBRC_BAD_SUBTYPE", "connection tracking"),
+  // No connection is tracked, so there is none to forget.
+  nxt_ct_flush_zone: () => none,
+  nxt_ct_flush: () => none,
   ipfix_bridge_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),
   ipfix_flow_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),
   nxt_flow_age: () => none,

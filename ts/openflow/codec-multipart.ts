@@ -10,6 +10,7 @@ import {
   writeGroupFeaturesReply,
   writeGroupStatsReply,
 } from "./codec-group.js";
+import { readIpfixReply, writeIpfixReply } from "./codec-ipfix.js";
 import {
   readMeterConfigReply,
   readMeterFeaturesReply,
@@ -21,16 +22,13 @@ import {
 import { readOxs, writeOxs } from "./codec-packet.js";
 import { readPort, readPortDesc, readPortStats, writePort, writePortDesc, writePortStats } from "./codec-port.js";
 import { readQueueDesc, readQueueStats, writeQueueDesc, writeQueueStats } from "./codec-queue.js";
-import { writeVacancy } from "./codec-switch.js";
+import { readTableDescReply, writeTableDescReply } from "./codec-table.js";
 import { OpenFlowError } from "./error.js";
 import type { FlowMonitor, MessageBody, TableStats } from "./message.js";
 import { tableActionBits } from "./table-actions.js";
 import { ofpp } from "./tables/ports.js";
 
 /** Bodies of multipart messages (statistics, before OpenFlow 1.3). */
-
-/** OFPTMPT_EVICTION with OFPTMPEF OTHER, IMPORTANCE and LIFETIME: how every table chooses what to evict. */
-const evictionProperty = { type: 2, flags: 7 } as const;
 
 const end = (reader: ByteReader): void => {
   if (reader.left !== 0) throw new OpenFlowError("OFPBRC_BAD_LEN", `the message is ${reader.left} bytes too long`);
@@ -275,8 +273,12 @@ export function readMultipartReply(
       return readGroupDescReply(reader, version, more, new ByteWriter(256));
     case "group_features_reply":
       return readGroupFeaturesReply(reader, more);
-    case "table_features_reply":
     case "table_desc_reply":
+      return readTableDescReply(reader, more);
+    case "ipfix_bridge_reply":
+    case "ipfix_flow_reply":
+      return readIpfixReply(reader, name, more);
+    case "table_features_reply":
       return { type: name, more, body: reader.rest() };
     default:
       throw new OpenFlowError("OFPBRC_BAD_STAT", `statistics ${name} are unknown`);
@@ -358,17 +360,12 @@ export function writeMultipartReply(out: ByteWriter, body: MessageBody, version:
     case "meter_features_reply":
       writeMeterFeaturesReply(out, body);
       return;
-    case "table_descriptions_reply":
-      for (const table of body.tables) {
-        out.u16(table.vacancy === undefined ? 16 : 24);
-        out.u8(table.tableId);
-        out.zeros(1);
-        out.u32(table.config);
-        out.u16(evictionProperty.type);
-        out.u16(8);
-        out.u32(evictionProperty.flags);
-        if (table.vacancy !== undefined) writeVacancy(out, table.vacancy);
-      }
+    case "table_desc_reply":
+      writeTableDescReply(out, body);
+      return;
+    case "ipfix_bridge_reply":
+    case "ipfix_flow_reply":
+      writeIpfixReply(out, body);
       return;
     default:
       if ("body" in body) out.put(body.body);

@@ -22,6 +22,9 @@ export function writePort(out: ByteWriter, port: number, version: number): void 
 /** Features of OpenFlow 1.0 above the common seven bits lie four lower than in 1.1. */
 const featuresFrom10 = (bits: number): number => (bits & 0x7f) | ((bits & 0xf80) << 4);
 const featuresTo10 = (bits: number): number => (bits & 0x7f) | ((bits & 0xf800) >> 4);
+/** The bits that mean something. */
+const config10 = 0x7f;
+const state10 = 0x301;
 const config11 = 0x65;
 const state11 = 0x7;
 
@@ -30,8 +33,8 @@ export function readPortDesc(reader: ByteReader, version: number): PortDesc {
     const port = portFrom10(reader.u16());
     const hwAddr = reader.copy(6);
     const name = reader.text(16);
-    const config = reader.u32();
-    const state = reader.u32();
+    const config = reader.u32() & config10;
+    const state = reader.u32() & state10;
     const [current, advertised, supported, peer] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()].map(
       featuresFrom10,
     ) as [number, number, number, number];
@@ -57,7 +60,8 @@ export function readPortDesc(reader: ByteReader, version: number): PortDesc {
     throw new OpenFlowError("OFPBRC_BAD_LEN", `a port description has length ${length}`);
   const hwAddr = reader.copy(6);
   reader.skip(2);
-  const base = { port, hwAddr, name: reader.text(16), config: reader.u32(), state: reader.u32() };
+  const name = reader.text(16);
+  const base = { port, hwAddr, name, config: reader.u32() & config11, state: reader.u32() & state11 };
   const numbers = { current: 0, advertised: 0, supported: 0, peer: 0, currentSpeedKbps: 0, maxSpeedKbps: 0 };
   const read = (): void => {
     numbers.current = reader.u32();
@@ -98,8 +102,8 @@ export function writePortDesc(out: ByteWriter, port: PortDesc, version: number):
     out.u16(portTo10(port.port));
     out.put(port.hwAddr);
     out.text(port.name, 16);
-    out.u32(port.config);
-    out.u32(port.state & 0x301);
+    out.u32(port.config & config10);
+    out.u32(port.state & state10);
     for (const bits of [port.current, port.advertised, port.supported, port.peer]) out.u32(featuresTo10(bits));
     return;
   }
@@ -137,7 +141,7 @@ export function readPortMod(reader: ByteReader, version: number): PortMod {
     const mask = reader.u32();
     const advertise = featuresFrom10(reader.u32());
     reader.skip(4);
-    return { type: "port_mod", port, hwAddr, config: config & 0x7f, mask: mask & 0x7f, advertise };
+    return { type: "port_mod", port, hwAddr, config: config & config10, mask: mask & config10, advertise };
   }
   const port = readPort(reader, version);
   reader.skip(4);

@@ -2,7 +2,7 @@ import type { ByteReader, ByteWriter } from "./bytes.js";
 import { eachProperty, readPortDesc, writePortDesc } from "./codec-port.js";
 import { OpenFlowError } from "./error.js";
 import type {
-  AsyncConfig,
+  AsyncChange,
   AsyncMessage,
   ErrorMessage,
   FeaturesReply,
@@ -11,8 +11,6 @@ import type {
   RoleRequest,
   RoleStatus,
   SwitchConfig,
-  TableMod,
-  TableVacancy,
 } from "./message.js";
 import { errorByWire } from "./tables/errors.js";
 
@@ -131,57 +129,6 @@ export function writeSwitchConfig(out: ByteWriter, body: SwitchConfig, version: 
   out.u16(body.missSendLen);
 }
 
-/** OFPTMPT. */
-export const tableModProperty = { eviction: 2, vacancy: 3 } as const;
-
-export function writeVacancy(out: ByteWriter, vacancy: TableVacancy): void {
-  out.u16(tableModProperty.vacancy);
-  out.u16(8);
-  out.u8(vacancy.down);
-  out.u8(vacancy.up);
-  out.u8(vacancy.now);
-  out.zeros(1);
-}
-
-export function readTableMod(reader: ByteReader, version: number): TableMod {
-  const tableId = reader.u8();
-  reader.skip(3);
-  const config = reader.u32();
-  const properties: { evictionFlags: number | undefined; vacancy: TableVacancy | undefined } = {
-    evictionFlags: undefined,
-    vacancy: undefined,
-  };
-  if (version >= 5) {
-    eachProperty(reader, reader.end, (type, end) => {
-      if (type !== tableModProperty.eviction && type !== tableModProperty.vacancy)
-        throw new OpenFlowError("OFPBRC_BAD_TYPE", `a table_mod has no property ${type}`);
-      if (end - reader.position !== 4) throw new OpenFlowError("OFPBPC_BAD_LEN", "a property has the wrong length");
-      if (type === tableModProperty.eviction) properties.evictionFlags = reader.u32();
-      else {
-        const vacancy = { down: reader.u8(), up: reader.u8(), now: reader.u8() };
-        reader.skip(1);
-        if (vacancy.down > vacancy.up || vacancy.down > 100 || vacancy.up > 100)
-          throw new OpenFlowError("OFPBPC_BAD_VALUE", "a vacancy is a percentage, and down is not above up");
-        properties.vacancy = vacancy;
-      }
-    });
-  }
-  return { type: "table_mod", tableId, config, ...properties };
-}
-
-export function writeTableMod(out: ByteWriter, body: TableMod, version: number): void {
-  out.u8(body.tableId);
-  out.zeros(3);
-  out.u32(body.config);
-  if (version < 5) return;
-  if (body.evictionFlags !== undefined) {
-    out.u16(tableModProperty.eviction);
-    out.u16(8);
-    out.u32(body.evictionFlags);
-  }
-  if (body.vacancy !== undefined) writeVacancy(out, body.vacancy);
-}
-
 export function readRole(reader: ByteReader, standard: boolean, type: RoleRequest["type"]): RoleRequest {
   const role = reader.u32();
   if (!standard) {
@@ -222,15 +169,28 @@ export function writeRoleStatus(out: ByteWriter, body: RoleStatus): void {
 /** Members in the order of the properties of OpenFlow 1.4: each has one for secondaries, then one for the others. */
 const asyncKinds = ["packetIn", "portStatus", "flowRemoved", "roleStatus", "tableStatus", "requestForward"] as const;
 
+const asyncMasksSize = 3;
+
+/** Whether the message tells single masks, as properties, rather than both masks of the first three kinds. */
+const tellsProperties = (body: AsyncMessage): boolean =>
+  asyncKinds.some((kind, index) => {
+    const pair = body.config[kind];
+    return pair !== undefined && (index >= asyncMasksSize || pair.includes(undefined));
+  });
+
+/** NXT_SET_ASYNC_CONFIG2 says before OpenFlow 1.4 what OFPT_SET_ASYNC says from there on. */
+export const isAsync2 = (body: AsyncMessage, version: number): boolean =>
+  body.type === "set_async" && body.standard && (version < 4 || (version === 4 && tellsProperties(body)));
+
 export function readAsync(
   reader: ByteReader,
   version: number,
   standard: boolean,
   type: AsyncMessage["type"],
 ): AsyncMessage {
-  const config: { -readonly [Kind in keyof AsyncConfig]?: [number, number] } = {};
+  const config: { -readonly [Kind in keyof AsyncChange]: AsyncChange[Kind] } = {};
   if (!standard || version < 5) {
-    for (const kind of asyncKinds.slice(0, 3)) config[kind] = [reader.u32(), reader.u32()];
+    for (const kind of asyncKinds.slice(0, asyncMasksSize)) config[kind] = [reader.u32(), reader.u32()];
     return { type, standard, config };
   }
   eachProperty(reader, reader.end, (number, end) => {
@@ -239,27 +199,29 @@ export function readAsync(
       throw new OpenFlowError("OFPACFC_UNSUPPORTED", `asynchronous messages have no property ${number}`);
     if (end - reader.position !== 4)
       throw new OpenFlowError("OFPBPC_BAD_LEN", `property ${number} has the wrong length`);
-    const pair = config[kind] ?? [0, 0];
-    pair[number % 2 === 0 ? 1 : 0] = reader.u32();
-    config[kind] = pair;
+    const mask = reader.u32();
+    const [primary, secondary] = config[kind] ?? [undefined, undefined];
+    config[kind] = number % 2 === 0 ? [primary, mask] : [mask, secondary];
   });
   return { type, standard, config };
 }
 
 export function writeAsync(out: ByteWriter, body: AsyncMessage, version: number): void {
+  const byProperty = body.standard && (version >= 5 || isAsync2(body, version));
   asyncKinds.forEach((kind, index) => {
     const pair = body.config[kind];
-    if (!body.standard || version < 5) {
-      if (index >= 3) return;
+    if (!byProperty) {
+      if (index >= asyncMasksSize) return;
       out.u32(pair?.[0] ?? 0);
       out.u32(pair?.[1] ?? 0);
       return;
     }
-    if (pair === undefined) return;
     for (const secondary of [1, 0]) {
+      const mask = pair?.[secondary];
+      if (mask === undefined) continue;
       out.u16(2 * index + (secondary === 1 ? 0 : 1));
       out.u16(8);
-      out.u32(pair[secondary] ?? 0);
+      out.u32(mask);
     }
   });
 }

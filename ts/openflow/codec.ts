@@ -1,5 +1,6 @@
 import { ByteReader, ByteWriter } from "./bytes.js";
 import { readBundleAdd, readBundleControl, writeBundleAdd, writeBundleControl } from "./codec-bundle.js";
+import { readCtFlush, readCtFlushZone, writeCtFlush, writeCtFlushZone } from "./codec-conntrack.js";
 import { anyFlowModContext, type FlowModContext, readFlowMod, writeFlowMod } from "./codec-flow-mod.js";
 import { FlowStatsEncoder } from "./codec-flow-stats.js";
 import { readGroupMod, writeGroupMod } from "./codec-group.js";
@@ -23,6 +24,7 @@ import {
 import { readPort, readPortDesc, readPortMod, writePort, writePortDesc, writePortMod } from "./codec-port.js";
 import { readQueueGetConfigReply, writeQueueGetConfigReply } from "./codec-queue.js";
 import {
+  isAsync2,
   readAsync,
   readError,
   readFeaturesReply,
@@ -30,7 +32,6 @@ import {
   readRole,
   readRoleStatus,
   readSwitchConfig,
-  readTableMod,
   writeAsync,
   writeError,
   writeFeaturesReply,
@@ -38,8 +39,8 @@ import {
   writeRole,
   writeRoleStatus,
   writeSwitchConfig,
-  writeTableMod,
 } from "./codec-switch.js";
+import { readTableMod, readTableStatus, writeTableMod, writeTableStatus } from "./codec-table.js";
 import { readTlvTableMod, readTlvTableReply, writeTlvTableMod, writeTlvTableReply } from "./codec-tlv.js";
 import { OpenFlowError } from "./error.js";
 import type { Message, MessageBody, Version } from "./message.js";
@@ -300,9 +301,11 @@ function readBody(
     case "group_mod":
       return readGroupMod(reader, version, new ByteWriter(256));
     case "table_status":
+      return exact(readTableStatus(reader));
     case "nxt_ct_flush_zone":
+      return exact(readCtFlushZone(reader));
     case "nxt_ct_flush":
-      return { type: name, body: reader.rest() };
+      return readCtFlush(reader);
     default:
       throw new OpenFlowError("OFPBRC_BAD_TYPE", `message ${name} is unknown`);
   }
@@ -367,6 +370,7 @@ function beginVendorMultipart(
 
 /** Whether the body is of the Nicira form of a message that has two. */
 function isNicira(body: MessageBody, version: number): boolean {
+  if (body.type === "set_async") return !body.standard || isAsync2(body, version);
   if ("standard" in body) return !body.standard;
   if (body.type === "packet_in") return body.format !== "standard";
   if (body.type.startsWith("flow_monitor_") || body.type === "requestforward") return version < 4;
@@ -387,7 +391,7 @@ export function appendMessage(out: ByteWriter, version: number, xid: number, bod
   const start = out.position;
   const nicira = isNicira(body, version);
   const cannot = (): Error => new Error(`OpenFlow version ${version} has no message ${body.type}`);
-  const name = body.type === "table_descriptions_reply" ? "table_desc_reply" : body.type;
+  const name = body.type === "set_async" && isAsync2(body, version) ? "set_async2" : body.type;
   if (nicira) {
     const request = messageNumber("nicira_request", version, name);
     const reply = messageNumber("nicira_reply", version, name);
@@ -537,6 +541,15 @@ function writeBody(out: ByteWriter, body: MessageBody, version: number): void {
       return;
     case "flow_monitor_cancel":
       out.u32(body.id);
+      return;
+    case "table_status":
+      writeTableStatus(out, body);
+      return;
+    case "nxt_ct_flush":
+      writeCtFlush(out, body);
+      return;
+    case "nxt_ct_flush_zone":
+      writeCtFlushZone(out, body);
       return;
     default:
       if ("body" in body) out.put(body.body);

@@ -277,9 +277,50 @@ export interface TlvTableReply {
   readonly fieldCount: number;
   readonly mappings: readonly TlvMapping[];
 }
+/** A connection, or all that are like it: what is zero is not asked for.  IPv4 addresses are IPv6 ones that begin with
+ *  ::ffff. */
+export interface ConnectionTuple {
+  readonly src: Uint8Array;
+  readonly dst: Uint8Array;
+  readonly srcPort: number;
+  readonly dstPort: number;
+  readonly icmpId: number;
+  readonly icmpType: number;
+  readonly icmpCode: number;
+}
+export interface CtFlush {
+  readonly type: "nxt_ct_flush";
+  readonly ipProto: number;
+  readonly orig: ConnectionTuple | undefined;
+  readonly reply: ConnectionTuple | undefined;
+  readonly zone: number | undefined;
+}
+export interface CtFlushZone {
+  readonly type: "nxt_ct_flush_zone";
+  readonly zone: number;
+}
+/** What an IPFIX exporter has counted; the ids of a bridge's own exporter are 0. */
+export interface IpfixStats {
+  readonly totalFlows: bigint;
+  readonly currentFlows: bigint;
+  readonly packets: bigint;
+  readonly ipv4Packets: bigint;
+  readonly ipv6Packets: bigint;
+  readonly errorPackets: bigint;
+  readonly ipv4ErrorPackets: bigint;
+  readonly ipv6ErrorPackets: bigint;
+  readonly txPackets: bigint;
+  readonly txErrors: bigint;
+  readonly collectorSetId: number;
+}
+export interface IpfixReply {
+  readonly type: "ipfix_bridge_reply" | "ipfix_flow_reply";
+  readonly more: boolean;
+  readonly exporters: readonly IpfixStats[];
+}
 /** Others: their bodies as they came. */
 export interface Opaque {
-  readonly type: "nxt_ct_flush_zone" | "nxt_ct_flush" | "table_status" | "table_features_request";
+  readonly type: "table_features_request";
   readonly body: Uint8Array;
 }
 /** `type` is OFPMBT: 1 drop, 2 DSCP remark, which alone has a `precLevel`. */
@@ -334,11 +375,15 @@ export interface AsyncConfig {
   readonly tableStatus: readonly [number, number];
   readonly requestForward: readonly [number, number];
 }
+/** What a message does not name is absent. */
+export type AsyncChange = {
+  readonly [Kind in keyof AsyncConfig]?: readonly [primary: number | undefined, secondary: number | undefined];
+};
 export interface AsyncMessage {
   readonly type: "set_async" | "get_async_reply";
+  /** False for NXT_SET_ASYNC_CONFIG. */
   readonly standard: boolean;
-  /** What the message does not name is absent. */
-  readonly config: Partial<AsyncConfig>;
+  readonly config: AsyncChange;
 }
 export interface QueueGetConfigRequest {
   readonly type: "queue_get_config_request";
@@ -580,9 +625,9 @@ export interface GroupFeaturesReply {
   readonly maxGroups: readonly number[];
   readonly actions: readonly number[];
 }
-/** Replies of kinds that have nothing to tell yet: table descriptions and features. */
+/** Replies that are made as they are sent: table features. */
 export interface RawReply {
-  readonly type: "table_features_reply" | "table_desc_reply";
+  readonly type: "table_features_reply";
   readonly more: boolean;
   readonly body: Uint8Array;
 }
@@ -597,8 +642,15 @@ export interface TableVacancy {
   readonly up: number;
   readonly now: number;
 }
+/** Tells that a table's vacancy crossed a limit. */
+export interface TableStatus {
+  readonly type: "table_status";
+  /** OFPTR: 3 it fell below, 4 it rose above. */
+  readonly reason: number;
+  readonly table: TableDescription;
+}
 export interface TableDescReply {
-  readonly type: "table_descriptions_reply";
+  readonly type: "table_desc_reply";
   readonly more: boolean;
   readonly tables: readonly TableDescription[];
 }
@@ -631,6 +683,9 @@ export type MessageBody =
   | RequestForward
   | TlvTableMod
   | TlvTableReply
+  | CtFlush
+  | CtFlushZone
+  | IpfixReply
   | Opaque
   | RoleRequest
   | RoleStatus
@@ -655,6 +710,7 @@ export type MessageBody =
   | MeterConfigReply
   | MeterFeaturesReply
   | RawReply
+  | TableStatus
   | TableDescReply;
 
 export interface MessageHeader {
