@@ -22,11 +22,12 @@ put_zeros(struct packet *packet, uint32_t n)
     return p;
 }
 
+/* Appends 'n' bytes that count from 0. */
 static void
-put_payload(struct packet *packet)
+put_payload(struct packet *packet, uint32_t n)
 {
-    uint8_t *p = put_zeros(packet, PAYLOAD_SIZE);
-    for (uint32_t i = 0; i < PAYLOAD_SIZE; i++) {
+    uint8_t *p = put_zeros(packet, n);
+    for (uint32_t i = 0; i < n; i++) {
         p[i] = (uint8_t) i;
     }
 }
@@ -44,7 +45,7 @@ put_nd_option(struct packet *packet, uint8_t type, const uint8_t *address)
 }
 
 static void
-put_icmp(struct packet *packet, const struct flow_key *key)
+put_icmp(struct packet *packet, const struct flow_key *key, uint32_t payload)
 {
     bool v6 = key->ip_proto == PROTO_ICMPV6;
     uint8_t type = (uint8_t) be16(key->tp_src);
@@ -54,7 +55,7 @@ put_icmp(struct packet *packet, const struct flow_key *key)
     icmp[1] = code;
     bool echo = v6 ? type == 128 || type == 129 : type == 0 || type == 8;
     if (echo && !code) {
-        put_payload(packet);
+        put_payload(packet, payload);
     } else if (v6 && !code && (type == ND_SOLICIT || type == ND_ADVERT)) {
         put_raw32(icmp + 4, key->nd_reserved);
         memcpy(put_zeros(packet, 16), key->nd_target, 16);
@@ -63,9 +64,9 @@ put_icmp(struct packet *packet, const struct flow_key *key)
     }
 }
 
-/* Appends L4, but for its checksum. */
+/* Appends L4, but for its checksum, with 'payload' bytes if the protocol carries any. */
 static void
-put_l4(struct packet *packet, const struct flow_key *key)
+put_l4(struct packet *packet, const struct flow_key *key, uint32_t payload)
 {
     uint32_t begin = packet->size;
     uint8_t *l4;
@@ -79,14 +80,14 @@ put_l4(struct packet *packet, const struct flow_key *key)
         put_raw16(l4 + 2, key->tp_dst);
         put_raw16(l4 + 12, (key->tcp_flags & be16(0x0fff)) | be16(5 << 12));
         if (!(key->tcp_flags & be16(TCP_SYN | TCP_FIN | TCP_RST))) {
-            put_payload(packet);
+            put_payload(packet, payload);
         }
         break;
     case PROTO_UDP:
         l4 = put_zeros(packet, UDP_SIZE);
         put_raw16(l4, key->tp_src);
         put_raw16(l4 + 2, key->tp_dst);
-        put_payload(packet);
+        put_payload(packet, payload);
         put_be16(l4 + 4, (uint16_t) (packet->size - begin));
         break;
     case PROTO_SCTP:
@@ -102,7 +103,7 @@ put_l4(struct packet *packet, const struct flow_key *key)
         break;
     case PROTO_ICMP:
     case PROTO_ICMPV6:
-        put_icmp(packet, key);
+        put_icmp(packet, key, payload);
         break;
     default:
         break;
@@ -110,7 +111,7 @@ put_l4(struct packet *packet, const struct flow_key *key)
 }
 
 static void
-put_ipv4(struct packet *packet, const struct flow_key *key)
+put_ipv4(struct packet *packet, const struct flow_key *key, uint32_t payload)
 {
     uint8_t *ip = put_zeros(packet, IPV4_SIZE);
     ip[0] = 0x45;
@@ -119,11 +120,11 @@ put_ipv4(struct packet *packet, const struct flow_key *key)
     ip[9] = key->ip_proto;
     put_raw32(ip + 12, key->ip_src);
     put_raw32(ip + 16, key->ip_dst);
-    put_l4(packet, key);
+    put_l4(packet, key, payload);
 }
 
 static void
-put_ipv6(struct packet *packet, const struct flow_key *key)
+put_ipv6(struct packet *packet, const struct flow_key *key, uint32_t payload)
 {
     uint8_t *ip = put_zeros(packet, IPV6_SIZE);
     put_raw32(ip, be32(6u << 28 | (uint32_t) key->ip_tos << 20) | (key->ipv6_label & be32(IPV6_LABEL_MASK)));
@@ -131,7 +132,7 @@ put_ipv6(struct packet *packet, const struct flow_key *key)
     ip[7] = key->ip_ttl;
     memcpy(ip + 8, key->ipv6_src, 16);
     memcpy(ip + 24, key->ipv6_dst, 16);
-    put_l4(packet, key);
+    put_l4(packet, key, payload);
 }
 
 static void
@@ -239,12 +240,13 @@ packet_compose_sized(struct packet *packet, const struct flow_key *key, uint32_t
         put_mpls(packet, key);
     }
     uint32_t l3_ofs = packet->size;
+    uint32_t payload = size ? 0 : PAYLOAD_SIZE;
     switch (eth_type) {
     case ETH_TYPE_IPV4:
-        put_ipv4(packet, key);
+        put_ipv4(packet, key, payload);
         break;
     case ETH_TYPE_IPV6:
-        put_ipv6(packet, key);
+        put_ipv6(packet, key, payload);
         break;
     case ETH_TYPE_ARP:
     case ETH_TYPE_RARP:

@@ -17,8 +17,8 @@
  * sets its 'size' and metadata; the packet is parsed afterwards, with two tags.  Any thread. */
 void packet_compose(struct packet *packet, const struct flow_key *key);
 
-/* As packet_compose(), but a frame of less than 'size' bytes is made that long by zeros at the end of its payload.
- * There must be room for 'size' bytes, which are at most PACKET_LARGE_SIZE. */
+/* As packet_compose(), but if 'size' is not 0 the payload is not 64 bytes that count: it is as many zeros as make a frame
+ * of 'size' bytes, or none if the headers alone are that long.  There must be room for 'size' bytes, which are at most PACKET_LARGE_SIZE. */
 void packet_compose_sized(struct packet *packet, const struct flow_key *key, uint32_t size);
 
 #endif

@@ -10,10 +10,13 @@
 enum slot {
     SLOT_POP_VLAN,
     SLOT_POP_MPLS,
+    SLOT_DECAP,
+    SLOT_ENCAP,
     SLOT_PUSH_MPLS,
     SLOT_PUSH_VLAN,
     SLOT_DEC_TTL,
     SLOT_DEC_MPLS_TTL,
+    SLOT_DEC_NSH_TTL,
     SLOT_SET,
     SLOT_GROUP,
     SLOT_OUTPUT,
@@ -28,13 +31,17 @@ struct action_header {
 };
 
 static enum slot
-slot_of(uint16_t opcode)
+slot_of(const struct action_header *action)
 {
-    switch (opcode) {
+    switch (action->opcode) {
     case SLUICE_ACTION_STRIP_VLAN:
         return SLOT_POP_VLAN;
     case SLUICE_ACTION_POP_MPLS:
         return SLOT_POP_MPLS;
+    case SLUICE_ACTION_DECAP:
+        return SLOT_DECAP;
+    case SLUICE_ACTION_ENCAP:
+        return SLOT_ENCAP;
     case SLUICE_ACTION_PUSH_MPLS:
         return SLOT_PUSH_MPLS;
     case SLUICE_ACTION_PUSH_VLAN:
@@ -43,6 +50,8 @@ slot_of(uint16_t opcode)
         return SLOT_DEC_MPLS_TTL;
     case SLUICE_ACTION_DEC_TTL:
         return SLOT_DEC_TTL;
+    case SLUICE_ACTION_DEC_NSH_TTL:
+        return SLOT_DEC_NSH_TTL;
     case SLUICE_ACTION_SET_FIELD:
     case SLUICE_ACTION_MOVE:
     case SLUICE_ACTION_SET_VLAN_VID:
@@ -63,9 +72,10 @@ slot_of(uint16_t opcode)
     case SLUICE_ACTION_SET_QUEUE:
         return SLOT_SET;
     case SLUICE_ACTION_OUTPUT:
-    case SLUICE_ACTION_OUTPUT_REG:
-    case SLUICE_ACTION_CONTROLLER:
         return SLOT_OUTPUT;
+    case SLUICE_ACTION_CONTROLLER:
+        /* output:CONTROLLER is one, controller(...) has no place in a set. */
+        return ((const struct sluice_action_controller *) action)->form == 0 ? SLOT_OUTPUT : SLOT_NONE;
     case SLUICE_ACTION_GROUP:
         return SLOT_GROUP;
     case SLUICE_ACTION_RESUBMIT:
@@ -82,7 +92,7 @@ copy_slot(const uint8_t *set, uint32_t size, enum slot slot, uint8_t *ordered)
     uint32_t used = 0;
     for (uint32_t at = 0; at < size;) {
         const struct action_header *action = (const struct action_header *) (set + at);
-        if (slot_of(action->opcode) == slot) {
+        if (slot_of(action) == slot) {
             used = slot == SLOT_SET ? used : 0;
             memcpy(ordered + used, action, action->size);
             used += action->size;

@@ -95,7 +95,7 @@ xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint
 }
 
 void
-xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits)
+xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits, bool lingers)
 {
     for (uint32_t i = 0; i < n_credits; i++) {
         switch ((enum xlate_credit_kind) credits[i].kind) {
@@ -125,7 +125,7 @@ xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits)
         case XLATE_CREDIT_HEADER:
             break;
         case XLATE_CREDIT_FROZEN:
-            frozen_unref(credits[i].frozen);
+            frozen_unref(credits[i].frozen, lingers);
             break;
         }
     }

@@ -253,7 +253,7 @@ recirculate(struct xlate_ctx *ctx, uint8_t table)
     }
     struct xlate_credit *credit = xlate_add_credit(ctx);
     if (!credit) {
-        frozen_unref(state);
+        frozen_unref(state, false);
         return;
     }
     credit->kind = XLATE_CREDIT_FROZEN;

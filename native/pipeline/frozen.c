@@ -197,6 +197,7 @@ frozen_acquire(struct frozen_table *table, const struct sluice_continuation *con
     } else {
         state = create(table, hash, content, size);
         if (state) {
+            state->has_content = true;
             state->next_content = table->contents[hash % BUCKETS];
             table->contents[hash % BUCKETS] = state;
         }
@@ -211,21 +212,31 @@ frozen_ref(const struct frozen_state *state)
     atomic_fetch_add_explicit(&((struct frozen_state *) state)->refs, 1, memory_order_relaxed);
 }
 
-/* Forgets a state that has no references.  With its content's stripe locked. */
+/* From now on equal content is another state.  With its content's stripe locked. */
 static void
-forget(struct frozen_table *table, struct stripe *stripe, struct frozen_state *state)
+unlink_content(struct frozen_table *table, struct frozen_state *state)
 {
     struct frozen_state **link = &table->contents[state->hash % BUCKETS];
     while (*link != state) {
         link = &(*link)->next_content;
     }
     *link = state->next_content;
+    state->has_content = false;
+}
+
+/* Forgets a state that has no references.  With its content's stripe locked. */
+static void
+forget(struct frozen_table *table, struct stripe *stripe, struct frozen_state *state)
+{
+    if (state->has_content) {
+        unlink_content(table, state);
+    }
     unlink_id(table, state);
     limbo_put(&stripe->limbo, free, state);
 }
 
 void
-frozen_unref(const struct frozen_state *state_)
+frozen_unref(const struct frozen_state *state_, bool lingers)
 {
     struct frozen_state *state = (struct frozen_state *) state_;
     struct frozen_table *table = state->table;
@@ -243,6 +254,9 @@ frozen_unref(const struct frozen_state *state_)
     if (atomic_fetch_sub_explicit(&state->refs, 1, memory_order_acq_rel) == 1) {
         atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
         state->idle_since = atomic_load_explicit(&table->age, memory_order_relaxed);
+        if (!lingers && state->has_content) {
+            unlink_content(table, state);
+        }
         if (!state->is_idle && stripe->n_idle < IDLE_MAX) {
             state->is_idle = true;
             state->next_idle = stripe->idle;

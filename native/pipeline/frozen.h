@@ -6,7 +6,8 @@
  * A state is found or made by its content, so that equal ones share an id, and counted: by the credits of translations,
  * and with them by megaflows, and by whoever else must keep the id alive.  Ids are given in sequence from 1 on, and one
  * that is still known is not given again.  A state that nobody needs stays known for FROZEN_LINGER_MS, up to a number of
- * them, so that its id does not change from packet to packet of a flow that is not cached.
+ * them: by its id, for packets that are on their way and for who traced it, and after a packet of a flow that is not
+ * cached by its content too, so that the id does not change from packet to packet.
  *
  * Threads.  frozen_find() takes no lock and is for registered, online readers of the epoch; all else may be called by
  * any thread and holds one of several mutexes for the length of a bucket's chain. */
@@ -35,6 +36,7 @@ struct frozen_state {
     struct frozen_state *next_content; /* Under the stripe's mutex. */
     struct frozen_state *next_idle;    /* Likewise. */
     bool is_idle;                      /* In the stripe's list of idle states; may have references again. */
+    bool has_content;                  /* Likewise: findable by its content. */
     uint32_t idle_since;               /* The table's age when the last reference went. */
     size_t size;                       /* Of 'content' with its parts behind it. */
     _Alignas(8) struct sluice_continuation content;
@@ -58,8 +60,9 @@ struct frozen_state *frozen_acquire(struct frozen_table *table, const struct slu
 
 void frozen_ref(const struct frozen_state *state);
 
-/* Gives up a reference.  A state without any is forgotten some time later, see above. */
-void frozen_unref(const struct frozen_state *state);
+/* Gives up a reference.  A state without any is forgotten some time later, see above.  'lingers': until then equal
+ * content finds it; otherwise that gets another id from now on. */
+void frozen_unref(const struct frozen_state *state, bool lingers);
 
 /* The state with 'id', or null.  Good until the reader's next quiescent point. */
 const struct frozen_state *frozen_find(const struct frozen_table *table, uint32_t id);

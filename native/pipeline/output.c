@@ -303,15 +303,23 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     }
 }
 
-/* The reason of output:CONTROLLER, by where it stands. */
+/* The reason of a packet-in: that of output:CONTROLLER is by where it stands. */
 static uint8_t
-controller_reason(const struct xlate_ctx *ctx)
+controller_reason(const struct xlate_ctx *ctx, const struct sluice_action_controller *a)
 {
-    return ctx->in_packet_out   ? SLUICE_PACKET_IN_REASON_PACKET_OUT
-           : ctx->in_group      ? SLUICE_PACKET_IN_REASON_GROUP
-           : ctx->in_action_set ? SLUICE_PACKET_IN_REASON_ACTION_SET
-           : ctx->is_table_miss ? SLUICE_PACKET_IN_REASON_EXPLICIT_MISS
-                                : SLUICE_PACKET_IN_REASON_ACTION;
+    if (a->form != 0 && a->reason != SLUICE_PACKET_IN_REASON_ACTION) {
+        return a->reason;
+    }
+    if (a->form == 0 && ctx->in_packet_out) {
+        return SLUICE_PACKET_IN_REASON_PACKET_OUT;
+    }
+    if (a->form == 0 && ctx->in_group) {
+        return SLUICE_PACKET_IN_REASON_GROUP;
+    }
+    if (a->form == 0 && ctx->in_action_set) {
+        return SLUICE_PACKET_IN_REASON_ACTION_SET;
+    }
+    return ctx->is_table_miss ? SLUICE_PACKET_IN_REASON_EXPLICIT_MISS : SLUICE_PACKET_IN_REASON_ACTION;
 }
 
 void
@@ -335,10 +343,9 @@ output_controller(struct xlate_ctx *ctx, const struct sluice_action_controller *
         freeze_for_controller(ctx, a);
         return;
     }
-    bool plain = a->form == 0 || a->reason == SLUICE_PACKET_IN_REASON_ACTION;
     const struct sluice_dp_action_controller model = {
         .max_len = a->max_len,
-        .reason = plain ? controller_reason(ctx) : a->reason,
+        .reason = controller_reason(ctx, a),
         .controller_id = a->controller_id,
         .meter_id = a->meter_id,
         .userdata_size = a->userdata_size,

@@ -316,6 +316,7 @@ xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_mis
     const struct rule *old_rule = ctx->rule;
     uint64_t old_cookie = ctx->cookie;
     bool old_is_table_miss = ctx->is_table_miss;
+    bool old_in_group = ctx->in_group;
     uint8_t old_table = ctx->table;
 
     ctx->table = table;
@@ -327,6 +328,7 @@ xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_mis
     ctx->nesting++;
     ctx->n_resubmits++;
     ctx->trace_depth++;
+    ctx->in_group = false;
     execute(ctx, result, run, ctx->is_last);
     ctx->trace_depth--;
     ctx->nesting--;
@@ -336,6 +338,7 @@ xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_mis
     ctx->rule = old_rule;
     ctx->cookie = old_cookie;
     ctx->is_table_miss = old_is_table_miss;
+    ctx->in_group = old_in_group;
 }
 
 #define OPTIONS_BYTES ((SLUICE_KEY_PIPELINE_WORD - SLUICE_KEY_OPTIONS_WORD) * 8u)
@@ -657,7 +660,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     ctx.out = out;
     ctx.wild = &out->mask;
 
-    xlate_credits_release(out->credits, out->n_credits);
+    xlate_credits_release(out->credits, out->n_credits, true);
     out->n_credits = 0;
     out->n_stamps = 0;
     out->solicitations.n = 0;
@@ -696,7 +699,7 @@ xlate_out_init(struct xlate_out *out)
 void
 xlate_out_uninit(struct xlate_out *out)
 {
-    xlate_credits_release(out->credits, out->n_credits);
+    xlate_credits_release(out->credits, out->n_credits, false);
     free(out->credits);
     free(out->actions);
     memset(out, 0, sizeof *out);

@@ -147,8 +147,9 @@ struct xlate_traffic {
 void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits,
                   const struct xlate_traffic *traffic);
 
-/* Gives up the references that 'credits' own.  The array itself stays the caller's.  Any thread. */
-void xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits);
+/* Gives up the references that 'credits' own.  The array itself stays the caller's.  'lingers': the next translation is
+ * perhaps of a packet of the same flow, and is to get the same recirculation ids.  Any thread. */
+void xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits, bool lingers);
 
 /* Makes the references of the credits the caller's, who has copied the array: 'out' forgets them without giving them
  * up. */

@@ -57,7 +57,7 @@ release(void *aux, void *data)
     struct megaflow_origin *origin = data;
 
     (void) aux;
-    xlate_credits_release(origin_credits(origin), origin->n_credits);
+    xlate_credits_release(origin_credits(origin), origin->n_credits, false);
 }
 
 static uint32_t

@@ -95,6 +95,8 @@ export function flowOfKey(key: Uint8Array): Uint8Array {
     const offset = registers + registerSize * index;
     if (!isZero(offset, registerSize)) take(offset, registerSize);
   }
+  // Nothing is told of the headers of a packet without an Ethernet header.
+  if (number("packet_type") !== 0) return written(to);
   for (const name of always) member(name);
   if ((number("vlan0_tci") & vlanPresent) !== 0) member("vlan1_tci");
   const type = number("eth_type");
@@ -107,8 +109,12 @@ export function flowOfKey(key: Uint8Array): Uint8Array {
     for (const name of ipMembers) member(name);
     if ((number("ip_frag") & laterFragment) === 0) takeTransport(number, member);
   }
+  return written(to);
+}
+
+function written(match: KeyMatch): Uint8Array {
   const out = new ByteWriter();
-  to.write(out);
+  match.write(out);
   return out.finish();
 }
 

@@ -269,15 +269,10 @@ export class KeyMatch {
     return ((this.value[ipFrag] as number) & 2) !== 0;
   }
 
+  /** A code that the match leaves open may be 0, which is all that is asked for. */
   #icmp(low: number, high: number): boolean {
-    const type = this.value[tpSrc + 1] as number;
-    return (
-      this.mask[tpSrc + 1] === 0xff &&
-      type >= low &&
-      type <= high &&
-      this.mask[tpDst + 1] === 0xff &&
-      this.value[tpDst + 1] === 0
-    );
+    const type = this.u16(tpSrc);
+    return type >= low && type <= high && this.u16(tpDst) === 0;
   }
 
   /** Appends the ABI's `match` part and returns its size. */

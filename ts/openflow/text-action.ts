@@ -721,10 +721,8 @@ export function formatAction(record: RecordAt, ports?: PortNames): string {
     }
     case of("resubmit"):
       return formatResubmit(view, ports);
-    case of("unroll_xlate"): {
-      const cookie = view.big("cookie");
-      return `unroll_xlate(table=${view.number("table")}, cookie=${cookie === 0n ? "0" : hex(cookie)})`;
-    }
+    case opcodeOf("unroll_xlate"):
+      return `unroll_xlate(table=${view.number("table")}, cookie=${view.big("cookie")})`;
     case of("write_metadata"): {
       const mask = view.big("mask");
       return `write_metadata:${hex(view.big("metadata"))}${mask === 0xffffffffffffffffn ? "" : `/${hex(mask)}`}`;

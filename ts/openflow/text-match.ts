@@ -260,8 +260,17 @@ const named = new Map(
     "arp_op",
   ].map((name) => [name, plan(name)]),
 );
+/** Fields whose zero has a prefix, too. */
+const prefixedInMatch = new Set(["nsh_spi", "nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4"]);
 /** Decimal fields that a match prints in hexadecimal. */
 const hexInMatch = new Set(["recirc_id"]);
+
+/** A value or mask of a field in a match, in hexadecimal with a prefix. */
+function prefixed(row: FieldRow, bytes: Uint8Array): string {
+  return `0x${toBig(bytes)
+    .toString(16)
+    .padStart(row.name === "nd_reserved" ? 8 : 1, "0")}`;
+}
 
 /** Prints an expanded match; `priority` undefined or the default of 32768 is left out. */
 export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortNames): string {
@@ -272,11 +281,14 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
     const value = match.wireBytes(one);
     const mask = match.isExact(one) ? undefined : match.wireBytes(one, match.mask);
     const label = row.name === "ipv6_label" && mask === undefined;
+    const hasPrefix = prefixedInMatch.has(row.name) || (row.format === "dec" && mask !== undefined);
     const text = label
       ? `0x${match.number(one).toString(16).padStart(5, "0")}`
-      : hexInMatch.has(row.name) && mask === undefined
-        ? hex(match.number(one))
-        : formatValue(row, value, mask, ports);
+      : hasPrefix
+        ? `${prefixed(row, value)}${mask === undefined ? "" : `/${prefixed(row, mask)}`}`
+        : hexInMatch.has(row.name) && mask === undefined
+          ? hex(match.number(one))
+          : formatValue(row, value, mask, ports);
     parts.push(`${name}=${text}`);
   };
   const field = (name: string): FieldPlan => named.get(name) as FieldPlan;
@@ -308,7 +320,9 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
   putVlan(match, parts, innerTci, "1");
   put("dl_src", field("eth_src"));
   put("dl_dst", field("eth_dst"));
-  if (!skipType) put("dl_type", ethType);
+  // The type of a packet without Ethernet header is its packet type's.
+  if (!skipType && type < 0) put("dl_type", ethType);
+  else if (!skipType) parts.push(`dl_type=0x${type.toString(16).padStart(4, "0")}`);
   const isArp = type === 0x0806 || type === 0x8035;
   if (type === 0x86dd) for (const name of ["ipv6_src", "ipv6_dst", "ipv6_label"]) put(name, field(name));
   else if (isArp) for (const name of ["arp_spa", "arp_tpa"]) put(name, field(name));

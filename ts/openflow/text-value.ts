@@ -303,7 +303,7 @@ export function formatValue(row: FieldRow, value: Uint8Array, mask: Uint8Array |
     case "ofp_port_1.0":
       return formatPort(number < BigInt(portMax) ? Number(number) : (Number(number) + reservedOffset) >>> 0, ports);
     case "dec":
-      return exact ? String(number) : `${hex(number)}/${hex(bits ?? 0n)}`;
+      return exact ? String(number) : `${number}/${hex(bits ?? 0n)}`;
     case "hex":
     case "bytes":
       if (!exact && row.name === "ipv6_label")
