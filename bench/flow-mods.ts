@@ -1,7 +1,6 @@
 /** How fast do rules come over a socket, what does each cost in memory, and how fast are they read back? */
-import { messageType } from "./openflow-client.js";
-import type { Case, Metric } from "./question.js";
-import { deleteRules, sourceRules } from "./rules.js";
+import type { Case, Metric, Sample } from "./question.js";
+import { bundleAct, bundleControl, bundled, deleteRules, join, sourceRuleSize, sourceRules } from "./rules.js";
 import type { Daemon } from "./side.js";
 
 const rate: Metric = { name: "rate", unit: "k/s", better: "more", scale: 1e3 };
@@ -29,6 +28,28 @@ function flowModCase(id: string, count: number, quick: boolean): Case {
         await install(daemon, rules);
         await install(daemon, deleteRules());
         return { rate: count / (await install(daemon, rules)) };
+      } finally {
+        await daemon.stop();
+      }
+    },
+  };
+}
+
+function bundleCase(id: string, count: number, quick: boolean): Case {
+  return {
+    id: `bundle-${id}`,
+    text: `Flow-mods in one bundle over a unix socket, ${id} rules`,
+    metrics: [rate],
+    quick,
+    missing: (side) => side.daemonMissing(),
+    measure: async (side) => {
+      const daemon = await side.startDaemon();
+      try {
+        const additions = bundled(sourceRules(count), sourceRuleSize);
+        const bundle = join([bundleControl(bundleAct.open), additions, bundleControl(bundleAct.commit)]);
+        await install(daemon, bundle);
+        await install(daemon, deleteRules());
+        return { rate: count / (await install(daemon, bundle)) };
       } finally {
         await daemon.stop();
       }
@@ -97,14 +118,28 @@ function dumpCase(id: string, count: number, quick: boolean): Case {
   };
 }
 
+const latencies: readonly Metric[] = [
+  { name: "p50", unit: "us, p50", better: "less" },
+  { name: "p99", unit: "us, p99", better: "less" },
+];
+
+/** Round trips of `ask`, one after the other, until `isDone`. */
+async function roundTrips(ask: () => Promise<void>, isDone: (count: number) => boolean): Promise<Sample> {
+  const times: number[] = [];
+  while (!isDone(times.length)) {
+    const started = performance.now();
+    await ask();
+    times.push(1000 * (performance.now() - started));
+  }
+  times.sort((a, b) => a - b);
+  return { p50: times[Math.floor(0.5 * times.length)]!, p99: times[Math.floor(0.99 * times.length)]! };
+}
+
 /** Latency of a barrier on a connection that has nothing else to do. */
 const barriers: Case = {
   id: "barriers",
   text: "Barrier round trip",
-  metrics: [
-    { name: "p50", unit: "us, p50", better: "less" },
-    { name: "p99", unit: "us, p99", better: "less" },
-  ],
+  metrics: latencies,
   quick: true,
   missing: (side) => side.daemonMissing(),
   measure: async (side, options) => {
@@ -112,27 +147,58 @@ const barriers: Case = {
     try {
       const count = options.quick ? 5000 : 20_000;
       for (let index = 0; index < 2000; index++) await daemon.client.barrier();
-      const times = new Float64Array(count);
-      for (let index = 0; index < count; index++) {
-        const started = performance.now();
-        await daemon.client.barrier();
-        times[index] = 1000 * (performance.now() - started);
-      }
-      times.sort();
-      if (daemon.client.count(messageType.error) !== 0) throw new Error("a barrier was answered with an error");
-      return { p50: times[Math.floor(0.5 * count)]!, p99: times[Math.floor(0.99 * count)]! };
+      return await roundTrips(
+        () => daemon.client.barrier(),
+        (done) => done >= count,
+      );
     } finally {
       await daemon.stop();
     }
   },
 };
 
+/** Latency on one connection while another one installs rules as fast as it can. */
+function loadedCase(kind: "barrier" | "echo"): Case {
+  return {
+    id: `loaded-${kind}`,
+    text: `${kind === "echo" ? "Echo" : "Barrier"} round trip while another connection installs rules`,
+    metrics: latencies,
+    quick: true,
+    missing: (side) => side.daemonMissing(),
+    measure: async (side, options) => {
+      const daemon = await side.startDaemon();
+      const client = await daemon.openClient();
+      try {
+        const rules = sourceRules(20_000);
+        await install(daemon, rules);
+        const end = performance.now() + (options.quick ? 2000 : 5000);
+        const isOver = (): boolean => performance.now() > end;
+        const load = (async (): Promise<void> => {
+          while (!isOver()) await install(daemon, rules);
+        })();
+        const sample = await roundTrips(() => client[kind](), isOver);
+        await load;
+        return sample;
+      } finally {
+        client.close();
+        await daemon.stop();
+      }
+    },
+  };
+}
+
 export const flowMods: readonly Case[] = [
   flowModCase("10k", 10_000, true),
   flowModCase("100k", 100_000, true),
   flowModCase("1M", 1_000_000, false),
+  bundleCase("10k", 10_000, true),
+  bundleCase("100k", 100_000, true),
+  bundleCase("1M", 1_000_000, false),
   memoryCase("100k", 100_000, true),
   memoryCase("1M", 1_000_000, false),
   dumpCase("100k", 100_000, true),
+  dumpCase("1M", 1_000_000, false),
   barriers,
+  loadedCase("barrier"),
+  loadedCase("echo"),
 ];

@@ -15,6 +15,7 @@ export const messageType = {
   error: 1,
   echoRequest: 2,
   echoReply: 3,
+  experimenter: 4,
   setConfig: 9,
   packetIn: 10,
   packetOut: 13,
@@ -104,6 +105,11 @@ export class OpenFlowClient {
     if (this.count(messageType.error) > 0) throw this.#error ?? new Error("the switch answered with an error");
   }
 
+  /** Returns when the switch has answered an echo. */
+  async echo(): Promise<void> {
+    await this.#ask(messageType.echoRequest);
+  }
+
   /** Asks for all flows; counts them and keeps none. */
   async dumpFlows(): Promise<Dump> {
     const body = new Uint8Array(8 + 32 + 8);
@@ -168,7 +174,7 @@ export class OpenFlowClient {
       this.#socket.write(message(messageType.echoReply, xid));
     } else if (type === messageType.error) {
       this.#fail(new Error(`the switch answered with error ${view.getUint16(at + 8)}/${view.getUint16(at + 10)}`));
-    } else if (type === messageType.barrierReply) {
+    } else if (type === messageType.barrierReply || type === messageType.echoReply) {
       this.#finish(xid);
     } else if (type === messageType.multipartReply) {
       this.#countFlows(view, at + 16, at + length);

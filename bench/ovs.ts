@@ -69,10 +69,12 @@ async function startDaemon(): Promise<Daemon> {
   run(env, "ovs-vswitchd", ...options, "--enable-dummy", "--disable-system");
   await makeDummyBridge(join(directory, "db.sock"));
   await until("the bridge of ovs-vswitchd is there", 20, () => existsSync(join(directory, "br0.mgmt")));
-  const client = await OpenFlowClient.open(join(directory, "br0.mgmt"));
+  const openClient = (): Promise<OpenFlowClient> => OpenFlowClient.open(join(directory, "br0.mgmt"));
+  const client = await openClient();
   const pid = readPid(directory, "ovs-vswitchd");
   return {
     client,
+    openClient,
     env,
     resident: () => residentOf(pid),
     stop: async () => {

@@ -118,10 +118,50 @@ export function join(messages: Iterable<Uint8Array>): Uint8Array {
   return Buffer.concat([...messages]);
 }
 
+const onfVendor = 0x4f4e4600;
+/** ONF's bundles for OpenFlow 1.3. */
+const bundleType = { control: 2300, add: 2301 } as const;
+const bundleId = 1;
+/** Open, close and commit requests. */
+export const bundleAct = { open: 0, commit: 4 } as const;
+
+function bundleHead(type: number, word: number): number[] {
+  const bytes: number[] = [];
+  putNumber(bytes, onfVendor, 4);
+  putNumber(bytes, type, 4);
+  putNumber(bytes, bundleId, 4);
+  putNumber(bytes, word, 2);
+  // Ordered and atomic.
+  putNumber(bytes, 3, 2);
+  return bytes;
+}
+
+export function bundleControl(act: number): Uint8Array {
+  return message(messageType.experimenter, 0, Uint8Array.from(bundleHead(bundleType.control, act)));
+}
+
+/** The messages in `all`, each of `size` bytes, as additions to a bundle. */
+export function bundled(all: Uint8Array, size: number): Uint8Array {
+  const head = message(
+    messageType.experimenter,
+    0,
+    Uint8Array.of(...bundleHead(bundleType.add, 0), ...all.subarray(0, size)),
+  );
+  const out = Buffer.alloc((all.length / size) * head.length);
+  for (let from = 0, to = 0; from < all.length; from += size, to += head.length) {
+    out.set(head, to);
+    out.set(all.subarray(from, from + size), to + head.length - size);
+  }
+  return out;
+}
+
+/** Bytes of each message of `sourceRules`. */
+export const sourceRuleSize = 96;
+
 /** `count` flow_mods that differ in their source address, all of one mask. */
 export function sourceRules(count: number, step: Step = { output: 1 }): Uint8Array {
   const first = addRule({ match: { eth_type: 0x0800, ipv4_src: 0x0a000000 }, step });
-  const size = first.length;
+  const size = sourceRuleSize;
   // Header 8, flow_mod 40, match header 4, eth_type 6, OXM header 4.
   const addressAt = 8 + 40 + 4 + 6 + 4;
   const all = Buffer.alloc(size * count);

@@ -31,6 +31,8 @@ export interface ForwarderOptions {
 /** A daemon as users start it, with a bridge br0 of its own and an idle port 1. */
 export interface Daemon {
   readonly client: OpenFlowClient;
+  /** Another connection to the bridge; whoever opens it closes it. */
+  openClient(): Promise<OpenFlowClient>;
   /** Resident memory in bytes. */
   resident(): number;
   /** Environment in which the ovs-* tools talk to this daemon. */

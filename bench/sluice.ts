@@ -97,7 +97,8 @@ async function startDaemon(): Promise<Daemon> {
       client.close();
       await stop();
     };
-    return { client, env, resident: () => residentOf(pid), stop: close };
+    const openClient = (): Promise<OpenFlowClient> => OpenFlowClient.open(management);
+    return { client, openClient, env, resident: () => residentOf(pid), stop: close };
   } catch (error) {
     await stop();
     throw error;

@@ -59,8 +59,8 @@ export interface ConnmgrOptions {
   readonly findNextHop?: FindNextHop | undefined;
 }
 
-/** Milliseconds that connections may be worked on before the event loop turns. */
-const sliceMs = 4;
+/** Milliseconds that connections may be worked on before the event loop turns, and with it others are heard. */
+const sliceMs = 0.1;
 const managementProbeMs = 60_000;
 
 export class Connmgr {
