@@ -17,10 +17,10 @@ export { NetdevError } from "./netdev/index.js";
 export {
   type PacketInEvent,
   PortError,
-  type Trace,
   type TraceInput,
   type TraceNode,
   type TraceResult,
+  type TraceTree,
 } from "./ofproto/index.js";
 export { type Action, type Flow, FlowSyntaxError, type Match, OpenFlowError } from "./openflow/index.js";
 export { createSwitch, Switch, SwitchError, type SwitchOptions } from "./switch.js";

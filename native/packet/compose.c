@@ -22,12 +22,20 @@ put_zeros(struct packet *packet, uint32_t n)
     return p;
 }
 
-/* Appends 'n' bytes that count from 0. */
+/* Appends the payload; null: 64 bytes that count. */
 static void
-put_payload(struct packet *packet, uint32_t n)
+put_payload(struct packet *packet, const struct packet_payload *payload)
 {
-    uint8_t *p = put_zeros(packet, n);
-    for (uint32_t i = 0; i < n; i++) {
+    if (payload) {
+        assert(payload->size <= packet_tailroom(packet));
+        if (payload->size) {
+            memcpy(packet->data + packet->size, payload->bytes, payload->size);
+        }
+        packet->size += payload->size;
+        return;
+    }
+    uint8_t *p = put_zeros(packet, PAYLOAD_SIZE);
+    for (uint32_t i = 0; i < PAYLOAD_SIZE; i++) {
         p[i] = (uint8_t) i;
     }
 }
@@ -45,7 +53,7 @@ put_nd_option(struct packet *packet, uint8_t type, const uint8_t *address)
 }
 
 static void
-put_icmp(struct packet *packet, const struct flow_key *key, uint32_t payload)
+put_icmp(struct packet *packet, const struct flow_key *key, const struct packet_payload *payload)
 {
     bool v6 = key->ip_proto == PROTO_ICMPV6;
     uint8_t type = (uint8_t) be16(key->tp_src);
@@ -64,9 +72,9 @@ put_icmp(struct packet *packet, const struct flow_key *key, uint32_t payload)
     }
 }
 
-/* Appends L4, but for its checksum, with 'payload' bytes if the protocol carries any. */
+/* Appends L4, but for its checksum, with the payload if the protocol carries any. */
 static void
-put_l4(struct packet *packet, const struct flow_key *key, uint32_t payload)
+put_l4(struct packet *packet, const struct flow_key *key, const struct packet_payload *payload)
 {
     uint32_t begin = packet->size;
     uint8_t *l4;
@@ -111,7 +119,7 @@ put_l4(struct packet *packet, const struct flow_key *key, uint32_t payload)
 }
 
 static void
-put_ipv4(struct packet *packet, const struct flow_key *key, uint32_t payload)
+put_ipv4(struct packet *packet, const struct flow_key *key, const struct packet_payload *payload)
 {
     uint8_t *ip = put_zeros(packet, IPV4_SIZE);
     ip[0] = 0x45;
@@ -124,7 +132,7 @@ put_ipv4(struct packet *packet, const struct flow_key *key, uint32_t payload)
 }
 
 static void
-put_ipv6(struct packet *packet, const struct flow_key *key, uint32_t payload)
+put_ipv6(struct packet *packet, const struct flow_key *key, const struct packet_payload *payload)
 {
     uint8_t *ip = put_zeros(packet, IPV6_SIZE);
     put_raw32(ip, be32(6u << 28 | (uint32_t) key->ip_tos << 20) | (key->ipv6_label & be32(IPV6_LABEL_MASK)));
@@ -222,7 +230,8 @@ finish(struct packet *packet, const struct flow_key *key, uint32_t l3_ofs)
 }
 
 void
-packet_compose_sized(struct packet *packet, const struct flow_key *key, uint32_t size)
+packet_compose_sized(struct packet *packet, const struct flow_key *key, const struct packet_payload *payload,
+                     uint32_t size)
 {
     assert(packet_tailroom(packet) + packet->size >= PACKET_COMPOSE_SIZE_MAX);
     packet_reset(packet);
@@ -239,8 +248,9 @@ packet_compose_sized(struct packet *packet, const struct flow_key *key, uint32_t
     if (eth_type_is_mpls(eth_type)) {
         put_mpls(packet, key);
     }
+    static const struct packet_payload none;
+    payload = !payload && size ? &none : payload;
     uint32_t l3_ofs = packet->size;
-    uint32_t payload = size ? 0 : PAYLOAD_SIZE;
     switch (eth_type) {
     case ETH_TYPE_IPV4:
         put_ipv4(packet, key, payload);
@@ -266,5 +276,5 @@ packet_compose_sized(struct packet *packet, const struct flow_key *key, uint32_t
 void
 packet_compose(struct packet *packet, const struct flow_key *key)
 {
-    packet_compose_sized(packet, key, 0);
+    packet_compose_sized(packet, key, NULL, 0);
 }

@@ -17,8 +17,15 @@
  * sets its 'size' and metadata; the packet is parsed afterwards, with two tags.  Any thread. */
 void packet_compose(struct packet *packet, const struct flow_key *key);
 
-/* As packet_compose(), but if 'size' is not 0 the payload is not 64 bytes that count: it is as many zeros as make a frame
- * of 'size' bytes, or none if the headers alone are that long.  There must be room for 'size' bytes, which are at most PACKET_LARGE_SIZE. */
-void packet_compose_sized(struct packet *packet, const struct flow_key *key, uint32_t size);
+struct packet_payload {
+    const uint8_t *bytes;
+    uint32_t size;
+};
+
+/* As packet_compose(), but with 'payload', if it is not null, in place of the 64 bytes.  If 'size' is not 0, zeros are
+ * added that make a frame of 'size' bytes, and without 'payload' they are all that there is of it.  There must be room for
+ * PACKET_COMPOSE_SIZE_MAX bytes with the payload, and for 'size' bytes, which are at most PACKET_LARGE_SIZE. */
+void packet_compose_sized(struct packet *packet, const struct flow_key *key, const struct packet_payload *payload,
+                          uint32_t size);
 
 #endif

@@ -325,6 +325,10 @@ controller_reason(const struct xlate_ctx *ctx, const struct sluice_action_contro
 void
 output_continuation(struct xlate_ctx *ctx, const struct sluice_action_controller *a, uint32_t recirc_id)
 {
+    /* As Open vSwitch, a trace without side effects does not name what it would not do. */
+    if (ctx->in->trace && !ctx->in->learn) {
+        return;
+    }
     const struct sluice_dp_action_controller model = {
         .max_len = a->max_len,
         .reason = a->reason,

@@ -27,6 +27,9 @@ struct pipeline_hooks {
      * port or 0.  Nothing is kept. */
     void (*execute)(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size, const void *actions,
                     size_t actions_size);
+    /* Likewise, but nothing is transmitted or looked up again: what remains is what others are told of the frame. */
+    void (*execute_telling)(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
+                            const void *actions, size_t actions_size);
     /* Rules that asked to be reported were removed: a query of flow_changes will tell which. */
     void (*flows_changed)(void *aux);
     /* A chore was put: pipeline_do_chores() is called now if nobody holds the control lock; who holds it will do so.

@@ -9,6 +9,7 @@
 #include "packet/packet.h"
 #include "packet/parse.h"
 #include "pipeline/field.h"
+#include "pipeline/frozen.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/ofgroup.h"
 #include "pipeline/ofmeter.h"
@@ -202,7 +203,9 @@ static int
 compose(const struct sluice_compose_query *query, uint8_t *reply, size_t room, size_t *used)
 {
     uint32_t wanted = query->length == UINT32_MAX ? 0 : query->length;
-    if (wanted > PACKET_LARGE_SIZE || query->size != sizeof *query + query->match_size
+    uint32_t payload_size = query->payload_size == UINT32_MAX ? 0 : query->payload_size;
+    if (wanted > PACKET_LARGE_SIZE || payload_size > PACKET_LARGE_SIZE - PACKET_COMPOSE_SIZE_MAX
+        || query->size != sizeof *query + query->match_size + ((payload_size + 7u) & ~7u)
         || (query->match_size && match_check_exact(query + 1, query->match_size, SLUICE_KEY_WORDS))) {
         return EINVAL;
     }
@@ -213,11 +216,12 @@ compose(const struct sluice_compose_query *query, uint8_t *reply, size_t room, s
         match_expand((const struct match *) (query + 1), &key, &mask);
     }
     struct packet packet;
-    if (room < PACKET_COMPOSE_SIZE_MAX || room < wanted) {
+    if (room < PACKET_COMPOSE_SIZE_MAX + payload_size || room < wanted) {
         return ENOSPC;
     }
     packet_wrap(&packet, reply, (uint32_t) room, 0, 0);
-    packet_compose_sized(&packet, &key, wanted);
+    const struct packet_payload payload = { (const uint8_t *) (query + 1) + query->match_size, payload_size };
+    packet_compose_sized(&packet, &key, query->payload_size == UINT32_MAX ? NULL : &payload, wanted);
     *used = packet.size;
     return 0;
 }
@@ -250,7 +254,7 @@ parse(const struct pipeline *pipeline, const struct sluice_parse_query *query, u
     return 0;
 }
 
-/* Which OpenFlow port a packet with the key of the query arrives on. */
+/* Which OpenFlow port a packet with the key of the query arrives on, or arrived on if it was recirculated. */
 static int
 arrival(const struct pipeline *pipeline, const struct sluice_arrival_query *query, uint8_t *reply, size_t room,
         size_t *used)
@@ -263,16 +267,21 @@ arrival(const struct pipeline *pipeline, const struct sluice_arrival_query *quer
     struct flow_key mask;
     match_expand((const struct match *) (query + 1), &key, &mask);
     const struct config *config = atomic_load_explicit(&pipeline->config, memory_order_acquire);
-    const struct dp_port_ref *ref = topology_find_arrival(config->topology, &key);
-    if (!ref) {
+    struct sluice_arrival_info info = { .type = query->type, .size = sizeof info };
+    const struct dp_port_ref *ref = key.recirc_id ? NULL : topology_find_arrival(config->topology, &key);
+    if (key.recirc_id) {
+        epoch_online(pipeline->reader);
+        const struct frozen_state *state = frozen_find(pipeline->frozen, be32(key.recirc_id));
+        info.bridge = state ? state->content.bridge : 0;
+        info.ofp_port = state ? state->content.in_port : 0;
+        epoch_offline(pipeline->reader);
+    } else if (ref) {
+        info.bridge = ref->view->bridge->id;
+        info.ofp_port = ref->port->ofp_port;
+    }
+    if (!info.bridge) {
         return ENOENT;
     }
-    const struct sluice_arrival_info info = {
-        .type = query->type,
-        .size = sizeof info,
-        .bridge = ref->view->bridge->id,
-        .ofp_port = ref->port->ofp_port,
-    };
     if (room < sizeof info) {
         return ENOSPC;
     }

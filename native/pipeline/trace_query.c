@@ -11,8 +11,6 @@
 #include "pipeline/trace.h"
 #include "pipeline/xlate.h"
 
-#define TRACE_GENERATE 1u
-
 static uint64_t
 padded(uint32_t size)
 {
@@ -43,8 +41,9 @@ static void
 make_key(const struct pipeline *pipeline, const struct sluice_trace_query *query, struct flow_key *key)
 {
     const uint8_t *frame = (const uint8_t *) (query + 1) + padded(query->match_size);
+    bool reads_packet = query->packet_size && !(query->trace_flags & SLUICE_TRACE_FLAG_MATCH_IS_KEY);
     memset(key, 0, sizeof *key);
-    if (query->packet_size) {
+    if (reads_packet) {
         struct packet packet;
         packet_wrap(&packet, (void *) frame, query->packet_size, 0, query->packet_size);
         packet_parse(&packet, pipeline_vlan_limit(pipeline), key);
@@ -54,7 +53,7 @@ make_key(const struct pipeline *pipeline, const struct sluice_trace_query *query
         struct flow_key mask;
         match_expand((const struct match *) (query + 1), &value, &mask);
         for (uint32_t i = 0; i < SLUICE_KEY_WORDS; i++) {
-            bool settable = !query->packet_size || i < SLUICE_KEY_L2_WORD || i >= SLUICE_KEY_OPTIONS_WORD;
+            bool settable = !reads_packet || i < SLUICE_KEY_L2_WORD || i >= SLUICE_KEY_OPTIONS_WORD;
             key->words[i] = settable ? (key->words[i] & ~mask.words[i]) | value.words[i] : key->words[i];
         }
     }
@@ -97,8 +96,13 @@ put_summary(struct trace_sink *sink, const struct flow_key *key, const struct fl
     struct flow_key initial = *key;
     struct flow_key all;
     memset(&all, 0xff, sizeof all);
+    struct trace_step step = { .record = { .kind = SLUICE_TRACE_KIND_FLOW } };
+    step.value = key;
+    step.mask = &all;
+    trace_put(sink, &step);
+
     initial.actset_output = be32(PORT_UNSET);
-    struct trace_step step = { .record = { .kind = SLUICE_TRACE_KIND_FINAL_FLOW } };
+    step = (struct trace_step){ .record = { .kind = SLUICE_TRACE_KIND_FINAL_FLOW } };
     step.record.a = !memcmp(&initial, final, sizeof initial);
     step.value = final;
     step.mask = &all;
@@ -122,6 +126,24 @@ put_summary(struct trace_sink *sink, const struct flow_key *key, const struct fl
     }
 }
 
+/* Does for the traced packet what its actions do besides output: controllers and exporters are told of it. */
+static void
+execute_telling(const struct pipeline *pipeline, const struct sluice_trace_query *query, const struct flow_key *key,
+                const struct xlate_out *out)
+{
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    if (!query->packet_size || !(query->trace_flags & SLUICE_TRACE_FLAG_EFFECTS) || out->failed
+        || !hooks->execute_telling) {
+        return;
+    }
+    const uint8_t *frame = (const uint8_t *) (query + 1) + padded(query->match_size);
+    const struct bridge_view *view = pipeline_view(pipeline, query->bridge);
+    const struct ofport *port = view ? bridge_view_find_port(view, port_normalize(query->in_port)) : NULL;
+    struct flow_key on = *key;
+    on.in_port = port ? be32(port->dp_port) : 0;
+    hooks->execute_telling(hooks->aux, &on, frame, query->packet_size, out->actions, out->actions_size);
+}
+
 int
 trace_query(struct pipeline *pipeline, const struct sluice_trace_query *query, uint8_t *reply, size_t room,
             size_t *used)
@@ -143,7 +165,7 @@ trace_query(struct pipeline *pipeline, const struct sluice_trace_query *query, u
     const struct xlate_in in = {
         .key = &key,
         .now_ms = hooks->now(hooks->aux),
-        .learn = query->trace_flags & TRACE_GENERATE,
+        .learn = query->trace_flags & SLUICE_TRACE_FLAG_EFFECTS,
         .has_control = true,
         .trace = &sink,
         .bridge = query->bridge,
@@ -156,6 +178,7 @@ trace_query(struct pipeline *pipeline, const struct sluice_trace_query *query, u
     xlate_out_init(&out);
     epoch_online(pipeline->reader);
     xlate(pipeline, &in, &out);
+    execute_telling(pipeline, query, &key, &out);
     epoch_offline(pipeline->reader);
     const struct bridge_view *view = pipeline_view(pipeline, query->bridge);
     if (view) {

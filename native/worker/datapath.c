@@ -23,6 +23,15 @@ hook_execute(void *aux, const struct flow_key *key, const uint8_t *frame, size_t
 }
 
 static void
+hook_execute_telling(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
+                     const void *actions, size_t actions_size)
+{
+    struct sluice_datapath *datapath = aux;
+
+    worker_execute_telling(datapath->control_worker, key, frame, frame_size, actions, actions_size);
+}
+
+static void
 hook_flows_changed(void *aux)
 {
     maintain_tell_reports(aux);
@@ -64,8 +73,8 @@ create_parts(struct sluice_datapath *datapath, const struct sluice_datapath_opti
     epoch_offline(datapath->control_reader);
     const struct pipeline_options pipeline = {
         .epoch = datapath->epoch,
-        .hooks = { datapath, hook_execute, hook_flows_changed, hook_chore_waits, hook_control_enter, hook_control_leave,
-                   hook_now },
+        .hooks = { datapath, hook_execute, hook_execute_telling, hook_flows_changed, hook_chore_waits,
+                   hook_control_enter, hook_control_leave, hook_now },
         .n_threads = datapath->n_workers + 1,
     };
     error = pipeline_create(&pipeline, &datapath->pipeline);

@@ -267,9 +267,10 @@ worker_sink(struct worker *worker)
     };
 }
 
-void
-worker_execute(struct worker *worker, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
-               const void *actions, size_t actions_size)
+/* Executes 'actions' on a frame in 'sink'. */
+static void
+execute_on_frame(struct worker *worker, const struct action_sink *sink, const struct flow_key *key,
+                 const uint8_t *frame, size_t frame_size, const void *actions, size_t actions_size)
 {
     struct packet *packet = frame_size <= PACKET_LARGE_SIZE ? packet_alloc(worker->pool, (uint32_t) frame_size) : NULL;
 
@@ -283,7 +284,41 @@ worker_execute(struct worker *worker, const struct flow_key *key, const uint8_t 
     packet->bare_type = be32(key->packet_type) >> 16 == 1 ? (uint16_t) be32(key->packet_type) : 0;
     packet_parse_burst(&packet, 1, pipeline_vlan_limit(worker->datapath->pipeline), worker->levels[0].keys,
                        worker->levels[0].maps);
+    actions_execute(sink, &packet, 1, actions, actions_size);
+}
+
+void
+worker_execute(struct worker *worker, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
+               const void *actions, size_t actions_size)
+{
     struct action_sink sink = worker_sink(worker);
-    actions_execute(&sink, &packet, 1, actions, actions_size);
+
+    execute_on_frame(worker, &sink, key, frame, frame_size, actions, actions_size);
     worker_flush(worker);
+}
+
+static void
+swallow_output(void *aux, uint32_t dp_port, struct packet *const *packets, uint32_t n)
+{
+    (void) aux;
+    (void) dp_port;
+    packet_release_burst(packets, n);
+}
+
+static void
+swallow_recirc(void *aux, struct packet *const *packets, uint32_t n)
+{
+    (void) aux;
+    packet_release_burst(packets, n);
+}
+
+void
+worker_execute_telling(struct worker *worker, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
+                       const void *actions, size_t actions_size)
+{
+    struct action_sink sink = worker_sink(worker);
+
+    sink.output = swallow_output;
+    sink.recirc = swallow_recirc;
+    execute_on_frame(worker, &sink, key, frame, frame_size, actions, actions_size);
 }

@@ -114,6 +114,10 @@ uint64_t worker_run(struct worker *worker, uint32_t max_bursts, uint32_t *n_burs
 void worker_execute(struct worker *worker, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
                     const void *actions, size_t actions_size);
 
+/* Likewise, but nothing is transmitted or looked up again: events for controllers and exporters remain. */
+void worker_execute_telling(struct worker *worker, const struct flow_key *key, const uint8_t *frame, size_t frame_size,
+                            const void *actions, size_t actions_size);
+
 /* Looks packets up again that carry a recirculation id, and executes what that leads to.  Takes them.  Too deep, they
  * are dropped and counted. */
 void worker_recirculate(struct worker *worker, struct packet *const *packets, uint32_t n);

@@ -110,10 +110,43 @@ test("a trace says why, as text and as a tree", async () => {
     bridge.addPort("a");
     bridge.addFlow("ip,actions=resubmit(,1)");
     bridge.addFlow("table=1,actions=drop");
-    const { text, roots } = bridge.trace("in_port=a,ip");
+    const { text, ...tree } = bridge.trace("in_port=a,ip");
     assert.match(text, /resubmit\(,1\)/);
     assert.match(text, /Datapath actions: drop/);
-    assert.is(roots.length, 1);
+    const rule = (table: number, match: string, children: unknown[]): unknown => {
+      return { kind: "rule", table, match, priority: 32768, cookie: "0", children };
+    };
+    const second = rule(1, "", [{ kind: "action", text: "drop", children: [] }]);
+    const children = [rule(0, "ip", [{ kind: "action", text: "resubmit(,1)", children: [second] }])];
+    assert.equal(JSON.parse(JSON.stringify(tree)), {
+      flow: "ip,in_port=1,vlan_tci=0x0000,dl_src=00:00:00:00:00:00,dl_dst=00:00:00:00:00:00,nw_src=0.0.0.0,nw_dst=0.0.0.0,nw_proto=0,nw_tos=0,nw_ecn=0,nw_ttl=0,nw_frag=no",
+      nodes: [{ kind: "bridge", name: bridge.name, children }],
+      finalFlow: null,
+      megaflow: "recirc_id=0,eth,ip,in_port=1,nw_frag=no",
+      datapathActions: "drop",
+      failure: null,
+    });
+  });
+});
+
+test("a trace only tells, unless it is asked to generate a packet or is given one", async () => {
+  await withBridge(async (bridge) => {
+    bridge.addPort("a");
+    bridge.addPort("b");
+    bridge.addFlow("udp,actions=controller,NORMAL");
+    const seen: number[] = [];
+    bridge.onPacketIn((event) => seen.push(event.packet.length));
+    const flow = "in_port=a,dl_src=02:00:00:00:00:01,udp";
+    bridge.trace(flow);
+    assert.equal([seen, bridge.learned().length], [[], 0]);
+    const { nodes } = bridge.trace(flow, { generate: true, payload: Uint8Array.of(1, 2, 3) });
+    assert.match(
+      JSON.stringify(nodes),
+      /"name":"learnedSource","text":"-> learned that 02:00:00:00:00:01 is on port a/,
+    );
+    bridge.trace("in_port=a", { packet: frame });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal([seen, bridge.learned().length], [[14 + 20 + 8 + 3, frame.length], 2]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { traceKind, traceNote, traceStepSize, writeTraceStep } from "../../ts/datapath/generated/records.js";
-import { formatTrace, readTrace, type TraceWords } from "../../ts/ofproto/index.js";
+import { formatTrace, readTrace, type TraceTree, type TraceWords, traceTree } from "../../ts/ofproto/index.js";
 
 /** Texts stand in for matches and actions, so that the layout is tested by itself. */
 const bytes = (text: string): Uint8Array => {
@@ -65,14 +65,17 @@ function steps(...list: readonly Step[]): Uint8Array[] {
   });
 }
 
+const treeOf = (records: Uint8Array[]): TraceTree => traceTree(readTrace(records), words);
+
 const end: readonly Step[] = [
+  { kind: "flow", match: "flow" },
   { kind: "finalFlow", a: 1n },
   { kind: "megaflow", match: "mega" },
   { kind: "datapathActions", actions: "2" },
 ];
 
 test("what an action in the middle of a list leads to is set in; what the last one leads to is not", () => {
-  const trace = readTrace(
+  const tree = treeOf(
     steps(
       { kind: "bridge", bridge: 0 },
       { kind: "rule", depth: 1, match: "ip", priority: 100, cookie: 0x12n },
@@ -93,7 +96,7 @@ test("what an action in the middle of a list leads to is set in; what the last o
     ),
   );
   assert.is(
-    formatTrace(trace, bytes("flow"), words),
+    formatTrace(tree),
     `Flow: flow
 
 bridge("br0")
@@ -125,7 +128,7 @@ Datapath actions: 2
 });
 
 test("the action set stands at the end of the first table's list, and failures are told", () => {
-  const trace = readTrace(
+  const tree = treeOf(
     steps(
       { kind: "bridge" },
       { kind: "rule", depth: 1, priority: 5 },
@@ -136,6 +139,7 @@ test("the action set stands at the end of the first table's list, and failures a
       { kind: "actionSet" },
       { kind: "action", depth: 1, actions: "output:1" },
       { kind: "note", depth: 2, code: traceNote.outputSuppressed },
+      { kind: "flow", match: "flow" },
       { kind: "finalFlow", match: "final" },
       { kind: "megaflow", match: "mega" },
       { kind: "datapathActions" },
@@ -143,7 +147,7 @@ test("the action set stands at the end of the first table's list, and failures a
     ),
   );
   assert.is(
-    formatTrace(trace, bytes("flow"), words),
+    formatTrace(tree),
     `Flow: flow
 
 bridge("br0")

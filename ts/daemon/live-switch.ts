@@ -12,6 +12,7 @@ import {
   fdbCommands,
   featureCommands,
   flowCommands,
+  traceCommands,
   upcallCommands,
 } from "../ofproto/index.js";
 import { flowText } from "../openflow/index.js";
@@ -111,6 +112,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       ),
       ...fdbCommands(bridges.ofprotos),
       ...flowCommands(bridges.ofprotos),
+      ...traceCommands(bridges.ofprotos),
       ...connmgrCommands(
         (name) => bridges.connmgr(name),
         () => bridges.names().flatMap((name) => bridges.connmgr(name) ?? []),

@@ -267,12 +267,18 @@ export function syncStats(target: QueryTarget): void {
 }
 
 /** The bytes of a packet with the key that `match` gives. */
-export function composePacket(target: QueryTarget, match: Uint8Array, length = 0xffffffff): Uint8Array {
+export function composePacket(
+  target: QueryTarget,
+  match: Uint8Array,
+  length = 0xffffffff,
+  payload?: Uint8Array,
+): Uint8Array {
+  const sizes = { matchSize: match.length, payloadSize: payload?.length ?? 0xffffffff };
   const asked = queryRecord(
     composeQuerySize,
-    (view, size) =>
-      writeComposeQuery(view, 0, { type: query.packetCompose, flags: 0, size, matchSize: match.length, length }),
+    (view, size) => writeComposeQuery(view, 0, { type: query.packetCompose, flags: 0, size, ...sizes, length }),
     match,
+    payload ?? new Uint8Array(0),
   );
   return must(ask(target, asked));
 }

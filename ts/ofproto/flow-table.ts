@@ -1,4 +1,5 @@
-import { parsePacket, trace as traceSteps } from "../datapath/index.js";
+import { traceFlag } from "../datapath/generated/records.js";
+import { composePacket, trace as traceSteps } from "../datapath/index.js";
 import {
   flowOfInfo,
   flowText,
@@ -7,8 +8,8 @@ import {
   matchInPort,
   OpenFlowError,
   parseActions,
+  parseExactFlow,
   parseFlow,
-  parseMatch,
 } from "../openflow/index.js";
 import type { FlowMod, FlowStats } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
@@ -19,8 +20,10 @@ import type { PortNames } from "./flow-words.js";
 import type { Ofproto } from "./ofproto.js";
 import { sendPacketOut } from "./packet-out.js";
 import type { PacketInEvent } from "./requester.js";
-import { formatTrace, type TraceWords } from "./trace-text.js";
-import { readTrace, type Trace } from "./trace-tree.js";
+import type { TraceWords } from "./trace-remarks.js";
+import { readTrace } from "./trace-steps.js";
+import { formatTrace } from "./trace-text.js";
+import { type TraceTree, traceTree } from "./trace-tree.js";
 
 /** A switch's flows for a program in the same process: flows as ovs-ofctl writes them, or as flow_mod objects.
  *
@@ -37,18 +40,20 @@ export type FlowInput = string | FlowMod;
 const command = { add: 0, modify: 1, modifyStrict: 2, delete: 3, deleteStrict: 4 } as const;
 const nothing = new Uint8Array(0);
 
-export interface TraceResult extends Trace {
+export interface TraceResult extends TraceTree {
   /** As `ovs-appctl ofproto/trace` prints it. */
   readonly text: string;
 }
 
 export interface TraceInput {
-  /** Its headers are used in place of the flow's. */
+  /** Its headers are used in place of the flow's, and controllers get what the pipeline sends them of it. */
   readonly packet?: Uint8Array;
   /** Traces a packet-out with these actions. */
   readonly actions?: string;
-  /** Lets what a packet would do happen: MAC learning. */
+  /** Makes a packet of the flow and lets happen what it would do besides being output: MAC learning, packet-ins. */
   readonly generate?: boolean;
+  /** What the packet that is made carries behind its headers, in place of 64 bytes that count. */
+  readonly payload?: Uint8Array;
   /** Ports by name. */
   readonly names?: boolean;
 }
@@ -123,7 +128,7 @@ export class FlowTable {
   /** What would happen to a packet of that flow. */
   trace(flow: string, input: TraceInput = {}): TraceResult {
     const actions = input.actions === undefined ? nothing : parseActions(input.actions, this.#names);
-    return traceFlow(this.#ofproto, parseMatch(flow, this.#names), { ...input, actions });
+    return traceFlow(this.#ofproto, parseExactFlow(flow, this.#names), { ...input, actions });
   }
 
   #port(name: string): number {
@@ -169,19 +174,19 @@ export function traceFlow(
   input: Omit<TraceInput, "actions"> & { readonly actions?: Uint8Array },
 ): TraceResult {
   const all = ofproto.owner;
-  const { packet = nothing, actions = nothing } = input;
+  const { actions = nothing, generate = false, payload } = input;
+  const packet = generate ? composePacket(all.datapath, key, undefined, payload) : (input.packet ?? nothing);
   const steps = traceSteps(all.datapath, {
     bridge: ofproto.bridge,
     inPort: matchInPort(key),
-    traceFlags: input.generate === true ? 1 : 0,
+    traceFlags: (packet.length === 0 ? 0 : traceFlag.effects) | (generate ? traceFlag.matchIsKey : 0),
     match: key,
     packet,
     actions,
   });
   if (steps === undefined) throw new Error(`${ofproto.name} is not in the datapath any more`);
-  const trace = readTrace(steps);
-  const flow = packet.length === 0 ? key : parsePacket(all.datapath, packet, matchInPort(key));
-  return { ...trace, text: formatTrace(trace, flowOfKey(flow), traceWords(ofproto, input.names === true)) };
+  const tree = traceTree(readTrace(steps), traceWords(ofproto, input.names === true));
+  return { ...tree, text: formatTrace(tree) };
 }
 
 function traceWords(ofproto: Ofproto, named: boolean): TraceWords {

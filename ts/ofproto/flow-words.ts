@@ -14,7 +14,11 @@ export interface FlowWords {
   actions(actions: Uint8Array, names: PortNames | undefined): string;
   /** Reads `in_port=1,tcp`; throws an error whose message is ovs-ofctl's. */
   parseMatch(text: string, names: PortNames): Uint8Array;
+  /** A packet's flow: as `parseMatch`, but each field once and after what it needs. */
+  parseFlow(text: string, names: PortNames): Uint8Array;
   parseActions(text: string, names: PortNames): Uint8Array;
+  /** Throws OpenFlowError if the actions need more of the packet than the match says. */
+  checkActions(match: Uint8Array, actions: Uint8Array): void;
   /** `recirc_id(0),in_port(1),eth_type(0x0800)`; `names` are of datapath ports. */
   datapathMatch(match: Uint8Array, names: PortNames | undefined, verbose: boolean, key?: Uint8Array): string;
   /** A packet's key, every header of it. */

@@ -1,72 +1,94 @@
-import { readTraceStep, type TraceStep, traceKind, traceStepSize } from "../datapath/generated/records.js";
-import { pad8 } from "./abi-batch.js";
+import { traceNote } from "../datapath/generated/records.js";
+import { failures, remark, remarks, type TraceWords } from "./trace-remarks.js";
+import type { StepNode, TraceSteps } from "./trace-steps.js";
 
-/** What a translation did, as a tree: bridges hold tables, tables hold actions, actions hold remarks and the tables and
- *  bridges that they lead to. */
-export interface TraceNode {
-  readonly kind: "bridge" | "rule" | "miss" | "action" | "note" | "action_set" | "thaw" | "bucket";
-  readonly step: TraceStep;
-  /** ABI match of a rule. */
-  readonly match: Uint8Array;
-  /** ABI actions: the action itself, or those of a remark. */
-  readonly actions: Uint8Array;
-  readonly children: TraceNode[];
+/** What a translation did, as a tree that is plain JSON: bridges hold tables, tables hold actions, actions hold remarks
+ *  and the tables and bridges that they lead to.  Flows and actions are as ovs-ofctl writes them. */
+export interface TraceTree {
+  readonly flow: string;
+  readonly nodes: readonly TraceNode[];
+  /** Null: it is unchanged. */
+  readonly finalFlow: string | null;
+  /** What was read of the packet. */
+  readonly megaflow: string;
+  readonly datapathActions: string;
+  /** Why the packet is dropped, if translation failed. */
+  readonly failure: string | null;
 }
 
-export interface Trace {
-  readonly roots: readonly TraceNode[];
-  /** The flow afterwards, as an ABI match; undefined when it is unchanged. */
-  readonly finalFlow: Uint8Array | undefined;
-  /** What was read, as an ABI match. */
-  readonly megaflow: Uint8Array;
-  readonly datapathActions: Uint8Array;
-  /** drop_reason, when translation failed. */
-  readonly failure: number | undefined;
+export type TraceNode =
+  | { readonly kind: "bridge"; readonly name: string; readonly children: readonly TraceNode[] }
+  | {
+      /** A table, and the rule of it that matched. */
+      readonly kind: "rule";
+      readonly table: number;
+      readonly match: string;
+      readonly priority: number;
+      /** `0x12`; `0` for none. */
+      readonly cookie: string;
+      readonly children: readonly TraceNode[];
+    }
+  | {
+      /** A table without a rule that matches, and what then becomes of the packet. */
+      readonly kind: "miss";
+      readonly table: number;
+      readonly text: string;
+      readonly action: string;
+    }
+  | { readonly kind: "action"; readonly text: string; readonly children: readonly TraceNode[] }
+  | {
+      /** A remark about the action that it stands under. */
+      readonly kind: "note";
+      /** Which, for programs: `noLearnedMac`. */
+      readonly name: string;
+      readonly text: string;
+    }
+  | { readonly kind: "actionSet"; readonly children: readonly TraceNode[] }
+  | {
+      /** A packet that paused, or was looked up again, goes on. */
+      readonly kind: "thaw";
+      readonly children: readonly TraceNode[];
+    }
+  | { readonly kind: "bucket"; readonly bucket: number; readonly children: readonly TraceNode[] };
+
+const noteNames = new Map(Object.entries(traceNote).map(([name, code]) => [code as number, name]));
+
+/** The tree of a trace. */
+export function traceTree(trace: TraceSteps, words: TraceWords): TraceTree {
+  const { roots, flow, finalFlow, megaflow, datapathActions, failure } = trace;
+  const actions = words.datapathActions(datapathActions, flow);
+  return {
+    flow: words.flow(flow),
+    nodes: roots.map((node) => treeNode(node, words)),
+    finalFlow: finalFlow === undefined ? null : words.flow(finalFlow),
+    megaflow: words.match(megaflow),
+    datapathActions: actions === "" ? "drop" : actions,
+    failure: failure === undefined ? null : (failures[failure] ?? "unknown"),
+  };
 }
 
-const kinds: Readonly<Record<number, TraceNode["kind"]>> = {
-  [traceKind.bridge]: "bridge",
-  [traceKind.rule]: "rule",
-  [traceKind.miss]: "miss",
-  [traceKind.action]: "action",
-  [traceKind.note]: "note",
-  [traceKind.actionSet]: "action_set",
-  [traceKind.thaw]: "thaw",
-  [traceKind.bucket]: "bucket",
-};
-
-/** Reads the steps of a trace, each a trace_step record. */
-export function readTrace(steps: readonly Uint8Array[]): Trace {
-  const roots: TraceNode[] = [];
-  /** The open node of each depth. */
-  const open: TraceNode[] = [];
-  let finalFlow: Uint8Array | undefined;
-  let megaflow: Uint8Array = new Uint8Array(0);
-  let datapathActions: Uint8Array = new Uint8Array(0);
-  let failure: number | undefined;
-  for (const record of steps) {
-    const step = readTraceStep(new DataView(record.buffer, record.byteOffset, record.length), 0);
-    const actionsAt = traceStepSize + pad8(step.matchSize);
-    const match = record.slice(traceStepSize, traceStepSize + step.matchSize);
-    const actions = record.slice(actionsAt, actionsAt + step.actionsSize);
-    const kind = kinds[step.kind];
-    if (kind !== undefined) {
-      const node: TraceNode = { kind, step, match, actions, children: [] };
-      const depth = Math.min(step.depth, open.length);
-      open.length = depth;
-      const siblings = open[depth - 1]?.children ?? roots;
-      (kind === "action_set" ? actionSetList(siblings) : siblings).push(node);
-      open.push(node);
-    } else if (step.kind === traceKind.finalFlow) finalFlow = step.a === 1n ? undefined : match;
-    else if (step.kind === traceKind.megaflow) megaflow = match;
-    else if (step.kind === traceKind.datapathActions) datapathActions = actions;
-    else if (step.kind === traceKind.error) failure = step.code;
+function treeNode(node: StepNode, words: TraceWords): TraceNode {
+  const { kind, step } = node;
+  const children = node.children.map((child) => treeNode(child, words));
+  switch (kind) {
+    case "bridge":
+      return { kind, name: words.bridgeName(step.bridge), children };
+    case "rule": {
+      const cookie = step.cookie === 0n ? "0" : `0x${step.cookie.toString(16)}`;
+      return { kind, table: step.table, match: words.match(node.match), priority: step.priority, cookie, children };
+    }
+    case "miss": {
+      const action = step.code === traceNote.missController ? "CONTROLLER:65535" : "drop";
+      return { kind, table: step.table, text: remarks[step.code] ?? "No match.", action };
+    }
+    case "action":
+      return { kind, text: words.actions(node.actions), children };
+    case "note":
+      return { kind, name: noteNames.get(step.code) ?? String(step.code), text: remark(node, words) };
+    case "actionSet":
+    case "thaw":
+      return { kind, children };
+    case "bucket":
+      return { kind, bucket: Number(step.a), children };
   }
-  return { roots, finalFlow, megaflow, datapathActions, failure };
-}
-
-/** The action set runs when all else has run, and is told at the end of the list of the bridge's first table. */
-function actionSetList(siblings: TraceNode[]): TraceNode[] {
-  const bridge = siblings.findLast((node) => node.kind === "bridge");
-  return bridge?.children.find((node) => node.kind === "rule" || node.kind === "miss")?.children ?? siblings;
 }

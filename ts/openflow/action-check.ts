@@ -2,7 +2,7 @@ import { actionLayout, memberOffset, opcodeOf } from "./abi.js";
 import { newPacketType } from "./action-encap.js";
 import { type Learn, readLearn, specSource, specTarget } from "./action-learn.js";
 import { bitMask, bitsOf, placeBits, readSetField } from "./action-special.js";
-import type { ByteWriter } from "./bytes.js";
+import { ByteWriter } from "./bytes.js";
 import { OpenFlowError } from "./error.js";
 import { at, type FieldPlan, KeyMatch, planOf, plans } from "./key-match.js";
 import { type ActionRow, actions } from "./tables/actions.js";
@@ -161,6 +161,14 @@ export function checkActions(
 ): void {
   const state: State = { match: false, usesMatch: false };
   check(out, matchAt, matchSize, from, to, context, state, false);
+}
+
+/** As checkActions(), for actions of a packet-out that are not to be executed.  Throws OpenFlowError. */
+export function checkConsistency(match: Uint8Array, actions: Uint8Array): void {
+  const out = new ByteWriter(match.length + actions.length);
+  out.put(match);
+  out.put(actions);
+  checkActions(out, 0, match.length, match.length, out.position, { version: 4, table: 255, executedOnly: false });
 }
 
 function expand(out: ByteWriter, matchAt: number, matchSize: number, state: State): void {

@@ -1,7 +1,9 @@
+import { checkConsistency } from "./action-check.js";
 import type { AbiActions, AbiMatch } from "./message.js";
 import { formatDatapathActions } from "./odp-action.js";
 import { formatDatapathKey, formatDatapathMatch, parseDatapathMatch } from "./odp-flow.js";
 import { formatActions, parseActions } from "./text-action.js";
+import { parseExactFlow } from "./text-exact-flow.js";
 import { formatMatch, parseMatch } from "./text-match.js";
 import { formatSubfield } from "./text-subfield.js";
 import { hex, type PortNames } from "./text-value.js";
@@ -12,7 +14,9 @@ export const flowText = {
     formatMatch(match, priority, names),
   actions: (actions: AbiActions, names: PortNames | undefined): string => formatActions(actions, names),
   parseMatch: (text: string, names: PortNames): AbiMatch => parseMatch(text, names),
+  parseFlow: (text: string, names: PortNames): AbiMatch => parseExactFlow(text, names),
   parseActions: (text: string, names: PortNames): AbiActions => parseActions(text, names),
+  checkActions: (match: AbiMatch, actions: AbiActions): void => checkConsistency(match, actions),
   datapathMatch: (match: AbiMatch, names: PortNames | undefined, verbose: boolean, key?: AbiMatch): string =>
     formatDatapathMatch(match, names, verbose, key),
   datapathKey: (key: AbiMatch, names: PortNames | undefined): string => formatDatapathKey(key, names),

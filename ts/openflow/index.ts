@@ -41,6 +41,7 @@ export { datapathOutcome, type Outcome, type OuterHeader, tunnelOfWords } from "
 export { type ErrorName, type ErrorRow, errorByWire, errorRow, errors } from "./tables/errors.js";
 export { ofpp, type PortRow, portMax, reservedPorts } from "./tables/ports.js";
 export { formatAction, formatActions, parseActions } from "./text-action.js";
+export { parseExactFlow } from "./text-exact-flow.js";
 export {
   type FlowFormatOptions,
   type FlowTextOptions,

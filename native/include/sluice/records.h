@@ -392,6 +392,12 @@ enum sluice_push_flag {
     SLUICE_PUSH_FLAG_GRE_SEQ = 4, /* The GRE sequence number. */
 };
 
+/* What a trace does besides telling. */
+enum sluice_trace_flag {
+    SLUICE_TRACE_FLAG_EFFECTS = 1, /* Lets side effects happen: learning, and what is not output of the packet, if there is one. */
+    SLUICE_TRACE_FLAG_MATCH_IS_KEY = 2, /* The match is the whole key; the packet is there for side effects only. */
+};
+
 /* Kinds of trace_step records. */
 enum sluice_trace_kind {
     SLUICE_TRACE_KIND_BRIDGE = 1, /* Enters a bridge. */
@@ -406,6 +412,7 @@ enum sluice_trace_kind {
     SLUICE_TRACE_KIND_ACTION_SET = 10, /* The action set is executed: what follows deeper is its actions. */
     SLUICE_TRACE_KIND_THAW = 11, /* A frozen translation goes on: what follows deeper is remarks about it. */
     SLUICE_TRACE_KIND_BUCKET = 12, /* A group's bucket a is executed: what follows deeper is its actions. */
+    SLUICE_TRACE_KIND_FLOW = 13, /* The key before translation. */
 };
 
 /* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
@@ -2111,7 +2118,7 @@ struct sluice_trace_query {
     uint32_t match_size;
     uint32_t packet_size;
     uint32_t actions_size; /* Not 0: a packet-out with these actions, which follow the packet. */
-    uint32_t trace_flags; /* 1: let side effects happen (-generate). */
+    uint32_t trace_flags; /* trace_flag */
 };
 _Static_assert(sizeof(struct sluice_trace_query) == 32, "size of sluice_trace_query");
 _Static_assert(offsetof(struct sluice_trace_query, type) == 0, "sluice_trace_query.type");
@@ -2161,20 +2168,24 @@ _Static_assert(offsetof(struct sluice_trace_step, d) == 56, "sluice_trace_step.d
 _Static_assert(offsetof(struct sluice_trace_step, match_size) == 64, "sluice_trace_step.match_size");
 _Static_assert(offsetof(struct sluice_trace_step, actions_size) == 68, "sluice_trace_step.actions_size");
 
-/* Asks packet_compose. Followed by: match. */
+/* Asks packet_compose. Followed by: match, payload. */
 struct sluice_compose_query {
     uint16_t type;
     uint16_t flags;
     uint32_t size; /* Size of the whole record in bytes. */
     uint32_t match_size;
     uint32_t length; /* Bytes that the frame shall have at least, or 0xffffffff. */
+    uint32_t payload_size; /* 0xffffffff: 64 bytes that count. */
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_compose_query) == 16, "size of sluice_compose_query");
+_Static_assert(sizeof(struct sluice_compose_query) == 24, "size of sluice_compose_query");
 _Static_assert(offsetof(struct sluice_compose_query, type) == 0, "sluice_compose_query.type");
 _Static_assert(offsetof(struct sluice_compose_query, flags) == 2, "sluice_compose_query.flags");
 _Static_assert(offsetof(struct sluice_compose_query, size) == 4, "sluice_compose_query.size");
 _Static_assert(offsetof(struct sluice_compose_query, match_size) == 8, "sluice_compose_query.match_size");
 _Static_assert(offsetof(struct sluice_compose_query, length) == 12, "sluice_compose_query.length");
+_Static_assert(offsetof(struct sluice_compose_query, payload_size) == 16, "sluice_compose_query.payload_size");
+_Static_assert(offsetof(struct sluice_compose_query, pad) == 20, "sluice_compose_query.pad");
 
 /* Asks packet_parse; the reply is a match part. Followed by: packet. */
 struct sluice_parse_query {

@@ -212,11 +212,11 @@ test_trace(struct rig *rig)
         uint16_t kind;
         uint16_t depth;
     } expected[] = {
-        { SLUICE_TRACE_KIND_BRIDGE, 0 },           { SLUICE_TRACE_KIND_RULE, 1 },
-        { SLUICE_TRACE_KIND_ACTION, 2 },           { SLUICE_TRACE_KIND_MISS, 3 },
-        { SLUICE_TRACE_KIND_ACTION, 4 },           { SLUICE_TRACE_KIND_ACTION, 2 },
-        { SLUICE_TRACE_KIND_FINAL_FLOW, 0 },       { SLUICE_TRACE_KIND_MEGAFLOW, 0 },
-        { SLUICE_TRACE_KIND_DATAPATH_ACTIONS, 0 },
+        { SLUICE_TRACE_KIND_BRIDGE, 0 },   { SLUICE_TRACE_KIND_RULE, 1 },
+        { SLUICE_TRACE_KIND_ACTION, 2 },   { SLUICE_TRACE_KIND_MISS, 3 },
+        { SLUICE_TRACE_KIND_ACTION, 4 },   { SLUICE_TRACE_KIND_ACTION, 2 },
+        { SLUICE_TRACE_KIND_FLOW, 0 },     { SLUICE_TRACE_KIND_FINAL_FLOW, 0 },
+        { SLUICE_TRACE_KIND_MEGAFLOW, 0 }, { SLUICE_TRACE_KIND_DATAPATH_ACTIONS, 0 },
     };
     const struct sluice_dump_reply *head = (const void *) reply;
     const uint8_t *at = (const uint8_t *) (head + 1);

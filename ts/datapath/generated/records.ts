@@ -577,6 +577,14 @@ export const pushFlag = {
   greSeq: 4,
 } as const;
 
+/** What a trace does besides telling. */
+export const traceFlag = {
+  /** Lets side effects happen: learning, and what is not output of the packet, if there is one. */
+  effects: 1,
+  /** The match is the whole key; the packet is there for side effects only. */
+  matchIsKey: 2,
+} as const;
+
 /** Kinds of trace_step records. */
 export const traceKind = {
   /** Enters a bridge. */
@@ -603,6 +611,8 @@ export const traceKind = {
   thaw: 11,
   /** A group's bucket a is executed: what follows deeper is its actions. */
   bucket: 12,
+  /** The key before translation. */
+  flow: 13,
 } as const;
 
 /** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
@@ -3627,7 +3637,7 @@ export interface TraceQuery {
   packetSize: number;
   /** Not 0: a packet-out with these actions, which follow the packet. */
   actionsSize: number;
-  /** 1: let side effects happen (-generate). */
+  /** trace_flag */
   traceFlags: number;
 }
 export const traceQuerySize = 32;
@@ -3720,7 +3730,7 @@ export function writeTraceStep(view: DataView, at: number, record: TraceStep): v
   view.setUint32(at + 68, record.actionsSize, true);
 }
 
-/** Asks packet_compose. Followed by: match. */
+/** Asks packet_compose. Followed by: match, payload. */
 export interface ComposeQuery {
   type: number;
   flags: number;
@@ -3729,9 +3739,11 @@ export interface ComposeQuery {
   matchSize: number;
   /** Bytes that the frame shall have at least, or 0xffffffff. */
   length: number;
+  /** 0xffffffff: 64 bytes that count. */
+  payloadSize: number;
 }
-export const composeQuerySize = 16;
-export const composeQueryOffsets = { type: 0, flags: 2, size: 4, matchSize: 8, length: 12 } as const;
+export const composeQuerySize = 24;
+export const composeQueryOffsets = { type: 0, flags: 2, size: 4, matchSize: 8, length: 12, payloadSize: 16, pad: 20 } as const;
 export function readComposeQuery(view: DataView, at: number): ComposeQuery {
   return {
     type: view.getUint16(at + 0, true),
@@ -3739,6 +3751,7 @@ export function readComposeQuery(view: DataView, at: number): ComposeQuery {
     size: view.getUint32(at + 4, true),
     matchSize: view.getUint32(at + 8, true),
     length: view.getUint32(at + 12, true),
+    payloadSize: view.getUint32(at + 16, true),
   };
 }
 export function writeComposeQuery(view: DataView, at: number, record: ComposeQuery): void {
@@ -3747,6 +3760,7 @@ export function writeComposeQuery(view: DataView, at: number, record: ComposeQue
   view.setUint32(at + 4, record.size, true);
   view.setUint32(at + 8, record.matchSize, true);
   view.setUint32(at + 12, record.length, true);
+  view.setUint32(at + 16, record.payloadSize, true);
 }
 
 /** Asks packet_parse; the reply is a match part. Followed by: packet. */

@@ -476,6 +476,14 @@ export const constantSets: readonly ConstantSet[] = [
     ]),
   },
   {
+    prefix: "trace_flag",
+    doc: "What a trace does besides telling.",
+    rows: bits([
+      ["effects", "Lets side effects happen: learning, and what is not output of the packet, if there is one."],
+      ["match_is_key", "The match is the whole key; the packet is there for side effects only."],
+    ]),
+  },
+  {
     prefix: "trace_kind",
     doc: "Kinds of trace_step records.",
     rows: enumerate(1, [
@@ -491,6 +499,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["action_set", "The action set is executed: what follows deeper is its actions."],
       ["thaw", "A frozen translation goes on: what follows deeper is remarks about it."],
       ["bucket", "A group's bucket a is executed: what follows deeper is its actions."],
+      ["flow", "The key before translation."],
     ]),
   },
   {

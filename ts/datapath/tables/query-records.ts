@@ -345,7 +345,7 @@ export const queryRecords: readonly RecordRow[] = [
       ["match_size", "u32"],
       ["packet_size", "u32"],
       ["actions_size", "u32", "Not 0: a packet-out with these actions, which follow the packet."],
-      ["trace_flags", "u32", "1: let side effects happen (-generate)."],
+      ["trace_flags", "u32", "trace_flag"],
     ],
   },
   {
@@ -371,12 +371,14 @@ export const queryRecords: readonly RecordRow[] = [
   },
   {
     name: "compose_query",
-    tail: "match",
+    tail: "match, payload",
     doc: "Asks packet_compose.",
     fields: [
       ...header,
       ["match_size", "u32"],
       ["length", "u32", "Bytes that the frame shall have at least, or 0xffffffff."],
+      ["payload_size", "u32", "0xffffffff: 64 bytes that count."],
+      ["pad", "u32"],
     ],
   },
   {
