@@ -24,7 +24,7 @@ is_well_formed(const uint8_t *bytes, size_t size)
     size_t at = sizeof *batch;
     uint32_t n = 0;
 
-    if ((uintptr_t) bytes % ALIGNMENT != 0 || size < sizeof *batch || size > SLUICE_BATCH_SIZE_MAX
+    if ((uintptr_t) bytes % ALIGNMENT != 0 || size < sizeof *batch || size > SLUICE_ABI_BATCH_SIZE_MAX
         || batch->size != size || batch->version != SLUICE_ABI_VERSION || batch->pad != 0
         || (batch->flags & ~SLUICE_BATCH_FLAG_INDEPENDENT) != 0) {
         return 0;

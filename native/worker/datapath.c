@@ -170,7 +170,7 @@ sluice_datapath_query(struct sluice_datapath *datapath, const void *query, size_
 
     *used = 0;
     if ((uintptr_t) query % 8 != 0 || (uintptr_t) reply % 8 != 0 || size < sizeof *record
-        || size > SLUICE_QUERY_SIZE_MAX || record->size != size || size % 8 != 0) {
+        || size > SLUICE_ABI_QUERY_SIZE_MAX || record->size != size || size % 8 != 0) {
         return EINVAL;
     }
     datapath_lock(datapath);

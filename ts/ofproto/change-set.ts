@@ -1,4 +1,4 @@
-import { flowModOffsets } from "../datapath/generated/records.js";
+import { abi, flowModOffsets } from "../datapath/generated/records.js";
 import { checkMessageLength, decodeMessage, identifyMessage, OpenFlowError, withTlvMap } from "../openflow/index.js";
 import type { Message, PacketOut, PortMod } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
@@ -20,8 +20,8 @@ import type { Requester, RequestFailure } from "./requester.js";
 /** Changes of a switch that are gathered, and then made all together or not at all: what a bundle of messages does.  All
  *  that goes to the tables is one batch of the datapath, so that no packet sees a part of it. */
 
-/** Bytes of a batch; the datapath takes no more. */
-const batchSizeMax = 1 << 30;
+/** Bytes that a set may have before one more message, of which there is room for the longest. */
+const sizeMax = abi.batchSizeMax - 2 ** 20;
 
 export class ChangeSet {
   readonly #ofproto: Ofproto;
@@ -44,7 +44,7 @@ export class ChangeSet {
   /** Takes one message.  `request`, which nobody writes any more, is what errors of the commit echo: a copy of each would
    *  cost more than all the rest.  Throws OpenFlowError. */
   add(message: Uint8Array, request: Uint8Array, form: FlowModForm): void {
-    if (this.#batch.size > batchSizeMax)
+    if (this.#batch.size > sizeMax)
       throw new OpenFlowError("OFPBFC_MSG_TOO_MANY", "the bundle is too large to be committed");
     const kind = bundlable(message);
     if (kind === "flow_mod") {

@@ -28,10 +28,6 @@
 extern "C" {
 #endif
 
-/* Longest batch and longest query that is accepted, in bytes. */
-#define SLUICE_BATCH_SIZE_MAX (64u << 20)
-#define SLUICE_QUERY_SIZE_MAX (1u << 20)
-
 struct sluice_datapath;
 
 /* The event ring, at the start of memory that the caller provides: many producers (the datapath's threads), one

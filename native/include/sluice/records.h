@@ -6,9 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a batch must say of itself. */
+/* What a batch must say of itself, and how long things may be. */
 enum sluice_abi {
     SLUICE_ABI_VERSION = 1, /* Moves when a record changes its meaning or layout. */
+    SLUICE_ABI_BATCH_SIZE_MAX = 1073741824, /* Bytes of the longest batch that is accepted. */
+    SLUICE_ABI_QUERY_SIZE_MAX = 1048576, /* Bytes of the longest query that is accepted. */
 };
 
 /* Types of the commands in a batch. */

@@ -13,10 +13,14 @@ function writeWords(view: DataView, at: number, count: number, value: BigUint64A
   for (let index = 0; index < count; index++) view.setBigUint64(at + 8 * index, value[index] ?? 0n, true);
 }
 
-/** What a batch must say of itself. */
+/** What a batch must say of itself, and how long things may be. */
 export const abi = {
   /** Moves when a record changes its meaning or layout. */
   version: 1,
+  /** Bytes of the longest batch that is accepted. */
+  batchSizeMax: 1073741824,
+  /** Bytes of the longest query that is accepted. */
+  querySizeMax: 1048576,
 } as const;
 
 /** Types of the commands in a batch. */

@@ -21,8 +21,12 @@ const bits = (rows: readonly (readonly [string, string])[]): ConstantRow[] =>
 export const constantSets: readonly ConstantSet[] = [
   {
     prefix: "abi",
-    doc: "What a batch must say of itself.",
-    rows: [{ name: "version", value: 1, doc: "Moves when a record changes its meaning or layout." }],
+    doc: "What a batch must say of itself, and how long things may be.",
+    rows: [
+      { name: "version", value: 1, doc: "Moves when a record changes its meaning or layout." },
+      { name: "batch_size_max", value: 2 ** 30, doc: "Bytes of the longest batch that is accepted." },
+      { name: "query_size_max", value: 2 ** 20, doc: "Bytes of the longest query that is accepted." },
+    ],
   },
   {
     prefix: "command",
