@@ -1,6 +1,15 @@
 /** How fast do rules come over a socket, what does each cost in memory, and how fast are they read back? */
 import type { Case, Metric, Sample } from "./question.js";
-import { bundleAct, bundleControl, bundled, deleteRules, join, sourceRuleSize, sourceRules } from "./rules.js";
+import {
+  bundleAct,
+  bundleControl,
+  bundled,
+  connectionRules,
+  deleteRules,
+  join,
+  sourceRuleSize,
+  sourceRules,
+} from "./rules.js";
 import type { Daemon } from "./side.js";
 
 const rate: Metric = { name: "rate", unit: "k/s", better: "more", scale: 1e3 };
@@ -60,10 +69,16 @@ function bundleCase(id: string, count: number, quick: boolean): Case {
 /** How long a fresh daemon is left alone before its memory is read. */
 const settleMs = 1500;
 
-function memoryCase(id: string, count: number, quick: boolean): Case {
+function memoryCase(
+  id: string,
+  text: string,
+  count: number,
+  make: (count: number) => Uint8Array,
+  quick: boolean,
+): Case {
   return {
     id: `memory-${id}`,
-    text: `Memory of a rule, ${id} rules`,
+    text: `Memory of a rule, ${text}`,
     metrics: [
       { name: "bytesPerRule", unit: "B", better: "less" },
       { name: "deletedPerSecond", unit: "k/s deleted", better: "more", scale: 1e3 },
@@ -73,7 +88,7 @@ function memoryCase(id: string, count: number, quick: boolean): Case {
     measure: async (side) => {
       const daemon = await side.startDaemon();
       try {
-        const rules = sourceRules(count);
+        const rules = make(count);
         await new Promise((resolve) => setTimeout(resolve, settleMs));
         const before = daemon.resident();
         await install(daemon, rules);
@@ -194,8 +209,9 @@ export const flowMods: readonly Case[] = [
   bundleCase("10k", 10_000, true),
   bundleCase("100k", 100_000, true),
   bundleCase("1M", 1_000_000, false),
-  memoryCase("100k", 100_000, true),
-  memoryCase("1M", 1_000_000, false),
+  memoryCase("100k", "100k rules", 100_000, sourceRules, true),
+  memoryCase("1M", "1M rules", 1_000_000, sourceRules, false),
+  memoryCase("1M-connections", "1M rules of 5-tuples", 1_000_000, connectionRules, false),
   dumpCase("100k", 100_000, true),
   dumpCase("1M", 1_000_000, false),
   barriers,

@@ -13,6 +13,8 @@ const oxmFields = {
   ip_proto: [10, 1],
   ipv4_src: [11, 4],
   ipv4_dst: [12, 4],
+  tcp_src: [13, 2],
+  tcp_dst: [14, 2],
 } as const;
 type OxmName = keyof typeof oxmFields;
 /** Fields to match, each a value or a value and its mask, in the order in which OXM wants prerequisites. */
@@ -168,6 +170,23 @@ export function sourceRules(count: number, step: Step = { output: 1 }): Uint8Arr
   for (let index = 0; index < count; index++) {
     all.set(first, index * size);
     all.writeUInt32BE(0x0a000000 + index, index * size + addressAt);
+  }
+  return all;
+}
+
+/** `count` flow_mods that each match one TCP connection. */
+export function connectionRules(count: number): Uint8Array {
+  const match = { eth_type: 0x0800, ip_proto: 6, ipv4_src: 0x0a000000, ipv4_dst: 0x0b000000, tcp_src: 0, tcp_dst: 443 };
+  const first = addRule({ match, step: { output: 1 } });
+  const size = first.length;
+  // As above, and the protocol's OXM of 5.
+  const addressAt = 8 + 40 + 4 + 6 + 5 + 4;
+  const portAt = addressAt + 4 + 8 + 4;
+  const all = Buffer.alloc(size * count);
+  for (let index = 0; index < count; index++) {
+    all.set(first, index * size);
+    all.writeUInt32BE(0x0a000000 + (index >>> 4), index * size + addressAt);
+    all.writeUInt16BE(1024 + (index & 15), index * size + portAt);
   }
   return all;
 }
