@@ -149,7 +149,7 @@ check_one(const void *body, uint16_t opcode, size_t size, uint32_t depth)
         return ((const struct sluice_dp_action_trunc *) body)->max_len < ETH_SIZE ? EINVAL : 0;
     case SLUICE_DP_ACTION_PUSH_MPLS: {
         const struct sluice_dp_action_push_mpls *push = body;
-        return eth_type_is_mpls(push->ethertype) && !push->pad && !push->pad2 ? 0 : EINVAL;
+        return eth_type_is_mpls(push->ethertype) && push->whole <= 1 && !push->pad2 ? 0 : EINVAL;
     }
     case SLUICE_DP_ACTION_POP_MPLS:
         return ((const struct sluice_dp_action_pop_mpls *) body)->pad ? EINVAL : 0;

@@ -76,7 +76,8 @@ change_headers(struct packet *packet, const void *action, uint16_t opcode)
     }
     case SLUICE_DP_ACTION_PUSH_MPLS: {
         const struct sluice_dp_action_push_mpls *push = action;
-        return packet_push_mpls(packet, be16(push->ethertype), be32(push->lse));
+        return push->whole ? packet_encap_mpls(packet, push->ethertype, be32(push->lse))
+                           : packet_push_mpls(packet, be16(push->ethertype), be32(push->lse));
     }
     case SLUICE_DP_ACTION_PUSH_ETH: {
         const struct sluice_dp_action_push_eth *push = action;

@@ -65,6 +65,22 @@ forget_layers(struct packet *packet)
 }
 
 bool
+packet_encap_mpls(struct packet *packet, uint16_t eth_type, uint32_t lse)
+{
+    if (packet_headroom(packet) < MPLS_SIZE) {
+        return false;
+    }
+    /* No device knows where the checksum inside is. */
+    packet_checksum_complete(packet);
+    packet_open_gap(packet, 0, MPLS_SIZE);
+    put_raw32(packet->data, lse);
+    packet->bare_type = eth_type;
+    forget_layers(packet);
+    packet->l2_5_ofs = 0;
+    return true;
+}
+
+bool
 packet_push_nsh(struct packet *packet, const void *header, uint32_t size)
 {
     uint8_t next = next_protocol(packet);

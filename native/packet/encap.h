@@ -14,6 +14,10 @@
  * Returns false if there is no headroom; the packet is unchanged. */
 bool packet_push_eth(struct packet *packet, const uint8_t src[6], const uint8_t dst[6]);
 
+/* Puts an MPLS label stack entry, in network order, before all of the packet, which is then one of 'eth_type'.  Returns
+ * false if there is no headroom; the packet is unchanged. */
+bool packet_encap_mpls(struct packet *packet, uint16_t eth_type, uint32_t lse);
+
 /* Removes the Ethernet header and VLAN tags, if there are any: the packet is then one of its Ethernet type. */
 void packet_pop_eth(struct packet *packet);
 

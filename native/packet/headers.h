@@ -15,10 +15,12 @@
 #define ETH_TYPE_NONE 0x05ffu /* The flow key's word for "no Ethernet type". */
 #define ETH_TYPE_IPV4 0x0800u
 #define ETH_TYPE_ARP 0x0806u
+#define ETH_TYPE_TEB 0x6558u /* Ethernet in what names types. */
 #define ETH_TYPE_RARP 0x8035u
 #define ETH_TYPE_VLAN 0x8100u
 #define ETH_TYPE_QINQ 0x88a8u
 #define ETH_TYPE_IPV6 0x86ddu
+#define ETH_TYPE_SLOW 0x8809u /* LACP and others. */
 #define ETH_TYPE_MPLS 0x8847u
 #define ETH_TYPE_MPLS_MCAST 0x8848u
 #define ETH_TYPE_NSH 0x894fu

@@ -531,14 +531,26 @@ packet_pop_vlan(struct packet *packet)
     }
 }
 
+/* The packet's type, of which 'at' is what follows its Ethernet header, becomes 'eth_type', raw. */
+static void
+set_type(struct packet *packet, uint32_t at, uint16_t eth_type)
+{
+    if (packet->bare_type) {
+        packet->bare_type = be16(eth_type) == ETH_TYPE_TEB ? 0 : be16(eth_type);
+    } else {
+        put_raw16(packet->data + at - 2, eth_type);
+    }
+}
+
 bool
 packet_push_mpls(struct packet *packet, uint16_t eth_type, uint32_t lse)
 {
     uint32_t at = packet->l2_5_ofs == PACKET_NO_OFFSET ? packet->l3_ofs : packet->l2_5_ofs;
-    if (packet->size < ETH_SIZE || at == PACKET_NO_OFFSET || at < ETH_SIZE || !packet_open_gap(packet, at, MPLS_SIZE)) {
+    uint32_t l2_size = packet->bare_type ? 0 : ETH_SIZE;
+    if (packet->size < l2_size || at == PACKET_NO_OFFSET || at < l2_size || !packet_open_gap(packet, at, MPLS_SIZE)) {
         return false;
     }
-    put_raw16(packet->data + at - 2, eth_type);
+    set_type(packet, at, eth_type);
     put_raw32(packet->data + at, lse);
     packet->l2_5_ofs = (uint16_t) at;
     return true;
@@ -548,11 +560,11 @@ void
 packet_pop_mpls(struct packet *packet, uint16_t eth_type)
 {
     uint32_t at = packet->l2_5_ofs;
-    if (at == PACKET_NO_OFFSET || at < ETH_SIZE || at + MPLS_SIZE > packet->size) {
+    if (at == PACKET_NO_OFFSET || (at < ETH_SIZE && !packet->bare_type) || at + MPLS_SIZE > packet->size) {
         return;
     }
     bool is_last = get_be32(packet->data + at) & MPLS_BOS;
-    put_raw16(packet->data + at - 2, eth_type);
+    set_type(packet, at, eth_type);
     packet_close_gap(packet, at, MPLS_SIZE);
     packet->l2_5_ofs = is_last ? PACKET_NO_OFFSET : (uint16_t) at;
 }

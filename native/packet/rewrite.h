@@ -28,11 +28,11 @@ bool packet_push_vlan(struct packet *packet, uint16_t tpid, uint16_t tci);
 void packet_pop_vlan(struct packet *packet);
 
 /* Pushes an MPLS label stack entry, behind VLAN tags and before other entries.  'eth_type', the packet's after that, and
- * 'lse' are raw.  Returns false, with nothing changed, if there is no headroom or no Ethernet header. */
+ * 'lse' are raw.  Returns false, with nothing changed, if there is no headroom or no whole Ethernet header. */
 bool packet_push_mpls(struct packet *packet, uint16_t eth_type, uint32_t lse);
 
 /* Removes the outermost entry, if there is one.  What is under the last one is only known when the packet is parsed
- * again. */
+ * again.  A packet that begins with its label stack is then one of 'eth_type', which may say Ethernet. */
 void packet_pop_mpls(struct packet *packet, uint16_t eth_type);
 
 #endif

@@ -98,13 +98,22 @@ check_vlan(const void *action, uint16_t opcode)
     return valid ? 0 : SLUICE_ERROR_BAD_ARGUMENT;
 }
 
+static bool
+is_encap_type(uint32_t packet_type)
+{
+    uint32_t eth_type = packet_type & 0xffff;
+    return !packet_type
+           || (packet_type >> 16 == 1
+               && (eth_type == ETH_TYPE_NSH || eth_type == ETH_TYPE_MPLS || eth_type == ETH_TYPE_MPLS_MCAST));
+}
+
 /* Properties lie as on the wire: class, type, length, each padded to 8 bytes; only NSH has any. */
 static uint32_t
 check_encap(const struct sluice_action_encap *a)
 {
     const uint8_t *p = (const uint8_t *) (a + 1);
     if (!tail_fits(a->size, sizeof *a, a->props_size)
-        || (a->new_pkt_type && a->new_pkt_type != (UINT32_C(0x10000) | ETH_TYPE_NSH)) || a->props_size % 8) {
+        || a->props_size % 8 || !is_encap_type(a->new_pkt_type)) {
         return SLUICE_ERROR_BAD_ACTION;
     }
     for (uint32_t at = 0, size; at < a->props_size; at += size) {

@@ -244,7 +244,7 @@ commit_pop_mpls(struct xlate_ctx *ctx, uint32_t n_base)
 }
 
 /* Pops entries that are not as they should be, changes one that is to be replaced by another, pushes what is missing. */
-static void
+void
 commit_mpls(struct xlate_ctx *ctx)
 {
     uint32_t n_base = mpls_count(&ctx->base, NULL);

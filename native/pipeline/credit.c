@@ -9,9 +9,6 @@
 #include "pipeline/xlate.h"
 #include "tunnel/neighbor.h"
 
-#define TCP_FIN 0x001u
-#define TCP_RST 0x004u
-
 /* Puts a chore, once it is known that there was traffic. */
 static void
 ask(struct pipeline *pipeline, const struct chore *chore)

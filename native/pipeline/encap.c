@@ -14,6 +14,7 @@
 #define PROPERTY_TLV_SIZE 8u /* Header and what precedes a TLV's data. */
 
 #define PACKET_TYPE_ETHERNET 0u
+#define PACKET_TYPE_NEXT 0xfffeu /* In a decap: what the header says. */
 #define PACKET_TYPE_OF(ETH_TYPE) (UINT32_C(0x10000) | (ETH_TYPE))
 
 static uint32_t
@@ -84,6 +85,43 @@ encap_ethernet(struct xlate_ctx *ctx)
     ctx->pending_encap = true;
 }
 
+static bool
+is_mpls(uint32_t packet_type)
+{
+    return packet_type == PACKET_TYPE_OF(ETH_TYPE_MPLS) || packet_type == PACKET_TYPE_OF(ETH_TYPE_MPLS_MCAST);
+}
+
+static void
+too_many_labels(struct xlate_ctx *ctx, uint16_t note)
+{
+    if (ctx->in->learn) {
+        trace_note(ctx, note, MPLS_ENTRIES_MAX, 0, 0);
+    }
+    xlate_fail(ctx, SLUICE_DROP_REASON_TOO_MANY_MPLS_LABELS);
+}
+
+/* Labels of an Ethernet packet are inside, as everything else in it is. */
+static void
+encap_mpls(struct xlate_ctx *ctx, uint32_t packet_type)
+{
+    struct flow_key *flow = &ctx->flow;
+    uint32_t n = is_mpls(packet_type_of(flow)) ? mpls_count(flow, ctx->wild) : 0;
+    if (n >= MPLS_ENTRIES_MAX) {
+        too_many_labels(ctx, SLUICE_TRACE_NOTE_ENCAP_MPLS_TOO_MANY);
+        return;
+    }
+    if (!n) {
+        /* The first label tells only whether IPv6 is inside. */
+        uint16_t eth_type = flow->eth_type;
+        memset(&flow->words[SLUICE_KEY_L2_WORD], 0, (SLUICE_KEY_OPTIONS_WORD - SLUICE_KEY_L2_WORD) * 8);
+        flow->eth_type = eth_type;
+        flow->dp_hash = 0;
+    }
+    mpls_push_entry(flow, n, be16((uint16_t) packet_type), n ? ctx->wild : NULL);
+    flow->packet_type = be32(packet_type);
+    ctx->pending_encap = true;
+}
+
 static void
 encap_nsh(struct xlate_ctx *ctx, const struct sluice_action_encap *a)
 {
@@ -124,6 +162,8 @@ xlate_encap(struct xlate_ctx *ctx, const struct sluice_action_encap *a)
     commit_actions(ctx);
     if (a->new_pkt_type == PACKET_TYPE_ETHERNET) {
         encap_ethernet(ctx);
+    } else if (is_mpls(a->new_pkt_type)) {
+        encap_mpls(ctx, a->new_pkt_type);
     } else {
         encap_nsh(ctx, a);
     }
@@ -161,8 +201,31 @@ decap_nsh(struct xlate_ctx *ctx)
     return true;
 }
 
+/* What is under the last label is what the action says: MPLS does not. */
+static bool
+decap_mpls(struct xlate_ctx *ctx, uint32_t new_type)
+{
+    struct flow_key *flow = &ctx->flow;
+    uint32_t n = mpls_count(flow, ctx->wild);
+    if (!n) {
+        return false;
+    }
+    if (n == MPLS_ENTRIES_MAX && !(*mpls_entry(flow, n - 1) & be32(MPLS_BOS))) {
+        too_many_labels(ctx, SLUICE_TRACE_NOTE_DECAP_MPLS_TOO_MANY);
+        return false;
+    }
+    if (new_type == PACKET_TYPE_NEXT) {
+        new_type = n > 1 ? packet_type_of(flow) : PACKET_TYPE_OF(PACKET_TYPE_NEXT);
+    }
+    uint32_t eth_type = new_type != PACKET_TYPE_ETHERNET ? new_type & 0xffff : ETH_TYPE_TEB;
+    mpls_pop_entry(flow, n, be16((uint16_t) eth_type), ctx->wild);
+    flow->packet_type = be32(new_type);
+    ctx->pending_decap = true;
+    return n == 1;
+}
+
 bool
-xlate_decap(struct xlate_ctx *ctx)
+xlate_decap(struct xlate_ctx *ctx, const struct sluice_action_decap *a)
 {
     commit_actions(ctx);
     uint32_t type = packet_type_of(&ctx->flow);
@@ -172,6 +235,9 @@ xlate_decap(struct xlate_ctx *ctx)
     }
     if (type == PACKET_TYPE_OF(ETH_TYPE_NSH)) {
         return decap_nsh(ctx);
+    }
+    if (is_mpls(type)) {
+        return decap_mpls(ctx, a->new_pkt_type);
     }
     fail(ctx, SLUICE_TRACE_NOTE_DECAP_OF, type >> 16, type & 0xffff);
     return false;
@@ -231,7 +297,21 @@ commit_push_eth(struct xlate_ctx *ctx)
     }
     memcpy(ctx->base.eth_src, ctx->flow.eth_src, 6);
     memcpy(ctx->base.eth_dst, ctx->flow.eth_dst, 6);
-    ctx->base.eth_type = ctx->flow.eth_type;
+    ctx->base.eth_type = be16((uint16_t) packet_type_of(&ctx->base));
+}
+
+/* Appends what puts the outermost label of 'flow' before the packet as it is. */
+static void
+commit_encap_mpls(struct xlate_ctx *ctx)
+{
+    struct sluice_dp_action_push_mpls *push = commit_append(ctx, SLUICE_DP_ACTION_PUSH_MPLS, sizeof *push);
+    if (push) {
+        push->ethertype = be16(ctx->flow.eth_type);
+        push->whole = 1;
+        push->lse = be32(ctx->flow.mpls0_lse);
+    }
+    memcpy(&ctx->base.words[SLUICE_KEY_L2_WORD], &ctx->flow.words[SLUICE_KEY_L2_WORD],
+           (SLUICE_KEY_OPTIONS_WORD - SLUICE_KEY_L2_WORD) * 8);
 }
 
 static void
@@ -251,10 +331,14 @@ commit_packet_type(struct xlate_ctx *ctx)
         return;
     }
     bool is_bare = key_is_bare(&ctx->flow);
-    bool pop_nsh = !ctx->pending_encap && packet_type_of(&ctx->base) == PACKET_TYPE_OF(ETH_TYPE_NSH);
-    if (ctx->pending_encap && is_bare) {
+    uint32_t popped = ctx->pending_encap ? PACKET_TYPE_ETHERNET : packet_type_of(&ctx->base);
+    if (ctx->pending_encap && is_mpls(packet_type_of(&ctx->flow))) {
+        commit_encap_mpls(ctx);
+    } else if (ctx->pending_encap && is_bare) {
         commit_push_nsh(ctx);
-    } else if (pop_nsh) {
+    } else if (is_mpls(popped)) {
+        commit_mpls(ctx);
+    } else if (popped == PACKET_TYPE_OF(ETH_TYPE_NSH)) {
         /* The packet is looked up anew behind it. */
         commit_append(ctx, SLUICE_DP_ACTION_POP_NSH, sizeof(struct sluice_dp_action_pop_nsh));
     } else if (is_bare) {

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "packet/headers.h"
 #include "sluice/flow_key.h"
 
 #define FIELD_BITS_MAX 128
@@ -96,20 +97,6 @@ port_normalize(uint32_t port)
 #define VLAN_CFI 0x1000u
 #define VLAN_PCP_MASK 0xe000u
 #define VLAN_PCP_SHIFT 13
-
-#define ETH_TYPE_IPV4 0x0800u
-#define ETH_TYPE_ARP 0x0806u
-#define ETH_TYPE_VLAN 0x8100u
-#define ETH_TYPE_RARP 0x8035u
-#define ETH_TYPE_IPV6 0x86ddu
-#define ETH_TYPE_QINQ 0x88a8u
-#define ETH_TYPE_SLOW 0x8809u /* LACP and others. */
-#define ETH_TYPE_MPLS 0x8847u
-#define ETH_TYPE_MPLS_MCAST 0x8848u
-#define ETH_TYPE_NSH 0x894fu
-
-#define FRAG_ANY 1u
-#define FRAG_LATER 2u
 
 /* The TCP flags in host order; 0 if the packet is not TCP. */
 static inline uint16_t

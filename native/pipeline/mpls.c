@@ -11,7 +11,6 @@ struct action_header {
 
 /* Parts of an entry, in host order. */
 #define LSE_TTL_MASK 0x000000ffu
-#define LSE_BOS 0x00000100u
 #define LSE_TC_MASK 0x00000e00u
 #define LSE_TC_SHIFT 9
 #define LSE_LABEL_MASK 0xfffff000u
@@ -49,9 +48,9 @@ mpls_count(struct flow_key *flow, struct flow_key *wild)
     for (uint32_t i = 0; i < MPLS_ENTRIES_MAX; i++) {
         uint32_t lse = *mpls_entry(flow, i);
         if (wild) {
-            *mpls_entry(wild, i) |= be32(LSE_BOS);
+            *mpls_entry(wild, i) |= be32(MPLS_BOS);
         }
-        if (lse & be32(LSE_BOS)) {
+        if (lse & be32(MPLS_BOS)) {
             return i + 1;
         }
         n += lse != 0;
@@ -74,7 +73,7 @@ first_entry(const struct flow_key *flow, struct flow_key *wild)
             wild->ip_ttl = UINT8_MAX;
         }
     }
-    return be32(label << LSE_LABEL_SHIFT | (tc << LSE_TC_SHIFT & LSE_TC_MASK) | LSE_BOS | ttl);
+    return be32(label << LSE_LABEL_SHIFT | (tc << LSE_TC_SHIFT & LSE_TC_MASK) | MPLS_BOS | ttl);
 }
 
 void
@@ -89,7 +88,7 @@ mpls_push_entry(struct flow_key *flow, uint32_t n, uint16_t eth_type, struct flo
         for (uint32_t i = 0; wild && i < n; i++) {
             *mpls_entry(wild, i) = UINT32_MAX;
         }
-        *mpls_entry(flow, 0) &= ~be32(LSE_BOS);
+        *mpls_entry(flow, 0) &= ~be32(MPLS_BOS);
     }
     flow->eth_type = eth_type;
 }
@@ -138,7 +137,7 @@ mpls_pop(struct xlate_ctx *ctx, const struct sluice_action_pop_mpls *a)
     if (!n) {
         return;
     }
-    if (n == MPLS_ENTRIES_MAX && !(*mpls_entry(flow, n - 1) & be32(LSE_BOS))) {
+    if (n == MPLS_ENTRIES_MAX && !(*mpls_entry(flow, n - 1) & be32(MPLS_BOS))) {
         if (ctx->in->learn) {
             trace_note(ctx, SLUICE_TRACE_NOTE_MPLS_POP_TOO_MANY, MPLS_ENTRIES_MAX, 0, 0);
         }

@@ -467,7 +467,7 @@ execute(struct xlate_ctx *ctx, const void *action, uint16_t opcode)
         xlate_encap(ctx, action);
         break;
     case SLUICE_ACTION_DECAP:
-        if (xlate_decap(ctx)) {
+        if (xlate_decap(ctx, action)) {
             freeze(ctx, FREEZE_FROM_NEXT);
         }
         break;

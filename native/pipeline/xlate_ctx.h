@@ -183,7 +183,7 @@ bool key_is_bare(const struct flow_key *key);
 void xlate_encap(struct xlate_ctx *ctx, const struct sluice_action_encap *action);
 
 /* Returns true if the packet must be looked up again before any other action. */
-bool xlate_decap(struct xlate_ctx *ctx);
+bool xlate_decap(struct xlate_ctx *ctx, const struct sluice_action_decap *action);
 
 /* Returns false if the TTL ran out: then the rest of the actions is not executed. */
 bool xlate_dec_nsh_ttl(struct xlate_ctx *ctx);
@@ -222,6 +222,9 @@ bool mpls_must_recirculate(const void *action);
 
 /* Appends datapath actions that turn 'base' into 'flow', and makes them equal in what they cover. */
 void commit_actions(struct xlate_ctx *ctx);
+
+/* Appends what makes the label stack that of 'flow'.  Part of commit_actions(). */
+void commit_mpls(struct xlate_ctx *ctx);
 
 /* Room for a datapath action of 'size' bytes, zeroed, with opcode and size set; null if there is none, and then the
  * translation has failed. */

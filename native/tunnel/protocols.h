@@ -2,7 +2,6 @@
 #ifndef TUNNEL_PROTOCOLS_H
 #define TUNNEL_PROTOCOLS_H 1
 
-#define ETH_TYPE_TEB 0x6558u /* Ethernet in GRE and Geneve. */
 #define ETH_TYPE_ERSPAN1 0x88beu
 #define ETH_TYPE_ERSPAN2 0x22ebu
 

@@ -95,9 +95,7 @@ export function flowOfKey(key: Uint8Array): Uint8Array {
     const offset = registers + registerSize * index;
     if (!isZero(offset, registerSize)) take(offset, registerSize);
   }
-  // Nothing is told of the headers of a packet without an Ethernet header.
-  if (number("packet_type") !== 0) return written(to);
-  for (const name of always) member(name);
+  if (number("packet_type") === 0) for (const name of always) member(name);
   if ((number("vlan0_tci") & vlanPresent) !== 0) member("vlan1_tci");
   const type = number("eth_type");
   if (type === ethernet.arp || type === ethernet.rarp) for (const name of arpMembers) member(name);
@@ -109,12 +107,8 @@ export function flowOfKey(key: Uint8Array): Uint8Array {
     for (const name of ipMembers) member(name);
     if ((number("ip_frag") & laterFragment) === 0) takeTransport(number, member);
   }
-  return written(to);
-}
-
-function written(match: KeyMatch): Uint8Array {
   const out = new ByteWriter();
-  match.write(out);
+  to.write(out);
   return out.finish();
 }
 

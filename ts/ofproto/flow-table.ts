@@ -19,6 +19,7 @@ import { anyPort, type FlowFilter, flowInfos } from "./flow-records.js";
 import type { PortNames } from "./flow-words.js";
 import type { Ofproto } from "./ofproto.js";
 import { sendPacketOut } from "./packet-out.js";
+import type { OfPort } from "./port.js";
 import type { PacketInEvent } from "./requester.js";
 import type { TraceWords } from "./trace-remarks.js";
 import { readTrace } from "./trace-steps.js";
@@ -206,10 +207,11 @@ function traceWords(ofproto: Ofproto, named: boolean): TraceWords {
   };
 }
 
-/** Names of datapath ports of some bridges. */
+/** Names of datapath ports of some bridges, of which tunnels of a type share one. */
 export function datapathPortNames(ofprotos: readonly Ofproto[]): PortNames {
   const ports = ofprotos.flatMap((ofproto) => ofproto.ports()).filter((port) => port.spec.dpPort !== 0);
-  const byNumber = new Map(ports.map((port) => [port.spec.dpPort, port.name]));
-  const byName = new Map(ports.map((port) => [port.name, port.spec.dpPort]));
+  const nameOf = (port: OfPort): string => port.spec.dpName ?? port.name;
+  const byNumber = new Map(ports.map((port) => [port.spec.dpPort, nameOf(port)]));
+  const byName = new Map(ports.map((port) => [nameOf(port), port.spec.dpPort]));
   return { numberOf: (name) => byName.get(name), nameOf: (port) => byNumber.get(port) };
 }

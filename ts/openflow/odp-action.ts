@@ -21,6 +21,7 @@ const at = {
   port: offset("output", "dp_port"),
   truncated: offset("trunc", "max_len"),
   pushedType: offset("push_mpls", "ethertype"),
+  pushedWhole: offset("push_mpls", "whole"),
   lse: offset("push_mpls", "lse"),
   poppedType: offset("pop_mpls", "ethertype"),
   length: offset("check_pkt_len", "pkt_len"),
@@ -139,8 +140,9 @@ export function formatDatapathActions(
         break;
       case opcode["push_mpls"]: {
         labels.unshift(view.getUint32(start + at.lse, true));
+        const name = view.getUint16(start + at.pushedWhole, true) === 0 ? "push_mpls" : "add_mpls";
         parts.push(
-          `push_mpls(${formatLabel(labels[0] as number)},eth_type=0x${view.getUint16(start + at.pushedType, true).toString(16)})`,
+          `${name}(${formatLabel(labels[0] as number)},eth_type=0x${view.getUint16(start + at.pushedType, true).toString(16)})`,
         );
         break;
       }

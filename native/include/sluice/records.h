@@ -480,12 +480,14 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_TTL_MPLS = 59, /*  >> MPLS decrement TTL exception */
     SLUICE_TRACE_NOTE_MPLS_PUSH_TOO_MANY = 60, /*  >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
     SLUICE_TRACE_NOTE_MPLS_POP_TOO_MANY = 61, /*  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
-    SLUICE_TRACE_NOTE_TRUNC_RESERVED = 62, /*  >> output_trunc does not support port: %ra */
-    SLUICE_TRACE_NOTE_TRUNC_PATCH = 63, /*  >>>> output_trunc does not support patch port %ra <<<< */
-    SLUICE_TRACE_NOTE_TUNNEL_BUILD = 64, /*  -> native tunnel header build failed */
-    SLUICE_TRACE_NOTE_DELETE_FIELD = 65, /*  -> delete (field a) */
-    SLUICE_TRACE_NOTE_BOND_REFUSED = 66, /*  -> bonding refused admissibility, dropping */
-    SLUICE_TRACE_NOTE_BOND_LOOPED = 67, /*  -> SLB bond thinks this packet looped back, dropping */
+    SLUICE_TRACE_NOTE_ENCAP_MPLS_TOO_MANY = 62, /*  >>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_DECAP_MPLS_TOO_MANY = 63, /*  >>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_TRUNC_RESERVED = 64, /*  >> output_trunc does not support port: %ra */
+    SLUICE_TRACE_NOTE_TRUNC_PATCH = 65, /*  >>>> output_trunc does not support patch port %ra <<<< */
+    SLUICE_TRACE_NOTE_TUNNEL_BUILD = 66, /*  -> native tunnel header build failed */
+    SLUICE_TRACE_NOTE_DELETE_FIELD = 67, /*  -> delete (field a) */
+    SLUICE_TRACE_NOTE_BOND_REFUSED = 68, /*  -> bonding refused admissibility, dropping */
+    SLUICE_TRACE_NOTE_BOND_LOOPED = 69, /*  -> SLB bond thinks this packet looped back, dropping */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -3798,7 +3800,7 @@ struct sluice_dp_action_push_mpls {
     uint16_t opcode;
     uint16_t size;
     uint16_t ethertype; /* Of the packet after that. */
-    uint16_t pad;
+    uint16_t whole; /* 1 before all of the packet, 0 behind its Ethernet header and tags */
     uint32_t lse;
     uint32_t pad2;
 };
@@ -3806,7 +3808,7 @@ _Static_assert(sizeof(struct sluice_dp_action_push_mpls) == 16, "size of sluice_
 _Static_assert(offsetof(struct sluice_dp_action_push_mpls, opcode) == 0, "sluice_dp_action_push_mpls.opcode");
 _Static_assert(offsetof(struct sluice_dp_action_push_mpls, size) == 2, "sluice_dp_action_push_mpls.size");
 _Static_assert(offsetof(struct sluice_dp_action_push_mpls, ethertype) == 4, "sluice_dp_action_push_mpls.ethertype");
-_Static_assert(offsetof(struct sluice_dp_action_push_mpls, pad) == 6, "sluice_dp_action_push_mpls.pad");
+_Static_assert(offsetof(struct sluice_dp_action_push_mpls, whole) == 6, "sluice_dp_action_push_mpls.whole");
 _Static_assert(offsetof(struct sluice_dp_action_push_mpls, lse) == 8, "sluice_dp_action_push_mpls.lse");
 _Static_assert(offsetof(struct sluice_dp_action_push_mpls, pad2) == 12, "sluice_dp_action_push_mpls.pad2");
 

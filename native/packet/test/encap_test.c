@@ -110,6 +110,42 @@ test_nsh(void)
 }
 
 static void
+test_mpls(void)
+{
+    struct frame frame;
+    compose(&frame, ETH_TYPE_IPV4, PROTO_UDP);
+    struct flow_key before = parsed(&frame);
+    uint32_t size = frame.packet.size;
+    CHECK(packet_encap_mpls(&frame.packet, ETH_TYPE_MPLS, be32(7u << 12 | MPLS_BOS | 64)));
+    CHECK(packet_encap_mpls(&frame.packet, ETH_TYPE_MPLS, be32(9u << 12 | 64)));
+    struct flow_key key = parsed(&frame);
+    CHECK(frame.packet.size == size + 2 * MPLS_SIZE && key.packet_type == be32(0x10000u | ETH_TYPE_MPLS));
+    CHECK(key.mpls0_lse == be32(9u << 12 | 64) && key.mpls1_lse == be32(7u << 12 | MPLS_BOS | 64));
+
+    CHECK(packet_push_mpls(&frame.packet, be16(ETH_TYPE_MPLS_MCAST), be32(11u << 12 | 64)));
+    key = parsed(&frame);
+    CHECK(key.packet_type == be32(0x10000u | ETH_TYPE_MPLS_MCAST) && key.mpls0_lse == be32(11u << 12 | 64));
+    packet_pop_mpls(&frame.packet, be16(ETH_TYPE_MPLS));
+    packet_pop_mpls(&frame.packet, be16(ETH_TYPE_MPLS));
+    key = parsed(&frame);
+    CHECK(key.packet_type == be32(0x10000u | ETH_TYPE_MPLS) && key.mpls0_lse == be32(7u << 12 | MPLS_BOS | 64));
+    packet_pop_mpls(&frame.packet, be16(ETH_TYPE_TEB));
+    key = parsed(&frame);
+    CHECK(frame.packet.size == size && !memcmp(&key, &before, sizeof key));
+    claim("labels before an Ethernet header are pushed and popped, and the packet inside is as it was");
+
+    CHECK(packet_encap_mpls(&frame.packet, ETH_TYPE_MPLS, be32(7u << 12 | MPLS_BOS | 64)));
+    CHECK(packet_push_eth(&frame.packet, src, dst));
+    key = parsed(&frame);
+    CHECK(!key.packet_type && key.eth_type == be16(ETH_TYPE_MPLS) && !memcmp(key.eth_src, src, sizeof src));
+    while (packet_encap_mpls(&frame.packet, ETH_TYPE_MPLS, be32(64))) {
+        continue;
+    }
+    CHECK(packet_headroom(&frame.packet) < MPLS_SIZE);
+    claim("an Ethernet header before a label is an Ethernet packet; without headroom there is no label");
+}
+
+static void
 test_refusals(void)
 {
     const uint8_t header[NSH_BASE_SIZE] = { 0x0f, 0xc2, NSH_MD_TYPE2 };
@@ -140,6 +176,7 @@ main(void)
 {
     test_ethernet();
     test_nsh();
+    test_mpls();
     test_refusals();
     return 0;
 }

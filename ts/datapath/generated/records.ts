@@ -743,18 +743,22 @@ export const traceNote = {
   mplsPushTooMany: 60,
   /**  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
   mplsPopTooMany: 61,
+  /**  >>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
+  encapMplsTooMany: 62,
+  /**  >>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
+  decapMplsTooMany: 63,
   /**  >> output_trunc does not support port: %ra */
-  truncReserved: 62,
+  truncReserved: 64,
   /**  >>>> output_trunc does not support patch port %ra <<<< */
-  truncPatch: 63,
+  truncPatch: 65,
   /**  -> native tunnel header build failed */
-  tunnelBuild: 64,
+  tunnelBuild: 66,
   /**  -> delete (field a) */
-  deleteField: 65,
+  deleteField: 67,
   /**  -> bonding refused admissibility, dropping */
-  bondRefused: 66,
+  bondRefused: 68,
   /**  -> SLB bond thinks this packet looped back, dropping */
-  bondLooped: 67,
+  bondLooped: 69,
 } as const;
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */

@@ -589,6 +589,14 @@ export const constantSets: readonly ConstantSet[] = [
         "mpls_pop_too_many",
         " >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<<",
       ],
+      [
+        "encap_mpls_too_many",
+        " >>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<",
+      ],
+      [
+        "decap_mpls_too_many",
+        " >>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<<",
+      ],
       ["trunc_reserved", " >> output_trunc does not support port: %ra"],
       ["trunc_patch", " >>>> output_trunc does not support patch port %ra <<<<"],
       ["tunnel_build", " -> native tunnel header build failed"],

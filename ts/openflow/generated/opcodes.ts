@@ -413,7 +413,7 @@ export const datapathActionPopNsh = { size: 8 } as const;
 export const datapathActionTrunc = { size: 8, maxLen: 4 } as const;
 
 /** Fixed size and offsets. Pushes an MPLS label stack entry. */
-export const datapathActionPushMpls = { size: 16, ethertype: 4, lse: 8 } as const;
+export const datapathActionPushMpls = { size: 16, ethertype: 4, whole: 6, lse: 8 } as const;
 
 /** Fixed size and offsets. Pops the outermost MPLS label stack entry. */
 export const datapathActionPopMpls = { size: 8, ethertype: 4 } as const;

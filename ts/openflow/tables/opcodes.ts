@@ -467,7 +467,7 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
   row(11, "trunc", "Makes the next output send no more than this.", [["max_len", "u32"]]),
   row(12, "push_mpls", "Pushes an MPLS label stack entry.", [
     ["ethertype", "u16", "Of the packet after that."],
-    ["pad", "u16"],
+    ["whole", "u16", "1 before all of the packet, 0 behind its Ethernet header and tags"],
     ["lse", "u32"],
     ["pad2", "u32"],
   ]),
