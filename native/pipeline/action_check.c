@@ -112,8 +112,7 @@ static uint32_t
 check_encap(const struct sluice_action_encap *a)
 {
     const uint8_t *p = (const uint8_t *) (a + 1);
-    if (!tail_fits(a->size, sizeof *a, a->props_size)
-        || a->props_size % 8 || !is_encap_type(a->new_pkt_type)) {
+    if (!tail_fits(a->size, sizeof *a, a->props_size) || a->props_size % 8 || !is_encap_type(a->new_pkt_type)) {
         return SLUICE_ERROR_BAD_ACTION;
     }
     for (uint32_t at = 0, size; at < a->props_size; at += size) {
