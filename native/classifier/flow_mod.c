@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "classifier/eviction.h"
 #include "classifier/flow_transaction.h"
 
 #define OFPP_ANY 0xffffffffu
@@ -123,33 +124,12 @@ create_rule(struct flow_store *store, const struct request *request, const struc
     return rule;
 }
 
-/* The rule to make room with: of those with a timeout the least important, then the one that expires first. */
-static struct rule *
-choose_victim(const struct flow_store *store, uint8_t table)
-{
-    struct rule *victim = NULL;
-    uint64_t victim_due = 0;
-
-    for (uint32_t i = 0; i < store->expiry.n; i++) {
-        struct rule *rule = store->expiry.elements[i].rule;
-        if (rule->table != table || (rule->flags & SLUICE_FLOW_FLAG_READ_ONLY)) {
-            continue;
-        }
-        uint64_t due = rule_due_ms(rule);
-        if (victim == NULL || rule->importance < victim->importance
-            || (rule->importance == victim->importance && due < victim_due)) {
-            victim = rule;
-            victim_due = due;
-        }
-    }
-    return victim;
-}
-
+/* Evicts until the table has 'n_max' rules at most.  0, table_full or no_memory. */
 static uint32_t
-make_room(struct flow_store *store, struct store_table *table, uint8_t table_id)
+shrink(struct flow_store *store, struct store_table *table, uint8_t table_id, uint32_t n_max)
 {
-    while (table->n_rules >= table->max_flows) {
-        struct rule *victim = table->evict ? choose_victim(store, table_id) : NULL;
+    while (table->n_rules > n_max) {
+        struct rule *victim = table->evict ? eviction_choose(store, table_id) : NULL;
         if (victim == NULL) {
             return SLUICE_ERROR_TABLE_FULL;
         }
@@ -158,6 +138,24 @@ make_room(struct flow_store *store, struct store_table *table, uint8_t table_id)
         }
     }
     return 0;
+}
+
+/* Makes room for one more rule. */
+static uint32_t
+make_room(struct flow_store *store, struct store_table *table, uint8_t table_id)
+{
+    return table->max_flows == 0 ? SLUICE_ERROR_TABLE_FULL : shrink(store, table, table_id, table->max_flows - 1);
+}
+
+uint32_t
+flow_store_shrink(struct flow_store *store, uint8_t table, uint64_t now_ms)
+{
+    store->now_ms = now_ms;
+    store->origin = 0;
+    uint32_t error = shrink(store, &store->tables[table], table, store->tables[table].max_flows);
+    /* Rules that may not go stay. */
+    error = error == SLUICE_ERROR_TABLE_FULL ? 0 : error;
+    return error != 0 ? error : transaction_remove_orphans(store);
 }
 
 static uint32_t

@@ -1,6 +1,7 @@
 #include "classifier/flow_store.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "classifier/flow_transaction.h"
 
@@ -50,6 +51,7 @@ flow_store_destroy(struct flow_store *store)
     for (uint32_t i = 0; i < store->n_tables; i++) {
         rule_table_destroy(store->tables[i].rules);
         rule_order_clear(&store->tables[i].order);
+        free(store->tables[i].evict_by);
     }
     limbo_uninit(&store->limbo);
     for (uint64_t i = store->reports.head; i != store->reports.tail; i++) {
@@ -91,14 +93,31 @@ flow_store_changed_tables(const struct flow_store *store)
 }
 
 uint32_t
-flow_store_set_table(struct flow_store *store, uint32_t table, uint32_t max_flows, bool evict)
+flow_store_set_table(struct flow_store *store, uint32_t table, uint32_t max_flows, bool evict,
+                     const struct match *evict_by)
 {
     if (table >= store->n_tables) {
         return SLUICE_ERROR_BAD_TABLE;
     }
+    struct match *by = NULL;
+    if (evict_by != NULL) {
+        by = malloc(match_size(evict_by));
+        if (by == NULL) {
+            return SLUICE_ERROR_NO_MEMORY;
+        }
+        memcpy(by, evict_by, match_size(evict_by));
+    }
+    free(store->tables[table].evict_by);
+    store->tables[table].evict_by = by;
     store->tables[table].max_flows = max_flows;
     store->tables[table].evict = evict;
     return 0;
+}
+
+bool
+flow_store_is_over(const struct flow_store *store, uint32_t table)
+{
+    return store->tables[table].evict && store->tables[table].n_rules > store->tables[table].max_flows;
 }
 
 void

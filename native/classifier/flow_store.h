@@ -110,8 +110,16 @@ void flow_store_rollback(struct flow_store *store);
  * Returns the number of rules that wait. */
 uint64_t flow_store_collect(struct flow_store *store);
 
-/* Limits a table, as table_set says: takes effect on the next add.  0 or bad_table.  Not part of transactions. */
-uint32_t flow_store_set_table(struct flow_store *store, uint32_t table, uint32_t max_flows, bool evict);
+/* Limits a table, as table_set says: takes effect on the next add.  'evict_by' says by its masks which bits of rules tell
+ * groups apart, of which the largest gives up a rule first; null for one group.  It is copied.  0, bad_table or no_memory.
+ * Not part of transactions. */
+uint32_t flow_store_set_table(struct flow_store *store, uint32_t table, uint32_t max_flows, bool evict,
+                              const struct match *evict_by);
+
+/* Whether a table that evicts has more rules than it may; flow_store_shrink() then evicts, in an open transaction, as far
+ * as rules may go.  0 or no_memory. */
+bool flow_store_is_over(const struct flow_store *store, uint32_t table);
+uint32_t flow_store_shrink(struct flow_store *store, uint8_t table, uint64_t now_ms);
 
 /* Answers flow_dump outside a transaction: a dump_reply, then flow_info records in order of table and age, each copied
  * once.  A dump that goes on from a cursor reports each rule that was there all along exactly once, whatever changed

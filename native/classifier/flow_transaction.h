@@ -1,6 +1,6 @@
 /* Inside of a flow store: its tables, and the changes of a transaction, which can be undone one by one.
  *
- * For flow_store.c, flow_transaction.c, flow_mod.c and flow_dump.c only.  One thread at a time. */
+ * For flow_store.c, flow_transaction.c, flow_mod.c, flow_dump.c and eviction.c only.  One thread at a time. */
 #ifndef CLASSIFIER_FLOW_TRANSACTION_H
 #define CLASSIFIER_FLOW_TRANSACTION_H 1
 
@@ -23,6 +23,7 @@ struct store_table {
     uint32_t n_hidden; /* Of these. */
     uint32_t max_flows;
     bool evict;
+    struct match *evict_by; /* Owned, or null. */
 };
 
 /* One change of a transaction. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "classifier/flow_store.h"
+#include "packet/match.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/ofgroup.h"
@@ -252,7 +253,20 @@ table_set(struct pipeline *pipeline, const struct sluice_table_set *command)
     if (command->miss > SLUICE_MISS_DROP) {
         return SLUICE_ERROR_BAD_ARGUMENT;
     }
-    error = flow_store_set_table(view->bridge->flows, command->table, command->max_flows, command->evict != 0);
+    const struct match *groups = command->groups_size ? (const struct match *) (command + 1) : NULL;
+    if (command->size != sizeof *command + command->groups_size) {
+        return SLUICE_ERROR_INVALID_RECORD;
+    }
+    if (groups && match_check_exact(groups, command->groups_size, SLUICE_KEY_WORDS)) {
+        return SLUICE_ERROR_BAD_MATCH;
+    }
+    struct flow_store *flows = view->bridge->flows;
+    error = flow_store_set_table(flows, command->table, command->max_flows, command->evict != 0, groups);
+    if (!error && flow_store_is_over(flows, command->table)) {
+        const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+        flows = transaction_flows(pipeline, command->bridge, &error);
+        error = flows ? flow_store_shrink(flows, (uint8_t) command->table, hooks->now(hooks->aux)) : error;
+    }
     if (error || view->miss[command->table] == command->miss) {
         return error;
     }
@@ -389,7 +403,7 @@ static const struct {
     FIXED(OFPORT_DEL, ofport_del, false),
     FIXED(BUNDLE_SET, bundle_set, true),
     FIXED(BUNDLE_DEL, bundle_del, false),
-    FIXED(TABLE_SET, table_set, false),
+    FIXED(TABLE_SET, table_set, true),
     FIXED(FLOW_MOD, flow_mod, true),
     FIXED(PACKET_OUT, packet_out, true),
     FIXED(FDB_FLUSH, fdb_flush, false),

@@ -194,6 +194,10 @@ commit_l4(struct xlate_ctx *ctx)
 static void
 commit_l3(struct xlate_ctx *ctx)
 {
+    /* As Open vSwitch has it, protocol 0 stands for headers that are not there: such packets stay as they are. */
+    if (!ctx->flow.ip_proto && ctx->flow.eth_type != be16(ETH_TYPE_NSH)) {
+        return;
+    }
     switch (be16(ctx->flow.eth_type)) {
     case ETH_TYPE_IPV4:
         commit_group(ctx, &ipv4_group);

@@ -246,7 +246,8 @@ static void
 append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controller *model, const void *userdata)
 {
     /* Words that the packet came with are told as far as they were read; an unread one may differ from packet to packet
-     * of the megaflow. */
+     * of the megaflow.  A packet-out has no megaflow. */
+    uint64_t known = ctx->in->actions ? UINT64_MAX : 0;
     struct flow_key mask;
     memset(&mask, 0, sizeof mask);
     mask.in_port = UINT32_MAX;
@@ -256,16 +257,16 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
         mask.regs[i] = ctx->flow.regs[i] ? UINT32_MAX : 0;
     }
     for (uint32_t i = SLUICE_KEY_TUNNEL_WORD; i < SLUICE_KEY_L2_WORD; i++) {
-        mask.words[i] = ctx->flow.words[i] ? ctx->wild->words[i] : 0;
+        mask.words[i] = ctx->flow.words[i] ? ctx->wild->words[i] | known : 0;
     }
     if (ctx->flow.tun_metadata_present) {
         /* Which fields there are at these places is known as long as the bridge's map stays. */
         for (uint32_t i = SLUICE_KEY_OPTIONS_WORD; i < SLUICE_KEY_PIPELINE_WORD; i++) {
-            mask.words[i] = ctx->wild->words[i];
+            mask.words[i] = ctx->wild->words[i] | known;
         }
         mask.tun_metadata_present &= ctx->flow.tun_metadata_present;
     }
-    mask.pkt_mark = ctx->flow.pkt_mark ? ctx->wild->pkt_mark : 0;
+    mask.pkt_mark = ctx->flow.pkt_mark ? ctx->wild->pkt_mark | (uint32_t) known : 0;
 
     struct match_buffer match;
     size_t match_bytes = match_compress(&ctx->flow, &mask, &match.match, sizeof match);

@@ -58,6 +58,7 @@ export class Bridges {
   readonly #options: BridgesOptions;
   readonly #idl: Idl<VswitchTables>;
   readonly #log: Logger;
+  readonly #tableLog: Logger;
   readonly #running = new Map<string, Running>();
   /** `idl.outsideSeqno` that the bridges are configured for. */
   #configured = -1;
@@ -73,6 +74,7 @@ export class Bridges {
     this.#options = options;
     this.#idl = options.idl;
     this.#log = options.log("bridge");
+    this.#tableLog = this.#log.limited(1, 5);
     this.ofprotos = new Ofprotos({
       datapath: options.datapath,
       clock: options.clock,
@@ -346,7 +348,12 @@ export class Bridges {
     connmgr.setInBand(config.get("disable-in-band") === "true" ? [] : managers, inBandQueue(config));
     connmgr.setControllers(wanted.controllers.map((row) => controllerOptions(row, config)));
     this.exporters.configure(bridge, wanted);
-    configureTables(bridge.ofproto, wanted.row.flow_tables, (id) => this.#idl.table("Flow_Table").get(id));
+    configureTables(
+      bridge.ofproto,
+      wanted.row.flow_tables,
+      (id) => this.#idl.table("Flow_Table").get(id),
+      this.#tableLog,
+    );
     connmgr.setFailMode(wanted.row.fail_mode ?? "standalone");
     if (idBefore !== 0n && idBefore !== bridge.ofproto.datapathId) connmgr.reconnect();
     bridge.ofproto.description = {

@@ -7,19 +7,22 @@ const invalidTtl = 1 << 2;
 /** All reasons of OFPR of OpenFlow 1.4 but the TTL one. */
 const packetInDefault = 0x3b;
 const portStatusDefault = 0x7;
-const flowRemovedDefault = 0x3f;
+/** All reasons of OFPRR that a version has: up to DELETE, up to GROUP_DELETE, up to EVICTION. */
+const flowRemovedDefault = (version: Version): number => (version < 4 ? 0x7 : version === 4 ? 0xf : 0x3f);
 
 const none: readonly [number, number] = [0, 0];
 
 /** What a new connection gets. */
-export const asyncDefault: AsyncConfig = {
-  packetIn: [packetInDefault, 0],
-  portStatus: [portStatusDefault, portStatusDefault],
-  flowRemoved: [flowRemovedDefault, 0],
-  roleStatus: none,
-  tableStatus: none,
-  requestForward: none,
-};
+export function asyncDefault(version: Version): AsyncConfig {
+  return {
+    packetIn: [packetInDefault, 0],
+    portStatus: [portStatusDefault, portStatusDefault],
+    flowRemoved: [flowRemovedDefault(version), 0],
+    roleStatus: none,
+    tableStatus: none,
+    requestForward: none,
+  };
+}
 
 /** What a connection gets whose controller row says `enable_async_messages=false`. */
 export const asyncSilent: AsyncConfig = {

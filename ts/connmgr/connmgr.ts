@@ -9,6 +9,7 @@ import {
   type PacketInEvent,
   type PortChange,
   type RemovedFlow,
+  type TableVacancyStatus,
 } from "../ofproto/index.js";
 import { inPortMatch } from "../openflow/index.js";
 import {
@@ -120,6 +121,7 @@ export class Connmgr {
       flowRemoved: (flow) => this.#flowRemoved(flow),
       portChanged: (change) => this.#portChanged(change),
       requestDone: (done) => this.#requestDone(done),
+      tableStatus: (status) => this.#tableStatus(status),
       flowChanged: (change) => {
         for (const ofconn of this.#ofconns) ofconn.flowChanged(change);
       },
@@ -446,6 +448,10 @@ export class Connmgr {
 
   #requestDone(done: DoneRequest): void {
     for (const ofconn of this.#ofconns) ofconn.requestDone(done);
+  }
+
+  #tableStatus(status: TableVacancyStatus): void {
+    for (const ofconn of this.#ofconns) ofconn.tableStatus(status);
   }
 
   #portChanged(change: PortChange): void {

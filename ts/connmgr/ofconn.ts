@@ -16,6 +16,7 @@ import {
   type RemovedFlow,
   type Requester,
   type RequestFailure,
+  type TableVacancyStatus,
   visibleTables,
 } from "../ofproto/index.js";
 import {
@@ -185,7 +186,7 @@ export class Ofconn implements Requester {
     this.#host = host;
     this.name = options.name;
     this.kind = options.kind;
-    this.#async = options.enableAsync ? asyncDefault : asyncSilent;
+    this.#async = options.enableAsync ? asyncDefault(version) : asyncSilent;
     this.#missSendLen = options.kind === "primary" ? defaultMissSendLen : 0;
     this.#flowMods = host.ofproto.flowModQueue();
     this.#packetIns = new PacketInEncoder(version);
@@ -332,11 +333,16 @@ export class Ofconn implements Requester {
 
   flowChangesTold(): void {
     if (this.#monitors.size === 0) return;
-    for (const message of flowUpdates(this.version, 0, this.#monitors.takeUpdates())) this.#sendUpdate(message);
+    for (const message of this.#flowUpdates(0, this.#monitors.takeUpdates())) this.#sendUpdate(message);
     const unsent = this.#updatesUnsent.reduce((sum, { size }) => sum + size, 0);
     if (this.#monitors.isPaused || unsent <= monitorUnsentMax) return;
     this.#monitors.pause();
     this.#sendUpdate(pauseMessage(this.version, "paused"));
+  }
+
+  /** `isReply`: there is a message even when there are no updates. */
+  #flowUpdates(xid: number, updates: Iterable<FlowUpdate>, isReply = false): readonly Uint8Array[] {
+    return withTlvMap(this.#host.ofproto.tlvs, () => [...flowUpdates(this.version, xid, updates, isReply)]);
   }
 
   #sendUpdate(message: Uint8Array): void {
@@ -351,7 +357,7 @@ export class Ofconn implements Requester {
     if (!this.#monitors.isPaused || this.#updatesUnsent.length > 0) return;
     const { ofproto } = this.#host;
     const updates = this.#monitors.resume(dumpFlows(ofproto.datapath, ofproto.bridge, everyFlow));
-    for (const message of flowUpdates(this.version, 0, updates)) this.#vconn.send(message);
+    for (const message of this.#flowUpdates(0, updates)) this.#vconn.send(message);
     this.#vconn.send(pauseMessage(this.version, "resumed"));
   }
 
@@ -395,6 +401,12 @@ export class Ofconn implements Requester {
     if (!passes(this.#async.requestForward, this.isSecondary, isMeter ? 1 : 0)) return;
     if (isMeter && this.version < 4) return;
     this.#send(0, { type: "requestforward", requestXid: done.requestXid, request: done.request });
+  }
+
+  tableStatus(status: TableVacancyStatus): void {
+    if (!this.#listens() || this.version < 5) return;
+    if (!passes(this.#async.tableStatus, this.isSecondary, status.reason)) return;
+    this.#send(0, { type: "table_status", ...status });
   }
 
   #schedule(rate: PacketInRate): PacketInSchedule<PacketInEvent> {
@@ -649,7 +661,7 @@ export class Ofconn implements Requester {
     this.#monitors.takeUpdates();
     this.#host.wantsChanged();
     const updates = this.#monitors.initial(made, dumpFlows(ofproto.datapath, ofproto.bridge, everyFlow));
-    for (const message of flowUpdates(this.version, xid, updates, true)) this.#vconn.send(message);
+    for (const message of this.#flowUpdates(xid, updates, true)) this.#vconn.send(message);
   }
 
   #controlBundle(control: BundleControl, bytes: Uint8Array): void {
@@ -734,7 +746,7 @@ function* flowUpdates(
   version: Version,
   xid: number,
   updates: Iterable<FlowUpdate>,
-  isReply = false,
+  isReply: boolean,
 ): Generator<Uint8Array> {
   let some: FlowUpdate[] = [];
   let size = 0;

@@ -120,6 +120,7 @@ export class FlowTable {
       flowRemoved: ignore,
       portChanged: ignore,
       requestDone: ignore,
+      tableStatus: ignore,
       flowChanged: ignore,
       flowChangesTold: ignore,
       flowsFlushed: ignore,

@@ -70,11 +70,12 @@ export type {
   Replies,
   Requester,
   RequestFailure,
+  TableVacancyStatus,
 } from "./requester.js";
 export { handleRequest } from "./requests.js";
 export { noSampling, type Sampling } from "./sampling.js";
+export { tableInfos } from "./table-infos.js";
 export { named, nameRank, noLimit, type TableSettings } from "./table-settings.js";
-export { tableInfos } from "./table-stats.js";
 export type { TraceWords } from "./trace-remarks.js";
 export { readTrace, type TraceSteps } from "./trace-steps.js";
 export { formatTrace } from "./trace-text.js";

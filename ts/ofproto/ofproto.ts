@@ -35,7 +35,7 @@ import {
   writeTunnel,
 } from "../datapath/generated/records.js";
 import type { Logger, LogSource } from "../log/index.js";
-import { TlvMap } from "../openflow/index.js";
+import { equalBytes, TlvMap } from "../openflow/index.js";
 import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
 import { type Bundle, bitmap, bundleRecord, bundleTail } from "./bundle.js";
 import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue, transactionId } from "./flow-mods.js";
@@ -59,7 +59,8 @@ import {
 import { PortNumbers } from "./port-number.js";
 import type { DoneRequest, FlowChange, OfprotoListener, PacketInEvent, Requester } from "./requester.js";
 import { noSampling, type Sampling } from "./sampling.js";
-import { defaultTable, type TableSettings } from "./table-settings.js";
+import { tableInfos } from "./table-infos.js";
+import { defaultTable, describeTable, type TableSettings, vacancy, vacancyReason } from "./table-settings.js";
 import { appendTlvMap } from "./tlv-map.js";
 import { tunnelKey, tunnelMatchText } from "./tunnel-match.js";
 
@@ -180,6 +181,8 @@ export class Ofproto {
   #tlvs = TlvMap.empty;
   readonly #batch = new CommandBatch(4096);
   readonly #tables = new Map<number, TableSettings>();
+  /** Tables whose vacancy somebody wants to know of. */
+  readonly #watchedTables = new Set<number>();
   #settings = defaultSettings;
   #author = nobody;
   #datapathId: bigint;
@@ -444,7 +447,7 @@ export class Ofproto {
 
   submitFlowMods(queue: FlowModQueue, requester?: Requester): FlowModOutcome {
     const outcome = queue.submit(this.datapath);
-    if (outcome.removes || this.#settings.monitorFlows) {
+    if (outcome.removes || this.#settings.monitorFlows || this.#watchedTables.size > 0) {
       this.tellChanges(requester, (origin) => transactionId(outcome.requests[origin - 1]));
     }
     return outcome;
@@ -491,23 +494,55 @@ export class Ofproto {
     const before = this.table(table);
     const next = { ...before, ...change };
     this.#tables.set(table, next);
+    this.#watchTable(table, next.vacancyReason !== 0);
     const same = (["miss", "maxFlows", "evictByDatabase", "evictByController"] as const).every(
       (key) => next[key] === before[key],
     );
-    if (same) return;
-    this.#batch.add(tableSetSize, (view, at) =>
-      writeTableSet(view, at, {
-        type: command.tableSet,
-        flags: 0,
-        size: 0,
-        bridge: this.bridge,
-        table,
-        miss: next.miss,
-        maxFlows: next.maxFlows,
-        evict: next.evictByDatabase || next.evictByController ? 1 : 0,
-      }),
+    if (same && equalBytes(next.evictionGroups, before.evictionGroups)) return;
+    this.#batch.add(
+      tableSetSize,
+      (view, at) =>
+        writeTableSet(view, at, {
+          type: command.tableSet,
+          flags: 0,
+          size: 0,
+          bridge: this.bridge,
+          table,
+          miss: next.miss,
+          maxFlows: next.maxFlows,
+          evict: next.evictByDatabase || next.evictByController ? 1 : 0,
+          groupsSize: next.evictionGroups.length,
+        }),
+      next.evictionGroups,
     );
     this.#submit("set a table");
+    // A smaller table may have had to give up rules.
+    if (next.maxFlows < before.maxFlows) this.tellChanges();
+  }
+
+  /** While tables are watched the datapath tells every change of a flow. */
+  #watchTable(table: number, isWatched: boolean): void {
+    if (isWatched === this.#watchedTables.has(table)) return;
+    if (isWatched) this.#watchedTables.add(table);
+    else this.#watchedTables.delete(table);
+    this.#addSettings();
+    this.#submit("change settings");
+  }
+
+  /** Tells of the tables whose vacancy crossed a limit; each limit is told once until the other one was. */
+  #tellVacancies(): void {
+    if (this.#watchedTables.size === 0) return;
+    const flowCounts = [...tableInfos(this)].map((info) => info.nFlows);
+    for (const tableId of this.#watchedTables) {
+      const table = this.table(tableId);
+      const now = vacancy(table, flowCounts[tableId] ?? 0);
+      const isCrossed = table.vacancyReason === vacancyReason.down ? now < table.vacancyDown : now > table.vacancyUp;
+      if (!isCrossed) continue;
+      const description = describeTable(table, tableId, flowCounts[tableId] ?? 0);
+      for (const listener of this.#listeners) listener.tableStatus({ reason: table.vacancyReason, table: description });
+      const next = table.vacancyReason === vacancyReason.down ? vacancyReason.up : vacancyReason.down;
+      this.#tables.set(tableId, { ...table, vacancyReason: next });
+    }
   }
 
   /** Forgets learned MAC addresses: all, or a port's. */
@@ -547,6 +582,7 @@ export class Ofproto {
 
   changesTold(): void {
     for (const listener of this.#listeners) listener.flowChangesTold();
+    this.#tellVacancies();
   }
 
   #tellRemoved(flow: FlowRecord): void {
@@ -592,7 +628,7 @@ export class Ofproto {
       (sampling.ipfixTunnels ? bridgeFlag.ipfixTunnels : 0) |
       (sampling.flowSampling ? bridgeFlag.flowSampling : 0) |
       (sampling.flowSamplingTunnels ? bridgeFlag.flowSamplingTunnels : 0) |
-      (monitorFlows ? bridgeFlag.monitorFlows : 0);
+      (monitorFlows || this.#watchedTables.size > 0 ? bridgeFlag.monitorFlows : 0);
     this.#batch.add(bridgeSetSize, (view, at) =>
       writeBridgeSet(view, at, {
         type: command.bridgeSet,

@@ -1,5 +1,12 @@
 import type { ErrorName } from "../openflow/index.js";
-import type { Continuation, MessageBody, PortDesc, RequestForward, Version } from "../openflow/message.js";
+import type {
+  Continuation,
+  MessageBody,
+  PortDesc,
+  RequestForward,
+  TableDescription,
+  Version,
+} from "../openflow/message.js";
 
 import type { FlowRecord } from "./flow-records.js";
 
@@ -84,12 +91,20 @@ export interface DoneRequest {
   readonly origin: Requester;
 }
 
+/** `reason` is OFPTR. */
+export interface TableVacancyStatus {
+  readonly reason: number;
+  readonly table: TableDescription;
+}
+
 /** What a switch tells.  Every method is called inside a call of the switch or of `Ofprotos`. */
 export interface OfprotoListener {
   packetIn(event: PacketInEvent): void;
   flowRemoved(flow: RemovedFlow): void;
   portChanged(change: PortChange): void;
   requestDone(done: DoneRequest): void;
+  /** A table's vacancy crossed a limit. */
+  tableStatus(status: TableVacancyStatus): void;
   /** Called while somebody wants flows monitored. */
   flowChanged(change: FlowChange): void;
   /** All changes of one message were told. */

@@ -24,8 +24,9 @@ import { applyPortMod, checkPortMod } from "./port-mod.js";
 import { queueConfig, queueDescriptions, queueStats } from "./queues.js";
 import type { Replies, Requester } from "./requester.js";
 import { tableFeatures } from "./table-features.js";
-import { type TableSettings, vacancy, vacancyReason } from "./table-settings.js";
-import { tableInfos, tableStats } from "./table-stats.js";
+import { tableInfos } from "./table-infos.js";
+import { describeTable, type TableSettings, tableConfig, vacancy, vacancyReason } from "./table-settings.js";
+import { tableStats } from "./table-stats.js";
 import { changedTlvMap } from "./tlv-map.js";
 
 /** What a switch answers to the OpenFlow messages that concern it.  Messages about the connection itself (hello, echo,
@@ -163,20 +164,18 @@ function portMod(ofproto: Ofproto, message: Message, requester: Requester): Repl
 /** OFPTC of OpenFlow 1.1 and 1.2: what happens to a packet that no rule matches. */
 const missOf: Readonly<Record<number, number>> = { 0: miss.controller, 1: miss.continue, 2: miss.drop };
 const missMask = 3;
-const evictionBit = 4;
 
-const vacancyBit = 8;
 /** Whether the table is to evict.  An eviction property says it in the place of the configuration's bit, as Open vSwitch
  *  reads it: 1 for yes, 2 for no, and anything else leaves the table as it is. */
 function wantsEviction(mod: TableMod, before: boolean): boolean {
   const flags = mod.evictionFlags;
-  if (flags === undefined) return (mod.config & evictionBit) !== 0;
+  if (flags === undefined) return (mod.config & tableConfig.eviction) !== 0;
   return flags === 1 || (flags !== 2 && before);
 }
 
 function vacancyChange(table: TableSettings, mod: TableMod, flowCount = 0): Partial<TableSettings> {
   const limits = { vacancyDown: mod.vacancy?.down ?? 0, vacancyUp: mod.vacancy?.up ?? 0 };
-  if ((mod.config & vacancyBit) === 0) return { ...limits, vacancyReason: 0 };
+  if ((mod.config & tableConfig.vacancyEvents) === 0) return { ...limits, vacancyReason: 0 };
   if (table.vacancyReason !== 0) return limits;
   const isLow = vacancy(table, flowCount) < limits.vacancyUp;
   return { ...limits, vacancyReason: isLow ? vacancyReason.up : vacancyReason.down };
@@ -208,17 +207,9 @@ function tableMod(ofproto: Ofproto, message: Message, requester: Requester): Rep
 
 function tableDescriptions(ofproto: Ofproto): Replies {
   const flowCounts = [...tableInfos(ofproto)].map((info) => info.nFlows);
-  const tables = Array.from({ length: visibleTables }, (_, tableId) => {
-    const table = ofproto.table(tableId);
-    const tellsVacancy = table.vacancyReason !== 0;
-    return {
-      tableId,
-      config: (table.evictByController ? evictionBit : 0) | (tellsVacancy ? vacancyBit : 0),
-      vacancy: tellsVacancy
-        ? { down: table.vacancyDown, up: table.vacancyUp, now: vacancy(table, flowCounts[tableId] ?? 0) }
-        : undefined,
-    };
-  });
+  const tables = Array.from({ length: visibleTables }, (_, tableId) =>
+    describeTable(ofproto.table(tableId), tableId, flowCounts[tableId] ?? 0),
+  );
   return only({ type: "table_desc_reply", more: false, tables });
 }
 

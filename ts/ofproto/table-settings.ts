@@ -1,4 +1,5 @@
 import { miss } from "../datapath/generated/records.js";
+import type { TableDescription } from "../openflow/message.js";
 
 /** How an OpenFlow table behaves, as the database and controllers have it.  Pure. */
 
@@ -17,6 +18,9 @@ export interface TableSettings {
   /** A full table makes room for a new flow: because the database says so, or a controller. */
   readonly evictByDatabase: boolean;
   readonly evictByController: boolean;
+  /** Bits of the key that tell groups of rules apart, as the masks of an ABI match: the largest group gives up a rule
+   *  first.  Empty: there is one group. */
+  readonly evictionGroups: Uint8Array;
   readonly name: string;
   readonly nameRank: number;
   /** Percentages of free room below and above which a controller wants to know; reason 0 for never. */
@@ -30,6 +34,7 @@ export const defaultTable: TableSettings = {
   maxFlows: noLimit,
   evictByDatabase: false,
   evictByController: false,
+  evictionGroups: new Uint8Array(0),
   name: "",
   nameRank: nameRank.none,
   vacancyDown: 0,
@@ -60,4 +65,19 @@ export function maxEntries(table: TableSettings): number {
 export function vacancy(table: TableSettings, flowCount: number): number {
   if (table.maxFlows === 0) return 100;
   return flowCount >= table.maxFlows ? 0 : Math.trunc(((table.maxFlows - flowCount) * 100) / table.maxFlows);
+}
+
+/** OFPTC of OpenFlow 1.4. */
+export const tableConfig = { eviction: 4, vacancyEvents: 8 } as const;
+
+/** As OpenFlow 1.4 tells it. */
+export function describeTable(table: TableSettings, tableId: number, flowCount: number): TableDescription {
+  const tellsVacancy = table.vacancyReason !== 0;
+  return {
+    tableId,
+    config: (table.evictByController ? tableConfig.eviction : 0) | (tellsVacancy ? tableConfig.vacancyEvents : 0),
+    vacancy: tellsVacancy
+      ? { down: table.vacancyDown, up: table.vacancyUp, now: vacancy(table, flowCount) }
+      : undefined,
+  };
 }

@@ -336,7 +336,7 @@ function check(
         break;
       }
       default:
-        if (opcode <= 3) break;
+        if (opcode <= 3 && opcode !== code["output_reg"]) break;
         expand(out, matchAt, matchSize, state);
         // An action set's actions are not held against the flow: what they will meet is not known before it is run.
         checkAgainstFlow(out, start, opcode, name, context, inSet);

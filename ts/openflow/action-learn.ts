@@ -190,9 +190,9 @@ export const learnCodec: SpecialCodec = {
   decode(context) {
     const { codec, bytes, view, start, end, out } = context;
     const isSecond = codec.form.number === learn2Subtype;
-    const flags = view.getUint16(start + 24);
     let from = start + (isSecond ? learn2Size : learnSize);
     if (from > end) throw new OpenFlowError("OFPBAC_BAD_LEN", "a learn action is too short");
+    const flags = view.getUint16(start + 24);
     if (isSecond && view.getUint16(start + 38) !== 0)
       throw new OpenFlowError("NXBAC_MUST_BE_ZERO", "reserved bytes of learn are not zero");
     if (bytes[start + 27] !== 0) throw wrong("reserved bytes of learn are not zero");

@@ -145,13 +145,18 @@ export function readFieldHeader(
   return { plan, next };
 }
 
+/** Bytes of a field's value: of a Geneve option those that the map gives it. */
+function valueBytes(plan: FieldPlan): number {
+  return currentTlvMap()?.get(tlvIndex(plan))?.length ?? plan.bytes;
+}
+
 /** Appends a header without value, with the length of the field (twice when masked). */
 export function writeFieldHeader(
   out: ByteWriter,
   plan: FieldPlan,
   version: number,
   masked = false,
-  bytes = plan.bytes,
+  bytes = valueBytes(plan),
 ): void {
   const header = fieldHeader(plan.id, version);
   if (header === undefined) throw new OpenFlowError("NXBRC_UNENCODABLE_ERROR", `${plan.name} has no wire form`);

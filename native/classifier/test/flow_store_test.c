@@ -477,11 +477,11 @@ test_limits(void)
     struct fixture fixture;
 
     open_fixture(&fixture);
-    CHECK(flow_store_set_table(fixture.store, 0, 2, false) == 0);
-    CHECK(flow_store_set_table(fixture.store, 4, 2, false) == SLUICE_ERROR_BAD_TABLE);
+    CHECK(flow_store_set_table(fixture.store, 0, 2, false, NULL) == 0);
+    CHECK(flow_store_set_table(fixture.store, 4, 2, false, NULL) == SLUICE_ERROR_BAD_TABLE);
     CHECK(add(&fixture, 1, 0x0a000001, 32, 1) == 0 && add(&fixture, 1, 0x0a000002, 32, 1) == 0);
     CHECK(add(&fixture, 1, 0x0a000003, 32, 1) == SLUICE_ERROR_TABLE_FULL && add(&fixture, 1, 0x0a000002, 32, 2) == 0);
-    flow_store_set_table(fixture.store, 0, 2, true);
+    flow_store_set_table(fixture.store, 0, 2, true, NULL);
     CHECK(add(&fixture, 1, 0x0a000003, 32, 1) == SLUICE_ERROR_TABLE_FULL);
     printf("ok - a full table refuses, even with eviction when no rule has a timeout\n");
 
@@ -502,6 +502,48 @@ test_limits(void)
     const struct sluice_flow_info *info = (const void *) (report + 1);
     CHECK(report->change == SLUICE_FLOW_CHANGE_REMOVED && info->reason == SLUICE_REMOVED_REASON_EVICTION);
     printf("ok - eviction takes the least important rule that has a timeout\n");
+    close_fixture(&fixture);
+}
+
+/* A rule of 'importance' that can be evicted. */
+static uint32_t
+add_mortal(struct fixture *fixture, uint32_t ip, uint32_t importance)
+{
+    struct mod mod = mod_of(SLUICE_FLOW_COMMAND_ADD, 1, ip, 32, 1);
+    mod.record.idle_timeout_s = 5;
+    mod.record.importance = importance;
+    return apply(fixture, &mod);
+}
+
+static void
+test_eviction_groups(void)
+{
+    struct fixture fixture;
+    struct flow_key value;
+    struct flow_key mask;
+    struct match_buffer by;
+
+    open_fixture(&fixture);
+    memset(&value, 0, sizeof value);
+    memset(&mask, 0, sizeof mask);
+    mask.ip_dst = be32(0x00ff0000);
+    match_compress(&value, &mask, &by.match, sizeof by);
+    CHECK(flow_store_set_table(fixture.store, 0, 4, true, &by.match) == 0);
+    CHECK(add_mortal(&fixture, 0x0a010001, 1) == 0 && add_mortal(&fixture, 0x0a020001, 5) == 0);
+    CHECK(add_mortal(&fixture, 0x0a020002, 4) == 0 && add_mortal(&fixture, 0x0a020003, 3) == 0);
+    CHECK(add(&fixture, 1, 0x0a030001, 32, 1) == 0);
+    CHECK(look_up(&fixture, 0x0a020003) == NULL && look_up(&fixture, 0x0a010001) != NULL);
+    printf("ok - the largest group gives up its least important rule\n");
+
+    CHECK(flow_store_set_table(fixture.store, 0, 2, true, NULL) == 0 && flow_store_is_over(fixture.store, 0));
+    flow_store_begin(fixture.store, fixture.version + 1);
+    CHECK(flow_store_shrink(fixture.store, 0, 0) == 0);
+    flow_store_commit(fixture.store);
+    fixture.version++;
+    CHECK(!flow_store_is_over(fixture.store, 0));
+    CHECK(look_up(&fixture, 0x0a010001) == NULL && look_up(&fixture, 0x0a020002) == NULL);
+    CHECK(look_up(&fixture, 0x0a020001) != NULL && look_up(&fixture, 0x0a030001) != NULL);
+    printf("ok - a table that shrinks gives up what is too much\n");
     close_fixture(&fixture);
 }
 
@@ -580,6 +622,7 @@ main(int argc, char *argv[])
     test_expiry();
     test_monitored();
     test_limits();
+    test_eviction_groups();
     test_own_rules();
     test_dump_in_pieces();
     return 0;

@@ -979,6 +979,7 @@ _Static_assert(sizeof(struct sluice_mirror_info) == 16, "size of sluice_mirror_i
 _Static_assert(offsetof(struct sluice_mirror_info, n_packets) == 0, "sluice_mirror_info.n_packets");
 _Static_assert(offsetof(struct sluice_mirror_info, n_bytes) == 8, "sluice_mirror_info.n_bytes");
 
+/* groups is a `match` record part or nothing: rules that are alike in the bits of its masks are a group, and the largest group gives up a rule first. Followed by: groups. */
 struct sluice_table_set {
     uint16_t type;
     uint16_t flags;
@@ -988,7 +989,7 @@ struct sluice_table_set {
     uint32_t miss;
     uint32_t max_flows; /* 0xffffffff for no limit */
     uint32_t evict; /* 1: make room by evicting; 0: refuse. */
-    uint32_t pad;
+    uint32_t groups_size;
 };
 _Static_assert(sizeof(struct sluice_table_set) == 32, "size of sluice_table_set");
 _Static_assert(offsetof(struct sluice_table_set, type) == 0, "sluice_table_set.type");
@@ -999,7 +1000,7 @@ _Static_assert(offsetof(struct sluice_table_set, table) == 12, "sluice_table_set
 _Static_assert(offsetof(struct sluice_table_set, miss) == 16, "sluice_table_set.miss");
 _Static_assert(offsetof(struct sluice_table_set, max_flows) == 20, "sluice_table_set.max_flows");
 _Static_assert(offsetof(struct sluice_table_set, evict) == 24, "sluice_table_set.evict");
-_Static_assert(offsetof(struct sluice_table_set, pad) == 28, "sluice_table_set.pad");
+_Static_assert(offsetof(struct sluice_table_set, groups_size) == 28, "sluice_table_set.groups_size");
 
 /* An OpenFlow flow_mod. match is a `match` record part, actions a sequence of action records. Followed by: match, actions. */
 struct sluice_flow_mod {

@@ -1649,7 +1649,7 @@ export function writeMirrorInfo(view: DataView, at: number, record: MirrorInfo):
   view.setBigUint64(at + 8, record.nBytes, true);
 }
 
-/** The record table_set. */
+/** groups is a `match` record part or nothing: rules that are alike in the bits of its masks are a group, and the largest group gives up a rule first. Followed by: groups. */
 export interface TableSet {
   type: number;
   flags: number;
@@ -1662,9 +1662,10 @@ export interface TableSet {
   maxFlows: number;
   /** 1: make room by evicting; 0: refuse. */
   evict: number;
+  groupsSize: number;
 }
 export const tableSetSize = 32;
-export const tableSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, table: 12, miss: 16, maxFlows: 20, evict: 24, pad: 28 } as const;
+export const tableSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, table: 12, miss: 16, maxFlows: 20, evict: 24, groupsSize: 28 } as const;
 export function readTableSet(view: DataView, at: number): TableSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -1675,6 +1676,7 @@ export function readTableSet(view: DataView, at: number): TableSet {
     miss: view.getUint32(at + 16, true),
     maxFlows: view.getUint32(at + 20, true),
     evict: view.getUint32(at + 24, true),
+    groupsSize: view.getUint32(at + 28, true),
   };
 }
 export function writeTableSet(view: DataView, at: number, record: TableSet): void {
@@ -1686,6 +1688,7 @@ export function writeTableSet(view: DataView, at: number, record: TableSet): voi
   view.setUint32(at + 16, record.miss, true);
   view.setUint32(at + 20, record.maxFlows, true);
   view.setUint32(at + 24, record.evict, true);
+  view.setUint32(at + 28, record.groupsSize, true);
 }
 
 /** An OpenFlow flow_mod. match is a `match` record part, actions a sequence of action records. Followed by: match, actions. */

@@ -203,7 +203,8 @@ export const records: readonly RecordRow[] = [
   },
   {
     name: "table_set",
-    doc: "",
+    tail: "groups",
+    doc: "groups is a `match` record part or nothing: rules that are alike in the bits of its masks are a group, and the largest group gives up a rule first.",
     fields: [
       ...header,
       ["bridge", "u32"],
@@ -211,7 +212,7 @@ export const records: readonly RecordRow[] = [
       ["miss", "u32"],
       ["max_flows", "u32", "0xffffffff for no limit"],
       ["evict", "u32", "1: make room by evicting; 0: refuse."],
-      ["pad", "u32"],
+      ["groups_size", "u32"],
     ],
   },
   {
