@@ -139,6 +139,7 @@ append_write_metadata(struct xlate_ctx *ctx, const struct sluice_action_write_me
             .opcode = SLUICE_ACTION_SET_FIELD,
             .size = sizeof action,
             .field = SLUICE_FIELD_METADATA,
+            .n_bits = 64,
             .value_size = 8,
         },
         .value = be64(a->metadata),
