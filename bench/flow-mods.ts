@@ -21,22 +21,27 @@ async function install(daemon: Daemon, rules: Uint8Array): Promise<number> {
   return (performance.now() - started) / 1000;
 }
 
-function flowModCase(id: string, count: number, quick: boolean): Case {
-  const text = `${id} rules`;
+function installCase(
+  id: string,
+  text: string,
+  count: number,
+  make: (count: number) => Uint8Array,
+  quick: boolean,
+): Case {
   return {
-    id: `flow-mods-${id}`,
-    text: `Flow-mods over a unix socket, pipelined, ${text}`,
+    id,
+    text,
     metrics: [rate],
     quick,
     missing: (side) => side.daemonMissing(),
     measure: async (side) => {
       const daemon = await side.startDaemon();
       try {
-        const rules = sourceRules(count);
+        const messages = make(count);
         // The first time compiles code and grows tables in both daemons; what users meet is the steady state.
-        await install(daemon, rules);
+        await install(daemon, messages);
         await install(daemon, deleteRules());
-        return { rate: count / (await install(daemon, rules)) };
+        return { rate: count / (await install(daemon, messages)) };
       } finally {
         await daemon.stop();
       }
@@ -44,27 +49,14 @@ function flowModCase(id: string, count: number, quick: boolean): Case {
   };
 }
 
-function bundleCase(id: string, count: number, quick: boolean): Case {
-  return {
-    id: `bundle-${id}`,
-    text: `Flow-mods in one bundle over a unix socket, ${id} rules`,
-    metrics: [rate],
-    quick,
-    missing: (side) => side.daemonMissing(),
-    measure: async (side) => {
-      const daemon = await side.startDaemon();
-      try {
-        const additions = bundled(sourceRules(count), sourceRuleSize);
-        const bundle = join([bundleControl(bundleAct.open), additions, bundleControl(bundleAct.commit)]);
-        await install(daemon, bundle);
-        await install(daemon, deleteRules());
-        return { rate: count / (await install(daemon, bundle)) };
-      } finally {
-        await daemon.stop();
-      }
-    },
-  };
-}
+const flowModCase = (id: string, count: number, quick: boolean): Case =>
+  installCase(`flow-mods-${id}`, `Flow-mods over a unix socket, pipelined, ${id} rules`, count, sourceRules, quick);
+
+const bundle = (count: number): Uint8Array =>
+  join([bundleControl(bundleAct.open), bundled(sourceRules(count), sourceRuleSize), bundleControl(bundleAct.commit)]);
+
+const bundleCase = (id: string, count: number, quick: boolean): Case =>
+  installCase(`bundle-${id}`, `Flow-mods in one bundle over a unix socket, ${id} rules`, count, bundle, quick);
 
 /** How long a fresh daemon is left alone before its memory is read. */
 const settleMs = 1500;
