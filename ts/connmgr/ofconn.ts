@@ -26,13 +26,16 @@ import {
   encodeMessage,
   errorReply,
   identifyMessage,
+  isBundleAdd,
   isFlowMod,
   messageTitle,
   OpenFlowError,
+  readBundleAddMessage,
   withTlvMap,
 } from "../openflow/index.js";
 import type {
   AsyncConfig,
+  BundleAdd,
   BundleControl,
   FlowMonitor,
   FlowUpdate,
@@ -454,6 +457,12 @@ export class Ofconn implements Requester {
     }
     this.#submitFlowMods();
     try {
+      // As many of these come as flow_mods, and for the same reason.
+      if (isBundleAdd(bytes) && !this.isSecondary) {
+        this.#admitting = true;
+        this.#addToBundle(readBundleAddMessage(bytes), bytes);
+        return;
+      }
       const message = this.#decode(bytes);
       if (message === undefined) return;
       if (!unadmitting.has(message.type)) this.#admitting = true;
@@ -593,13 +602,6 @@ export class Ofconn implements Requester {
       case "bundle_control":
         this.#controlBundle(message, bytes);
         return;
-      case "bundle_add_message": {
-        // What cannot be read leaves the bundle as it is.
-        const changes = this.#bundles.changes(message.id) ?? new ChangeSet(this.#host.ofproto);
-        changes.add(message.message, bytes, this.#flowModForm);
-        this.#bundles.gather(message.id, message.flags, bytes, changes, this.#host.now());
-        return;
-      }
       default:
         this.#answer(message, bytes);
     }
@@ -662,6 +664,13 @@ export class Ofconn implements Requester {
     this.#host.wantsChanged();
     const updates = this.#monitors.initial(made, dumpFlows(ofproto.datapath, ofproto.bridge, everyFlow));
     for (const message of this.#flowUpdates(xid, updates, true)) this.#vconn.send(message);
+  }
+
+  #addToBundle({ id, flags, message }: BundleAdd, bytes: Uint8Array): void {
+    // What cannot be read leaves the bundle as it is.
+    const changes = this.#bundles.changes(id) ?? new ChangeSet(this.#host.ofproto);
+    changes.add(message, bytes, this.#flowModForm);
+    this.#bundles.gather(id, flags, bytes, changes, this.#host.now());
   }
 
   #controlBundle(control: BundleControl, bytes: Uint8Array): void {

@@ -13,7 +13,7 @@ export {
   type MessageIdentity,
   messageTitle,
 } from "./codec.js";
-export { bundleAct, bundleFlags } from "./codec-bundle.js";
+export { bundleAct, bundleFlags, isBundleAdd, readBundleAddMessage } from "./codec-bundle.js";
 export { noContinuation } from "./codec-continuation.js";
 export {
   anyFlowModContext,

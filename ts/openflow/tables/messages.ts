@@ -183,21 +183,30 @@ export const messages: readonly MessageRow[] = [
   ...expand("onf_reply", [["flow_monitor_reply", "1.3=1870:0+8", "Tells changes of flows."]]),
 ];
 
-const byNumber = new Map<string, MessageRow>();
-const byName = new Map<string, MessageRow>();
+/** Rows of one space and one version. */
+interface Names {
+  readonly byNumber: Map<number, MessageRow>;
+  readonly byName: Map<string, MessageRow>;
+}
+/** By version.  Looked into for each message, so no key is put together of parts. */
+const namesBySpace = new Map<MessageRow["space"], Names[]>();
 for (const row of messages) {
-  for (let version = row.from; version <= row.to; version++) {
-    byNumber.set(`${row.space} ${version} ${row.number}`, row);
-    const key = `${row.space} ${version} ${row.name}`;
-    if (!byName.has(key)) byName.set(key, row);
+  let versions = namesBySpace.get(row.space);
+  if (versions === undefined) {
+    versions = Array.from({ length: 7 }, () => ({ byNumber: new Map(), byName: new Map() }));
+    namesBySpace.set(row.space, versions);
+  }
+  for (const { byNumber, byName } of versions.slice(row.from, row.to + 1)) {
+    byNumber.set(row.number, row);
+    if (!byName.has(row.name)) byName.set(row.name, row);
   }
 }
 
 export function messageByNumber(space: MessageRow["space"], version: number, number: number): MessageRow | undefined {
-  return byNumber.get(`${space} ${version} ${number}`);
+  return namesBySpace.get(space)?.[version]?.byNumber.get(number);
 }
 
 /** Number of the message in that space, or undefined when the version has none. */
 export function messageNumber(space: MessageRow["space"], version: number, name: string): number | undefined {
-  return byName.get(`${space} ${version} ${name}`)?.number;
+  return namesBySpace.get(space)?.[version]?.byName.get(name)?.number;
 }
