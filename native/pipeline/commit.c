@@ -66,6 +66,15 @@ commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size)
     return action;
 }
 
+void
+commit_meter(struct xlate_ctx *ctx, uint32_t dp_meter)
+{
+    struct sluice_dp_action_meter *meter = commit_append(ctx, SLUICE_DP_ACTION_METER, sizeof *meter);
+    if (meter) {
+        meter->meter = dp_meter;
+    }
+}
+
 uint32_t
 commit_clone_begin(struct xlate_ctx *ctx)
 {

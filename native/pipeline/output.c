@@ -274,10 +274,7 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     uint32_t dp_meter = model->recirc_id ? SLUICE_METER_ALL : controller_meter(ctx, model->meter_id);
     uint32_t begin = dp_meter != SLUICE_METER_ALL ? commit_clone_begin(ctx) : 0;
     if (dp_meter != SLUICE_METER_ALL) {
-        struct sluice_dp_action_meter *meter = commit_append(ctx, SLUICE_DP_ACTION_METER, sizeof *meter);
-        if (meter) {
-            meter->meter = dp_meter;
-        }
+        commit_meter(ctx, dp_meter);
     }
     struct sluice_dp_action_controller *action =
         commit_append(ctx, SLUICE_DP_ACTION_CONTROLLER,

@@ -27,10 +27,7 @@ append_report(struct xlate_ctx *ctx, uint32_t probability, const struct sluice_d
         commit_append(ctx, SLUICE_DP_ACTION_SAMPLE, sizeof(struct sluice_dp_action_sample));
     }
     if (limit) {
-        struct sluice_dp_action_meter *meter = commit_append(ctx, SLUICE_DP_ACTION_METER, sizeof *meter);
-        if (meter) {
-            meter->meter = limit->dp_meter;
-        }
+        commit_meter(ctx, limit->dp_meter);
     }
     uint32_t at = ctx->out->actions_size;
     struct sluice_dp_action_report *report = commit_append(ctx, SLUICE_DP_ACTION_REPORT, sizeof *report);

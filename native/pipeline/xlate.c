@@ -434,6 +434,10 @@ take_protocol(struct xlate_ctx *ctx)
         || key_is_bare(&ctx->flow)) {
         return false;
     }
+    const struct ofmeter *limit = xlate_meter(ctx, SLUICE_METER_SLOWPATH);
+    if (limit) {
+        commit_meter(ctx, limit->dp_meter);
+    }
     struct sluice_dp_action_protocol *action = commit_append(ctx, SLUICE_DP_ACTION_PROTOCOL, sizeof *action);
     if (action) {
         action->bridge = ctx->view->bridge->id;

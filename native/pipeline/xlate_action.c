@@ -422,10 +422,7 @@ meter(struct xlate_ctx *ctx, uint32_t id)
 {
     const struct ofmeter *meter = xlate_meter(ctx, id);
     if (meter) {
-        struct sluice_dp_action_meter *action = commit_append(ctx, SLUICE_DP_ACTION_METER, sizeof *action);
-        if (action) {
-            action->meter = meter->dp_meter;
-        }
+        commit_meter(ctx, meter->dp_meter);
     }
 }
 

@@ -230,6 +230,9 @@ void commit_mpls(struct xlate_ctx *ctx);
  * translation has failed. */
 void *commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size);
 
+/* Appends the meter of that number in the datapath. */
+void commit_meter(struct xlate_ctx *ctx, uint32_t dp_meter);
+
 /* Begins a `clone`: what is appended until commit_clone_end() is in it.  Returns what to give to that, which takes the
  * clone back if nothing is in it. */
 uint32_t commit_clone_begin(struct xlate_ctx *ctx);

@@ -42,6 +42,9 @@ bucket_is_live(struct xlate_ctx *ctx, const struct ofgroup *group, const struct 
     if (bucket->watch_port == PORT_NONE && bucket->watch_group == UINT32_MAX) {
         return true;
     }
+    if (bucket->watch_port == PORT_CONTROLLER && ctx->view->flags & SLUICE_BRIDGE_FLAG_CONTROLLED) {
+        return true;
+    }
     if (bucket->watch_port != PORT_NONE) {
         const struct ofport *port = bridge_view_find_port(ctx->view, bucket->watch_port);
         if (port != NULL && ofport_is_live(port)) {

@@ -184,4 +184,33 @@ maybe("a fast failover group takes the first bucket whose port is up, and counts
   });
 });
 
+maybe("buckets watch the local port and the controller as in Open vSwitch", async () => {
+  await withPair(async (pair) => {
+    addBridge(pair);
+    await same(pair, [
+      [
+        "ovs-ofctl",
+        "-O",
+        "OpenFlow13",
+        "add-group",
+        "br0",
+        "group_id=1,type=ff,bucket=watch_port:CONTROLLER,output:2,bucket=watch_port:LOCAL,output:3",
+      ],
+      ["ovs-ofctl", "-O", "OpenFlow13", "add-flow", "br0", "in_port=1,actions=group:1"],
+      ["ovs-appctl", "ofproto/trace", "br0", "in_port=1"],
+      ["ovs-ofctl", "-O", "OpenFlow13", "mod-port", "br0", "LOCAL", "down"],
+      ["ovs-appctl", "ofproto/trace", "br0", "in_port=1"],
+      [
+        "ovs-ofctl",
+        "-O",
+        "OpenFlow15",
+        "add-group",
+        "br0",
+        "group_id=2,type=select,selection_method=hash,fields(tcp_dst,ip_src,eth_dst),bucket=output:2,bucket=output:3",
+      ],
+      ["ovs-ofctl", "-O", "OpenFlow15", "dump-groups", "br0", "2"],
+    ]);
+  });
+});
+
 test.run();

@@ -295,6 +295,7 @@ export class Connmgr {
         this.#runFailMode();
       },
       admitted: () => {
+        if (!this.#ofproto.settings.isControlled) this.#updateWants();
         if (this.#failOpen.active) this.#runFailMode();
       },
       removed: (ofconn) => {
@@ -472,6 +473,10 @@ export class Connmgr {
       packetInOnMiss: ofconns.some((ofconn) => ofconn.wantsTableMiss),
       invalidTtlToController: ofconns.some((ofconn) => ofconn.wantsInvalidTtl),
       monitorFlows: ofconns.some((ofconn) => ofconn.monitorsFlows),
+      isControlled: ofconns.some((ofconn) => {
+        const state = ofconn.kind === "primary" ? this.#sessions.get(ofconn)?.rconn.state : undefined;
+        return state !== undefined && isAdmitted(state);
+      }),
     });
   }
 

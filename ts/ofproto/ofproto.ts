@@ -110,6 +110,8 @@ export interface SwitchSettings {
   readonly kernelTunnels: boolean;
   /** Somebody wants to know of every change of a flow. */
   readonly monitorFlows: boolean;
+  /** Some controller has accepted the switch. */
+  readonly isControlled: boolean;
 }
 
 /** Who made the changes that are being told. */
@@ -131,6 +133,7 @@ const defaultSettings: SwitchSettings = {
   packetInOnMiss: false,
   kernelTunnels: false,
   monitorFlows: false,
+  isControlled: false,
 };
 
 const defaultDescription: SwitchDescription = {
@@ -616,7 +619,7 @@ export class Ofproto {
 
   #addSettings(): void {
     const { forwardBpdu, packetInOnMiss, invalidTtlToController, inBand, kernelTunnels, monitorFlows } = this.#settings;
-    const { macAgingS, macTableSize, fragMode, sampling } = this.#settings;
+    const { macAgingS, macTableSize, fragMode, sampling, isControlled } = this.#settings;
     const bridgeFlags =
       (forwardBpdu ? bridgeFlag.forwardBpdu : 0) |
       (packetInOnMiss ? bridgeFlag.packetInOnMiss : 0) |
@@ -628,7 +631,8 @@ export class Ofproto {
       (sampling.ipfixTunnels ? bridgeFlag.ipfixTunnels : 0) |
       (sampling.flowSampling ? bridgeFlag.flowSampling : 0) |
       (sampling.flowSamplingTunnels ? bridgeFlag.flowSamplingTunnels : 0) |
-      (monitorFlows || this.#watchedTables.size > 0 ? bridgeFlag.monitorFlows : 0);
+      (monitorFlows || this.#watchedTables.size > 0 ? bridgeFlag.monitorFlows : 0) |
+      (isControlled ? bridgeFlag.controlled : 0);
     this.#batch.add(bridgeSetSize, (view, at) =>
       writeBridgeSet(view, at, {
         type: command.bridgeSet,

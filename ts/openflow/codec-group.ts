@@ -132,7 +132,8 @@ function readSelectionFields(reader: ByteReader, end: number): GroupSelection["f
     fields.push({ field: plan.id, mask });
     reader.position = next + plan.bytes;
   }
-  return fields;
+  // They are hashed and told in the order of their numbers.
+  return fields.sort((a, b) => a.field - b.field);
 }
 
 /** All bits of a field that does not fill its bytes. */

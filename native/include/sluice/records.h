@@ -285,6 +285,7 @@ enum sluice_bridge_flag {
     SLUICE_BRIDGE_FLAG_IPFIX_TUNNELS = 256, /* Samples of packets that go out by a tunnel tell of it. */
     SLUICE_BRIDGE_FLAG_FLOW_SAMPLING = 512, /* Sample actions have an exporter; otherwise they do nothing. */
     SLUICE_BRIDGE_FLAG_FLOW_SAMPLING_TUNNELS = 1024, /* Sample actions on a tunnel port tell of the tunnel. */
+    SLUICE_BRIDGE_FLAG_CONTROLLED = 2048, /* Some controller has accepted the bridge: buckets that watch CONTROLLER are live. */
 };
 
 /* Which exporter a sample is for. */

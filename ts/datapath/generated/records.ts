@@ -436,6 +436,8 @@ export const bridgeFlag = {
   flowSampling: 512,
   /** Sample actions on a tunnel port tell of the tunnel. */
   flowSamplingTunnels: 1024,
+  /** Some controller has accepted the bridge: buckets that watch CONTROLLER are live. */
+  controlled: 2048,
 } as const;
 
 /** Which exporter a sample is for. */

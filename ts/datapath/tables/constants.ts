@@ -348,6 +348,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["ipfix_tunnels", "Samples of packets that go out by a tunnel tell of it."],
       ["flow_sampling", "Sample actions have an exporter; otherwise they do nothing."],
       ["flow_sampling_tunnels", "Sample actions on a tunnel port tell of the tunnel."],
+      ["controlled", "Some controller has accepted the bridge: buckets that watch CONTROLLER are live."],
     ]),
   },
   {
