@@ -97,6 +97,24 @@ create_stats(uint64_t created_ms, uint64_t used_ms)
     return stats;
 }
 
+/* Statistics of a rule that is added in the place of 'old', which may be null.  As in Open vSwitch it goes on being idle
+ * where the old one was, and on counting unless the command says that counts begin anew. */
+static struct rule_stats *
+create_added_stats(const struct request *request, const struct rule *old)
+{
+    if (old == NULL) {
+        return create_stats(request->now_ms, request->now_ms);
+    }
+    struct rule_stats *from = old->stats;
+    struct rule_stats *stats =
+        create_stats(request->now_ms, atomic_load_explicit(&from->used_ms, memory_order_relaxed));
+    if (stats != NULL && !(request->record->flow_flags & SLUICE_FLOW_FLAG_RESET_COUNTS)) {
+        atomic_init(&stats->n_packets, atomic_load_explicit(&from->n_packets, memory_order_relaxed));
+        atomic_init(&stats->n_bytes, atomic_load_explicit(&from->n_bytes, memory_order_relaxed));
+    }
+    return stats;
+}
+
 /* A rule as the record wants it, without statistics. */
 static struct rule *
 create_rule(struct flow_store *store, const struct request *request, const struct match *match, uint8_t table)
@@ -184,7 +202,7 @@ add(struct flow_store *store, const struct request *request, uint64_t *n_rules)
         }
     }
     struct rule *rule = create_rule(store, request, request->match, table_id);
-    if (rule == NULL || (rule->stats = create_stats(request->now_ms, request->now_ms)) == NULL) {
+    if (rule == NULL || (rule->stats = create_added_stats(request, old)) == NULL) {
         rule_unref(rule);
         return SLUICE_ERROR_NO_MEMORY;
     }
@@ -360,7 +378,8 @@ create_modified(struct flow_store *store, const struct request *request, const s
     rule->importance = old->importance;
     rule->flags = (uint16_t) ((old->flags & ~RULE_FLAG_SOFT) | (rule->flags & RULE_FLAG_SOFT));
     if (record->flow_flags & SLUICE_FLOW_FLAG_RESET_COUNTS) {
-        rule->stats = create_stats(old->stats->created_ms, request->now_ms);
+        rule->stats =
+            create_stats(old->stats->created_ms, atomic_load_explicit(&old->stats->used_ms, memory_order_relaxed));
         if (rule->stats == NULL) {
             rule_unref(rule);
             return NULL;

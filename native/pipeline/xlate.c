@@ -12,6 +12,9 @@
 #include "pipeline/ofmeter.h"
 #include "pipeline/xlate_ctx.h"
 
+/* The switch's own table, which no search through those of controllers goes on to. */
+#define TABLE_INTERNAL 254u
+
 void
 xlate_stamp(struct xlate_ctx *ctx, uint32_t cell)
 {
@@ -153,29 +156,35 @@ enum lookup {
     LOOKUP_DROP,
 };
 
-/* What a table without a matching rule does: true if the next table is to be searched. */
+/* Whether a packet that arrived on 'in_port' is for controllers when no rule matches. */
+static enum lookup
+miss_to_controller(const struct xlate_ctx *ctx, uint32_t in_port, bool port_needed)
+{
+    const struct ofport *port = bridge_view_find_port(ctx->view, in_port);
+    bool quiet = port ? port->config & SLUICE_OFPORT_CONFIG_NO_PACKET_IN : port_needed;
+    return quiet ? LOOKUP_DROP : LOOKUP_CONTROLLER;
+}
+
+/* What a table without a matching rule does: true if the next table is to be searched.  Behind the last one there is
+ * nothing to go on with, and controllers are asked. */
 static bool
 miss(const struct xlate_ctx *ctx, uint8_t table, uint32_t in_port, enum lookup *result)
 {
     switch (ctx->view->miss[table]) {
     case SLUICE_MISS_CONTINUE:
-        *result = LOOKUP_DROP;
-        return table + 1u < ctx->view->bridge->n_tables;
+        *result = miss_to_controller(ctx, in_port, true);
+        return table + 1u < ctx->view->bridge->n_tables && table + 1u != TABLE_INTERNAL;
     case SLUICE_MISS_DROP:
         *result = LOOKUP_DROP;
         return false;
-    case SLUICE_MISS_DEFAULT:
-        if (!(ctx->view->flags & SLUICE_BRIDGE_FLAG_PACKET_IN_ON_MISS)) {
-            *result = LOOKUP_DROP;
-            return false;
-        }
-        /* Fall through. */
-    default: {
-        const struct ofport *port = bridge_view_find_port(ctx->view, in_port);
-        bool quiet = port && port->config & SLUICE_OFPORT_CONFIG_NO_PACKET_IN;
-        *result = quiet ? LOOKUP_DROP : LOOKUP_CONTROLLER;
+    case SLUICE_MISS_DEFAULT: {
+        bool wanted = ctx->view->flags & SLUICE_BRIDGE_FLAG_PACKET_IN_ON_MISS;
+        *result = wanted ? miss_to_controller(ctx, in_port, false) : LOOKUP_DROP;
         return false;
     }
+    default:
+        *result = miss_to_controller(ctx, in_port, true);
+        return false;
     }
 }
 

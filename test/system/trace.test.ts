@@ -90,6 +90,13 @@ if (noOvs === undefined) {
       const traces = commands.map((words) => ["ovs-appctl", "ofproto/trace", ...words]);
       const outs = packetOuts.map((words) => ["ovs-appctl", "ofproto/trace-packet-out", ...words]);
       await same(pair, [...traces, ...outs, ["ovs-appctl", "fdb/show", "br0"]], tidy);
+      // Tables without a match send packets on, and the last one to controllers.
+      const missed = ["ovs-appctl", "ofproto/trace", "br0", "in_port=4"];
+      const miss = (table: string, what: string): string[][] => [
+        ["ovs-ofctl", "-O", "OpenFlow11", "mod-table", "br0", table, what],
+        missed,
+      ];
+      await same(pair, [...miss("all", "continue"), ...miss("4", "controller"), ...miss("0", "drop")], tidy);
     });
   });
 

@@ -187,11 +187,12 @@ export function traceFlow(
     actions,
   });
   if (steps === undefined) throw new Error(`${ofproto.name} is not in the datapath any more`);
-  const tree = traceTree(readTrace(steps), traceWords(ofproto, input.names === true));
+  const tree = traceTree(readTrace(steps), traceWords(ofproto, input.names === true, packet.length > 0));
   return { ...tree, text: formatTrace(tree) };
 }
 
-function traceWords(ofproto: Ofproto, named: boolean): TraceWords {
+/** `effects`: what the actions say is done, as far as it is no output. */
+function traceWords(ofproto: Ofproto, named: boolean, effects: boolean): TraceWords {
   const all = ofproto.owner;
   const ports = named ? portNames(ofproto) : undefined;
   const dpPorts = named ? datapathPortNames(all.all()) : undefined;
@@ -200,7 +201,10 @@ function traceWords(ofproto: Ofproto, named: boolean): TraceWords {
     match: print,
     flow: (match) => print(flowOfKey(match)),
     actions: (list) => flowText.actions(list, ports),
-    datapathActions: (list, megaflow) => flowText.datapathActions(list, dpPorts, megaflow),
+    datapathActions: (list, megaflow) => {
+      const text = flowText.datapathActions(list, dpPorts, megaflow);
+      return effects ? text : text.replaceAll("dont_send=0", "dont_send=1");
+    },
     bridgeName: (bridge) => all.byId(bridge)?.name ?? String(bridge),
     portName: (bridge, port) => all.byId(bridge)?.port(port)?.name ?? String(port),
     subfield: flowText.subfield,

@@ -78,7 +78,8 @@ function treeNode(node: StepNode, words: TraceWords): TraceNode {
       return { kind, table: step.table, match: words.match(node.match), priority: step.priority, cookie, children };
     }
     case "miss": {
-      const action = step.code === traceNote.missController ? "CONTROLLER:65535" : "drop";
+      // The reason of an implied miss has no name.
+      const action = step.code === traceNote.missController ? "controller(reason=)" : "drop";
       return { kind, table: step.table, text: remarks[step.code] ?? "No match.", action };
     }
     case "action":

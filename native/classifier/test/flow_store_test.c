@@ -191,9 +191,14 @@ test_add(void)
     mod = mod_of(SLUICE_FLOW_COMMAND_ADD, 5, 0x0a000000, 8, 2);
     CHECK(apply(&fixture, &mod) == 0 && count_rules(&fixture) == 1);
     info = dump_first(&fixture);
-    CHECK(info->n_packets == 0 && info->created_ms == 2000 && info->cookie == 0 && info->idle_timeout_s == 0);
+    CHECK(info->n_packets == 2 && info->n_bytes == 200 && info->used_ms == 1500);
+    CHECK(info->created_ms == 2000 && info->cookie == 0 && info->idle_timeout_s == 0);
+    mod.record.flow_flags = SLUICE_FLOW_FLAG_RESET_COUNTS;
+    CHECK(apply(&fixture, &mod) == 0 && count_rules(&fixture) == 1);
+    info = dump_first(&fixture);
+    CHECK(info->n_packets == 0 && info->n_bytes == 0 && info->used_ms == 1500);
     CHECK(flow_store_n_reports(fixture.store) == 0);
-    printf("ok - adding an identical rule replaces it, keeps nothing and reports nothing\n");
+    printf("ok - adding an identical rule replaces it, goes on counting unless told otherwise, and reports nothing\n");
 
     mod = mod_of(SLUICE_FLOW_COMMAND_ADD, 5, 0x0a010000, 16, 2);
     mod.record.flow_flags = SLUICE_FLOW_FLAG_CHECK_OVERLAP;
