@@ -1,4 +1,4 @@
-/** An os-ken learning switch as the controller of three hosts. */
+/** os-ken applications as the controllers of three hosts. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -7,62 +7,12 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Host, makeHosts, removeHosts } from "./hosts.js";
+import { application } from "./osken.js";
 import { missing, startSluice, until } from "./switch.js";
 
 const reason = missing({ root: true, tools: ["ovs-vsctl", "ip", "ping", "python3", "osken-manager"] });
 if (reason !== undefined) console.log(`skip: controller: ${reason}`);
 const maybe = reason === undefined ? test : test.skip;
-
-/** What os-ken's example simple_switch_13 does, which Debian does not package: learn where addresses are, flood what is not
- *  known, install a flow for what is.  Port status changes go to the log. */
-const application = `
-from os_ken.base import app_manager
-from os_ken.controller import ofp_event
-from os_ken.controller.handler import CONFIG_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
-from os_ken.lib.packet import ethernet, packet
-from os_ken.ofproto import ofproto_v1_3
-
-
-class Learning(app_manager.OSKenApp):
-    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION]
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.where = {}
-
-    def install(self, datapath, priority, match, actions):
-        parser, ofp = datapath.ofproto_parser, datapath.ofproto
-        apply = parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, actions)
-        datapath.send_msg(parser.OFPFlowMod(datapath=datapath, priority=priority, match=match, instructions=[apply]))
-
-    @set_ev_cls(ofp_event.EventOFPSwitchFeatures, CONFIG_DISPATCHER)
-    def joined(self, event):
-        datapath = event.msg.datapath
-        parser, ofp = datapath.ofproto_parser, datapath.ofproto
-        self.install(datapath, 0, parser.OFPMatch(), [parser.OFPActionOutput(ofp.OFPP_CONTROLLER, ofp.OFPCML_NO_BUFFER)])
-
-    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
-    def packet_in(self, event):
-        message = event.msg
-        datapath, in_port = message.datapath, message.match["in_port"]
-        parser, ofp = datapath.ofproto_parser, datapath.ofproto
-        frame = packet.Packet(message.data).get_protocols(ethernet.ethernet)[0]
-        known = self.where.setdefault(datapath.id, {})
-        known[frame.src] = in_port
-        out = known.get(frame.dst, ofp.OFPP_FLOOD)
-        actions = [parser.OFPActionOutput(out)]
-        if out != ofp.OFPP_FLOOD:
-            self.install(datapath, 1, parser.OFPMatch(in_port=in_port, eth_dst=frame.dst, eth_src=frame.src), actions)
-        datapath.send_msg(parser.OFPPacketOut(datapath=datapath, buffer_id=ofp.OFP_NO_BUFFER, in_port=in_port, actions=actions, data=message.data))
-
-    @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
-    def port_status(self, event):
-        ofp = event.msg.datapath.ofproto
-        reasons = {ofp.OFPPR_ADD: "add", ofp.OFPPR_DELETE: "delete", ofp.OFPPR_MODIFY: "modify"}
-        port = event.msg.desc
-        down = "down" if port.state & ofp.OFPPS_LINK_DOWN else "up"
-        print("PORT %s %s %s" % (reasons[event.msg.reason], port.name.decode(), down), flush=True)
-`;
 
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -77,42 +27,55 @@ function freePort(): Promise<number> {
   });
 }
 
-maybe("an os-ken learning switch connects every host, and sees links fall and ports come and go", async () => {
+interface Told {
+  has(line: string): boolean;
+  /** What it printed as JSON after the word. */
+  value(word: string): unknown;
+}
+
+/** Three hosts on a bridge whose controller speaks one version of OpenFlow: pings, links that fall, ports that come and go,
+ *  and then what the controller reads. */
+async function withController(version: string, protocol: string, check: (told: Told) => void): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "sluice-osken-"));
   const log = join(directory, "controller.log");
   writeFileSync(join(directory, "learning.py"), application);
   const port = await freePort();
   const shell = `exec osken-manager --ofp-listen-host 127.0.0.1 --ofp-tcp-listen-port ${port} --nouse-stderr ${join(directory, "learning.py")} > ${log} 2>&1`;
-  const controller: ChildProcess = spawn("sh", ["-c", shell], { stdio: "ignore" });
+  const controller: ChildProcess = spawn("sh", ["-c", shell], {
+    stdio: "ignore",
+    env: { ...process.env, OPENFLOW: version },
+  });
   const hosts = makeHosts("slc", 3);
   const under = await startSluice();
   const bridge = `slc${process.pid % 10000}`;
   const extra = `${bridge}x`;
+  const ofctl = (...words: string[]): string => under.ok("ovs-ofctl", "-O", protocol, ...words);
+  const told: Told = {
+    has: (line) => readFileSync(log, "utf8").includes(line),
+    value(word) {
+      const line = readFileSync(log, "utf8")
+        .split("\n")
+        .find((text) => text.startsWith(`${word} `));
+      return line === undefined ? undefined : JSON.parse(line.slice(word.length + 1));
+    },
+  };
   try {
     under.ok(
       "ovs-vsctl",
-      "add-br",
-      bridge,
-      "--",
-      "set-fail-mode",
-      bridge,
-      "secure",
-      "--",
-      "set",
-      "bridge",
-      bridge,
-      "protocols=OpenFlow13",
+      ...["add-br", bridge, "--", "set-fail-mode", bridge, "secure"],
+      ...["--", "set", "bridge", bridge, `protocols=${protocol}`, "other_config:datapath-id=0000000000000007"],
       ...hosts.flatMap((host) => ["--", "add-port", bridge, host.port]),
     );
-    under.ok("ovs-vsctl", "set-controller", bridge, `tcp:127.0.0.1:${port}`);
+    // It takes os-ken seconds to read table features; meanwhile it answers no probe.
+    const probe = ["--", "set", "controller", bridge, "inactivity_probe=60000"];
+    under.ok("ovs-vsctl", "set-controller", bridge, `tcp:127.0.0.1:${port}`, ...probe);
     await until(
       "the controller is connected",
       20,
       () => under.ok("ovs-vsctl", "get", "controller", bridge, "is_connected").trim() === "true",
     );
-    await until("the table-miss flow is there", 10, () =>
-      under.ok("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", bridge).includes("CONTROLLER"),
-    );
+    await until("the controller has made its group", 10, () => told.has("READY"));
+    assert.match(ofctl("dump-flows", bridge), /CONTROLLER/);
     for (const from of hosts) {
       for (const to of hosts) {
         if (from === to) continue;
@@ -123,19 +86,27 @@ maybe("an os-ken learning switch connects every host, and sees links fall and po
         );
       }
     }
-    const flows = under.ok("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", bridge);
+    const flows = ofctl("dump-flows", bridge);
     assert.ok((flows.match(/dl_dst=/g) ?? []).length >= 4, "the controller installed flows");
-    const told = (line: string) => (): boolean => readFileSync(log, "utf8").includes(line);
+    assert.ok((flows.match(/meter:3/g) ?? []).length >= 4, "that are metered");
     const first = hosts[0] as Host;
     spawnSync("ip", ["link", "set", first.port, "down"]);
-    await until("the controller hears of the fallen link", 5, told(`PORT modify ${first.port} down`));
+    await until("the controller hears of the fallen link", 5, () => told.has(`PORT modify ${first.port} down`));
     under.ok("ovs-vsctl", "add-port", bridge, extra, "--", "set", "interface", extra, "type=internal");
-    await until("the controller hears of the new port", 5, told(`PORT add ${extra}`));
+    await until("the controller hears of the new port", 5, () => told.has(`PORT add ${extra}`));
     under.ok("ovs-vsctl", "del-port", bridge, extra);
-    await until("the controller hears of the removed port", 5, told(`PORT delete ${extra}`));
+    await until("the controller hears of the removed port", 5, () => told.has(`PORT delete ${extra}`));
     assert.is(under.ok("ovs-vsctl", "get", "controller", bridge, "role").trim(), "other");
+    await until("the controller has read everything", 60, () => told.has("DONE"));
+    assert.not(told.has("ERROR"), "no request was refused");
+    assert.not(told.has("Traceback"), "no reply was misunderstood");
+    check(told);
   } catch (error) {
-    console.log(readFileSync(log, "utf8").slice(-3000));
+    console.log(
+      readFileSync(log, "utf8")
+        .replace(/^(.{400}).*$/gm, "$1...")
+        .slice(-6000),
+    );
     throw error;
   } finally {
     controller.kill();
@@ -143,6 +114,45 @@ maybe("an os-ken learning switch connects every host, and sees links fall and po
     removeHosts(hosts);
     rmSync(directory, { recursive: true, force: true });
   }
-});
+}
+
+type Rows = Readonly<Record<string, readonly Record<string, unknown>[]>>;
+
+/** The rows that a reply has for datapath 7. */
+function rows(told: Told, word: string): readonly Record<string, unknown>[] {
+  return (told.value(word) as Rows | undefined)?.["7"] ?? [];
+}
+
+for (const [version, protocol] of [
+  ["v1_3", "OpenFlow13"],
+  ["v1_4", "OpenFlow14"],
+  ["v1_5", "OpenFlow15"],
+] as const) {
+  maybe(
+    `an os-ken controller of ${protocol} connects every host through groups and meters, and reads them back`,
+    async () => {
+      await withController(version, protocol, (told) => {
+        assert.is(rows(told, "flows").length >= 5, true, "flows");
+        assert.is(rows(told, "ports").length, 4, "three hosts and the bridge's own port");
+        assert.is(rows(told, "port_desc").length, 4);
+        assert.is(rows(told, "tables").length, 254);
+        if (version === "v1_3") assert.equal(told.value("table_features"), [254]);
+        const [group] = rows(told, "groups");
+        assert.is(group?.["group_id"], 7);
+        assert.is((group?.["buckets"] as unknown[] | undefined)?.length, 3);
+        const [groupStats] = rows(told, "group_stats");
+        assert.ok(Number(groupStats?.["packet_count"]) > 0, "the group has flooded");
+        assert.is(rows(told, "meters")[0]?.["meter_id"], 3);
+        const [meterStats] = rows(told, "meter_stats");
+        assert.ok(Number(meterStats?.["packet_in_count"]) > 0, "the meter has counted");
+        assert.ok(Number(meterStats?.["ref_count"] ?? meterStats?.["flow_count"]) >= 4, "flows use the meter");
+        for (const word of ["group_features", "meter_features", "aggregate", "role", "desc", "queues"])
+          assert.ok(told.value(word) !== undefined, word);
+        assert.equal(rows(told, "groups_left"), []);
+        assert.equal(rows(told, "meters_left"), []);
+      });
+    },
+  );
+}
 
 test.run();

@@ -55,11 +55,11 @@ function readTuple(reader: ByteReader, end: number, family: Family): ConnectionT
       return bytes;
     };
     const u16 = (): number => {
-      if (size !== 2) throw badLength();
+      if (size < 2) throw badLength();
       return reader.u16();
     };
     const u8 = (): number => {
-      if (size !== 1) throw badLength();
+      if (size < 1) throw badLength();
       return reader.u8();
     };
     if (type === tupleProperty.src) tuple.src = address() as typeof noAddress;
@@ -86,7 +86,7 @@ export function readCtFlush(reader: ByteReader): CtFlush {
     if (type === flushProperty.orig) said.orig = readTuple(reader, end, family);
     else if (type === flushProperty.reply) said.reply = readTuple(reader, end, family);
     else if (type === flushProperty.zone) {
-      if (end - reader.position !== 2) throw badLength();
+      if (end - reader.position < 2) throw badLength();
       said.zone = reader.u16();
     }
   });
@@ -103,18 +103,26 @@ function put(out: ByteWriter, type: number, write: () => void): void {
   out.align(8, begin);
 }
 
+/** Numbers of 16 bits are padded within the property. */
+function putU16(out: ByteWriter, type: number, value: number): void {
+  put(out, type, () => {
+    out.u16(value);
+    out.zeros(2);
+  });
+}
+
 function writeTuple(out: ByteWriter, tuple: ConnectionTuple, proto: number): void {
   out.zeros(4);
   if (!isZero(tuple.src)) put(out, tupleProperty.src, () => out.put(tuple.src));
   if (!isZero(tuple.dst)) put(out, tupleProperty.dst, () => out.put(tuple.dst));
   if (proto === ipProto.icmp || proto === ipProto.icmpv6) {
-    put(out, tupleProperty.icmpId, () => out.u16(tuple.icmpId));
+    putU16(out, tupleProperty.icmpId, tuple.icmpId);
     put(out, tupleProperty.icmpType, () => out.u8(tuple.icmpType));
     put(out, tupleProperty.icmpCode, () => out.u8(tuple.icmpCode));
     return;
   }
-  if (tuple.srcPort !== 0) put(out, tupleProperty.srcPort, () => out.u16(tuple.srcPort));
-  if (tuple.dstPort !== 0) put(out, tupleProperty.dstPort, () => out.u16(tuple.dstPort));
+  if (tuple.srcPort !== 0) putU16(out, tupleProperty.srcPort, tuple.srcPort);
+  if (tuple.dstPort !== 0) putU16(out, tupleProperty.dstPort, tuple.dstPort);
 }
 
 export function writeCtFlush(out: ByteWriter, body: CtFlush): void {
@@ -123,7 +131,7 @@ export function writeCtFlush(out: ByteWriter, body: CtFlush): void {
   const { orig, reply, zone } = body;
   if (orig !== undefined) put(out, flushProperty.orig, () => writeTuple(out, orig, body.ipProto));
   if (reply !== undefined) put(out, flushProperty.reply, () => writeTuple(out, reply, body.ipProto));
-  if (zone !== undefined) put(out, flushProperty.zone, () => out.u16(zone));
+  if (zone !== undefined) putU16(out, flushProperty.zone, zone);
 }
 
 export function readCtFlushZone(reader: ByteReader): CtFlushZone {

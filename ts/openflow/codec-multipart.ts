@@ -153,7 +153,7 @@ export function writeMultipartRequest(out: ByteWriter, body: MessageBody, versio
 /** What every table can do, as table statistics of OpenFlow 1.1 and 1.2 tell it: bitmaps of OFPFMF11 or of OXM fields to
  *  match and to wildcard, of OFPAT, and in 1.2 of fields to set, and of metadata bits. */
 const fields11 = 0xfbff;
-const actions11 = 0x1a607ff;
+const actions11 = 0x1ffe7ff;
 const matches12 = 0x101f_fffffffdn;
 const settable12 = 0xf_fffffbddn;
 const metadataBits = 0xffffffff_ffffffffn;
