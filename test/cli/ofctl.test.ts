@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { meterCommand, parseMeter } from "../../ts/openflow/index.js";
 import { missing, type Ran, type Switch, sluice, startSluice } from "../system/switch.js";
 
 const reason = missing({ tools: ["ovs-ofctl"] });
@@ -36,7 +37,7 @@ function masked({ status, stdout, stderr }: Ran): string {
   const text = `${stdout}---\n${stderr}exit ${status}`;
   return (
     text
-      .replaceAll(/duration=[\d.]+s/g, "duration=Ds")
+      .replaceAll(/duration([=:])[\d.]+s/g, "duration$1Ds")
       .replaceAll(/(idle|hard)_age=\d+/g, "$1_age=A")
       .replaceAll(/time=[\d.]+ ms/g, "time=T")
       .replaceAll(/^sluice ofctl:/gm, "ovs-ofctl:")
@@ -103,6 +104,80 @@ maybe("flows are added, changed, listed and deleted as by ovs-ofctl", () => {
     dump-flows br0
   `),
   );
+});
+
+/** Like words(), with a word in quotes for one that has blanks. */
+const quoted = (lines: string): string[][] =>
+  lines
+    .trim()
+    .split("\n")
+    .map((line) => Array.from(line.matchAll(/'([^']*)'|(\S+)/g), ([, inner, word]) => inner ?? word ?? ""));
+
+/** Runs a command that cannot be done twice. */
+function done(...command: string[]): void {
+  assert.is(masked(own(...command)), "---\nexit 0", command.join(" "));
+}
+
+maybe("meters are added, changed, listed and deleted as by ovs-ofctl", () => {
+  const add = (meter: string): void => done("-O", "OpenFlow13", "add-meter", "br0", meter);
+  add("meter=1 pktps burst stats bands=type=drop rate=1 burst_size=1");
+  add("meter=controller pktps bands=type=drop rate=5");
+  alike(
+    quoted(`
+    -O OpenFlow13 meter-features br0
+    -O OpenFlow15 dump-meters br0
+    -O OpenFlow13 mod-meter br0 'meter=1 kbps bands=type=drop rate=100,type=drop rate=200'
+    -O OpenFlow13 dump-meters br0 meter=1
+    -O OpenFlow13 add-flow br0 in_port=1,actions=meter:1,output:2
+    -O OpenFlow13 meter-stats br0
+    -O OpenFlow14 meter-stats br0 meter=1
+    -O OpenFlow13 meter-stats br0 meter=controller
+    -O OpenFlow13 meter-stats br0 meter=77
+    -O OpenFlow13 del-meters br0 meter=1
+    -O OpenFlow13 dump-meters br0
+    -O OpenFlow13 del-meters br0
+    -O OpenFlow13 dump-meters br0
+    -O OpenFlow13 del-flows br0
+  `),
+  );
+});
+
+maybe("meters that cannot be are refused with ovs-ofctl's words", () => {
+  const refused = [
+    "meter=9",
+    "meter=9 bands=type=drop rate=1",
+    "meter=9 kbps bands=",
+    "meter=9 kbps bands=rate=3",
+    "meter=9 kbps bands=type=drop",
+    "meter=9 kbps bands=type=drop rate=1 burst_size=2",
+    "meter=9 kbps burst bands=type=drop rate=1",
+    "meter=9 kbps bands=type=dscp_remark rate=1",
+    "meter=9 kbps bands=type=drop rate=1 prec_level=1",
+    "meter=9 kbps bands=type=other rate=1",
+    "meter=0 kbps bands=type=drop rate=1",
+    "foo=9 kbps bands=type=drop rate=1",
+  ];
+  for (const meter of refused) {
+    const { stderr } = under.run("ovs-ofctl", "-O", "OpenFlow13", "add-meter", "br0", meter);
+    try {
+      parseMeter(meter, meterCommand.add);
+      assert.unreachable(meter);
+    } catch (error) {
+      assert.is(`ovs-ofctl: ${error instanceof Error ? error.message : ""}\n`, stderr, meter);
+    }
+  }
+});
+
+maybe("options of tunnels are mapped to fields and unmapped as by ovs-ofctl", () => {
+  const map = "{class=0xffff,type=0,len=4}->tun_metadata0,{class=1,type=0x80,len=124}->tun_metadata63";
+  done("add-tlv-map", "br0", map);
+  alike([
+    ["dump-tlv-map", "br0"],
+    ["-O", "OpenFlow13", "dump-tlv-map", "br0"],
+    ["add-tlv-map", "br0", "{class=0xffff"],
+  ]);
+  done("del-tlv-map", "br0", "{class=0xffff,type=0,len=4}->tun_metadata0");
+  alike(words("dump-tlv-map br0\ndel-tlv-map br0\ndump-tlv-map br0"));
 });
 
 maybe("flows that cannot be end with ovs-ofctl's words and status", () => {

@@ -39,7 +39,7 @@ function print(text: string): void {
 const printJson = (value: unknown): void => print(`${JSON.stringify(value)}\n`);
 
 /** Sends one request and hands every part of its reply on; an error is printed where the reply would be. */
-async function dump(call: OfctlCall, request: MessageBody, part: (reply: Message) => void): Promise<number> {
+export async function dump(call: OfctlCall, request: MessageBody, part: (reply: Message) => void): Promise<number> {
   return onConnection(call, switchOf(call), async (connection) => {
     for await (const reply of connection.askAll(request)) {
       if (reply.type === "error") print(formatErrorMessage(reply));
@@ -204,7 +204,8 @@ export async function modPort(call: OfctlCall): Promise<number> {
   return orders(call, [{ type: "port_mod", ...body }]);
 }
 
-async function orders(call: OfctlCall, bodies: readonly MessageBody[]): Promise<number> {
+/** Sends requests one after the other until one fails, whose error is printed. */
+export async function orders(call: OfctlCall, bodies: readonly MessageBody[]): Promise<number> {
   return onConnection(call, switchOf(call), async (connection) => {
     for (const body of bodies) {
       const error = await connection.order(body);

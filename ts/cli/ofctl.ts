@@ -5,6 +5,17 @@ import { FlowSyntaxError } from "../openflow/index.js";
 import { fieldByName } from "../openflow/tables/fields.js";
 import { Failure } from "./failure.js";
 import { addFlow, addFlows, delFlows, dumpAggregate, dumpFlows, modFlows } from "./ofctl-flows.js";
+import {
+  addMeter,
+  addTlvMap,
+  delMeters,
+  delTlvMap,
+  dumpMeters,
+  dumpTlvMap,
+  meterFeatures,
+  meterStats,
+  modMeter,
+} from "./ofctl-meters.js";
 import type { OfctlCall, OfctlOptions, OfctlRow, SortKey } from "./ofctl-rows.js";
 import {
   dumpDesc,
@@ -41,6 +52,15 @@ const rows: readonly OfctlRow[] = (
     ["add-flows", "SWITCH FILE", "add the flows of a file, or of standard input (-)", 2, 2, addFlows],
     ["mod-flows", "SWITCH FLOW", "change the actions of flows that match", 2, 2, modFlows],
     ["del-flows", "SWITCH [FLOW]", "delete all flows, or those that match", 1, 2, delFlows],
+    ["add-meter", "SWITCH METER", "add a meter: 'meter=1 pktps bands=type=drop rate=10'", 2, 2, addMeter],
+    ["mod-meter", "SWITCH METER", "change a meter", 2, 2, modMeter],
+    ["del-meters", "SWITCH [meter=N]", "delete all meters, or one", 1, 2, delMeters],
+    ["dump-meters", "SWITCH [meter=N]", "the meters, or one", 1, 2, dumpMeters],
+    ["meter-stats", "SWITCH [meter=N]", "counters of the meters, or of one", 1, 2, meterStats],
+    ["meter-features", "SWITCH", "what meters can do", 1, 1, meterFeatures],
+    ["add-tlv-map", "SWITCH MAP", "fields for options: '{class=C,type=T,len=L}->tun_metadataN'", 2, 2, addTlvMap],
+    ["del-tlv-map", "SWITCH [MAP]", "unmap all options, or those", 1, 2, delTlvMap],
+    ["dump-tlv-map", "SWITCH", "options that are fields", 1, 1, dumpTlvMap],
     ["packet-out", "SWITCH PACKET", "run actions: 'in_port=1 packet=HEX actions=...'", 2, Infinity, sendPacket],
     ["probe", "SWITCH", "is it there?", 1, 1, probe],
     ["ping", "SWITCH [N]", "how long do echoes of N bytes take?", 1, 2, ping],

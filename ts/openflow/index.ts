@@ -54,6 +54,14 @@ export {
 } from "./text-flow.js";
 export { applyField, applyProtocol, formatKeyMatch, formatMatch, keyValues, parseMatch } from "./text-match.js";
 export { formatErrorMessage, formatMessage } from "./text-message.js";
+export {
+  formatMeter,
+  formatMeterFeatures,
+  formatMeterStats,
+  meterNumbers,
+  parseMeter,
+  parseMeterId,
+} from "./text-meter.js";
 export { formatSubfield, parseSubfield, type Subfield } from "./text-subfield.js";
 export {
   capabilityNames,
@@ -68,6 +76,7 @@ export {
   portSpeeds,
   portStateNames,
 } from "./text-switch.js";
+export { formatTlvTable, parseTlvMappings } from "./text-tlv.js";
 export {
   formatEth,
   formatIpv4,

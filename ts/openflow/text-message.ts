@@ -20,6 +20,7 @@ import { ofpp } from "./tables/ports.js";
 import { formatActions } from "./text-action.js";
 import { formatDuration } from "./text-flow.js";
 import { formatMatch } from "./text-match.js";
+import { formatMeter, formatMeterFeatures, formatMeterId, formatMeterMod, formatMeterStats } from "./text-meter.js";
 import {
   bitNames,
   capabilityNames,
@@ -34,6 +35,7 @@ import {
   heading,
   portConfigBits,
 } from "./text-switch.js";
+import { formatTlvTable } from "./text-tlv.js";
 import { formatEth, formatPort, type PortNames } from "./text-value.js";
 
 /** Whole messages as text: what a log at debug level shows of a connection, in the words of `ovs-ofctl ofp-print`.  Kinds
@@ -225,6 +227,8 @@ function formatChange(message: Message, ports: PortNames | undefined): string | 
       return ` ${["ADD", "DEL", "MOD"][message.reason] ?? ""}:${formatPortDesc(message.port, message.version)}`;
     case "port_mod":
       return formatPortMod(message, ports);
+    case "meter_mod":
+      return formatMeterMod(message);
     case "bundle_control":
       return formatBundleControl(message);
     case "bundle_add_message": {
@@ -291,6 +295,17 @@ function formatStats(message: Message & MessageBody, ports: PortNames | undefine
       const texts = message.ports.map((port) => formatPortStats(port, message.version, ports));
       return ` ${texts.length} ports\n${texts.join("")}`;
     }
+    case "meter_stats_request":
+    case "meter_config_request":
+      return ` ${formatMeterId(message.id, "=")}`;
+    case "meter_config_reply":
+      return `\n${message.meters.map((meter) => formatMeter(meter)).join("\n")}`;
+    case "meter_stats_reply":
+      return `\n${message.meters.map((meter) => formatMeterStats(meter)).join("\n")}`;
+    case "meter_features_reply":
+      return formatMeterFeatures(message);
+    case "nxt_tlv_table_reply":
+      return formatTlvTable(message);
     case "port_desc_request":
     case "queue_get_config_request":
       return ` port=${formatPort(message.port, ports)}`;
