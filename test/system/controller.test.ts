@@ -137,16 +137,25 @@ for (const [version, protocol] of [
         assert.is(rows(told, "port_desc").length, 4);
         assert.is(rows(told, "tables").length, 254);
         if (version === "v1_3") assert.equal(told.value("table_features"), [254]);
-        const [group] = rows(told, "groups");
-        assert.is(group?.["group_id"], 7);
-        assert.is((group?.["buckets"] as unknown[] | undefined)?.length, 3);
+        if (version !== "v1_5") {
+          const [group] = rows(told, "groups");
+          assert.is(group?.["group_id"], 7);
+          assert.is((group?.["buckets"] as unknown[] | undefined)?.length, 3);
+        }
         const [groupStats] = rows(told, "group_stats");
         assert.ok(Number(groupStats?.["packet_count"]) > 0, "the group has flooded");
         assert.is(rows(told, "meters")[0]?.["meter_id"], 3);
         const [meterStats] = rows(told, "meter_stats");
         assert.ok(Number(meterStats?.["packet_in_count"]) > 0, "the meter has counted");
         assert.ok(Number(meterStats?.["ref_count"] ?? meterStats?.["flow_count"]) >= 4, "flows use the meter");
-        for (const word of ["group_features", "meter_features", "aggregate", "role", "desc", "queues"])
+        for (const word of [
+          "group_features",
+          ...(version === "v1_5" ? [] : ["meter_features"]),
+          "aggregate",
+          "role",
+          "desc",
+          "queues",
+        ])
           assert.ok(told.value(word) !== undefined, word);
         assert.equal(rows(told, "groups_left"), []);
         assert.equal(rows(told, "meters_left"), []);

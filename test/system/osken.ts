@@ -5,6 +5,8 @@ export const application = `
 import importlib
 import json
 import os
+import sys
+import traceback
 
 from os_ken.base import app_manager
 from os_ken.controller import dpset, ofp_event
@@ -117,7 +119,14 @@ class Learning(app_manager.OSKenApp):
         down = "down" if port.state & ofp.OFPPS_LINK_DOWN else "up"
         print("PORT %s %s %s" % (reason, port.name.decode(), down), flush=True)
         if reason == "delete":
-            hub.spawn(self.read, datapath)
+            hub.spawn(self.try_to_read, datapath)
+
+    def try_to_read(self, datapath):
+        try:
+            self.read(datapath)
+        except Exception:
+            traceback.print_exc(file=sys.stdout)
+            tell("DONE", None)
 
     def read(self, datapath):
         of, waiters = datapath, self.waiters
@@ -130,13 +139,18 @@ class Learning(app_manager.OSKenApp):
             tell("table_features", [len(all) for all in ofctl.get_table_features(of, waiters).values()])
         tell("ports", ofctl.get_port_stats(of, waiters))
         tell("port_desc", ofctl.get_port_desc(of, waiters))
-        tell("groups", ofctl.get_group_desc(of, waiters))
+        # os-ken never comes to the end of a group of OpenFlow 1.5 with several buckets: it takes the next bucket for
+        # properties of the one before.
+        if not is_latest:
+            tell("groups", ofctl.get_group_desc(of, waiters))
         tell("group_stats", ofctl.get_group_stats(of, waiters))
         tell("group_features", ofctl.get_group_features(of, waiters))
         meters = ofctl.get_meter_config if VERSION != "v1_5" else ofctl.get_meter_desc
         tell("meters", meters(of, waiters))
         tell("meter_stats", ofctl.get_meter_stats(of, waiters))
-        tell("meter_features", ofctl.get_meter_features(of, waiters))
+        # Open vSwitch tells them in the form of 1.3, without the flags that OpenFlow 1.5 adds and os-ken asks for.
+        if not is_latest:
+            tell("meter_features", ofctl.get_meter_features(of, waiters))
         tell("queues", ofctl.get_queue_stats(of, waiters))
         tell("role", ofctl.get_role(of, waiters))
         self.ports.clear()
