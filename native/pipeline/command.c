@@ -183,7 +183,8 @@ bundle_del(struct pipeline *pipeline, const struct sluice_bundle_del *command)
     if (!bridge_view_remove_bundle(draft, command->bundle)) {
         return SLUICE_ERROR_NO_SUCH_PORT;
     }
-    return transaction_flush_macs(pipeline, command->bridge, command->bundle);
+    const struct mac_edit edit = { .bridge = command->bridge, .kind = MAC_EDIT_BUNDLE_GONE, .bundle = command->bundle };
+    return transaction_edit_macs(pipeline, &edit);
 }
 
 static uint32_t

@@ -541,6 +541,18 @@ mac_table_set_static(struct mac_table *table, uint16_t vlan, uint64_t mac, uint3
     return done;
 }
 
+void
+mac_table_forget(struct mac_table *table, uint16_t vlan, uint64_t mac)
+{
+    pthread_mutex_lock(&table->lock);
+    struct mac_entry *entry = find(table, entry_id(vlan, mac));
+    if (entry && !is_static(entry)) {
+        remove_entry(table, entry, MAC_FLUSHED);
+    }
+    limbo_reclaim(&table->limbo);
+    pthread_mutex_unlock(&table->lock);
+}
+
 bool
 mac_table_remove_static(struct mac_table *table, uint16_t vlan, uint64_t mac)
 {

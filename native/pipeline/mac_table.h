@@ -80,6 +80,9 @@ void mac_table_flush(struct mac_table *table, uint32_t bundle);
  * entries, or there is no memory. */
 bool mac_table_set_static(struct mac_table *table, uint16_t vlan, uint64_t mac, uint32_t bundle, uint64_t now_ms);
 
+/* Forgets the entry of 'mac', if it was learned. */
+void mac_table_forget(struct mac_table *table, uint16_t vlan, uint64_t mac);
+
 /* Forgets a static entry.  False if there is none. */
 bool mac_table_remove_static(struct mac_table *table, uint16_t vlan, uint64_t mac);
 

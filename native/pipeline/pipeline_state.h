@@ -47,7 +47,7 @@ struct bridge_slot {
 };
 
 /* A change of an address table that waits for the commit. */
-enum mac_edit_kind { MAC_EDIT_FLUSH, MAC_EDIT_SET, MAC_EDIT_DEL, MAC_EDIT_CLEAR_STATS };
+enum mac_edit_kind { MAC_EDIT_FLUSH, MAC_EDIT_BUNDLE_GONE, MAC_EDIT_SET, MAC_EDIT_DEL, MAC_EDIT_CLEAR_STATS };
 struct mac_edit {
     uint32_t bridge;
     enum mac_edit_kind kind;

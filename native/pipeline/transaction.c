@@ -379,6 +379,26 @@ commit_flows(struct pipeline *pipeline)
     return removed;
 }
 
+/* What was learned behind a bundle that is gone other bridges forget, too: they may have learned it on the way. */
+static void
+forget_elsewhere(struct pipeline *pipeline, struct mac_table *macs, uint32_t bundle)
+{
+    const struct topology *topology = atomic_load_explicit(&pipeline->config, memory_order_relaxed)->topology;
+    struct mac_entry_info entries[64];
+    uint64_t from = 0;
+    do {
+        uint32_t n = mac_table_dump(macs, from, entries, sizeof entries / sizeof entries[0], &from);
+        for (uint32_t i = 0; i < n; i++) {
+            for (uint32_t k = 0; k < topology->n_views && entries[i].bundle == bundle && !entries[i].is_static; k++) {
+                struct mac_table *other = topology->views[k]->bridge->macs;
+                if (other != macs) {
+                    mac_table_forget(other, entries[i].vlan, entries[i].mac);
+                }
+            }
+        }
+    } while (from);
+}
+
 static void
 edit_macs(struct pipeline *pipeline)
 {
@@ -393,6 +413,10 @@ edit_macs(struct pipeline *pipeline)
         struct mac_table *macs = view->bridge->macs;
         switch (edit->kind) {
         case MAC_EDIT_FLUSH:
+            mac_table_flush(macs, edit->bundle);
+            break;
+        case MAC_EDIT_BUNDLE_GONE:
+            forget_elsewhere(pipeline, macs, edit->bundle);
             mac_table_flush(macs, edit->bundle);
             break;
         case MAC_EDIT_SET:

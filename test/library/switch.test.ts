@@ -150,6 +150,25 @@ test("a trace only tells, unless it is asked to generate a packet or is given on
   });
 });
 
+test("addresses learned on a port that goes are forgotten by the other bridges, too", async () => {
+  const sw = await createSwitch({ clock: "virtual" });
+  try {
+    const [near, far] = [sw.addBridge("near"), sw.addBridge("far")];
+    for (const bridge of [near, far]) bridge.addFlow("actions=NORMAL");
+    near.addPort("a").send(frame);
+    const other = Uint8Array.from(frame);
+    other.set([2, 0, 0, 0, 0, 9], 6);
+    const b = far.addPort("b");
+    b.send(frame);
+    b.send(other);
+    assert.equal([near.learned().length, far.learned().length], [1, 2]);
+    near.removePort("a");
+    assert.equal([near.learned().length, far.learned().length], [0, 1]);
+  } finally {
+    await sw.dispose();
+  }
+});
+
 test("what is wrong is named: syntax, refusals, ports, silence", async () => {
   await withBridge(async (bridge) => {
     const a = bridge.addPort("a");
