@@ -10,6 +10,7 @@ import {
   parseActions,
   parseExactFlow,
   parseFlow,
+  withTlvMap,
 } from "../openflow/index.js";
 import type { FlowMod, FlowStats } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
@@ -92,12 +93,13 @@ export class FlowTable {
   *dump(filter = ""): Generator<FlowStats, void> {
     const { tableId, outPort, outGroup, cookie, cookieMask, match } = this.#parse(filter, command.delete);
     const wanted: FlowFilter = { table: tableId, outPort, outGroup, cookie, cookieMask, match };
-    for (const record of flowInfos(this.#ofproto.datapath, this.#ofproto.bridge, wanted)) yield flowOfInfo(record, 0);
+    for (const record of flowInfos(this.#ofproto.datapath, this.#ofproto.bridge, wanted))
+      yield this.#mapped(() => flowOfInfo(record, 0));
   }
 
   /** As `ovs-ofctl dump-flows` prints it. */
   format(flow: FlowStats): string {
-    return formatFlow(flow);
+    return this.#mapped(() => formatFlow(flow));
   }
 
   /** Runs actions on a packet, as if it had come in on a port. */
@@ -107,7 +109,7 @@ export class FlowTable {
       bufferId: 0xffffffff,
       inPort: port,
       match: inPortMatch(port),
-      actions: parseActions(actions, this.#names),
+      actions: this.#mapped(() => parseActions(actions, this.#names)),
       packet,
     });
   }
@@ -129,8 +131,15 @@ export class FlowTable {
 
   /** What would happen to a packet of that flow. */
   trace(flow: string, input: TraceInput = {}): TraceResult {
-    const actions = input.actions === undefined ? nothing : parseActions(input.actions, this.#names);
-    return traceFlow(this.#ofproto, parseExactFlow(flow, this.#names), { ...input, actions });
+    return this.#mapped(() => {
+      const actions = input.actions === undefined ? nothing : parseActions(input.actions, this.#names);
+      return traceFlow(this.#ofproto, parseExactFlow(flow, this.#names), { ...input, actions });
+    });
+  }
+
+  /** Runs `body` with the fields that the bridge's map gives tunnel options. */
+  #mapped<Result>(body: () => Result): Result {
+    return withTlvMap(this.#ofproto.tlvs, body);
   }
 
   #port(name: string): number {
@@ -140,7 +149,9 @@ export class FlowTable {
   }
 
   #parse(flow: FlowInput, kind: number): FlowMod {
-    return typeof flow === "string" ? parseFlow(flow, kind, { ports: this.#names }) : { ...flow, command: kind };
+    return typeof flow === "string"
+      ? this.#mapped(() => parseFlow(flow, kind, { ports: this.#names }))
+      : { ...flow, command: kind };
   }
 
   /** Returns the rules touched. */
@@ -149,8 +160,10 @@ export class FlowTable {
     for (const flow of flows) {
       const mod = this.#parse(flow, kind);
       const parsed = kind === command.add && mod.tableId === 255 ? { ...mod, tableId: 0 } : mod;
-      checkFlowMod(parsed);
-      addFlowMod(batch, this.#ofproto.bridge, parsed);
+      this.#mapped(() => {
+        checkFlowMod(parsed);
+        addFlowMod(batch, this.#ofproto.bridge, parsed);
+      });
     }
     const results = batch.submit(this.#ofproto.datapath, false);
     let touched = 0;

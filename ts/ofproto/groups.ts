@@ -1,7 +1,6 @@
 import {
   groupCommand as abiCommand,
   command,
-  dumpReplySize,
   error,
   type GroupBucketInfo,
   type GroupInfo,
@@ -9,25 +8,21 @@ import {
   groupBucketSize,
   groupInfoSize,
   groupModSize,
-  objectQueryOffsets,
-  objectQuerySize,
   query,
   readGroupBucketInfo,
   readGroupInfo,
   readSelectionField,
-  recordOffsets,
   selectionFieldSize,
   selectionMethod,
   writeGroupBucket,
   writeGroupMod,
-  writeObjectQuery,
   writeSelectionField,
 } from "../datapath/generated/records.js";
 import { type ErrorName, groupCommand, groupNumber, groupType, OpenFlowError } from "../openflow/index.js";
 import type { GroupBucket, GroupDesc, GroupMod, GroupSelection, GroupStats, MessageBody } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
 import { errorText, flowModError } from "./flow-mods.js";
-import { dumpReplies } from "./flow-records.js";
+import { dumpObjects } from "./object-dump.js";
 import type { Ofproto } from "./ofproto.js";
 
 /** Groups: they live in the datapath; here they are put into its form, and told. */
@@ -91,23 +86,8 @@ function readGroup(view: DataView, bytes: Uint8Array, at: number): GroupRecord {
 
 /** The groups of a bridge in order of their numbers, or the one of that number if there is one. */
 export function* dumpGroups(ofproto: Ofproto, id: number = groupNumber.any): Generator<GroupRecord> {
-  const asked = new Uint8Array(objectQuerySize);
-  writeObjectQuery(new DataView(asked.buffer), 0, {
-    type: query.groupDump,
-    flags: 0,
-    size: objectQuerySize,
-    cursor: 0n,
-    bridge: ofproto.bridge,
-    id,
-  });
-  for (const reply of dumpReplies(ofproto.datapath, asked, objectQueryOffsets.cursor, replySize)) {
-    const view = new DataView(reply.bytes.buffer, reply.bytes.byteOffset, reply.bytes.length);
-    let at = dumpReplySize;
-    for (let index = 0; index < reply.count; index++) {
-      yield readGroup(view, reply.bytes, at);
-      at += view.getUint32(at + recordOffsets.size, true);
-    }
-  }
+  for (const { view, bytes, at } of dumpObjects(ofproto, query.groupDump, id, replySize))
+    yield readGroup(view, bytes, at);
 }
 
 function encodeFields(said: GroupSelection | undefined): Uint8Array {

@@ -1,6 +1,5 @@
 import {
   command,
-  dumpReplySize,
   error,
   type MeterBandInfo,
   type MeterInfo,
@@ -9,21 +8,17 @@ import {
   meterInfoSize,
   meterModSize,
   meter as meterNumber,
-  objectQueryOffsets,
-  objectQuerySize,
   query,
   readMeterBandInfo,
   readMeterInfo,
-  recordOffsets,
   writeMeterBand,
   writeMeterMod,
-  writeObjectQuery,
 } from "../datapath/generated/records.js";
 import { bandType, meterCommand, meterFlag, OpenFlowError } from "../openflow/index.js";
 import type { MessageBody, MeterConfig, MeterMod, MeterStats } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
 import { errorText } from "./flow-mods.js";
-import { dumpReplies } from "./flow-records.js";
+import { dumpObjects } from "./object-dump.js";
 import type { Ofproto } from "./ofproto.js";
 
 /** Meters: they live in the datapath; here they are checked and told. */
@@ -48,26 +43,12 @@ const perMessage = 256;
 
 /** The meters of a bridge in order of their numbers, or the one of that number if there is one. */
 export function* dumpMeters(ofproto: Ofproto, id: number = meterNumber.all): Generator<MeterRecord> {
-  const asked = new Uint8Array(objectQuerySize);
-  writeObjectQuery(new DataView(asked.buffer), 0, {
-    type: query.meterDump,
-    flags: 0,
-    size: objectQuerySize,
-    cursor: 0n,
-    bridge: ofproto.bridge,
-    id,
-  });
-  for (const reply of dumpReplies(ofproto.datapath, asked, objectQueryOffsets.cursor, replySize)) {
-    const view = new DataView(reply.bytes.buffer, reply.bytes.byteOffset, reply.bytes.length);
-    let at = dumpReplySize;
-    for (let index = 0; index < reply.count; index++) {
-      const info = readMeterInfo(view, at);
-      const bands = Array.from({ length: info.nBands }, (_, band) =>
-        readMeterBandInfo(view, at + meterInfoSize + band * meterBandInfoSize),
-      );
-      yield { ...info, bands };
-      at += view.getUint32(at + recordOffsets.size, true);
-    }
+  for (const { view, at } of dumpObjects(ofproto, query.meterDump, id, replySize)) {
+    const info = readMeterInfo(view, at);
+    const bands = Array.from({ length: info.nBands }, (_, band) =>
+      readMeterBandInfo(view, at + meterInfoSize + band * meterBandInfoSize),
+    );
+    yield { ...info, bands };
   }
 }
 
