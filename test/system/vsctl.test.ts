@@ -132,6 +132,21 @@ maybe("a port that cannot be says so as with Open vSwitch", async () => {
   assert.equal(sortLast(text(ours)), sortLast(text(theirs)));
 });
 
+maybe("a bridge's own port follows the smallest MTU of the others, and stands alone when they are gone", async () => {
+  const { ours, theirs } = await inBoth([
+    ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy"],
+    [...dummyPort("p1"), "--", "set", "interface", "p1", "mtu_request=1600"],
+    ["--timeout=5", "wait-until", "interface", "br0", "mtu=1600"],
+    [...dummyPort("p2"), "--", "set", "interface", "p2", "mtu_request=1400"],
+    ["--timeout=5", "wait-until", "interface", "br0", "mtu=1400"],
+    ["del-port", "br0", "p1", "--", "del-port", "br0", "p2"],
+    ["--timeout=5", "wait-until", "interface", "br0", "mtu=1500"],
+    ["get", "interface", "br0", "mtu"],
+  ]);
+  assert.equal(ours, theirs);
+  assert.match(ours.at(-1) ?? "", /1500/);
+});
+
 maybe("a thousand ports come and go in one transaction each", async () => {
   await withSluice(true, (under) => {
     under.ok("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy");

@@ -30,6 +30,9 @@ export interface OpenInterface extends RunningInterface {
   row: Uuid | undefined;
 }
 
+/** Of Ethernet. */
+const mtuDefault = 1500;
+
 export class Bridge implements RunningBridge {
   readonly name: string;
   readonly datapathType: string;
@@ -37,6 +40,8 @@ export class Bridge implements RunningBridge {
   readonly interfaces = new Map<string, OpenInterface>();
   /** Interfaces that are wanted and could not be made, with the sentence for the database. */
   readonly failures = new Map<string, string | undefined>();
+  /** Of the ports that are not internal, when it was last looked. */
+  #smallestMtu: number | undefined;
   readonly #netdevs: Netdevs;
   readonly #log: Logger;
   readonly #bundleIds = new Map<string, number>();
@@ -433,7 +438,8 @@ export class Bridge implements RunningBridge {
     }
   }
 
-  /** What is asked for is set; internal ports that ask for nothing follow the smallest of the others. */
+  /** What is asked for is set; internal ports that ask for nothing follow the smallest of the others, and are as at first
+   *  when the last of those is gone. */
   #configureMtu(wanted: WantedBridge): void {
     const rows = new Map(
       [...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => [iface.name, iface.row] as const)),
@@ -445,8 +451,10 @@ export class Bridge implements RunningBridge {
       if (iface.type === "internal" || iface.type === "patch" || mtu === undefined) continue;
       smallest = Math.min(smallest ?? mtu, mtu);
     }
+    const followed = smallest ?? (this.#smallestMtu === undefined ? undefined : mtuDefault);
+    this.#smallestMtu = smallest;
     for (const iface of this.interfaces.values()) {
-      const asked = rows.get(iface.name)?.mtu_request ?? (iface.type === "internal" ? smallest : undefined);
+      const asked = rows.get(iface.name)?.mtu_request ?? (iface.type === "internal" ? followed : undefined);
       if (asked === undefined || asked === 0 || asked === mtus.get(iface.name)) continue;
       this.#attempt(() => {
         iface.netdev.setMtu(asked);
