@@ -23,11 +23,36 @@ import type { Requester, RequestFailure } from "./requester.js";
 /** Bytes that a set may have before one more message, of which there is room for the longest. */
 const sizeMax = abi.batchSizeMax - 2 ** 20;
 
+/** Requests and what kind of message they were.  A million of them may wait, so there is no object for each: the collector
+ *  would go through them again and again. */
+class RequestLog {
+  readonly #buffers: ArrayBufferLike[] = [];
+  readonly #at: number[] = [];
+  readonly #sizes: number[] = [];
+  readonly #kinds: Message["type"][] = [];
+
+  add(bytes: Uint8Array, kind: Message["type"]): void {
+    this.#buffers.push(bytes.buffer);
+    this.#at.push(bytes.byteOffset);
+    this.#sizes.push(bytes.length);
+    this.#kinds.push(kind);
+  }
+
+  kind(index: number): Message["type"] | undefined {
+    return this.#kinds[index];
+  }
+
+  bytes(index: number): Uint8Array | undefined {
+    const buffer = this.#buffers[index];
+    return buffer === undefined ? undefined : new Uint8Array(buffer, this.#at[index], this.#sizes[index]);
+  }
+}
+
 export class ChangeSet {
   readonly #ofproto: Ofproto;
   readonly #batch = new CommandBatch(1024);
-  /** For each command of the batch, its request and what kind of message it was. */
-  readonly #requests: { readonly bytes: Uint8Array; readonly kind: Message["type"] }[] = [];
+  /** Requests of the batch's commands, by index. */
+  readonly #requests = new RequestLog();
   readonly #portMods: { readonly mod: PortMod; readonly request: Uint8Array }[] = [];
 
   readonly #flowMods: FlowModCounts = { adds: 0, modifies: 0, deletes: 0 };
@@ -63,7 +88,7 @@ export class ChangeSet {
         return;
       } else throw new OpenFlowError("OFPBFC_MSG_UNSUP", `a ${kind} cannot be in a bundle`);
     }
-    this.#requests.push({ bytes: request, kind });
+    this.#requests.add(request, kind);
   }
 
   /** Makes the changes.  Returns what failed; then nothing has changed.  `isAtomic` refuses port_mods, which take effect
@@ -93,17 +118,14 @@ export class ChangeSet {
     const results = this.#batch.submit(this.#ofproto.datapath, false);
     for (let index = 0; index < results.count; index++) {
       const code = results.error(index);
-      const request = this.#requests[index];
-      if (code === 0 || request === undefined) continue;
+      const request = code === 0 ? undefined : this.#requests.bytes(index);
+      if (request === undefined) continue;
+      const kind = this.#requests.kind(index);
       const error =
-        request.kind === "packet_out"
-          ? packetOutError(code)
-          : request.kind === "group_mod"
-            ? groupModError(code)
-            : flowModError(code);
-      return { request: request.bytes, error, sentence: `the datapath says ${errorText(code)}` };
+        kind === "packet_out" ? packetOutError(code) : kind === "group_mod" ? groupModError(code) : flowModError(code);
+      return { request, error, sentence: `the datapath says ${errorText(code)}` };
     }
-    this.#ofproto.tellChanges(requester, () => transactionId(this.#requests[0]?.bytes));
+    this.#ofproto.tellChanges(requester, () => transactionId(this.#requests.bytes(0)));
     return undefined;
   }
 }
