@@ -41,8 +41,12 @@ function known(text: string): string {
 
 const ofctl = (version: Version, ...words: string[]): string[] => ["ovs-ofctl", "-O", version, ...words];
 
-async function inEach(pair: Pair, commands: (version: Version) => readonly (readonly string[])[]): Promise<void> {
-  for (const version of versions) await same(pair, commands(version), known);
+async function inEach(
+  pair: Pair,
+  commands: (version: Version) => readonly (readonly string[])[],
+  tidy: (text: string) => string = known,
+): Promise<void> {
+  for (const version of versions) await same(pair, commands(version), tidy);
 }
 
 maybe("what a switch says of itself, its tables and its ports is what Open vSwitch says", async () => {
@@ -243,6 +247,33 @@ maybe("ports and tables are changed by the same words, and packets sent out", as
         run("dump-ports", "br0"),
       ];
     });
+  });
+});
+
+maybe("exporters of IPFIX are told of where there are any", async () => {
+  await withPair(async (pair) => {
+    addBridge(pair);
+    for (const under of pair.both) {
+      under.ok(
+        "ovs-vsctl",
+        ...["-t", "20", "--", "--id=@i", "create", "IPFIX", 'targets="127.0.0.1:14739"', "sampling=1"],
+        ...["--", "set", "bridge", "br0", "ipfix=@i", "--", "--id=@j", "create", "IPFIX", 'targets="127.0.0.1:14740"'],
+        ...["--", "--id=@br0", "get", "bridge", "br0", "--"],
+        ...["create", "Flow_Sample_Collector_Set", "id=3", "bridge=@br0", "ipfix=@j"],
+      );
+      under.ok("ovs-ofctl", "add-flow", "br0", "actions=NORMAL");
+      const eth = "eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02)";
+      const ip = "eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1,dst=2)";
+      for (const packet of [`in_port(1),${eth},${ip}`, `in_port(1),${eth},${ip}`, `in_port(1),${eth},eth_type(0x1234)`])
+        under.ok("ovs-appctl", "netdev-dummy/receive", "p1", packet);
+    }
+    // Datagrams to nobody: how many were refused is a matter of time.
+    const sent = (text: string): string => text.replace(/pkts=\d+(?=, \S+ errs|$)|tx errs=\d+/gm, "sent");
+    await inEach(
+      pair,
+      (version) => [ofctl(version, "dump-ipfix-bridge", "br0"), ofctl(version, "dump-ipfix-flow", "br0")],
+      sent,
+    );
   });
 });
 

@@ -5,6 +5,7 @@ import { addressBytes, type SwitchSample } from "../export/index.js";
 import type { LogSource } from "../log/index.js";
 import { isMapped, mapIpv4, type Router } from "../netdev/index.js";
 import { type FlowDatapath, noSampling } from "../ofproto/index.js";
+import type { IpfixStats } from "../openflow/message.js";
 import type { Idl, VswitchTables } from "../ovsdb/index.js";
 import type { Bridge } from "./bridge.js";
 import { BridgeIpfix, type IpfixSettings, ipfixSettings, sampleKind } from "./ipfix-exporter.js";
@@ -53,6 +54,8 @@ export class Exporters {
       if (running !== undefined) close(running);
       running = { bridge, sflow: undefined, sflowText: "", ipfix: new Map() };
       this.#running.set(bridge.name, running);
+      const { ipfix } = running;
+      bridge.ofproto.ipfixStats = (ofBridge) => ipfixStats(ipfix, ofBridge);
     }
     const row = wanted.row.sflow === undefined ? undefined : idl.table("sFlow").get(wanted.row.sflow);
     const controlIp = wanted.controllers.find((controller) => controller.local_ip !== undefined)?.local_ip;
@@ -162,6 +165,13 @@ export class Exporters {
       memoryBytes: usage.maxRSS * 1024,
     };
   }
+}
+
+/** Of the bridge's own exporter, or of those of its collector sets. */
+function ipfixStats(ipfix: Running["ipfix"], ofBridge: boolean): readonly IpfixStats[] {
+  return [...ipfix].flatMap(([id, { exporter }]) =>
+    exporter === undefined || (id === bridgeSet) !== ofBridge ? [] : [exporter.stats(ofBridge ? 0 : id)],
+  );
 }
 
 function close({ sflow, ipfix }: Running): void {

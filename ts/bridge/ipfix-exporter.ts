@@ -3,6 +3,7 @@ import type { Sample } from "../datapath/index.js";
 import { Collectors, type FlowInterface, type FlowTunnel, IpfixExporter } from "../export/index.js";
 import type { LogSource } from "../log/index.js";
 import { tunnelOfWords } from "../openflow/index.js";
+import type { IpfixStats } from "../openflow/message.js";
 import type { IPFIXRow } from "../ovsdb/index.js";
 import type { Bridge, OpenInterface } from "./bridge.js";
 
@@ -95,6 +96,18 @@ export class BridgeIpfix {
       this.#clock.wall(),
     );
     this.#send(messages);
+  }
+
+  /** What OpenFlow tells of the exporter; the bridge's own has no set, which is 0. */
+  stats(collectorSetId: number): IpfixStats {
+    const { sent, failed, dropped } = this.#collectors.counts;
+    return {
+      ...this.#exporter.counts,
+      currentFlows: BigInt(this.#exporter.currentFlows),
+      txPackets: BigInt(sent),
+      txErrors: BigInt(failed + dropped),
+      collectorSetId,
+    };
   }
 
   close(): void {

@@ -189,10 +189,31 @@ function templateElements(shape: Shape, virtualObsId: boolean): Element[] {
   ];
 }
 
+/** What an exporter has taken. */
+export interface IpfixCounts {
+  totalFlows: bigint;
+  packets: bigint;
+  ipv4Packets: bigint;
+  ipv6Packets: bigint;
+  /** Packets of either family that end before the header of their protocol. */
+  errorPackets: bigint;
+  ipv4ErrorPackets: bigint;
+  ipv6ErrorPackets: bigint;
+}
+
 /** One exporting process: its cache, and a sequence and templates for each observation domain. */
 export class IpfixExporter {
   /** Flows that left the cache before their time for want of room. */
   evicted = 0;
+  readonly counts: IpfixCounts = {
+    totalFlows: 0n,
+    packets: 0n,
+    ipv4Packets: 0n,
+    ipv6Packets: 0n,
+    errorPackets: 0n,
+    ipv4ErrorPackets: 0n,
+    ipv6ErrorPackets: 0n,
+  };
   readonly #options: IpfixOptions;
   readonly #flows = new Map<string, Flow>();
   readonly #sequences = new Map<number, number>();
@@ -208,12 +229,14 @@ export class IpfixExporter {
 
   /** Takes a packet.  Returns messages to be sent at once. */
   packet(packet: FlowPacket, nowMs: number, wallMs: number): Uint8Array[] {
-    const { template, key, ipOctets } = keyOf(packet);
+    const { template, key, ipOctets, l3, isCut } = keyOf(packet);
+    this.#count(l3, isCut);
     const name = `${packet.domainId}:${template}:${Buffer.from(key).toString("latin1")}`;
     const messages: Uint8Array[] = [];
     let flow = this.#flows.get(name);
     if (flow === undefined) {
       flow = newFlow(template, packet.domainId, key, nowMs);
+      this.counts.totalFlows++;
       const { activeTimeoutS, flowsMax } = this.#options;
       if (activeTimeoutS > 0 && flowsMax > 0) {
         if (this.#flows.size >= flowsMax) {
@@ -231,6 +254,17 @@ export class IpfixExporter {
     count(flow, packet, ipOctets, nowMs);
     if (!this.#flows.has(name)) messages.push(...this.#export(flow, endReasons.forcedEnd, nowMs, wallMs));
     return messages;
+  }
+
+  #count(l3: Shape["l3"], isCut: boolean): void {
+    const { counts } = this;
+    counts.packets++;
+    if (isCut) {
+      counts.errorPackets++;
+      if (l3 === 4) counts.ipv4ErrorPackets++;
+      else counts.ipv6ErrorPackets++;
+    } else if (l3 === 4) counts.ipv4Packets++;
+    else if (l3 === 6) counts.ipv6Packets++;
   }
 
   /** Flows whose time is up, or all of them.  Returns messages to be sent. */
@@ -330,6 +364,8 @@ interface Headers {
   readonly l3: Shape["l3"];
   readonly l4: Shape["l4"];
   readonly l4At: number;
+  /** The protocol's header ought to be there and is not. */
+  readonly isCut: boolean;
 }
 
 const ports = new Set([6, 17, 132]);
@@ -344,17 +380,24 @@ function headersOf(view: DataView): Headers {
   let l3: Shape["l3"] = 0;
   if (ethType === 0x0800 && room >= 20) l3 = 4;
   if (ethType === 0x86dd && room >= 40) l3 = 6;
-  if (l3 === 0) return { ...base, l3, l4: "none", l4At: 0 };
+  if (l3 === 0) return { ...base, l3, l4: "none", l4At: 0, isCut: false };
   const protocol = view.getUint8(l3At + (l3 === 4 ? 9 : 6));
   const l4At = l3At + (l3 === 4 ? 4 * (view.getUint8(l3At) & 15) : 40);
   const later = l3 === 4 && (view.getUint16(l3At + 6) & 0x1fff) !== 0;
   const hasL4 = !later && view.byteLength >= l4At + 4;
   const isIcmp = protocol === (l3 === 4 ? 1 : 58);
-  return { ...base, l3, l4: !hasL4 ? "none" : ports.has(protocol) ? "ports" : isIcmp ? "icmp" : "none", l4At };
+  const isCut = !hasL4 && !later && (ports.has(protocol) || isIcmp);
+  return { ...base, l3, l4: !hasL4 ? "none" : ports.has(protocol) ? "ports" : isIcmp ? "icmp" : "none", l4At, isCut };
 }
 
 /** The key of a packet's flow as its record begins, and the length that the IP header tells. */
-function keyOf(packet: FlowPacket): { template: number; key: Uint8Array; ipOctets: number } {
+function keyOf(packet: FlowPacket): {
+  template: number;
+  key: Uint8Array;
+  ipOctets: number;
+  l3: Shape["l3"];
+  isCut: boolean;
+} {
   const bytes = packet.packet;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const headers = headersOf(view);
@@ -411,5 +454,7 @@ function keyOf(packet: FlowPacket): { template: number; key: Uint8Array; ipOctet
     template: templateId({ egress: packet.egress, vlan, l3, l4, tunnel: tunnel !== undefined }),
     key: out.take(),
     ipOctets,
+    l3,
+    isCut: headers.isCut,
   };
 }

@@ -36,6 +36,7 @@ import {
 } from "../datapath/generated/records.js";
 import type { Logger, LogSource } from "../log/index.js";
 import { equalBytes, TlvMap } from "../openflow/index.js";
+import type { IpfixStats } from "../openflow/message.js";
 import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
 import { type Bundle, bitmap, bundleRecord, bundleTail } from "./bundle.js";
 import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue, transactionId } from "./flow-mods.js";
@@ -174,6 +175,8 @@ export class Ofproto {
   readonly datapathType: string;
   /** Strings of OFPMP_DESC; the owner may replace them. */
   description: SwitchDescription;
+  /** What IPFIX exporters have counted, of the bridge or of its collector sets; whoever runs exporters says it. */
+  ipfixStats: (ofBridge: boolean) => readonly IpfixStats[] = () => [];
   readonly owner: OfprotoOwner;
   readonly #log: Logger;
   readonly #listeners = new Set<OfprotoListener>();

@@ -213,12 +213,11 @@ function tableDescriptions(ofproto: Ofproto): Replies {
   return only({ type: "table_desc_reply", more: false, tables });
 }
 
-/** What is not there yet says so as a switch without that feature does. */
-function unsupported(error: ConstructorParameters<typeof OpenFlowError>[0], what: string): Handler {
-  return (_ofproto, _message, requester) => {
-    refuseSecondary(requester);
-    throw new OpenFlowError(error, `${what} are not supported`);
-  };
+function ipfixStats(ofproto: Ofproto, message: Message): Replies {
+  const ofBridge = message.type === "ipfix_bridge_request";
+  const exporters = ofproto.ipfixStats(ofBridge);
+  if (exporters.length === 0) throw new OpenFlowError("NXST_NOT_CONFIGURED", "there is no such IPFIX exporter");
+  return only({ type: ofBridge ? "ipfix_bridge_reply" : "ipfix_flow_reply", more: false, exporters });
 }
 
 function groupMod(ofproto: Ofproto, message: Message, requester: Requester): Replies {
@@ -287,8 +286,8 @@ const handlers: Partial<Record<Message["type"], Handler>> = {
   // No connection is tracked, so there is none to forget.
   nxt_ct_flush_zone: () => none,
   nxt_ct_flush: () => none,
-  ipfix_bridge_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),
-  ipfix_flow_request: unsupported("NXST_NOT_CONFIGURED", "exporters"),
+  ipfix_bridge_request: ipfixStats,
+  ipfix_flow_request: ipfixStats,
   nxt_flow_age: () => none,
 };
 
