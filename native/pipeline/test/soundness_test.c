@@ -219,6 +219,10 @@ is_plausible(const struct flow_key *key)
         || (!outer && key->vlan0_tci) || (!inner && key->vlan1_tci)) {
         return false;
     }
+    /* Protocol 0 stands for headers that are not there, which no packet comes with. */
+    if (!key->ip_proto && (key_is_ip(key) || key->eth_type == be16(ETH_TYPE_ARP))) {
+        return false;
+    }
     if (!key_is_ip(key) || key->ip_frag & FRAG_LATER) {
         return !key->tp_src && !key->tp_dst;
     }
