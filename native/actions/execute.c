@@ -92,23 +92,58 @@ change_headers(struct packet *packet, const void *action, uint16_t opcode)
     }
 }
 
+/* A truncation counts what is cut from the end: headers that come or go after it leave that as it is. */
+static void
+adjust_size_max(uint32_t *size_max, uint32_t before, const struct packet *packet)
+{
+    if (*size_max != UINT32_MAX) {
+        *size_max += packet->size - before;
+    }
+}
+
 /* Pushes or pops a header, and returns how many packets are left. */
 static uint32_t
 execute_headers(const struct action_sink *sink, const void *action, uint16_t opcode, struct packet **packets,
-                uint32_t n)
+                uint32_t n, uint32_t *size_max)
 {
     uint32_t n_left = 0;
+    uint32_t before = 0;
     for (uint32_t i = 0; i < n; i++) {
+        uint32_t size = packets[i]->size;
         if (change_headers(packets[i], action, opcode)) {
             packets[n_left++] = packets[i];
+            before = size;
         } else {
             packet_release(packets[i]);
         }
+    }
+    if (n_left) {
+        adjust_size_max(size_max, before, packets[n_left - 1]);
     }
     if (n_left < n) {
         sink->lost(sink->aux, n - n_left);
     }
     return n_left;
+}
+
+/* Pops a header, which always can be done.  There is a packet. */
+static void
+execute_pop(const void *action, uint16_t opcode, struct packet *const *packets, uint32_t n, uint32_t *size_max)
+{
+    uint32_t before = packets[0]->size;
+    for (uint32_t i = 0; i < n; i++) {
+        switch (opcode) {
+        case SLUICE_DP_ACTION_POP_ETH:
+            packet_pop_eth(packets[i]);
+            break;
+        case SLUICE_DP_ACTION_POP_MPLS:
+            packet_pop_mpls(packets[i], be16(((const struct sluice_dp_action_pop_mpls *) action)->ethertype));
+            break;
+        default:
+            packet_pop_vlan(packets[i]);
+        }
+    }
+    adjust_size_max(size_max, before, packets[0]);
 }
 
 static void
@@ -348,22 +383,12 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
     case SLUICE_DP_ACTION_PUSH_ETH:
     case SLUICE_DP_ACTION_PUSH_NSH:
     case SLUICE_DP_ACTION_POP_NSH:
-        *n = execute_headers(sink, body, action->opcode, packets, *n);
+        *n = execute_headers(sink, body, action->opcode, packets, *n, size_max);
         return false;
     case SLUICE_DP_ACTION_POP_ETH:
-        for (uint32_t i = 0; i < *n; i++) {
-            packet_pop_eth(packets[i]);
-        }
-        return false;
     case SLUICE_DP_ACTION_POP_MPLS:
-        for (uint32_t i = 0; i < *n; i++) {
-            packet_pop_mpls(packets[i], be16(((const struct sluice_dp_action_pop_mpls *) body)->ethertype));
-        }
-        return false;
     case SLUICE_DP_ACTION_POP_VLAN:
-        for (uint32_t i = 0; i < *n; i++) {
-            packet_pop_vlan(packets[i]);
-        }
+        execute_pop(body, action->opcode, packets, *n, size_max);
         return false;
     case SLUICE_DP_ACTION_CLONE:
         execute_clone(sink, body, packets, *n, *size_max, last);

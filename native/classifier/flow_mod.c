@@ -62,6 +62,15 @@ check_actions(const struct flow_store *store, const struct request *request, uin
                                         store->n_tables);
 }
 
+static uint32_t
+check_references(const struct flow_store *store, const struct request *request)
+{
+    if (store->options.check_references == NULL) {
+        return 0;
+    }
+    return store->options.check_references(store->options.aux, request->actions, request->record->actions_size);
+}
+
 static bool
 may_change(const struct request *request, const struct rule *rule)
 {
@@ -185,6 +194,7 @@ add(struct flow_store *store, const struct request *request, uint64_t *n_rules)
     struct rule *old = rule_table_find(table->rules, store->version, request->match, record->priority);
     uint32_t error = check_actions(store, request, table_id);
 
+    error = error != 0 ? error : check_references(store, request);
     if (error != 0) {
         return error;
     }
@@ -420,6 +430,9 @@ modify(struct flow_store *store, const struct request *request, uint64_t *n_rule
     }
     if (error == 0 && store->n_found == 0 && (request->record->flow_flags & SLUICE_FLOW_FLAG_MODIFY_MAY_ADD)) {
         return add(store, request, n_rules);
+    }
+    if (error == 0 && store->n_found != 0) {
+        error = check_references(store, request);
     }
     for (uint32_t i = 0; i < store->n_found && error == 0; i++) {
         if (store->found[i]->table != checked) {

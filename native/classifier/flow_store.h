@@ -37,7 +37,10 @@ struct flow_store_options {
     uint32_t n_tables;   /* 1 to 255. */
     /* Judges the actions of a flow_mod for a table: 0 or an enum sluice_error.  Null: all are good (tests). */
     uint32_t (*check_actions)(void *aux, const void *actions, size_t size, uint8_t table, uint32_t n_tables);
-    void *aux;              /* For 'check_actions'. */
+    /* Returns 0 or an enum sluice_error: whether what the actions refer to is there.  Only asked of actions that a rule
+     * is to have: a modification that finds no rule may name what is not there.  May be NULL. */
+    uint32_t (*check_references)(void *aux, const void *actions, size_t size);
+    void *aux;              /* For 'check_actions' and 'check_references'. */
     uint32_t prefix_fields; /* enum rule_table_prefix, or 0 for the default. */
     uint64_t random_seed;   /* For what OpenFlow leaves to chance. */
 };
@@ -63,7 +66,7 @@ void flow_store_begin(struct flow_store *store, uint64_t version);
 
 /* Applies one flow_mod.  'record' is 8-byte aligned and has 'record->size' bytes; all else is checked.  '*n_rules' gets
  * the number of rules added, changed or removed.  Returns 0 or an enum sluice_error: invalid_record, bad_table,
- * bad_match, bad_argument (command, flags), table_full, overlap, not_permitted, no_memory, or what check_actions says. */
+ * bad_match, bad_argument (command, flags), table_full, overlap, not_permitted, no_memory, or what the checks say. */
 uint32_t flow_store_flow_mod(struct flow_store *store, const struct sluice_flow_mod *record, uint64_t now_ms,
                              uint64_t *n_rules);
 

@@ -82,6 +82,7 @@ struct bucket_source {
     uint32_t watch_group;
     const uint8_t *actions;
     uint32_t actions_size;
+    uint64_t n_packets, n_bytes; /* A bucket that stays keeps what it has counted, though its group begins anew. */
 };
 
 /* Buckets that a group is to have, in order. */
@@ -111,10 +112,21 @@ append(struct bucket_list *list, const struct bucket_source *source)
 }
 
 static uint32_t
-append_old(struct bucket_list *list, const struct ofbucket *bucket)
+append_old(struct bucket_list *list, const struct ofgroup *old, uint32_t position)
 {
-    return append(list, &(struct bucket_source){ bucket->id, bucket->weight, bucket->watch_port, bucket->watch_group,
-                                                 bucket->actions, bucket->actions_size });
+    const struct ofbucket *bucket = &old->buckets[position];
+    struct group_counter *counter = &old->stats->buckets[position];
+
+    return append(list, &(struct bucket_source){
+                            .id = bucket->id,
+                            .weight = bucket->weight,
+                            .watch_port = bucket->watch_port,
+                            .watch_group = bucket->watch_group,
+                            .actions = bucket->actions,
+                            .actions_size = bucket->actions_size,
+                            .n_packets = atomic_load_explicit(&counter->n_packets, memory_order_relaxed),
+                            .n_bytes = atomic_load_explicit(&counter->n_bytes, memory_order_relaxed),
+                        });
 }
 
 /* Checks the fields to hash. */
@@ -150,9 +162,14 @@ parse(const struct bridge *bridge, const struct sluice_group_mod *command, struc
         }
         error = action_check(bucket + 1, bucket->actions_size, 255, bridge->n_tables);
         if (error == 0) {
-            error = append(list, &(struct bucket_source){ bucket->bucket, (uint16_t) bucket->weight,
-                                                          port_normalize(bucket->watch_port), bucket->watch_group,
-                                                          (const uint8_t *) (bucket + 1), bucket->actions_size });
+            error = append(list, &(struct bucket_source){
+                                     .id = bucket->bucket,
+                                     .weight = (uint16_t) bucket->weight,
+                                     .watch_port = port_normalize(bucket->watch_port),
+                                     .watch_group = bucket->watch_group,
+                                     .actions = (const uint8_t *) (bucket + 1),
+                                     .actions_size = bucket->actions_size,
+                                 });
         }
         at += sizeof *bucket + bucket->actions_size;
     }
@@ -193,7 +210,7 @@ insert_buckets(const struct ofgroup *old, const struct bucket_list *added, uint3
             error = append(list, &added->elements[j]);
         }
         if (i < old->n_buckets && error == 0) {
-            error = append_old(list, &old->buckets[i]);
+            error = append_old(list, old, i);
         }
     }
     return error;
@@ -214,7 +231,7 @@ remove_buckets(const struct ofgroup *old, uint32_t which, struct bucket_list *li
         bool gone = which == BUCKET_FIRST  ? i == 0
                     : which == BUCKET_LAST ? i + 1 == old->n_buckets
                                            : old->buckets[i].id == which;
-        error = gone ? 0 : append_old(list, &old->buckets[i]);
+        error = gone ? 0 : append_old(list, old, i);
     }
     return error;
 }
@@ -272,6 +289,7 @@ create(const struct pipeline *pipeline, const struct sluice_group_mod *command, 
     for (uint32_t i = 0; i < list->n && complete; i++) {
         group->n_buckets++;
         complete = copy_bucket(&group->buckets[i], &list->elements[i]);
+        count(&group->stats->buckets[i], list->elements[i].n_packets, list->elements[i].n_bytes);
     }
     if (!complete || ofgroup_set_method(group) != 0) {
         destroy(group);

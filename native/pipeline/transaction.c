@@ -56,13 +56,19 @@ next_random(struct pipeline *pipeline)
     return z ^ z >> 31;
 }
 
-/* What the flow store asks of the actions of a rule. */
+/* What the flow store asks of the actions of a command. */
 static uint32_t
 check_actions(void *bridge, const void *actions, size_t size, uint8_t table, uint32_t n_tables)
 {
-    uint32_t error = action_check(actions, size, table, n_tables);
+    (void) bridge;
+    return action_check(actions, size, table, n_tables);
+}
 
-    return error ? error : action_check_references(bridge, actions, size);
+/* What the flow store asks of the actions of a rule. */
+static uint32_t
+check_references(void *bridge, const void *actions, size_t size)
+{
+    return action_check_references(bridge, actions, size);
 }
 
 struct bridge *
@@ -81,6 +87,7 @@ bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
         .bridge = id,
         .n_tables = n_tables,
         .check_actions = check_actions,
+        .check_references = check_references,
         .aux = bridge,
         .random_seed = next_random(pipeline),
     });

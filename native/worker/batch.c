@@ -257,6 +257,17 @@ own_command(uint16_t type)
     }
 }
 
+/* Whether what was counted so far moves to something new: what is counted later would be lost with the old. */
+static _Bool
+copies_counters(const struct sluice_record *record)
+{
+    const struct sluice_group_mod *mod = (const struct sluice_group_mod *) record;
+
+    return record->type == SLUICE_COMMAND_GROUP_MOD && record->size >= sizeof *mod
+           && (mod->command == SLUICE_GROUP_COMMAND_INSERT_BUCKET
+               || mod->command == SLUICE_GROUP_COMMAND_REMOVE_BUCKET);
+}
+
 static void
 apply_one(struct sluice_datapath *datapath, const struct sluice_record *record, struct sluice_result *result)
 {
@@ -265,6 +276,9 @@ apply_one(struct sluice_datapath *datapath, const struct sluice_record *record, 
     memset(result, 0, sizeof *result);
     if (own != NULL) {
         own(datapath, record, result);
+    }
+    if (copies_counters(record)) {
+        maintain_push_caches(datapath);
     }
     /* Settings concern both. */
     if (pipeline_has_command(record->type)) {

@@ -19,11 +19,17 @@
 #define REVALIDATIONS_MAX 20000u
 
 void
-maintain_push(struct sluice_datapath *datapath)
+maintain_push_caches(struct sluice_datapath *datapath)
 {
     for (uint32_t i = 0; i < datapath->n_workers; i++) {
         flow_cache_push(datapath->workers[i]->cache);
     }
+}
+
+void
+maintain_push(struct sluice_datapath *datapath)
+{
+    maintain_push_caches(datapath);
     pipeline_do_chores(datapath->pipeline, datapath_now(datapath));
 }
 

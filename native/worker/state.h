@@ -144,6 +144,9 @@ void maintain_sweep(struct sluice_datapath *datapath);
 /* Pushes the statistics of all megaflows to their rules.  With the control lock. */
 void maintain_push(struct sluice_datapath *datapath);
 
+/* The part of it that may be done within a transaction: what megaflows have counted goes to rules and buckets. */
+void maintain_push_caches(struct sluice_datapath *datapath);
+
 /* Announces that removed rules wait.  With the control lock. */
 void maintain_tell_reports(struct sluice_datapath *datapath);
 

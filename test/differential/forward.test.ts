@@ -2,12 +2,14 @@
  *  flow counted and what the switch said of each flow must be equal.
  *
  *  DIFFERENTIAL_SEED and DIFFERENTIAL_ROUNDS run other or more cases; the seed of a failed round is printed. */
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { missing, type Ran, type Switch, startOvs, startSluice, until } from "../system/switch.js";
 import { ports, randomFlows, randomStimulus, type Stimulus } from "./generate.js";
+import { Intake } from "./intake.js";
+import { addBridge, capture, frames } from "./play.js";
 import { seeded } from "./random.js";
 import { openUnixctl } from "./unixctl.js";
 
@@ -15,51 +17,6 @@ const firstSeed = Number(process.env.DIFFERENTIAL_SEED ?? 20261120);
 const rounds = Number(process.env.DIFFERENTIAL_ROUNDS ?? 12);
 const flowsPerRound = 30;
 const packetsPerRound = 150;
-
-const capture = (under: Switch, port: number): string => join(under.directory, `tx${port}.pcap`);
-
-function addBridge(under: Switch): void {
-  const args = [
-    "add-br",
-    "br0",
-    "--",
-    "set",
-    "bridge",
-    "br0",
-    "datapath_type=dummy",
-    "fail_mode=secure",
-    "other_config:hwaddr=50:54:00:00:01:00",
-  ];
-  for (const port of ports) {
-    args.push(
-      "--",
-      "add-port",
-      "br0",
-      `p${port}`,
-      "--",
-      "set",
-      "interface",
-      `p${port}`,
-      "type=dummy",
-      `ofport_request=${port}`,
-      `options:tx_pcap=${capture(under, port)}`,
-    );
-  }
-  under.ok("ovs-vsctl", "-t", "20", ...args);
-}
-
-/** Frames of a classic pcap file, in hexadecimal.  Compared without their order: both switches poll their ports in turns. */
-function frames(path: string): string[] {
-  if (!existsSync(path)) return [];
-  const bytes = readFileSync(path);
-  const out: string[] = [];
-  for (let at = 24; at + 16 <= bytes.length; ) {
-    const size = bytes.readUInt32LE(at + 8);
-    out.push(bytes.subarray(at + 16, at + 16 + size).toString("hex"));
-    at += 16 + size;
-  }
-  return out;
-}
 
 /** Lines of dump-flows without what time does to them, in cookie order. */
 function flowLines(under: Switch): string[] {
@@ -119,12 +76,16 @@ async function play(
   const control = await openUnixctl(join(under.directory, `ovs-vswitchd.${under.pid}.ctl`));
   // Open vSwitch's cached flows follow a changed table when its revalidators come round.
   await control.call("revalidator/purge");
+  const intake = await Intake.open(under, control);
   for (const { port, frame } of stimuli) {
-    const reply = await control.call("netdev-dummy/receive", `p${port}`, frame);
-    if (reply !== "") throw new Error(`${under.kind}: netdev-dummy/receive p${port} ${frame}: ${reply}`);
-    // A learned address changes what NORMAL does; Open vSwitch's cached flows follow when its revalidators come round.
-    if (normal) await control.call("revalidator/purge");
+    await intake.receive(port, frame);
+    if (!normal) continue;
+    // What NORMAL does with a packet depends on those before it: on the addresses that they taught, which Open vSwitch's
+    // cached flows follow when its revalidators come round.
+    await intake.drained();
+    await control.call("revalidator/purge");
   }
+  await intake.drained();
   await until(`${under.kind} has sent everything`, 10, settled(under));
   await control.call("revalidator/wait");
   const fdb = (await control.call("fdb/show", "br0"))

@@ -3,21 +3,21 @@
 import type { Random } from "./random.js";
 
 export const ports = [1, 2, 3, 4] as const;
-const macs = [
+export const macs = [
   "50:54:00:00:00:01",
   "50:54:00:00:00:02",
   "50:54:00:00:00:03",
   "ff:ff:ff:ff:ff:ff",
   "01:00:5e:00:00:05",
 ] as const;
-const vlans = [5, 10, 200] as const;
-const ipv4 = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "192.168.5.9"] as const;
-const ipv6 = ["fe80::1", "2001:db8::2", "2001:db8:1::3"] as const;
+export const vlans = [5, 10, 200] as const;
+export const ipv4 = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "192.168.5.9"] as const;
+export const ipv6 = ["fe80::1", "2001:db8::2", "2001:db8:1::3"] as const;
 const l4 = [53, 80, 443, 8080] as const;
-const lastTable = 3;
+export const lastTable = 3;
 
-type Protocol = "any" | "arp" | "ip" | "tcp" | "udp" | "icmp" | "ipv6" | "tcp6" | "udp6" | "icmp6";
-const protocols: readonly Protocol[] = [
+export type Protocol = "any" | "arp" | "ip" | "tcp" | "udp" | "icmp" | "ipv6" | "tcp6" | "udp6" | "icmp6";
+export const protocols: readonly Protocol[] = [
   "any",
   "any",
   "arp",
@@ -30,15 +30,15 @@ const protocols: readonly Protocol[] = [
   "udp6",
   "icmp6",
 ];
-const isIp4 = (p: Protocol): boolean => ["ip", "tcp", "udp", "icmp"].includes(p);
-const isIp6 = (p: Protocol): boolean => ["ipv6", "tcp6", "udp6", "icmp6"].includes(p);
+export const isIp4 = (p: Protocol): boolean => ["ip", "tcp", "udp", "icmp"].includes(p);
+export const isIp6 = (p: Protocol): boolean => ["ipv6", "tcp6", "udp6", "icmp6"].includes(p);
 const hasPorts = (p: Protocol): boolean => ["tcp", "udp", "tcp6", "udp6"].includes(p);
 
-function hex(value: number): string {
+export function hex(value: number): string {
   return `0x${value.toString(16)}`;
 }
 
-function matchText(random: Random, protocol: Protocol): string[] {
+export function matchText(random: Random, protocol: Protocol): string[] {
   const out: string[] = protocol === "any" ? [] : [protocol];
   const maybe = (p: number, text: () => string): void => {
     if (random.chance(p)) out.push(text());
@@ -116,7 +116,7 @@ function vlanActions(random: Random, known: Known): (() => string)[] {
   ];
 }
 
-function setAction(random: Random, protocol: Protocol, known: Known): string {
+export function setAction(random: Random, protocol: Protocol, known: Known): string {
   const choices: (() => string)[] = [
     ...(known.normal ? [] : [() => `set_field:${random.pick(macs)}->eth_src`]),
     () => `set_field:${random.pick(macs)}->eth_dst`,
@@ -167,7 +167,7 @@ function setAction(random: Random, protocol: Protocol, known: Known): string {
   return random.pick(choices)();
 }
 
-function outputAction(random: Random, normal: boolean): string {
+export function outputAction(random: Random, normal: boolean): string {
   return random.pick([
     () => `output:${random.pick(ports)}`,
     () => `output:${random.pick(ports)}`,
@@ -183,7 +183,7 @@ function outputAction(random: Random, normal: boolean): string {
 const hashFields = ["eth_src", "symmetric_l4", "symmetric_l3", "nw_src", "nw_dst"];
 
 /** Actions that choose by a hash: the choice must be Open vSwitch's. */
-function chooseAction(random: Random): string {
+export function chooseAction(random: Random): string {
   const fields = random.pick(hashFields);
   const basis = random.below(3) * 1000;
   return random.pick([
@@ -259,8 +259,8 @@ export function randomFlows(random: Random, count: number, normal: boolean): str
   return flows;
 }
 
-const bytesOf = (text: string): number[] => text.split(":").map((byte) => Number.parseInt(byte, 16));
-const u16 = (value: number): number[] => [(value >> 8) & 0xff, value & 0xff];
+export const bytesOf = (text: string): number[] => text.split(":").map((byte) => Number.parseInt(byte, 16));
+export const u16 = (value: number): number[] => [(value >> 8) & 0xff, value & 0xff];
 const ip4 = (text: string): number[] => text.split(".").map(Number);
 
 function ip6(text: string): number[] {
@@ -331,7 +331,7 @@ function transport(random: Random, protocol: Protocol, pseudo: readonly number[]
   }
 }
 
-const protocolNumber: Readonly<Record<string, number>> = {
+export const protocolNumber: Readonly<Record<string, number>> = {
   tcp: 6,
   udp: 17,
   icmp: 1,
@@ -342,7 +342,7 @@ const protocolNumber: Readonly<Record<string, number>> = {
   ipv6: 200,
 };
 
-function networkLayer(random: Random, protocol: Protocol): { type: number; bytes: number[] } {
+export function networkLayer(random: Random, protocol: Protocol): { type: number; bytes: number[] } {
   if (protocol === "arp") {
     return {
       type: 0x0806,

@@ -9,7 +9,7 @@ export interface Unixctl {
 
 export function openUnixctl(path: string): Promise<Unixctl> {
   const socket: Socket = connect(path);
-  const waiting: ((reply: string) => void)[] = [];
+  const waiting: { done: (reply: string) => void; failed: (error: Error) => void }[] = [];
   let buffer = "";
   socket.setEncoding("utf8");
   socket.on("data", (text: string) => {
@@ -17,8 +17,14 @@ export function openUnixctl(path: string): Promise<Unixctl> {
     for (let end = endOfObject(buffer); end > 0; end = endOfObject(buffer)) {
       const reply = JSON.parse(buffer.slice(0, end)) as { result: string | null; error: string | null };
       buffer = buffer.slice(end);
-      waiting.shift()?.(reply.error === null ? (reply.result ?? "") : `error: ${reply.error}`);
+      waiting.shift()?.done(reply.error === null ? (reply.result ?? "") : `error: ${reply.error}`);
     }
+  });
+  // A daemon that dies answers nothing more.
+  let isGone = false;
+  socket.on("close", () => {
+    isGone = true;
+    for (const { failed } of waiting.splice(0)) failed(new Error(`${path}: the daemon is gone`));
   });
   let id = 0;
   return new Promise((resolve, reject) => {
@@ -26,8 +32,12 @@ export function openUnixctl(path: string): Promise<Unixctl> {
     socket.once("connect", () => {
       resolve({
         call: (method, ...params) =>
-          new Promise((done) => {
-            waiting.push(done);
+          new Promise((done, failed) => {
+            if (isGone) {
+              failed(new Error(`${path}: the daemon is gone`));
+              return;
+            }
+            waiting.push({ done, failed });
             socket.write(JSON.stringify({ id: id++, method, params }));
           }),
         close: () => socket.destroy(),

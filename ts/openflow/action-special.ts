@@ -95,15 +95,20 @@ export function bitMask(bytes: number, ofs: number, nBits: number): Uint8Array {
   return mask;
 }
 
+export interface SetField {
+  readonly plan: FieldPlan;
+  readonly value: Uint8Array;
+  readonly mask: Uint8Array;
+  readonly form: number;
+  readonly ofs: number;
+  readonly nBits: number;
+}
+
+/** What a record's form says of a load, and of a set_field with a mask. */
+const loadForm = 1;
+
 /** Field, value and mask of a set_field record. */
-export function readSetField(record: RecordAt): {
-  plan: FieldPlan;
-  value: Uint8Array;
-  mask: Uint8Array;
-  form: number;
-  ofs: number;
-  nBits: number;
-} {
+export function readSetField(record: RecordAt): SetField {
   const { bytes, view, start } = record;
   const plan = plans[view.getUint16(start + at.setField.field, true)];
   if (plan === undefined) throw new Error("a set_field record names a field that is not in the field table");
@@ -163,9 +168,10 @@ function decodeTlvValue({ bytes, out }: SpecialDecode, entry: OxmEntry, plan: Fi
   putSetField(out, plan, both, 0, entry.hasMask ? plan.bytes : -1);
 }
 
-/** Writes the header and the value of a set_field, an option's as short as it can be. */
-function putOxmValue(out: ByteWriter, plan: FieldPlan, version: number, value: Uint8Array, mask: Uint8Array): void {
-  const exact = isFullMask(plan, mask);
+/** Writes the header and the value of a set_field, an option's as short as it can be.  A load says which bits it sets,
+ *  even if they are all that there are, where the field does not fill its bytes. */
+function putOxmValue(out: ByteWriter, version: number, { plan, value, mask, form }: SetField): void {
+  const exact = isFullMask(plan, mask) && (form !== loadForm || plan.bits === 8 * plan.bytes);
   let skip = 0;
   if (tlvIndex(plan) >= 0) {
     while (skip < plan.bytes && value[skip] === 0 && (exact || mask[skip] === 0)) skip += 1;
@@ -205,7 +211,10 @@ function decodeOxmValue(context: SpecialDecode, from: number, masked: boolean): 
   for (let pad = entry.next; pad < end; pad++) {
     if (bytes[pad] !== 0) throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", "padding of set_field is not zero");
   }
-  putSetField(out, plan, bytes, entry.valueAt, maskAt);
+  // A mask of all bits is not the same as none where the field does not fill its bytes.
+  const isLoad =
+    entry.hasMask && plan.bits < 8 * plan.bytes && isFullMask(plan, bytes.subarray(maskAt, maskAt + plan.bytes));
+  putSetField(out, plan, bytes, entry.valueAt, maskAt, isLoad ? loadForm : 0);
 }
 
 /** Refuses a value that the field's bits cannot hold, or that it may not have. */
@@ -231,13 +240,14 @@ const setField: SpecialCodec = {
     decodeOxmValue(context, context.start + 4, context.version >= 6);
   },
   encode({ codec, record, version, out }) {
-    const { plan, value, mask, form, nBits } = readSetField(record);
-    const exact = isFullMask(plan, mask);
-    if (version < 6 && (form === 1 || !exact || nBits !== plan.bits)) return false;
+    const set = readSetField(record);
+    const { plan } = set;
+    const exact = isFullMask(plan, set.mask);
+    if (version < 6 && (set.form === loadForm || !exact || set.nBits !== plan.bits)) return false;
     const header = fieldHeader(plan.id, version);
     if (header === undefined) return false;
     const begin = beginForm(out, codec.form);
-    putOxmValue(out, plan, version, value, mask);
+    putOxmValue(out, version, set);
     endForm(out, begin);
     return true;
   },
@@ -286,9 +296,8 @@ const regLoad2: SpecialCodec = {
     decodeOxmValue(context, context.start + 10, true);
   },
   encode({ codec, record, out }) {
-    const { plan, value, mask } = readSetField(record);
     const begin = beginForm(out, codec.form);
-    putOxmValue(out, plan, 1, value, mask);
+    putOxmValue(out, 1, readSetField(record));
     endForm(out, begin);
     return true;
   },

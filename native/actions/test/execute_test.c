@@ -167,11 +167,17 @@ put(struct list *list, uint16_t opcode, uint16_t size)
 }
 
 static void
+put_trunc(struct list *list, uint32_t max_len)
+{
+    struct sluice_dp_action_trunc *trunc = put(list, SLUICE_DP_ACTION_TRUNC, sizeof *trunc);
+    trunc->max_len = max_len;
+}
+
+static void
 put_output(struct list *list, uint32_t port, uint32_t max_len)
 {
     if (max_len) {
-        struct sluice_dp_action_trunc *trunc = put(list, SLUICE_DP_ACTION_TRUNC, sizeof *trunc);
-        trunc->max_len = max_len;
+        put_trunc(list, max_len);
     }
     struct sluice_dp_action_output *output = put(list, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
     output->dp_port = port;
@@ -276,6 +282,17 @@ test_truncation(void)
     run(&list, 2);
     CHECK(happenings[0].size == 60 && happenings[1].size == 106 && happenings[2].size == 64);
     claim("an output after trunc sends the first bytes, and others still the whole packet");
+
+    list.size = 0;
+    put_trunc(&list, 60);
+    put_push_vlan(&list, ETH_TYPE_QINQ, 0x1005);
+    put_output(&list, 1, 0);
+    put_trunc(&list, 60);
+    put(&list, SLUICE_DP_ACTION_POP_VLAN, sizeof(struct sluice_dp_action_pop_vlan));
+    put_output(&list, 2, 0);
+    run(&list, 2);
+    CHECK(happenings[0].size == 64 && happenings[1].size == 56);
+    claim("a header that comes or goes after trunc does not change how many bytes are cut off");
 }
 
 static void
