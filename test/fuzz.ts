@@ -1,18 +1,22 @@
 import fc from "fast-check";
 
-/** Fuzz targets: properties that are tried for a time rather than a number of times.  `SLUICE_SEED` repeats a run, and
- *  `SLUICE_FUZZ_SECONDS` makes all of them longer. */
+/** Fuzz targets: properties.  In the ordinary suite they try the same inputs each time, so that what fails there is what
+ *  changed.  `SLUICE_FUZZ_SECONDS` tries others, for so long; `SLUICE_SEED` repeats such a run. */
 
-const seconds = Number(process.env.SLUICE_FUZZ_SECONDS ?? 2);
 const given = process.env.SLUICE_SEED;
+const isSearch = given !== undefined || process.env.SLUICE_FUZZ_SECONDS !== undefined;
+const seconds = Number(process.env.SLUICE_FUZZ_SECONDS ?? (isSearch ? 60 : 4));
+const runsMax = isSearch ? 100_000_000 : 5000;
+const usualSeed = 20261128;
 
 /** Tries the property for a few seconds, and says with which seed. */
 export function fuzz<Input>(name: string, inputs: fc.Arbitrary<Input>, claim: (input: Input) => void): void {
-  const seed = given === undefined ? (Math.random() * 0x7fffffff) | 0 : Number(given);
+  const random = isSearch ? (Math.random() * 0x7fffffff) | 0 : usualSeed;
+  const seed = given === undefined ? random : Number(given);
   console.log(`${name}: SLUICE_SEED=${seed}`);
   fc.assert(fc.property(inputs, claim), {
     seed,
-    numRuns: 100_000_000,
+    numRuns: runsMax,
     interruptAfterTimeLimit: seconds * 1000,
     markInterruptAsFailure: false,
     includeErrorInReport: true,

@@ -371,11 +371,13 @@ const parsers: Readonly<Record<string, Parser>> = {
   resubmit: (argument, context) => {
     const [port = "", table, ct] = argument.split(",").map((part) => part.trim());
     const form = table === undefined && !argument.includes(",") ? 0 : 1;
-    if (port === "" && (table === undefined || table === ""))
+    // 255 names no table.
+    if (port === "" && (table === undefined || table === "" || parseNumber(table) === 255n))
       throw new FlowSyntaxError('at least one "in_port" or "table" must be specified  on resubmit');
+    const isTable = table !== undefined && table !== "";
     put(context.out, "resubmit", {
       in_port: port === "" ? ofpp.IN_PORT : needPort(port, context),
-      table: table === undefined || table === "" ? 255 : needNumber(table, 8, "table"),
+      table: isTable ? needNumber(table, 8, "table") : 255,
       with_ct: ct === "ct" ? 1 : 0,
       form,
     });

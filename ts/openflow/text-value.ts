@@ -30,7 +30,8 @@ export function parsePort(text: string, ports?: PortNames): number | undefined {
     const port = Number(number);
     if (port < portMax) return port;
     if (port <= 0xffff) return (port + reservedOffset) >>> 0;
-    return port >= ofpp.UNSET ? port : undefined;
+    // Reserved ports are accepted whether or not they have a name.
+    return port >= portMax + reservedOffset ? port : undefined;
   }
   const upper = text.toUpperCase();
   if (upper === "NONE") return ofpp.ANY;
