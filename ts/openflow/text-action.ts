@@ -373,7 +373,7 @@ const parsers: Readonly<Record<string, Parser>> = {
     const form = table === undefined && !argument.includes(",") ? 0 : 1;
     // 255 names no table.
     if (port === "" && (table === undefined || table === "" || parseNumber(table) === 255n))
-      throw new FlowSyntaxError('at least one "in_port" or "table" must be specified  on resubmit');
+      throw new FlowSyntaxError('at least one "in_port" or "table" must be specified on resubmit');
     const isTable = table !== undefined && table !== "";
     put(context.out, "resubmit", {
       in_port: port === "" ? ofpp.IN_PORT : needPort(port, context),
