@@ -11,12 +11,10 @@ import {
   formatMessage,
   inPortMatch,
   type MessageBody,
-  type PortDesc,
-  parseActions,
-  parseMatch,
   type Version,
 } from "../../ts/openflow/index.js";
 import { readCorpus } from "./flow-corpus.js";
+import { actions, flowStats, hwAddr, match, port, portCounters, times } from "./message-samples.js";
 
 const installed = spawnSync("ovs-ofctl", ["--version"]).status === 0;
 if (!installed) console.log("skipped: ovs-ofctl is not installed, so nothing is compared with it");
@@ -33,38 +31,7 @@ function print(messages: readonly Uint8Array[]): string {
   }
 }
 
-const hwAddr = Uint8Array.of(0, 17, 34, 51, 68, 85);
-const port: PortDesc = {
-  port: 3,
-  hwAddr,
-  name: "eth3",
-  config: 1,
-  state: 1,
-  current: 0x840,
-  advertised: 0x2840,
-  supported: 0x840,
-  peer: 0,
-  currentSpeedKbps: 10000000,
-  maxSpeedKbps: 10000000,
-};
-const match = parseMatch("tcp,in_port=3,tp_dst=80");
-const actions = parseActions("output:2,controller(max_len=100)");
 const empty = new Uint8Array(0);
-const counters = {
-  rxPackets: 1n,
-  txPackets: 2n,
-  rxBytes: 3n,
-  txBytes: 4n,
-  rxDropped: 5n,
-  txDropped: 6n,
-  rxErrors: 7n,
-  txErrors: 8n,
-  rxFrameErr: 9n,
-  rxOverErr: 10n,
-  rxCrcErr: 11n,
-  collisions: 12n,
-};
-const times = { durationSec: 5, durationNsec: 123000000 };
 
 /** A message, and a piece of what ovs-ofctl prints for it. */
 const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[] = [
@@ -212,7 +179,7 @@ const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[]
     "active=5, lookup=6, matched=7",
   ],
   [
-    { type: "port_stats_reply", more: false, ports: [{ port: 3, ...counters, ...times }] },
+    { type: "port_stats_reply", more: false, ports: [{ port: 3, ...portCounters, ...times }] },
     "rx pkts=1, bytes=3, drop=5, errs=7, frame=9, over=10, crc=11",
   ],
   [
@@ -229,24 +196,7 @@ const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[]
       type: "flow_stats_reply",
       standard: true,
       more: false,
-      flows: [
-        {
-          tableId: 3,
-          priority: 7,
-          ...times,
-          idleTimeout: 10,
-          hardTimeout: 0,
-          idleAge: undefined,
-          hardAge: undefined,
-          importance: 0,
-          flags: 0,
-          cookie: 9n,
-          packetCount: 5n,
-          byteCount: 6n,
-          match,
-          actions,
-        },
-      ],
+      flows: [{ ...flowStats, idleAge: undefined }],
     },
     "cookie=0x9, duration=5.123s, table=3, n_packets=5, n_bytes=6, idle_timeout=10, ",
   ],
@@ -255,24 +205,7 @@ const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[]
       type: "flow_stats_reply",
       standard: false,
       more: false,
-      flows: [
-        {
-          tableId: 3,
-          priority: 7,
-          ...times,
-          idleTimeout: 10,
-          hardTimeout: 0,
-          idleAge: 4,
-          hardAge: undefined,
-          importance: 0,
-          flags: 0,
-          cookie: 9n,
-          packetCount: 5n,
-          byteCount: 6n,
-          match,
-          actions,
-        },
-      ],
+      flows: [flowStats],
     },
     "idle_timeout=10, idle_age=4, priority=7,tcp,in_port=3,tp_dst=80 actions=output:2,CONTROLLER:100",
     [1],

@@ -20,11 +20,11 @@ export const versions: readonly Version[] = [1, 2, 3, 4, 5, 6];
 const empty = new Uint8Array(0);
 const any = 0xffffffff;
 const text = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(" ", ""), "hex"));
-const match = parseMatch("tcp,in_port=3,tp_dst=80");
-const actions = parseActions("output:2,controller(max_len=100)");
-const hwAddr = Uint8Array.of(0, 17, 34, 51, 68, 85);
-const times = { durationSec: 5, durationNsec: 123000000 };
-const port: PortDesc = {
+export const match = parseMatch("tcp,in_port=3,tp_dst=80");
+export const actions = parseActions("output:2,controller(max_len=100)");
+export const hwAddr = Uint8Array.of(0, 17, 34, 51, 68, 85);
+export const times = { durationSec: 5, durationNsec: 123000000 };
+export const port: PortDesc = {
   port: 3,
   hwAddr,
   name: "eth3",
@@ -37,8 +37,7 @@ const port: PortDesc = {
   currentSpeedKbps: 10000000,
   maxSpeedKbps: 10000000,
 };
-const portStats = {
-  port: 3,
+export const portCounters = {
   rxPackets: 1n,
   txPackets: 2n,
   rxBytes: 3n,
@@ -51,9 +50,9 @@ const portStats = {
   rxOverErr: 10n,
   rxCrcErr: 11n,
   collisions: 12n,
-  ...times,
 };
-const flowStats = {
+const portStats = { port: 3, ...portCounters, ...times };
+export const flowStats = {
   tableId: 3,
   priority: 7,
   ...times,
