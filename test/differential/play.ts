@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Switch, until } from "../system/switch.js";
+import { addDummyBridge, type Switch, until } from "../system/switch.js";
 import { ports } from "./generate.js";
 import { Intake } from "./intake.js";
 import type { Step } from "./steps.js";
@@ -23,35 +23,9 @@ export function frames(path: string): string[] {
   return out;
 }
 
-/** A bridge of four test ports, with captures of what they send. */
+/** A bridge of the test's ports, with captures of what they send. */
 export function addBridge(under: Switch): void {
-  const args = [
-    "add-br",
-    "br0",
-    "--",
-    "set",
-    "bridge",
-    "br0",
-    "datapath_type=dummy",
-    "fail_mode=secure",
-    "other_config:hwaddr=50:54:00:00:01:00",
-  ];
-  for (const port of ports) {
-    args.push(
-      "--",
-      "add-port",
-      "br0",
-      `p${port}`,
-      "--",
-      "set",
-      "interface",
-      `p${port}`,
-      "type=dummy",
-      `ofport_request=${port}`,
-      `options:tx_pcap=${capture(under, port)}`,
-    );
-  }
-  under.ok("ovs-vsctl", "-t", "20", ...args);
+  addDummyBridge(under, ports.length, { port: (number) => [`options:tx_pcap=${capture(under, number)}`] });
 }
 
 /** What can be seen of a switch after a life, by what it is called.  Lines that have no order are sorted. */

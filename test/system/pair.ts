@@ -1,7 +1,7 @@
 /** Sluice and the real Open vSwitch side by side: the same commands to both, and what they print compared. */
 import { execFile } from "node:child_process";
 import * as assert from "uvu/assert";
-import { missing, type Switch, startOvs, startSluice } from "./switch.js";
+import { addDummyBridge, missing, type Switch, startOvs, startSluice } from "./switch.js";
 
 export interface Pair {
   readonly ours: Switch;
@@ -97,33 +97,7 @@ export function equal(ours: readonly string[], theirs: readonly string[]): void 
   assert.is(ours.length, theirs.length);
 }
 
-/** A bridge br0 with dummy ports p1 to p`count`, numbered so. */
+/** A bridge br0 with dummy ports p1 to p`count`, numbered so.  `bridge` are more columns of it. */
 export function addBridge(pair: Pair, count = 3, ...bridge: string[]): void {
-  const args = [
-    "add-br",
-    "br0",
-    "--",
-    "set",
-    "bridge",
-    "br0",
-    "datapath_type=dummy",
-    "fail_mode=secure",
-    "other_config:hwaddr=50:54:00:00:01:00",
-    ...bridge,
-  ];
-  for (let port = 1; port <= count; port++) {
-    args.push(
-      "--",
-      "add-port",
-      "br0",
-      `p${port}`,
-      "--",
-      "set",
-      "interface",
-      `p${port}`,
-      "type=dummy",
-      `ofport_request=${port}`,
-    );
-  }
-  for (const under of pair.both) under.ok("ovs-vsctl", "-t", "20", ...args);
+  for (const under of pair.both) addDummyBridge(under, count, { bridge });
 }

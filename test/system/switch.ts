@@ -183,3 +183,18 @@ export async function startOvs(options: SwitchOptions = {}): Promise<Switch> {
   });
   return made;
 }
+
+/** A bridge br0 with dummy ports p1 to p`count`, numbered so.  `bridge` and what `port` gives are more columns of them. */
+export function addDummyBridge(
+  under: Switch,
+  count: number,
+  more: { readonly bridge?: readonly string[]; readonly port?: (number: number) => readonly string[] } = {},
+): void {
+  const columns = ["datapath_type=dummy", "fail_mode=secure", "other_config:hwaddr=50:54:00:00:01:00"];
+  const args = ["add-br", "br0", "--", "set", "bridge", "br0", ...columns, ...(more.bridge ?? [])];
+  for (let port = 1; port <= count; port++) {
+    args.push("--", "add-port", "br0", `p${port}`, "--", "set", "interface", `p${port}`);
+    args.push("type=dummy", `ofport_request=${port}`, ...(more.port?.(port) ?? []));
+  }
+  under.ok("ovs-vsctl", "-t", "20", ...args);
+}
