@@ -366,8 +366,9 @@ export class Ofconn implements Requester {
 
   flowRemoved(flow: RemovedFlow): void {
     if (!this.#listens()) return;
+    // Masks are of the true reason, whatever the version makes of it: one without it hears of no such removal by itself.
+    if (!passes(this.#async.flowRemoved, this.isSecondary, flow.reason)) return;
     const reason = removedReason(flow.reason, this.version);
-    if (!passes(this.#async.flowRemoved, this.isSecondary, reason)) return;
     this.#send(0, {
       type: "flow_removed",
       standard: true,
