@@ -33,6 +33,8 @@ class Learning(app_manager.OSKenApp):
         self.where = {}
         self.waiters = {}
         self.ports = set()
+        # While the group and the meter are there that it would use.
+        self.is_at_work = False
 
     def install(self, datapath, priority, match, actions, metered=False):
         parser, ofp = datapath.ofproto_parser, datapath.ofproto
@@ -74,6 +76,7 @@ class Learning(app_manager.OSKenApp):
             if isinstance(port["port_no"], int):
                 self.ports.add(port["port_no"])
         self.flood(datapath, datapath.ofproto.OFPGC_ADD)
+        self.is_at_work = True
         tell("READY", sorted(self.ports))
 
     def answered(self, event):
@@ -92,6 +95,8 @@ class Learning(app_manager.OSKenApp):
 
     @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
     def packet_in(self, event):
+        if not self.is_at_work:
+            return
         message = event.msg
         datapath, in_port = message.datapath, message.match["in_port"]
         parser, ofp = datapath.ofproto_parser, datapath.ofproto
@@ -153,6 +158,7 @@ class Learning(app_manager.OSKenApp):
             tell("meter_features", ofctl.get_meter_features(of, waiters))
         tell("queues", ofctl.get_queue_stats(of, waiters))
         tell("role", ofctl.get_role(of, waiters))
+        self.is_at_work = False
         self.ports.clear()
         self.flood(datapath, datapath.ofproto.OFPGC_DELETE)
         ofctl.mod_meter_entry(datapath, {"meter_id": METER}, datapath.ofproto.OFPMC_DELETE)
