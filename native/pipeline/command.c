@@ -307,17 +307,22 @@ packet(struct pipeline *pipeline, const struct sluice_record *command)
 {
     uint32_t error = command->type == SLUICE_COMMAND_RESUME ? resume_check(pipeline, (const void *) command)
                                                             : packet_out_check(pipeline, (const void *) command);
-    if (!error && pipeline->transaction.independent) {
-        /* The packet must see what came before it and nothing of what comes after. */
-        if (pipeline_commit(pipeline)) {
-            error = SLUICE_ERROR_NO_MEMORY;
-        } else {
-            packet_run(pipeline, command);
-        }
-        pipeline_begin(pipeline, true);
-        return error;
+    if (error || !pipeline->transaction.independent) {
+        return error ? error : transaction_add_packet(pipeline, command);
     }
-    return error ? error : transaction_queue_packet(pipeline, command);
+    /* What came before is not to be undone with the packet, and what comes after it waits for it. */
+    if (!transaction_is_empty(pipeline)) {
+        error = pipeline_commit(pipeline) ? SLUICE_ERROR_NO_MEMORY : 0;
+        pipeline_begin(pipeline, true);
+    }
+    error = error ? error : transaction_add_packet(pipeline, command);
+    if (error) {
+        pipeline_rollback(pipeline);
+    } else if (pipeline_commit(pipeline)) {
+        error = SLUICE_ERROR_NO_MEMORY;
+    }
+    pipeline_begin(pipeline, true);
+    return error;
 }
 
 static uint32_t

@@ -325,27 +325,42 @@ ran_out(uint64_t used_ms, uint16_t timeout_s, uint64_t now_ms)
     return timeout_s && used_ms + timeout_s * UINT64_C(1000) < now_ms;
 }
 
+/* Whether there is nothing to install: the flow is there, and is now as young as the last packet that learned it, or it
+ * would be too old. */
+static bool
+is_settled(const struct bridge_view *view, const struct learned *learned, uint64_t now_ms)
+{
+    const struct sluice_flow_mod *record = learned->record;
+    uint64_t used_ms = atomic_load_explicit(&learned->used_ms, memory_order_relaxed);
+    return flow_store_refresh(view->bridge->flows, record, used_ms) || ran_out(used_ms, record->hard_timeout_s, now_ms)
+           || ran_out(used_ms, record->idle_timeout_s, now_ms);
+}
+
+uint32_t
+learned_add(struct pipeline *pipeline, const struct learned *learned, uint64_t now_ms)
+{
+    const struct sluice_flow_mod *record = learned->record;
+    const struct bridge_view *view = pipeline_view(pipeline, record->bridge);
+    if (!view || is_settled(view, learned, now_ms)) {
+        return 0;
+    }
+    uint32_t error;
+    struct flow_store *flows = transaction_flows(pipeline, record->bridge, &error);
+    uint64_t n_rules;
+    return flows ? flow_store_flow_mod(flows, record, now_ms, &n_rules) : error;
+}
+
 bool
 learned_install(struct pipeline *pipeline, const struct learned *learned, uint64_t now_ms)
 {
     const struct sluice_flow_mod *record = learned->record;
     const struct bridge_view *view = pipeline_view(pipeline, record->bridge);
-    uint64_t used_ms = atomic_load_explicit(&learned->used_ms, memory_order_relaxed);
-    if (!view || flow_store_refresh(view->bridge->flows, record, used_ms)
-        || ran_out(used_ms, record->hard_timeout_s, now_ms) || ran_out(used_ms, record->idle_timeout_s, now_ms)) {
-        return true;
-    }
-    if (learned->limit
+    if (learned->limit && view && !is_settled(view, learned, now_ms)
         && flow_store_count_cookie(view->bridge->flows, record->table, record->new_cookie, learned->limit)
                >= learned->limit) {
         return false;
     }
-    uint32_t error;
-    struct flow_store *flows = transaction_flows(pipeline, record->bridge, &error);
-    if (flows) {
-        uint64_t n_rules;
-        flow_store_flow_mod(flows, record, now_ms, &n_rules);
-    }
+    learned_add(pipeline, learned, now_ms);
     return true;
 }
 

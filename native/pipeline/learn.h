@@ -35,6 +35,9 @@ void learned_unref(struct learned *learned);
  * old by now is not installed.  False if its limit forbids it.  With the control lock, in an open transaction. */
 bool learned_install(struct pipeline *pipeline, const struct learned *learned, uint64_t now_ms);
 
+/* As learned_install(), but whatever the limit.  0, or the enum sluice_error for which the flow cannot be there. */
+uint32_t learned_add(struct pipeline *pipeline, const struct learned *learned, uint64_t now_ms);
+
 /* Whether the flow is installed.  With the control lock. */
 bool learned_is_there(const struct pipeline *pipeline, const struct learned *learned);
 

@@ -334,7 +334,18 @@ learn_source(struct xlate_ctx *ctx, const struct bundle *in, uint16_t vlan)
     }
     struct mac_table *macs = ctx->view->bridge->macs;
     bool gratuitous = is_gratuitous_arp(ctx);
-    if (ctx->in->learn && mac_table_learn(macs, vlan, mac, in->id, gratuitous, in->n_members > 1, ctx->in->now_ms)) {
+    if (ctx->in->draft) {
+        transaction_edit_macs(ctx->pipeline, &(struct mac_edit){
+                                                 .bridge = ctx->view->bridge->id,
+                                                 .kind = MAC_EDIT_LEARN,
+                                                 .bundle = in->id,
+                                                 .vlan = vlan,
+                                                 .mac = mac,
+                                                 .gratuitous = gratuitous,
+                                                 .is_bond = in->n_members > 1,
+                                             });
+    } else if (ctx->in->learn
+               && mac_table_learn(macs, vlan, mac, in->id, gratuitous, in->n_members > 1, ctx->in->now_ms)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_SOURCE, mac, be32(ctx->flow.in_port), vlan);
     }
 

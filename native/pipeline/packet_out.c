@@ -1,4 +1,4 @@
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "packet/bytes.h"
@@ -8,6 +8,7 @@
 #include "pipeline/action_check.h"
 #include "pipeline/field.h"
 #include "pipeline/frozen.h"
+#include "pipeline/learn.h"
 #include "pipeline/pipeline_state.h"
 #include "pipeline/xlate.h"
 
@@ -80,35 +81,64 @@ packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out
 
 /* Sends the requests for neighbours that a translation wants sent. */
 static void
-send_solicitations(struct pipeline *pipeline, struct xlate_out *out, uint64_t now_ms)
+send_solicitations(struct pipeline *pipeline, const struct solicitations *solicitations, uint64_t now_ms)
 {
     const struct pipeline_hooks *hooks = &pipeline->options.hooks;
-    const struct solicitations solicitations = out->solicitations;
-    for (uint32_t i = 0; i < solicitations.n && hooks->execute; i++) {
-        const struct solicitation *one = &solicitations.all[i];
+    for (uint32_t i = 0; i < solicitations->n && hooks->execute; i++) {
+        const struct solicitation *one = &solicitations->all[i];
         const struct flow_key key = { .in_port = 0 };
-        solicitation_xlate(pipeline, one, now_ms, out);
-        hooks->execute(hooks->aux, &key, one->frame, one->size, out->actions, out->actions_size);
+        struct xlate_out out;
+        xlate_out_init(&out);
+        solicitation_xlate(pipeline, one, now_ms, &out);
+        hooks->execute(hooks->aux, &key, one->frame, one->size, out.actions, out.actions_size);
+        xlate_out_uninit(&out);
     }
 }
 
-/* Translates one packet and does what comes out. */
-static void
-run(struct pipeline *pipeline, const struct xlate_in *in, const uint8_t *frame, uint32_t size)
+/* Has the transaction learn what a translation says is to be learned.  0 or an enum sluice_error. */
+static uint32_t
+learn(struct pipeline *pipeline, struct xlate_out *out, uint64_t now_ms)
 {
-    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    uint32_t error = 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < out->n_credits; i++) {
+        struct xlate_credit *credit = &out->credits[i];
+        if (credit->kind != XLATE_CREDIT_LEARN) {
+            out->credits[kept++] = *credit;
+            continue;
+        }
+        /* Once: a later command of the transaction may take the rule away again. */
+        error = error ? error : learned_add(pipeline, credit->learned, now_ms);
+        learned_unref(credit->learned);
+    }
+    out->n_credits = kept;
+    return error;
+}
+
+/* Translates one packet. */
+static uint32_t
+translate(struct pipeline *pipeline, const struct xlate_in *in, struct packet_job *job)
+{
     struct xlate_out out;
     xlate_out_init(&out);
     epoch_online(pipeline->reader);
     xlate(pipeline, in, &out);
-    const struct xlate_traffic traffic = { 1, size, in->now_ms, key_tcp_flags(in->key) };
-    xlate_credit(pipeline, out.credits, out.n_credits, &traffic);
-    if (hooks->execute) {
-        hooks->execute(hooks->aux, in->key, frame, size, out.actions, out.actions_size);
-    }
-    send_solicitations(pipeline, &out, in->now_ms);
     epoch_offline(pipeline->reader);
-    xlate_out_uninit(&out);
+    uint32_t error = out.failed ? SLUICE_ERROR_NOT_TRANSLATED : learn(pipeline, &out, in->now_ms);
+    if (error) {
+        xlate_out_uninit(&out);
+        return error;
+    }
+    job->now_ms = in->now_ms;
+    job->in_port = in->key->in_port;
+    job->packet_type = in->key->packet_type;
+    job->tcp_flags = key_tcp_flags(in->key);
+    job->actions = out.actions;
+    job->actions_size = out.actions_size;
+    job->credits = out.credits;
+    job->n_credits = out.n_credits;
+    job->solicitations = out.solicitations;
+    return 0;
 }
 
 /* The key of a frame with the metadata that 'match', if not null, says. */
@@ -131,16 +161,14 @@ get_key(const struct pipeline *pipeline, const uint8_t *frame, uint32_t size, co
     }
 }
 
-static void
-packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *command)
+static uint32_t
+packet_out_translate(struct pipeline *pipeline, const struct sluice_packet_out *command, const struct config *draft,
+                     struct packet_job *job)
 {
-    const struct bridge_view *view = pipeline_view(pipeline, command->bridge);
-    if (!view) {
-        return;
-    }
     struct parts parts = get_parts(command);
     struct flow_key key;
     get_key(pipeline, parts.frame, command->packet_size, parts.match, &key);
+    const struct bridge_view *view = pipeline_view(pipeline, command->bridge);
     const struct ofport *port = bridge_view_find_port(view, port_normalize(command->in_port));
     key.in_port = port ? be32(port->dp_port) : 0;
 
@@ -150,13 +178,14 @@ packet_out_run(struct pipeline *pipeline, const struct sluice_packet_out *comman
         .now_ms = hooks->now(hooks->aux),
         .learn = true,
         .has_control = true,
+        .draft = draft,
         .bridge = command->bridge,
         .in_port = command->in_port,
         .actions = parts.actions,
         .actions_size = command->actions_size,
     };
     pipeline_cover(pipeline, SLUICE_COVERAGE_OFPROTO_PACKET_OUT);
-    run(pipeline, &in, parts.frame, command->packet_size);
+    return translate(pipeline, &in, job);
 }
 
 /* Whether values that were pushed follow one another without a rest. */
@@ -213,13 +242,19 @@ resume_check(const struct pipeline *pipeline, const struct sluice_resume *comman
     return command->packet_size < size_min || command->packet_size > PACKET_LARGE_SIZE ? SLUICE_ERROR_BAD_PACKET : 0;
 }
 
-static void
-resume_run(struct pipeline *pipeline, const struct sluice_resume *command)
+static const uint8_t *
+resume_frame(const struct sluice_resume *command)
+{
+    return (const uint8_t *) (command + 1) + command->continuation_size;
+}
+
+static uint32_t
+resume_translate(struct pipeline *pipeline, const struct sluice_resume *command, const struct config *draft,
+                 struct packet_job *job)
 {
     const struct sluice_continuation *content = (const void *) (command + 1);
-    const uint8_t *frame = (const uint8_t *) content + command->continuation_size;
     struct flow_key key;
-    get_key(pipeline, frame, command->packet_size, frozen_match(content), &key);
+    get_key(pipeline, resume_frame(command), command->packet_size, frozen_match(content), &key);
     key.in_port = be32(command->dp_port);
     key.recirc_id = 0;
 
@@ -229,17 +264,47 @@ resume_run(struct pipeline *pipeline, const struct sluice_resume *command)
         .now_ms = hooks->now(hooks->aux),
         .learn = true,
         .has_control = true,
+        .draft = draft,
         .resume = content,
     };
-    run(pipeline, &in, frame, command->packet_size);
+    return translate(pipeline, &in, job);
+}
+
+uint32_t
+packet_translate(struct pipeline *pipeline, const struct sluice_record *command, const struct config *draft,
+                 struct packet_job *job)
+{
+    *job = (struct packet_job){ .command = command };
+    return command->type == SLUICE_COMMAND_RESUME ? resume_translate(pipeline, (const void *) command, draft, job)
+                                                  : packet_out_translate(pipeline, (const void *) command, draft, job);
 }
 
 void
-packet_run(struct pipeline *pipeline, const struct sluice_record *command)
+packet_do(struct pipeline *pipeline, const struct packet_job *job)
 {
-    if (command->type == SLUICE_COMMAND_RESUME) {
-        resume_run(pipeline, (const void *) command);
-    } else {
-        packet_out_run(pipeline, (const void *) command);
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
+    const struct sluice_resume *resume = (const void *) job->command;
+    const struct sluice_packet_out *packet_out = (const void *) job->command;
+    bool resumes = job->command->type == SLUICE_COMMAND_RESUME;
+    const uint8_t *frame = resumes ? resume_frame(resume) : get_parts(packet_out).frame;
+    uint32_t size = resumes ? resume->packet_size : packet_out->packet_size;
+    const struct flow_key key = { .in_port = job->in_port, .packet_type = job->packet_type };
+    const struct xlate_traffic traffic = { 1, size, job->now_ms, job->tcp_flags };
+
+    epoch_online(pipeline->reader);
+    xlate_credit(pipeline, job->credits, job->n_credits, &traffic);
+    if (hooks->execute) {
+        hooks->execute(hooks->aux, &key, frame, size, job->actions, job->actions_size);
     }
+    send_solicitations(pipeline, &job->solicitations, job->now_ms);
+    epoch_offline(pipeline->reader);
+}
+
+void
+packet_job_free(struct packet_job *job)
+{
+    xlate_credits_release(job->credits, job->n_credits, false);
+    free(job->credits);
+    free(job->actions);
+    *job = (struct packet_job){ .command = NULL };
 }

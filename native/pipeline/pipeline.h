@@ -23,8 +23,8 @@ struct pipeline;
 /* What the pipeline asks of its owner.  Called by the thread that called the pipeline, inside that call. */
 struct pipeline_hooks {
     void *aux;
-    /* Executes datapath actions on a frame (a packet-out).  'key' is the frame's key with 'in_port' the datapath
-     * port or 0.  Nothing is kept. */
+    /* Executes datapath actions on a frame (a packet-out).  Of 'key' only 'in_port', the datapath port or 0, and
+     * 'packet_type' count.  Nothing is kept. */
     void (*execute)(void *aux, const struct flow_key *key, const uint8_t *frame, size_t frame_size, const void *actions,
                     size_t actions_size);
     /* Likewise, but nothing is transmitted or looked up again: what remains is what others are told of the frame. */

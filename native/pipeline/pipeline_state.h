@@ -11,6 +11,7 @@
 #include "pipeline/config.h"
 #include "pipeline/frozen.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/solicit.h"
 
 /* Cells: what megaflows depend on, hashed.  Two things may share a cell: then a change of one makes megaflows of the
  * other stale too, which costs a translation and is otherwise harmless.
@@ -47,17 +48,40 @@ struct bridge_slot {
 };
 
 /* A change of an address table that waits for the commit. */
-enum mac_edit_kind { MAC_EDIT_FLUSH, MAC_EDIT_BUNDLE_GONE, MAC_EDIT_SET, MAC_EDIT_DEL, MAC_EDIT_CLEAR_STATS };
+enum mac_edit_kind {
+    MAC_EDIT_FLUSH,
+    MAC_EDIT_BUNDLE_GONE,
+    MAC_EDIT_SET,
+    MAC_EDIT_DEL,
+    MAC_EDIT_CLEAR_STATS,
+    MAC_EDIT_LEARN, /* As mac_table_learn(). */
+};
 struct mac_edit {
     uint32_t bridge;
     enum mac_edit_kind kind;
     uint32_t bundle;
     uint16_t vlan;
+    bool gratuitous;
+    bool is_bond;
     uint64_t mac;
 };
 
 struct neighbor_table;
 struct route_table;
+
+/* A packet of a controller that was translated, and waits for its transaction to be committed. */
+struct packet_job {
+    const struct sluice_record *command;
+    uint64_t now_ms;
+    uint32_t in_port; /* Of its key, as are these. */
+    uint32_t packet_type;
+    uint16_t tcp_flags;
+    uint64_t *actions; /* Owned. */
+    uint32_t actions_size;
+    uint32_t n_credits;
+    struct xlate_credit *credits; /* Owned, with their references. */
+    struct solicitations solicitations;
+};
 
 struct transaction {
     bool open;
@@ -68,7 +92,7 @@ struct transaction {
     struct mac_edit *mac_edits;
     uint32_t n_mac_edits;
     uint32_t mac_edits_capacity;
-    const struct sluice_record **packets;
+    struct packet_job *packets;
     uint32_t n_packets;
     uint32_t packets_capacity;
 };
@@ -181,17 +205,29 @@ uint32_t transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint
 /* Does at commit what 'edit' says.  0 or no_memory. */
 uint32_t transaction_edit_macs(struct pipeline *pipeline, const struct mac_edit *edit);
 
-/* Keeps a packet-out or a resume, which was checked, until the commit.  0 or no_memory. */
-uint32_t transaction_queue_packet(struct pipeline *pipeline, const struct sluice_record *command);
+/* Translates a packet-out or a resume, which was checked: it sees what the transaction has done so far.  What comes of
+ * it is kept until the commit.  0, not_translated, no_memory, or why a learn action cannot have its rule; then the
+ * transaction must be undone. */
+uint32_t transaction_add_packet(struct pipeline *pipeline, const struct sluice_record *command);
+
+/* Whether the open transaction has changed nothing. */
+bool transaction_is_empty(const struct pipeline *pipeline);
 
 /* A new bridge without rules, or null without memory; and its end, for limbo. */
 struct bridge *bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables);
 void bridge_destroy(void *bridge);
 
-/* packet_out.c: checks a packet of a controller, sent or resumed: 0 or an enum sluice_error; and runs it. */
+/* packet_out.c: checks a packet of a controller, sent or resumed: 0 or an enum sluice_error. */
 uint32_t packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out *command);
 uint32_t resume_check(const struct pipeline *pipeline, const struct sluice_resume *command);
-void packet_run(struct pipeline *pipeline, const struct sluice_record *command);
+
+/* Translates it in what the open transaction has made, 'draft'.  0 and a job, or an enum sluice_error. */
+uint32_t packet_translate(struct pipeline *pipeline, const struct sluice_record *command, const struct config *draft,
+                          struct packet_job *job);
+
+/* Does what came of it, its transaction being in force; and frees what the job owns. */
+void packet_do(struct pipeline *pipeline, const struct packet_job *job);
+void packet_job_free(struct packet_job *job);
 
 /* trace_query.c: answers a trace.  0, EINVAL, ENOENT or ENOSPC. */
 int trace_query(struct pipeline *pipeline, const struct sluice_trace_query *query, uint8_t *reply, size_t room,

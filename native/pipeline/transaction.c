@@ -240,6 +240,22 @@ pipeline_begin(struct pipeline *pipeline, bool independent)
     txn->n_packets = 0;
 }
 
+bool
+transaction_is_empty(const struct pipeline *pipeline)
+{
+    const struct transaction *txn = &pipeline->transaction;
+    return !txn->n_touched && !txn->n_mac_edits && !txn->n_packets;
+}
+
+static void
+forget_packets(struct transaction *txn)
+{
+    for (uint32_t i = 0; i < txn->n_packets; i++) {
+        packet_job_free(&txn->packets[i]);
+    }
+    txn->n_packets = 0;
+}
+
 /* Ends what the transaction remembers of its bridges. */
 static void
 end_transaction(struct pipeline *pipeline)
@@ -263,6 +279,7 @@ pipeline_rollback(struct pipeline *pipeline)
 {
     struct transaction *txn = &pipeline->transaction;
     assert(txn->open);
+    forget_packets(txn);
     for (uint32_t i = 0; i < txn->n_touched; i++) {
         struct bridge_slot *slot = &pipeline->slots[txn->touched[i]];
         struct bridge_view *view = pipeline_view(pipeline, txn->touched[i]);
@@ -435,17 +452,21 @@ edit_macs(struct pipeline *pipeline)
         case MAC_EDIT_CLEAR_STATS:
             mac_table_clear_stats(macs);
             break;
+        case MAC_EDIT_LEARN:
+            mac_table_learn(macs, edit->vlan, edit->mac, edit->bundle, edit->gratuitous, edit->is_bond,
+                            hooks->now(hooks->aux));
+            break;
         }
     }
 }
 
-/* Runs the packets of the transaction that was committed.  They may learn flows, which takes transactions of their
- * own, so the list is taken away meanwhile. */
+/* Does what came of the packets of the transaction that was committed.  Where they go flows may be learned, which takes
+ * transactions of their own, so the list is taken away meanwhile. */
 static void
-run_packets(struct pipeline *pipeline)
+do_packets(struct pipeline *pipeline)
 {
     struct transaction *txn = &pipeline->transaction;
-    const struct sluice_record **packets = txn->packets;
+    struct packet_job *packets = txn->packets;
     uint32_t n = txn->n_packets;
     if (!n) {
         return;
@@ -454,7 +475,8 @@ run_packets(struct pipeline *pipeline)
     txn->packets_capacity = 0;
     txn->n_packets = 0;
     for (uint32_t i = 0; i < n; i++) {
-        packet_run(pipeline, packets[i]);
+        packet_do(pipeline, &packets[i]);
+        packet_job_free(&packets[i]);
     }
     free(packets);
 }
@@ -467,7 +489,8 @@ pipeline_commit(struct pipeline *pipeline)
 
     const struct config *old = atomic_load_explicit(&pipeline->config, memory_order_relaxed);
     bool drafts = has_drafts(pipeline);
-    if (txn->n_touched) {
+    bool touched = txn->n_touched;
+    if (touched) {
         struct config *config = malloc(sizeof *config);
         const struct topology *topology = drafts ? draft_topology(pipeline) : old->topology;
         if (!config || !topology) {
@@ -492,23 +515,33 @@ pipeline_commit(struct pipeline *pipeline)
     bool removed = commit_flows(pipeline);
     end_transaction(pipeline);
     edit_macs(pipeline);
-    pipeline_changed(pipeline);
+    if (touched) {
+        pipeline_changed(pipeline);
+    }
     limbo_reclaim(&pipeline->limbo);
 
     if (removed && pipeline->options.hooks.flows_changed) {
         pipeline->options.hooks.flows_changed(pipeline->options.hooks.aux);
     }
-    run_packets(pipeline);
+    do_packets(pipeline);
     return 0;
 }
 
 uint32_t
-transaction_queue_packet(struct pipeline *pipeline, const struct sluice_record *command)
+transaction_add_packet(struct pipeline *pipeline, const struct sluice_record *command)
 {
     struct transaction *txn = &pipeline->transaction;
-    if (!grow(&txn->packets, txn->n_packets, &txn->packets_capacity, sizeof *txn->packets)) {
-        return SLUICE_ERROR_NO_MEMORY;
+    const struct config *now = atomic_load_explicit(&pipeline->config, memory_order_relaxed);
+    bool drafts = has_drafts(pipeline);
+    const struct config draft = { now->version + 1, drafts ? draft_topology(pipeline) : now->topology };
+    uint32_t error = SLUICE_ERROR_NO_MEMORY;
+
+    if (draft.topology && grow(&txn->packets, txn->n_packets, &txn->packets_capacity, sizeof *txn->packets)) {
+        error = packet_translate(pipeline, command, &draft, &txn->packets[txn->n_packets]);
+        txn->n_packets += !error;
     }
-    txn->packets[txn->n_packets++] = command;
-    return 0;
+    if (drafts) {
+        topology_destroy((void *) draft.topology);
+    }
+    return error;
 }

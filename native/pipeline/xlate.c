@@ -680,7 +680,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     out->actions_size = 0;
     out->change = pipeline_change(pipeline);
     pipeline_cover(pipeline, SLUICE_COVERAGE_XLATE_ACTIONS);
-    ctx.config = atomic_load_explicit(&pipeline->config, memory_order_acquire);
+    ctx.config = in->draft ? in->draft : atomic_load_explicit(&pipeline->config, memory_order_acquire);
 
     ctx.flow = *in->key;
     ctx.flow.actset_output = be32(PORT_UNSET);

@@ -22,6 +22,7 @@
 #include "pipeline/solicit.h"
 #include "sluice/flow_key.h"
 
+struct config;
 struct frozen_state;
 struct learned;
 struct group_stats;
@@ -107,6 +108,9 @@ struct xlate_in {
     uint64_t now_ms;            /* The datapath's clock. */
     bool learn;                 /* True for a real packet: NORMAL may learn its source, learn actions take effect. */
     bool has_control;           /* The caller holds the control lock, and no transaction is open. */
+    const struct config *draft; /* Not null: the packet sees what the open transaction made so far, which this is.  What
+                                 * it would change at once, the transaction changes at its commit; what learn actions
+                                 * learn is left to the caller, as credits. */
     struct trace_sink *trace;   /* Null but for ofproto/trace. */
 
     /* For packet_out and trace: when 'bridge' is not 0, the packet begins in that bridge on OpenFlow port 'in_port'

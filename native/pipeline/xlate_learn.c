@@ -30,6 +30,9 @@ learn(struct xlate_ctx *ctx, struct learned *learned, bool needs_answer)
         ctx->uncacheable |= learned->limit && !learned_is_there(ctx->pipeline, learned);
         return true;
     }
+    if (ctx->in->draft) {
+        return true;
+    }
     if (ctx->in->has_control) {
         return install(ctx, learned);
     }

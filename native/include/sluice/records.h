@@ -135,6 +135,7 @@ enum sluice_error {
     SLUICE_ERROR_NO_SUCH_BUCKET = 21, /* The group has no such bucket. */
     SLUICE_ERROR_BUCKET_EXISTS = 22, /* The group has a bucket of that number already. */
     SLUICE_ERROR_NO_SUCH_ADDRESS = 23, /* The address was not set. */
+    SLUICE_ERROR_NOT_TRANSLATED = 24, /* The actions of a packet cannot be executed: they go around, or too deep. */
 };
 
 /* flow_mod commands, numbered as OpenFlow does. */

@@ -147,6 +147,61 @@ test_packet_out(struct rig *rig)
 }
 
 static void
+a_port_and_a_packet(struct rig *rig, struct sluice_ofport_set *port)
+{
+    struct actions a = { .size = 0 };
+    add_output(&a, port->ofp_port);
+    CHECK(!rig_command(rig, port, SLUICE_COMMAND_OFPORT_SET, sizeof *port));
+    CHECK(!packet_out(rig, &a, 1));
+}
+
+/* All in one transaction, which is committed or not. */
+static void
+test_packet_in_place(struct rig *rig)
+{
+    struct flow_key key = tcp_key(1);
+    struct actions table = { .size = 0 };
+    struct actions one = { .size = 0 };
+    struct actions two = { .size = 0 };
+    struct actions loop = { .size = 0 };
+    struct sluice_flow_flush flush = { .bridge = 1 };
+    struct sluice_ofport_set port = { .bridge = 1, .ofp_port = 9, .dp_port = 9 };
+    add_output(&table, PORT_TABLE);
+    add_output(&one, 3);
+    add_output(&two, 2);
+    ADD_ACTION(&loop, RESUBMIT, resubmit, .in_port = PORT_IN_PORT, .table = 0);
+    rig_clear(rig, 1);
+    CHECK(!rig_flow(rig, 1, 0, 1, NULL, NULL, &one));
+
+    uint32_t n = rig->n_executed;
+    pipeline_begin(rig->pipeline, false);
+    CHECK(!rig_flow_command(rig, 1, 0, 1, NULL, NULL, &two));
+    CHECK(!packet_out(rig, &table, 1));
+    CHECK(!rig_command(rig, &flush, SLUICE_COMMAND_FLOW_FLUSH, sizeof flush));
+    CHECK(rig->n_executed == n);
+    EXPECT(rig, &key, "7");
+    rig_commit(rig);
+    CHECK(rig->n_executed == n + 1 && !strcmp(rig->executed, "2"));
+    CHECK(!count_flows(rig, 1));
+    claim("a packet-out sees what comes before it in its transaction, not what comes after");
+
+    pipeline_begin(rig->pipeline, false);
+    a_port_and_a_packet(rig, &port);
+    rig_commit(rig);
+    CHECK(rig->n_executed == n + 2 && !strcmp(rig->executed, "9"));
+    claim("ports too");
+
+    CHECK(!rig_flow(rig, 1, 0, 1, NULL, NULL, &one));
+    pipeline_begin(rig->pipeline, false);
+    CHECK(!packet_out(rig, &table, 1));
+    CHECK(!rig_flow_command(rig, 1, 0, 1, NULL, NULL, &loop));
+    CHECK(packet_out(rig, &table, 1) == SLUICE_ERROR_NOT_TRANSLATED);
+    pipeline_rollback(rig->pipeline);
+    CHECK(rig->n_executed == n + 2 && count_flows(rig, 1) == 1);
+    claim("a packet-out that cannot be executed undoes all, and no other one is sent");
+}
+
+static void
 test_expiry(struct rig *rig)
 {
     struct {
@@ -244,6 +299,7 @@ main(void)
     setup(&rig);
     test_rollback(&rig);
     test_packet_out(&rig);
+    test_packet_in_place(&rig);
     test_expiry(&rig);
     test_trace(&rig);
     rig_uninit(&rig);

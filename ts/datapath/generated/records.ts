@@ -245,6 +245,8 @@ export const error = {
   bucketExists: 22,
   /** The address was not set. */
   noSuchAddress: 23,
+  /** The actions of a packet cannot be executed: they go around, or too deep. */
+  notTranslated: 24,
 } as const;
 
 /** flow_mod commands, numbered as OpenFlow does. */

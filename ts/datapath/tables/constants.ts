@@ -163,6 +163,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["no_such_bucket", "The group has no such bucket."],
       ["bucket_exists", "The group has a bucket of that number already."],
       ["no_such_address", "The address was not set."],
+      ["not_translated", "The actions of a packet cannot be executed: they go around, or too deep."],
     ]),
   },
   {
