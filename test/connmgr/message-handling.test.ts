@@ -30,13 +30,14 @@ test("whatever is wrong with a bundle forgets it", () => {
   assert.is(bundles.size, 0);
   bundles.open(1, 3, request, "a", 0);
   assert.is(
-    codeOf(() => bundles.gather(1, 2, request, "a", 0)),
+    codeOf(() => bundles.use(1, 2, 0)),
     "OFPBFC_BAD_FLAGS",
   );
-  bundles.gather(1, 3, request, "c", 0);
+  bundles.open(1, 3, request, "c", 0);
+  bundles.use(1, 3, 0);
   bundles.close(1, 3, 0);
   assert.is(
-    codeOf(() => bundles.gather(1, 3, request, "c", 0)),
+    codeOf(() => bundles.use(1, 3, 0)),
     "OFPBFC_BUNDLE_CLOSED",
   );
   assert.is(
@@ -48,7 +49,7 @@ test("whatever is wrong with a bundle forgets it", () => {
 test("a bundle that nobody uses is given up, with the message that opened it", () => {
   const bundles = new MessageBundles<string>();
   bundles.open(1, 0, request, "a", 0);
-  bundles.gather(1, 0, request, "a", 5000);
+  bundles.use(1, 0, 5000);
   assert.equal(bundles.expire(14_999, 10_000), []);
   assert.equal(bundles.expire(15_000, 10_000), [request]);
   assert.is(bundles.size, 0);

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -87,6 +88,40 @@ test("messages come out whole however the stream was cut", () => {
     assert.is(Buffer.compare(Buffer.concat(out), stream), 0);
     assert.is(framer.size, 0);
   }
+});
+
+test("messages come out whole whoever reads them late", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 8, max: 40 }), { maxLength: 20 }),
+      fc.array(fc.tuple(fc.nat(60), fc.nat(3)), { minLength: 1 }),
+      (sizes, steps) => {
+        const messages = sizes.map((size, index) => {
+          const bytes = new Uint8Array(size).fill(index + 1);
+          new DataView(bytes.buffer).setUint16(2, size);
+          return bytes;
+        });
+        const stream = Buffer.concat(messages);
+        const framer = new MessageFramer();
+        const out: Uint8Array[] = [];
+        let at = 0;
+        const read = (most: number): void => {
+          for (let count = 0; count < most && framer.advance(); count++)
+            out.push(framer.bytes.subarray(framer.start, framer.end));
+        };
+        for (const [size, reads] of steps) {
+          framer.push(stream.subarray(at, at + size));
+          at = Math.min(stream.length, at + size);
+          assert.is(framer.size, at - Buffer.concat(out).length);
+          read(reads);
+        }
+        framer.push(stream.subarray(at));
+        assert.is(framer.ready, out.length < messages.length);
+        read(messages.length);
+        assert.equal(out, messages);
+      },
+    ),
+  );
 });
 
 test("a length below eight bytes ends the stream", () => {

@@ -91,6 +91,7 @@ export class Session {
           this.#down();
           ended();
         },
+        isWatched: () => host.snoops.isWatching(controller),
         seen: (message) => host.snoops.seen(controller, message),
       },
     });

@@ -12,46 +12,89 @@ export class FramingError extends Error {
   }
 }
 
+const nothing = new Uint8Array(0);
+
 export class MessageFramer {
-  #chunk: Uint8Array = new Uint8Array(0);
+  /** The message that `advance` came to: `bytes` from `start` to `end`.  There are hundreds of thousands a second, so
+   *  there is no object for each. */
+  bytes: Uint8Array = nothing;
+  start = 0;
+  end = 0;
+  /** What is not cut yet: a whole message that two chunks shared, if there is one, then the chunk from `#at`. */
+  #head: Uint8Array = nothing;
+  #chunk: Uint8Array = nothing;
   #at = 0;
 
-  /** Takes what was read; messages returned earlier may point into earlier chunks, never into this object's own. */
+  /** Takes what was read, which nobody writes any more; messages stay what they are after later pushes. */
   push(chunk: Uint8Array): void {
+    // One class of arrays: code that is compiled for one is thrown away when it meets another.
+    const plain = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
     if (this.#at === this.#chunk.length) {
-      this.#chunk = chunk;
-    } else {
-      const rest = this.#chunk.subarray(this.#at);
-      const joined = new Uint8Array(rest.length + chunk.length);
-      joined.set(rest);
-      joined.set(chunk, rest.length);
-      this.#chunk = joined;
+      this.#chunk = plain;
+      this.#at = 0;
+      return;
     }
-    this.#at = 0;
+    const rest = this.#chunk.subarray(this.#at);
+    const missing = (sizeAt(rest, 0) ?? 0) - rest.length;
+    // As a rule one message is cut between two chunks, and no other is copied.
+    if (this.#head.length === 0 && missing > 0 && missing <= plain.length) {
+      this.#head = joined(rest, plain.subarray(0, missing));
+      this.#chunk = plain;
+      this.#at = missing;
+    } else {
+      this.#chunk = joined(rest, plain);
+      this.#at = 0;
+    }
   }
 
-  /** The next whole message, or undefined until more bytes come.  Throws FramingError; then the stream is lost. */
-  next(): Uint8Array | undefined {
-    const available = this.#chunk.length - this.#at;
-    if (available < 4) return undefined;
-    const length = ((this.#chunk[this.#at + 2] ?? 0) << 8) | (this.#chunk[this.#at + 3] ?? 0);
+  /** Moves on to the next whole message; false until more bytes come.  Throws FramingError; then the stream is lost. */
+  advance(): boolean {
+    if (this.#head.length > 0) {
+      this.bytes = this.#head;
+      this.start = 0;
+      this.end = this.#head.length;
+      this.#head = nothing;
+      return true;
+    }
+    const length = sizeAt(this.#chunk, this.#at);
+    if (length === undefined) return false;
     if (length < headerSize) throw new FramingError(length);
-    if (available < length) return undefined;
-    const message = this.#chunk.subarray(this.#at, this.#at + length);
-    this.#at += length;
-    return message;
+    const end = this.#at + length;
+    if (end > this.#chunk.length) return false;
+    this.bytes = this.#chunk;
+    this.start = this.#at;
+    this.end = end;
+    this.#at = end;
+    return true;
+  }
+
+  /** The next whole message, or undefined until more bytes come.  Throws FramingError. */
+  next(): Uint8Array | undefined {
+    return this.advance() ? this.bytes.subarray(this.start, this.end) : undefined;
   }
 
   /** Whether a whole message (or a framing error) waits. */
   get ready(): boolean {
-    const available = this.#chunk.length - this.#at;
-    if (available < 4) return false;
-    const length = ((this.#chunk[this.#at + 2] ?? 0) << 8) | (this.#chunk[this.#at + 3] ?? 0);
-    return length < headerSize || available >= length;
+    if (this.#head.length > 0) return true;
+    const length = sizeAt(this.#chunk, this.#at);
+    return length !== undefined && (length < headerSize || this.#at + length <= this.#chunk.length);
   }
 
   /** Bytes held. */
   get size(): number {
-    return this.#chunk.length - this.#at;
+    return this.#head.length + this.#chunk.length - this.#at;
   }
+}
+
+/** Length of the message at `at`, or undefined when its header is cut. */
+function sizeAt(bytes: Uint8Array, at: number): number | undefined {
+  if (bytes.length - at < 4) return undefined;
+  return ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(first.length + second.length);
+  bytes.set(first);
+  bytes.set(second, first.length);
+  return bytes;
 }

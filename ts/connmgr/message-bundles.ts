@@ -41,9 +41,8 @@ export class MessageBundles<Changes> {
     return this.#byId.get(id)?.changes;
   }
 
-  /** One more message came for a bundle, which is opened with `changes` if need be. */
-  gather(id: number, flags: number, request: Uint8Array, changes: Changes, now: number): void {
-    if (!this.#byId.has(id)) this.open(id, flags, request, changes, now);
+  /** One more message came for a bundle that is known. */
+  use(id: number, flags: number, now: number): void {
     this.#writable(id, flags).usedMs = now;
   }
 

@@ -1,6 +1,5 @@
 import type { Logger } from "../log/index.js";
 import {
-  appendFlowMod,
   appendPacketOut,
   ChangeSet,
   type DoneRequest,
@@ -20,6 +19,7 @@ import {
   visibleTables,
 } from "../ofproto/index.js";
 import {
+  type BundleAddPlace,
   bundleAct,
   bundleFlags,
   decodeMessage,
@@ -28,14 +28,15 @@ import {
   identifyMessage,
   isBundleAdd,
   isFlowMod,
+  type MessageSpan,
   messageTitle,
   OpenFlowError,
   readBundleAddMessage,
+  swapTlvMap,
   withTlvMap,
 } from "../openflow/index.js";
 import type {
   AsyncConfig,
-  BundleAdd,
   BundleControl,
   FlowMonitor,
   FlowUpdate,
@@ -111,6 +112,8 @@ export interface OfconnOptions {
 
 /** OFPT_PACKET_OUT of every version. */
 const packetOutType = 13;
+/** What was read last of a message for a bundle. */
+const bundleAdd: BundleAddPlace = { id: 0, flags: 0, start: 0, end: 0 };
 const decodeContext = { bridge: 0, tableId: true, executedOnly: true };
 
 export type Schedules = readonly [action: PacketInSchedule<PacketInEvent>, miss: PacketInSchedule<PacketInEvent>];
@@ -263,7 +266,7 @@ export class Ofconn implements Requester {
     if (this.#dump !== undefined && !this.#continueDump()) return false;
     for (let count = 0; count < messagesPerTurn; count++) {
       if (this.#vconn.unsent >= unsentMax) break;
-      const message = this.#vconn.recv();
+      const message = this.#vconn.recvInPlace();
       if (message === undefined) break;
       this.#take(message);
       if (this.#dump !== undefined && !this.#continueDump()) return false;
@@ -444,26 +447,31 @@ export class Ofconn implements Requester {
     if (this.#dump !== undefined || (this.#vconn.readable && this.#vconn.unsent < unsentMax)) this.#host.wake(this);
   }
 
-  /** Handles one message of the peer.  `bytes` may be part of a larger buffer and is not kept beyond the turn. */
-  #take(bytes: Uint8Array): void {
-    if (isFlowMod(bytes)) {
+  /** Handles one message of the peer. */
+  #take(message: MessageSpan): void {
+    const { bytes, start, end } = message;
+    if (isFlowMod(bytes, start, end)) {
       this.#admitting = true;
-      this.#takeFlowMod(bytes);
+      this.#takeFlowMod(bytes, start, end);
       return;
     }
-    if (bytes[1] === packetOutType && !this.isSecondary) {
+    if (bytes[start + 1] === packetOutType && !this.isSecondary) {
       this.#admitting = true;
-      this.#takePacketOut(bytes);
+      this.#takePacketOut(bytes.subarray(start, end));
       return;
     }
     this.#submitFlowMods();
+    // As many of these come as flow_mods, and for the same reason.
+    if (isBundleAdd(bytes, start, end) && !this.isSecondary) {
+      this.#admitting = true;
+      this.#addToBundle(message);
+      return;
+    }
+    this.#takeOther(bytes.subarray(start, end));
+  }
+
+  #takeOther(bytes: Uint8Array): void {
     try {
-      // As many of these come as flow_mods, and for the same reason.
-      if (isBundleAdd(bytes) && !this.isSecondary) {
-        this.#admitting = true;
-        this.#addToBundle(readBundleAddMessage(bytes), bytes);
-        return;
-      }
       const message = this.#decode(bytes);
       if (message === undefined) return;
       if (!unadmitting.has(message.type)) this.#admitting = true;
@@ -498,23 +506,27 @@ export class Ofconn implements Requester {
     });
   }
 
-  #takeFlowMod(bytes: Uint8Array): void {
+  #takeFlowMod(bytes: Uint8Array, start: number, end: number): void {
     if (this.isSecondary) {
       this.#flowMods.fail(
-        bytes,
+        bytes.subarray(start, end),
         new OpenFlowError("OFPBRC_IS_SECONDARY", "a secondary controller may not change flows"),
       );
       return;
     }
-    const command = this.#commandOf(bytes);
+    const command = this.#commandOf(bytes, start);
     this.#pendingKinds[flowModKind(command)]++;
-    this.#flowMods.add(bytes, (batch, bridge) =>
-      withTlvMap(this.#host.ofproto.tlvs, () => appendFlowMod(batch, bridge, bytes, this.#flowModForm)),
-    );
+    const before = swapTlvMap(this.#host.ofproto.tlvs);
+    try {
+      this.#flowMods.add(bytes, start, end, this.#flowModForm);
+    } finally {
+      swapTlvMap(before);
+    }
   }
 
-  #commandOf(flowMod: Uint8Array): number {
-    return (this.version === 1 ? flowMod[57] : flowMod[25]) ?? 0;
+  /** Of the flow_mod at `start`. */
+  #commandOf(bytes: Uint8Array, start = 0): number {
+    return bytes[start + (this.version === 1 ? 57 : 25)] ?? 0;
   }
 
   #reportFlowModsCame(): void {
@@ -667,11 +679,21 @@ export class Ofconn implements Requester {
     for (const message of this.#flowUpdates(xid, updates, true)) this.#vconn.send(message);
   }
 
-  #addToBundle({ id, flags, message }: BundleAdd, bytes: Uint8Array): void {
-    // What cannot be read leaves the bundle as it is.
-    const changes = this.#bundles.changes(id) ?? new ChangeSet(this.#host.ofproto);
-    changes.add(message, bytes, this.#flowModForm);
-    this.#bundles.gather(id, flags, bytes, changes, this.#host.now());
+  #addToBundle(request: MessageSpan): void {
+    try {
+      readBundleAddMessage(request.bytes, request.start, request.end, bundleAdd);
+      const { id, flags, start, end } = bundleAdd;
+      const known = this.#bundles.changes(id);
+      const changes = known ?? new ChangeSet(this.#host.ofproto);
+      // What cannot be read leaves the bundle as it is.
+      changes.add(request, start, end, this.#flowModForm);
+      const now = this.#host.now();
+      if (known === undefined)
+        this.#bundles.open(id, flags, request.bytes.subarray(request.start, request.end), changes, now);
+      else this.#bundles.use(id, flags, now);
+    } catch (error) {
+      this.#refuse(request.bytes.subarray(request.start, request.end), error);
+    }
   }
 
   #controlBundle(control: BundleControl, bytes: Uint8Array): void {

@@ -59,6 +59,8 @@ export interface RconnEvents {
   drained(): void;
   /** The session is over. */
   down(): void;
+  /** Whether anybody wants what passes. */
+  isWatched(): boolean;
   /** Every message of the session, in either direction. */
   seen(message: Uint8Array): void;
 }
@@ -208,6 +210,7 @@ export class Rconn {
       drained: () => events.drained(),
       closed: (error) => this.#failed(stream, endOf(error)),
       remark: (module, level, text) => vconnLogs[module][level](module === "vconn" ? `${peer}: ${text}` : text),
+      isWatched: () => vconnLogs.messages.enabled("dbg") || events.isWatched(),
       seen: (message) => events.seen(message),
       ...passage(vconnLogs.messages, peer),
     });

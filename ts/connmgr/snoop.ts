@@ -51,6 +51,11 @@ export class Snoops {
     this.#watched.delete(controller);
   }
 
+  /** Whether anybody listens to a controller's session. */
+  isWatching(controller: object): boolean {
+    return this.#watched.has(controller);
+  }
+
   /** A message of a controller's session, in either direction. */
   seen(controller: object, message: Uint8Array): void {
     const snoops = this.#watched.get(controller);
@@ -92,6 +97,7 @@ export class Snoops {
       drained: () => undefined,
       closed: forget,
       remark: () => undefined,
+      isWatched: () => false,
       seen: () => undefined,
       passed: () => undefined,
       agreed: () => undefined,

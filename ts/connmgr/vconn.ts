@@ -1,3 +1,4 @@
+import type { MessageSpan } from "../openflow/index.js";
 import type { Version } from "../openflow/message.js";
 import { FramingError, MessageFramer } from "./framer.js";
 import { connectionReset, endOfFile, protocolError } from "./socket-error.js";
@@ -25,6 +26,8 @@ export interface VconnEvents {
   closed(error: string): void;
   /** A remark about the peer's messages, for the log of that module. */
   remark(module: "vconn" | "vconn_stream", level: "err" | "warn", text: string): void;
+  /** Whether `passed` and `seen` have to be called. */
+  isWatched(): boolean;
   /** Every message that is sent or received after the hellos, for snoops. */
   seen(message: Uint8Array): void;
   /** Every message, hellos among them: `sent` says whether it is ours. */
@@ -107,21 +110,28 @@ export class Vconn {
     }
   }
 
-  /** The next message for the caller, or undefined when none waits.  Messages of a wrong version are answered here. */
-  recv(): Uint8Array | undefined {
+  /** The next message for the caller, or undefined when none waits; it is another one after the next call, but its bytes
+   *  stay.  Messages of a wrong version are answered here. */
+  recvInPlace(): MessageSpan | undefined {
+    const framer = this.#framer;
     while (!this.#over) {
-      const message = this.#next();
-      if (message === undefined) {
+      if (!this.#advance()) {
         if (!this.#over) this.#resume();
         return undefined;
       }
       this.#receivedCount++;
-      this.#events.passed(message, false);
-      this.#events.seen(message);
-      if (message[0] === this.#version || isGeneric(message)) return message;
-      this.#refuseVersion(message);
+      if (this.#events.isWatched()) this.#tell(framer.bytes.subarray(framer.start, framer.end), false);
+      const isGeneric = (framer.bytes[framer.start + 1] as number) <= type.echoReply;
+      if (framer.bytes[framer.start] === this.#version || isGeneric) return framer;
+      this.#refuseVersion(framer.bytes.subarray(framer.start, framer.end));
     }
     return undefined;
+  }
+
+  /** The same as an array of its own. */
+  recv(): Uint8Array | undefined {
+    const span = this.recvInPlace();
+    return span?.bytes.subarray(span.start, span.end);
   }
 
   /** Whether `recv` wants to be called: a message waits, or the stream is held until nothing waits. */
@@ -182,18 +192,22 @@ export class Vconn {
     this.#unsentSize += message.length;
     this.#queuedEver += message.length;
     this.#sent++;
-    this.#events.passed(message, true);
+    if (this.#events.isWatched()) this.#tell(message, true);
+  }
+
+  #tell(message: Uint8Array, sent: boolean): void {
+    this.#events.passed(message, sent);
     if (this.#version !== undefined) this.#events.seen(message);
   }
 
-  #next(): Uint8Array | undefined {
+  #advance(): boolean {
     try {
-      return this.#framer.next();
+      return this.#framer.advance();
     } catch (error) {
       if (!(error instanceof FramingError)) throw error;
       this.#events.remark("vconn_stream", "err", error.message);
       this.#fail(protocolError);
-      return undefined;
+      return false;
     }
   }
 
@@ -207,8 +221,8 @@ export class Vconn {
   }
 
   #negotiate(): void {
-    const hello = this.#next();
-    if (hello === undefined) return;
+    if (!this.#advance()) return;
+    const hello = this.#framer.bytes.subarray(this.#framer.start, this.#framer.end);
     this.#receivedCount++;
     this.#events.passed(hello, false);
     if (hello[1] !== type.hello) {
@@ -265,12 +279,6 @@ export class Vconn {
     this.#paused = false;
     this.#stream.resume();
   }
-}
-
-/** Messages whose meaning does not depend on the version. */
-function isGeneric(message: Uint8Array): boolean {
-  const kind = message[1] ?? 0;
-  return kind <= type.echoReply;
 }
 
 /** The version bitmap element of a hello, if it has one.  Elements that are too short end the search. */

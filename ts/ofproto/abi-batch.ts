@@ -50,11 +50,11 @@ export class CommandBatch {
     return this.#out.view;
   }
 
-  /** Appends a command that `write` puts whole, header and all.  When it throws, nothing is appended. */
-  append(write: (out: ByteWriter) => void): void {
+  /** Appends a command that `write` puts whole, header and all, of `source`.  When it throws, nothing is appended. */
+  append<Source>(source: Source, write: (out: ByteWriter, source: Source) => void): void {
     const begin = this.#out.position;
     try {
-      write(this.#out);
+      write(this.#out, source);
     } catch (error) {
       this.#out.position = begin;
       throw error;

@@ -1,5 +1,14 @@
 import { abi, flowModOffsets } from "../datapath/generated/records.js";
-import { checkMessageLength, decodeMessage, identifyMessage, OpenFlowError, withTlvMap } from "../openflow/index.js";
+import {
+  checkMessageLength,
+  decodeMessage,
+  identifyMessage,
+  isFlowMod,
+  type MessageSpan,
+  OpenFlowError,
+  swapTlvMap,
+  withTlvMap,
+} from "../openflow/index.js";
 import type { Message, PacketOut, PortMod } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
 import {
@@ -15,6 +24,7 @@ import { appendGroupMod, groupModError } from "./groups.js";
 import type { Ofproto } from "./ofproto.js";
 import { appendPacketOut, packetOutError } from "./packet-out.js";
 import { applyPortMod, checkPortMod } from "./port-mod.js";
+import { RequestLog } from "./request-log.js";
 import type { Requester, RequestFailure } from "./requester.js";
 
 /** Changes of a switch that are gathered, and then made all together or not at all: what a bundle of messages does.  All
@@ -23,36 +33,11 @@ import type { Requester, RequestFailure } from "./requester.js";
 /** Bytes that a set may have before one more message, of which there is room for the longest. */
 const sizeMax = abi.batchSizeMax - 2 ** 20;
 
-/** Requests and what kind of message they were.  A million of them may wait, so there is no object for each: the collector
- *  would go through them again and again. */
-class RequestLog {
-  readonly #buffers: ArrayBufferLike[] = [];
-  readonly #at: number[] = [];
-  readonly #sizes: number[] = [];
-  readonly #kinds: Message["type"][] = [];
-
-  add(bytes: Uint8Array, kind: Message["type"]): void {
-    this.#buffers.push(bytes.buffer);
-    this.#at.push(bytes.byteOffset);
-    this.#sizes.push(bytes.length);
-    this.#kinds.push(kind);
-  }
-
-  kind(index: number): Message["type"] | undefined {
-    return this.#kinds[index];
-  }
-
-  bytes(index: number): Uint8Array | undefined {
-    const buffer = this.#buffers[index];
-    return buffer === undefined ? undefined : new Uint8Array(buffer, this.#at[index], this.#sizes[index]);
-  }
-}
-
 export class ChangeSet {
   readonly #ofproto: Ofproto;
   readonly #batch = new CommandBatch(1024);
   /** Requests of the batch's commands, by index. */
-  readonly #requests = new RequestLog();
+  readonly #requests = new RequestLog<Message["type"]>();
   readonly #portMods: { readonly mod: PortMod; readonly request: Uint8Array }[] = [];
 
   readonly #flowMods: FlowModCounts = { adds: 0, modifies: 0, deletes: 0 };
@@ -66,29 +51,45 @@ export class ChangeSet {
     return this.#flowMods;
   }
 
-  /** Takes one message.  `request`, which nobody writes any more, is what errors of the commit echo: a copy of each would
-   *  cost more than all the rest.  Throws OpenFlowError. */
-  add(message: Uint8Array, request: Uint8Array, form: FlowModForm): void {
+  /** Takes the message in [start, end) of a request, which nobody writes any more: errors of the commit echo it, and a copy
+   *  of each would cost more than all the rest.  Throws OpenFlowError. */
+  add(
+    { bytes, start: requestStart, end: requestEnd }: MessageSpan,
+    start: number,
+    end: number,
+    form: FlowModForm,
+  ): void {
     if (this.#batch.size > sizeMax)
       throw new OpenFlowError("OFPBFC_MSG_TOO_MANY", "the bundle is too large to be committed");
-    const kind = bundlable(message);
-    if (kind === "flow_mod") {
-      const at = this.#batch.size;
-      withTlvMap(this.#ofproto.tlvs, () => appendFlowMod(this.#batch, this.#ofproto.bridge, message, form));
-      countFlowMod(this.#flowMods, this.#batch, at);
-      // All changes of the set are told together, as those of its first message.
-      this.#batch.view.setUint32(at + flowModOffsets.origin, 1, true);
-    } else {
-      const context = { bridge: this.#ofproto.bridge, tableId: true, executedOnly: true };
-      const decoded = withTlvMap(this.#ofproto.tlvs, () => decodeMessage(message, context));
-      if (decoded.type === "packet_out") appendPacketOut(this.#batch, this.#ofproto, decoded as PacketOut);
-      else if (decoded.type === "group_mod") appendGroupMod(this.#batch, this.#ofproto.bridge, decoded);
-      else if (decoded.type === "port_mod") {
-        this.#portMods.push({ mod: decoded, request });
-        return;
-      } else throw new OpenFlowError("OFPBFC_MSG_UNSUP", `a ${kind} cannot be in a bundle`);
+    if (isFlowMod(bytes, start, end)) {
+      this.#addFlowMod(bytes, start, end, form);
+      this.#requests.add(bytes, requestStart, requestEnd, "flow_mod");
+      return;
     }
-    this.#requests.add(request, kind);
+    const message = bytes.subarray(start, end);
+    const kind = bundlable(message);
+    const context = { bridge: this.#ofproto.bridge, tableId: true, executedOnly: true };
+    const decoded = withTlvMap(this.#ofproto.tlvs, () => decodeMessage(message, context));
+    if (decoded.type === "packet_out") appendPacketOut(this.#batch, this.#ofproto, decoded as PacketOut);
+    else if (decoded.type === "group_mod") appendGroupMod(this.#batch, this.#ofproto.bridge, decoded);
+    else if (decoded.type === "port_mod") {
+      this.#portMods.push({ mod: decoded, request: bytes.subarray(requestStart, requestEnd) });
+      return;
+    } else throw new OpenFlowError("OFPBFC_MSG_UNSUP", `a ${kind} cannot be in a bundle`);
+    this.#requests.add(bytes, requestStart, requestEnd, kind);
+  }
+
+  #addFlowMod(bytes: Uint8Array, start: number, end: number, form: FlowModForm): void {
+    const at = this.#batch.size;
+    const before = swapTlvMap(this.#ofproto.tlvs);
+    try {
+      appendFlowMod(this.#batch, this.#ofproto.bridge, bytes, start, end, form);
+    } finally {
+      swapTlvMap(before);
+    }
+    countFlowMod(this.#flowMods, this.#batch, at);
+    // All changes of the set are told together, as those of its first message.
+    this.#batch.view.setUint32(at + flowModOffsets.origin, 1, true);
   }
 
   /** Makes the changes.  Returns what failed; then nothing has changed.  `isAtomic` refuses port_mods, which take effect

@@ -6,11 +6,12 @@ import {
   flowModSize,
   writeFlowMod,
 } from "../datapath/generated/records.js";
-import { decodeFlowMod, type ErrorName, lastFlowModBuffer, OpenFlowError } from "../openflow/index.js";
+import { type ByteWriter, decodeFlowMod, type ErrorName, lastFlowModBuffer, OpenFlowError } from "../openflow/index.js";
 import type { FlowMod } from "../openflow/message.js";
 import { keyMember } from "../openflow/tables/key.js";
 import { CommandBatch, type FlowDatapath, pad8 } from "./abi-batch.js";
 import { wholeMatch } from "./abi-match.js";
+import { RequestLog } from "./request-log.js";
 import type { RequestFailure } from "./requester.js";
 
 /** Flow_mods on their way to the datapath: as many as came together go down as one batch, in which each stands alone. */
@@ -58,27 +59,51 @@ export interface FlowModForm {
   readonly tableId: boolean;
 }
 
-/** Appends the flow_mod message `bytes`.  Throws OpenFlowError. */
-export function appendFlowMod(batch: CommandBatch, bridge: number, bytes: Uint8Array, form: FlowModForm): void {
-  batch.append((out) => {
-    const at = out.position;
-    decodeFlowMod(bytes, out, { bridge, tableId: form.tableId, executedOnly: true });
-    const buffer = lastFlowModBuffer();
-    const table = out.view.getUint8(at + flowModOffsets.table);
-    if (table === internalTable) throw new OpenFlowError("OFPBRC_EPERM", "table 254 belongs to the switch");
-    const isAdd = out.view.getUint8(at + flowModOffsets.command) === flowCommand.add;
-    if (isAdd && (out.view.getUint8(at + flowModSize) & dpHashWord) !== 0) {
-      throw new OpenFlowError("OFPBRC_EPERM", "only the switch's own flows match on dp_hash");
-    }
-    // An add of OpenFlow 1.0 or 1.1 always resets counters, and later versions see that it does.
-    if (isAdd && (bytes[0] ?? 0) <= 2) {
-      const flagsAt = at + flowModOffsets.flowFlags;
-      out.view.setUint16(flagsAt, out.view.getUint16(flagsAt, true) | flowFlag.resetCounts, true);
-    }
-    if (buffer !== noBuffer) {
-      throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${buffer.toString(16)} does not exist`);
-    }
-  });
+/** A flow_mod message, and how it is to be read.  One for all: there are hundreds of thousands a second. */
+const source = {
+  bytes: new Uint8Array(0) as Uint8Array,
+  start: 0,
+  end: 0,
+  bridge: 0,
+  tableId: false,
+  executedOnly: true,
+};
+
+/** Appends the flow_mod message in [start, end).  Throws OpenFlowError. */
+export function appendFlowMod(
+  batch: CommandBatch,
+  bridge: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  form: FlowModForm,
+): void {
+  source.bytes = bytes;
+  source.start = start;
+  source.end = end;
+  source.bridge = bridge;
+  source.tableId = form.tableId;
+  batch.append(source, putFlowMod);
+}
+
+function putFlowMod(out: ByteWriter, message: typeof source): void {
+  const at = out.position;
+  decodeFlowMod(message.bytes, message.start, message.end, out, message);
+  const buffer = lastFlowModBuffer();
+  const table = out.view.getUint8(at + flowModOffsets.table);
+  if (table === internalTable) throw new OpenFlowError("OFPBRC_EPERM", "table 254 belongs to the switch");
+  const isAdd = out.view.getUint8(at + flowModOffsets.command) === flowCommand.add;
+  if (isAdd && (out.view.getUint8(at + flowModSize) & dpHashWord) !== 0) {
+    throw new OpenFlowError("OFPBRC_EPERM", "only the switch's own flows match on dp_hash");
+  }
+  // An add of OpenFlow 1.0 or 1.1 always resets counters, and later versions see that it does.
+  if (isAdd && (message.bytes[message.start] as number) <= 2) {
+    const flagsAt = at + flowModOffsets.flowFlags;
+    out.view.setUint16(flagsAt, out.view.getUint16(flagsAt, true) | flowFlag.resetCounts, true);
+  }
+  if (buffer !== noBuffer) {
+    throw new OpenFlowError("OFPBRC_BUFFER_UNKNOWN", `buffer 0x${buffer.toString(16)} does not exist`);
+  }
 }
 
 /** Refuses a flow_mod on what belongs to the switch, or on a packet that is not there. */
@@ -141,8 +166,8 @@ export interface FlowModOutcome extends Readonly<FlowModCounts> {
   readonly failures: readonly RequestFailure[];
   /** Whether rules may be gone, so that there may be reports to report. */
   readonly removes: boolean;
-  /** Requests of the commands, whose origins count from 1. */
-  readonly requests: readonly Uint8Array[];
+  /** Requests of the commands, whose origins count from 1; good until more are queued. */
+  readonly requests: RequestLog<QueuedKind>;
 }
 
 /** Transaction id of a message. */
@@ -150,14 +175,14 @@ export function transactionId(message: Uint8Array | undefined): number {
   return message === undefined ? 0 : new DataView(message.buffer, message.byteOffset).getUint32(4);
 }
 
+type QueuedKind = "flow_mod" | "packet_out";
+
 /** Gathers flow_mods of one connection between two submits. */
 export class FlowModQueue {
   readonly #batch = new CommandBatch();
   readonly #bridge: number;
   /** For each command of the batch, its request; for each request that failed before, its failure by position. */
-  #requests: Uint8Array[] = [];
-  /** Of those, the packet-outs, by position. */
-  #packetOuts = new Set<number>();
+  readonly #requests = new RequestLog<QueuedKind>();
   #early: { readonly before: number; readonly failure: RequestFailure }[] = [];
   #counts = { adds: 0, modifies: 0, deletes: 0 };
 
@@ -166,40 +191,41 @@ export class FlowModQueue {
   }
 
   get isEmpty(): boolean {
-    return this.#requests.length === 0 && this.#early.length === 0;
+    return this.#batch.count === 0 && this.#early.length === 0;
   }
 
-  /** `append` writes the command into the batch, or throws OpenFlowError. */
-  add(request: Uint8Array, append: (batch: CommandBatch, bridge: number) => void): void {
-    const at = this.#batch.size;
+  /** Takes the flow_mod message in [start, end) of bytes that nobody writes any more. */
+  add(bytes: Uint8Array, start: number, end: number, form: FlowModForm): void {
+    const at = this.#begin();
     try {
-      append(this.#batch, this.#bridge);
+      appendFlowMod(this.#batch, this.#bridge, bytes, start, end, form);
     } catch (failure) {
-      this.fail(request, failure);
+      this.fail(bytes.subarray(start, end), failure);
       return;
     }
-    this.#requests.push(request);
-    this.#batch.view.setUint32(at + flowModOffsets.origin, this.#requests.length, true);
+    this.#requests.add(bytes, start, end, "flow_mod");
+    this.#batch.view.setUint32(at + flowModOffsets.origin, this.#requests.count, true);
     countFlowMod(this.#counts, this.#batch, at);
   }
 
   /** `append` writes the command of a packet-out, which sees what was queued before it and nothing of what follows. */
   addPacketOut(request: Uint8Array, append: (batch: CommandBatch) => void): void {
+    this.#begin();
     try {
       append(this.#batch);
     } catch (failure) {
       this.fail(request, failure);
       return;
     }
-    this.#packetOuts.add(this.#requests.length);
-    this.#requests.push(request);
+    this.#requests.add(request, 0, request.length, "packet_out");
   }
 
   /** Takes a request that failed without reaching the datapath, so that its error keeps its place. */
   fail(request: Uint8Array, failure: unknown): void {
     if (!(failure instanceof OpenFlowError)) throw failure;
+    this.#begin();
     this.#early.push({
-      before: this.#requests.length,
+      before: this.#requests.count,
       failure: { request, error: failure.code, sentence: failure.message },
     });
   }
@@ -208,28 +234,31 @@ export class FlowModQueue {
   submit(datapath: FlowDatapath): FlowModOutcome {
     const requests = this.#requests;
     const early = this.#early;
-    const outcome = { ...this.#counts, removes: this.#counts.deletes > 0, requests };
-    const packetOuts = this.#packetOuts;
-    this.#requests = [];
-    if (packetOuts.size > 0) this.#packetOuts = new Set();
+    const { adds, modifies, deletes } = this.#counts;
     this.#early = [];
     this.#counts = { adds: 0, modifies: 0, deletes: 0 };
     const results = this.#batch.submit(datapath, true);
     const failures: RequestFailure[] = [];
     let next = 0;
-    for (let index = 0; index <= requests.length; index++) {
+    for (let index = 0; index <= results.count; index++) {
       for (; next < early.length && early[next]?.before === index; next++) {
         const failure = early[next]?.failure;
         if (failure !== undefined) failures.push(failure);
       }
-      const request = requests[index];
-      if (request === undefined) break;
-      const code = results.error(index);
-      if (code === 0) continue;
-      const name = code === error.badPacket && packetOuts.has(index) ? "OFPBRC_BAD_PACKET" : flowModError(code);
+      const code = index < results.count ? results.error(index) : 0;
+      const request = code === 0 ? undefined : requests.bytes(index);
+      if (request === undefined) continue;
+      const isPacketOut = requests.kind(index) === "packet_out";
+      const name = isPacketOut && code === error.badPacket ? "OFPBRC_BAD_PACKET" : flowModError(code);
       failures.push({ request, error: name, sentence: `the datapath says ${errorText(code)}` });
     }
-    return { ...outcome, failures };
+    return { adds, modifies, deletes, removes: deletes > 0, requests, failures };
+  }
+
+  /** Where the next command begins.  Requests of the batch before are forgotten only now: its changes are told by them. */
+  #begin(): number {
+    if (this.isEmpty) this.#requests.clear();
+    return this.#batch.size;
   }
 }
 

@@ -13,7 +13,6 @@ export { DatapathLog } from "./datapath-log.js";
 export { DatapathSettings, defaultSettings, type Settings } from "./datapath-settings.js";
 export {
   addFlowMod,
-  appendFlowMod,
   type FlowModForm,
   type FlowModOutcome,
   FlowModQueue,

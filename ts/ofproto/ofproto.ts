@@ -454,7 +454,7 @@ export class Ofproto {
   submitFlowMods(queue: FlowModQueue, requester?: Requester): FlowModOutcome {
     const outcome = queue.submit(this.datapath);
     if (outcome.removes || this.#settings.monitorFlows || this.#watchedTables.size > 0) {
-      this.tellChanges(requester, (origin) => transactionId(outcome.requests[origin - 1]));
+      this.tellChanges(requester, (origin) => transactionId(outcome.requests.bytes(origin - 1)));
     }
     return outcome;
   }

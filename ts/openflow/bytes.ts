@@ -1,6 +1,13 @@
 import { OpenFlowError } from "./error.js";
 import type { ErrorName } from "./tables/errors.js";
 
+/** A message where it lies: `bytes` from `start` to `end`. */
+export interface MessageSpan {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** A byte array that grows.  Network-order writers have no suffix; little-endian ones, for ABI records, end in `Le`. */
 export class ByteWriter {
   bytes: Uint8Array;

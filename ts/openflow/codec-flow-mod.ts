@@ -63,12 +63,18 @@ const all64 = 0xffffffffffffffffn;
 /** "No buffer": the packet, if any, is not in one. */
 export const noBuffer = 0xffffffff;
 
-/** Whether the message is a flow_mod, of either form. */
-export function isFlowMod(bytes: Uint8Array): boolean {
-  if (bytes[1] === 14) return true;
-  if (bytes[1] !== 4 || bytes.length < 16) return false;
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  return view.getUint32(8) === 0x2320 && view.getUint32(12) === 13;
+const standardType = 14;
+const experimenterType = 4;
+/** Vendor and number of NXT_FLOW_MOD. */
+const niciraHead = [0, 0, 0x23, 0x20, 0, 0, 0, 13] as const;
+
+/** Whether the message in [start, end) is a flow_mod, of either form. */
+export function isFlowMod(bytes: Uint8Array, start = 0, end = bytes.length): boolean {
+  const type = bytes[start + 1];
+  if (type !== experimenterType) return type === standardType;
+  if (end - start < 8 + niciraHead.length) return false;
+  for (let at = 0; at < niciraHead.length; at++) if (bytes[start + 8 + at] !== niciraHead[at]) return false;
+  return true;
 }
 
 function decodeFlags(raw: number, version: number): number {

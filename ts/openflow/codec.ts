@@ -285,7 +285,7 @@ function readBody(
     case "bundle_control":
       return readBundleControl(reader);
     case "bundle_add_message":
-      return readBundleAdd(reader, version, new DataView(bytes.buffer, bytes.byteOffset).getUint32(4));
+      return readBundleAdd(bytes);
     case "flow_monitor_cancel":
       return { type: name, id: reader.u32() };
     case "meter_mod":

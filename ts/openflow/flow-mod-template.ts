@@ -22,37 +22,47 @@ const addCommand = 0;
 
 const u16 = (bytes: Uint8Array, at: number): number => ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
 
-/** A hash of what decides how the message is understood; 0 for one that templates are not made of. */
-function shapeOf(bytes: Uint8Array): number {
-  const { length } = bytes;
-  if (bytes[1] !== 14 || (bytes[0] as number) < 3 || length < wire.oxm + 4 || length > templateSizeMax) return 0;
-  const end = wire.matchLength - 2 + u16(bytes, wire.matchLength);
+/** A hash of what decides how the message in [start, finish) is understood; 0 for one that templates are not made of. */
+function shapeOf(bytes: Uint8Array, start: number, finish: number): number {
+  const length = finish - start;
+  if (bytes[start + 1] !== 14 || (bytes[start] as number) < 3) return 0;
+  if (length < wire.oxm + 4 || length > templateSizeMax || length % 8 !== 0) return 0;
+  const matchLength = u16(bytes, start + wire.matchLength);
+  const end = wire.matchLength - 2 + matchLength;
   const instructionsAt = (end + 7) & ~7;
-  if (end < wire.oxm || instructionsAt > length || length % 8 !== 0) return 0;
-  let hash = mix(length, ((bytes[0] as number) << 16) | u16(bytes, 24));
-  hash = hashEntries(bytes, wire.oxm, end, hash);
+  if (end < wire.oxm || instructionsAt > length) return 0;
+  let hash = mix(length, ((bytes[start] as number) << 16) | u16(bytes, start + 24));
+  hash = hashEntries(bytes, start + wire.oxm, start + end, hash);
   if (hash === 0) return 0;
-  for (let at = instructionsAt; at < length; at += 4) hash = mix(hash, (u16(bytes, at) << 16) | u16(bytes, at + 2));
+  for (let at = start + instructionsAt; at < finish; at += 4)
+    hash = mix(hash, (u16(bytes, at) << 16) | u16(bytes, at + 2));
   return hash;
 }
 
-/** Appends the ABI's flow_mod command for the message and returns its size.  Throws OpenFlowError with what OVS answers. */
-export function decodeFlowMod(bytes: Uint8Array, out: ByteWriter, context: FlowModContext): number {
-  const shape = shapeOf(bytes);
-  if (shape === 0) return interpretFlowMod(bytes, out, context);
+/** Appends the ABI's flow_mod command for the message in [start, end) and returns its size.  Throws OpenFlowError with
+ *  what OVS answers. */
+export function decodeFlowMod(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  out: ByteWriter,
+  context: FlowModContext,
+): number {
+  const shape = shapeOf(bytes, start, end);
   const templates = (context.executedOnly ?? true) ? executed : any;
-  const template = templates.find(shape, bytes, 0, bytes.length);
+  const template = shape === 0 ? undefined : templates.find(shape, bytes, start, end - start);
   const begin = out.position;
   if (template !== undefined) {
     out.put(template.output);
-    fill(template, bytes, 0, out.bytes, begin);
+    fill(template, bytes, start, out.bytes, begin);
     out.view.setUint32(begin + (flowModAt["bridge"] as number), context.bridge, true);
     setNoBuffer();
     return template.output.length;
   }
-  const size = interpretFlowMod(bytes, out, context);
-  if (lastFlowModBuffer() === noBuffer && templates.isWanted(shape))
-    templates.add(shape, templateOf(bytes.slice(), out.bytes.slice(begin, begin + size)));
+  const message = bytes.subarray(start, end);
+  const size = interpretFlowMod(message, out, context);
+  if (shape !== 0 && lastFlowModBuffer() === noBuffer && templates.isWanted(shape))
+    templates.add(shape, templateOf(message.slice(), out.bytes.slice(begin, begin + size)));
   return size;
 }
 

@@ -1,7 +1,7 @@
 /** OpenFlow: messages, matches, actions and flows as bytes, objects and ovs-ofctl text.  Pure; runs in a browser. */
 
 export { outputsTo, usesGroup } from "./action-output.js";
-export { ByteReader, ByteWriter, equalBytes } from "./bytes.js";
+export { ByteReader, ByteWriter, equalBytes, type MessageSpan } from "./bytes.js";
 export {
   appendMessage,
   checkMessageLength,
@@ -13,7 +13,7 @@ export {
   type MessageIdentity,
   messageTitle,
 } from "./codec.js";
-export { bundleAct, bundleFlags, isBundleAdd, readBundleAddMessage } from "./codec-bundle.js";
+export { type BundleAddPlace, bundleAct, bundleFlags, isBundleAdd, readBundleAddMessage } from "./codec-bundle.js";
 export { noContinuation } from "./codec-continuation.js";
 export {
   anyFlowModContext,
@@ -90,7 +90,7 @@ export {
   parsePort,
   parseValue,
 } from "./text-value.js";
-export { TlvMap, tlvCommand, tlvFields, tlvSpace, withTlvMap } from "./tlv-map.js";
+export { swapTlvMap, TlvMap, tlvCommand, tlvFields, tlvSpace, withTlvMap } from "./tlv-map.js";
 export {
   type Action,
   actionsFromObjects,

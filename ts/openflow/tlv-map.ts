@@ -92,13 +92,19 @@ let current: TlvMap | undefined;
 /** Codec and text are synchronous; what `run` calls of them goes by the bridge's map.  Without any, a match cannot name
  *  a tun_metadata field. */
 export function withTlvMap<Result>(map: TlvMap | undefined, run: () => Result): Result {
-  const before = current;
-  current = map;
+  const before = swapTlvMap(map);
   try {
     return run();
   } finally {
-    current = before;
+    swapTlvMap(before);
   }
+}
+
+/** As `withTlvMap` begins and ends, for callers that are too frequent for a closure.  Returns the map that was current. */
+export function swapTlvMap(map: TlvMap | undefined): TlvMap | undefined {
+  const before = current;
+  current = map;
+  return before;
 }
 
 export function currentTlvMap(): TlvMap | undefined {
