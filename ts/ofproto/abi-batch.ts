@@ -46,6 +46,10 @@ export class CommandBatch {
   get size(): number {
     return this.#out.position;
   }
+  /** Bytes that it can hold without growing. */
+  get capacity(): number {
+    return this.#out.bytes.length;
+  }
   get view(): DataView {
     return this.#out.view;
   }

@@ -33,9 +33,20 @@ import type { Requester, RequestFailure } from "./requester.js";
 /** Bytes that a set may have before one more message, of which there is room for the longest. */
 const sizeMax = abi.batchSizeMax - 2 ** 20;
 
+/** The batch of a set that is over, for the next set: memory that grows anew costs more than the messages of a bundle. */
+let spare: CommandBatch | undefined;
+/** Bytes above which a batch is not kept. */
+const spareSizeMax = 4 * 2 ** 20;
+
+function takeBatch(): CommandBatch {
+  const batch = spare ?? new CommandBatch(1024);
+  spare = undefined;
+  return batch;
+}
+
 export class ChangeSet {
   readonly #ofproto: Ofproto;
-  readonly #batch = new CommandBatch(1024);
+  readonly #batch = takeBatch();
   /** Requests of the batch's commands, by index. */
   readonly #requests = new RequestLog<Message["type"]>();
   readonly #portMods: { readonly mod: PortMod; readonly request: Uint8Array }[] = [];
@@ -92,10 +103,12 @@ export class ChangeSet {
     this.#batch.view.setUint32(at + flowModOffsets.origin, 1, true);
   }
 
-  /** Makes the changes.  Returns what failed; then nothing has changed.  `isAtomic` refuses port_mods, which take effect
+  /** Makes the changes; then the set is over.  Returns what failed; then nothing has changed.  `isAtomic` refuses port_mods, which take effect
    *  one by one. */
   commit(requester: Requester, isAtomic: boolean): RequestFailure | undefined {
     const failure = this.#checkPortMods(isAtomic) ?? this.#submit(requester);
+    this.#batch.clear();
+    if (this.#batch.capacity <= spareSizeMax) spare = this.#batch;
     if (failure !== undefined) return failure;
     for (const { mod } of this.#portMods) applyPortMod(this.#ofproto, mod, requester);
     return undefined;
