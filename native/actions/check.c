@@ -124,6 +124,7 @@ static const struct {
     [SLUICE_DP_ACTION_PROTOCOL] = { sizeof(struct sluice_dp_action_protocol), false },
     [SLUICE_DP_ACTION_RECIRC] = { sizeof(struct sluice_dp_action_recirc), false },
     [SLUICE_DP_ACTION_HASH] = { sizeof(struct sluice_dp_action_hash), false },
+    [SLUICE_DP_ACTION_KEEP_HASH] = { sizeof(struct sluice_dp_action_keep_hash), false },
     [SLUICE_DP_ACTION_TUNNEL_SET] = { sizeof(struct sluice_dp_action_tunnel_set), true },
     [SLUICE_DP_ACTION_TUNNEL_PUSH] = { sizeof(struct sluice_dp_action_tunnel_push), true },
     [SLUICE_DP_ACTION_TUNNEL_POP] = { sizeof(struct sluice_dp_action_tunnel_pop), false },
@@ -173,8 +174,10 @@ check_one(const void *body, uint16_t opcode, size_t size, uint32_t depth)
     }
     case SLUICE_DP_ACTION_HASH: {
         const struct sluice_dp_action_hash *hash = body;
-        return hash->algorithm > SLUICE_HASH_ALGORITHM_SYM_L4 || hash->pad ? EINVAL : 0;
+        return hash->algorithm > SLUICE_HASH_ALGORITHM_SYM_L4 || hash->vlan_limit > 2 ? EINVAL : 0;
     }
+    case SLUICE_DP_ACTION_KEEP_HASH:
+        return ((const struct sluice_dp_action_keep_hash *) body)->pad ? EINVAL : 0;
     case SLUICE_DP_ACTION_TUNNEL_PUSH: {
         const struct sluice_dp_action_tunnel_push *push = body;
         return push->header_size >= TUNNEL_HEADER_MIN && push->port_min <= push->port_max

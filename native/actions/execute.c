@@ -152,7 +152,7 @@ execute_hash(const struct sluice_dp_action_hash *hash, struct packet *const *pac
     for (uint32_t i = 0; i < n; i++) {
         packet_metadata(packets[i])->dp_hash = hash->algorithm == SLUICE_HASH_ALGORITHM_L4
                                                    ? packet_hash_l4(packets[i], hash->basis)
-                                                   : packet_hash_sym_l4(packets[i], hash->basis);
+                                                   : packet_hash_sym_l4(packets[i], hash->vlan_limit, hash->basis);
     }
 }
 
@@ -399,6 +399,11 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
         return last;
     case SLUICE_DP_ACTION_HASH:
         execute_hash(body, packets, *n);
+        return false;
+    case SLUICE_DP_ACTION_KEEP_HASH:
+        for (uint32_t i = 0; i < *n; i++) {
+            packet_keep_hash(packets[i]);
+        }
         return false;
     case SLUICE_DP_ACTION_TUNNEL_POP:
         execute_tunnel_pop(sink, body, packets, *n, last);

@@ -198,8 +198,9 @@ has_ports(uint8_t ip_proto)
            || ip_proto == PROTO_ICMPV6;
 }
 
-uint32_t
-flow_hash_five_tuple(const struct flow_key *key)
+/* Of a packet that says 'ip_proto' behind its addresses. */
+static uint32_t
+hash_tuple(const struct flow_key *key, uint8_t ip_proto)
 {
     uint32_t hash = 0;
 
@@ -210,11 +211,17 @@ flow_hash_five_tuple(const struct flow_key *key)
     } else {
         return hash_end(hash, FIVE_TUPLE_END);
     }
-    hash = hash_add(hash, key->ip_proto);
+    hash = hash_add(hash, ip_proto);
     if (has_ports(key->ip_proto)) {
         hash = hash_add(hash, key->tp_src | (uint32_t) key->tp_dst << 16);
     }
     return hash_end(hash, FIVE_TUPLE_END);
+}
+
+uint32_t
+flow_hash_five_tuple(const struct flow_key *key)
+{
+    return hash_tuple(key, key->ip_proto);
 }
 
 /* What is hashed of nearly all packets, found by the offsets that the packet has. */
@@ -246,14 +253,13 @@ read_tuple(const struct packet *packet, struct tuple *tuple)
     return true;
 }
 
-/* The key of a packet whose offsets stay as they are.  A tag that the last look into the packet did not look behind is
- * taken for its type here, too. */
+/* The key of a packet whose offsets stay as they are. */
 static void
-read_key(const struct packet *packet, struct flow_key *key)
+read_key(const struct packet *packet, uint32_t vlan_limit, struct flow_key *key)
 {
     struct packet view = *packet;
 
-    packet_parse(&view, packet->l3_type == PACKET_L3_NONE ? 1 : 2, key);
+    packet_parse(&view, vlan_limit, key);
 }
 
 uint32_t
@@ -266,11 +272,21 @@ packet_hash_five_tuple(const struct packet *packet)
     }
     if (!read_tuple(packet, &tuple)) {
         struct flow_key key;
-        read_key(packet, &key);
-        return flow_hash_five_tuple(&key);
+        /* A tag that the last look into the packet did not look behind is taken for its type here, too. */
+        read_key(packet, packet->l3_type == PACKET_L3_NONE ? 1 : 2, &key);
+        bool extended = is_ipv6(&key) && (packet->l4_type == PACKET_L4_TCP || packet->l4_type == PACKET_L4_UDP);
+        /* Of a TCP or UDP packet Open vSwitch hashes the first of the headers that follow. */
+        return hash_tuple(&key, extended ? packet->data[packet->l3_ofs + 6] : key.ip_proto);
     }
     uint32_t hash = add_bytes(add_bytes(0, tuple.src, tuple.address_size), tuple.dst, tuple.address_size);
     return hash_end(hash_add(hash_add(hash, tuple.ip_proto), tuple.ports), FIVE_TUPLE_END);
+}
+
+void
+packet_keep_hash(struct packet *packet)
+{
+    packet->hash = packet_hash_five_tuple(packet);
+    packet->flags |= PACKET_HASH_VALID;
 }
 
 uint32_t
@@ -279,15 +295,24 @@ packet_hash_l4(const struct packet *packet, uint32_t basis)
     return hash_two_words(packet_hash_five_tuple(packet), basis);
 }
 
+/* Whether there are more tags than are looked behind: what is known of the packet may be of behind them, as tags are
+ * pushed without a look into it. */
+static bool
+is_tagged_deeper(const struct packet *packet, uint32_t vlan_limit)
+{
+    return vlan_limit < 2 && !packet->bare_type && packet->size >= ETH_SIZE + VLAN_SIZE
+           && eth_type_is_vlan(get_be16(packet->data + 12)) && eth_type_is_vlan(get_be16(packet->data + 16));
+}
+
 uint32_t
-packet_hash_sym_l4(const struct packet *packet, uint32_t basis)
+packet_hash_sym_l4(const struct packet *packet, uint32_t vlan_limit, uint32_t basis)
 {
     struct tuple tuple;
     uint32_t hash = basis;
 
-    if (!read_tuple(packet, &tuple)) {
+    if (is_tagged_deeper(packet, vlan_limit) || !read_tuple(packet, &tuple)) {
         struct flow_key key;
-        read_key(packet, &key);
+        read_key(packet, vlan_limit, &key);
         return flow_hash(&key, HASH_SYMMETRIC_L3L4, basis);
     }
     for (uint32_t i = 0; i < tuple.address_size; i += 4) {

@@ -35,8 +35,12 @@ uint32_t flow_hash_five_tuple(const struct flow_key *key);
 /* The same of a parsed packet, or what the device that received it computed instead. */
 uint32_t packet_hash_five_tuple(const struct packet *packet);
 
-/* The datapath's hash algorithms, of a parsed packet.  sym_l4 is the same for both directions of a connection. */
+/* Makes that hash the packet's, whatever is done to it from here on; one that it has stays. */
+void packet_keep_hash(struct packet *packet);
+
+/* The datapath's hash algorithms, of a parsed packet.  sym_l4 is the same for both directions of a connection, and is of
+ * the packet as it is, looking behind 'vlan_limit' tags. */
 uint32_t packet_hash_l4(const struct packet *packet, uint32_t basis);
-uint32_t packet_hash_sym_l4(const struct packet *packet, uint32_t basis);
+uint32_t packet_hash_sym_l4(const struct packet *packet, uint32_t vlan_limit, uint32_t basis);
 
 #endif

@@ -564,6 +564,7 @@ packet_pop_mpls(struct packet *packet, uint16_t eth_type)
         return;
     }
     bool is_last = get_be32(packet->data + at) & MPLS_BOS;
+    packet->flags &= ~PACKET_HASH_VALID;
     set_type(packet, at, eth_type);
     packet_close_gap(packet, at, MPLS_SIZE);
     packet->l2_5_ofs = is_last ? PACKET_NO_OFFSET : (uint16_t) at;

@@ -48,6 +48,49 @@ GROUP(nsh_group, READ, MEMBER(nsh_flags), MEMBER(nsh_ttl), MEMBER(nsh_path_hdr),
 GROUP(priority_group, CHANGED, MEMBER(skb_priority));
 GROUP(mark_group, CHANGED, MEMBER(pkt_mark));
 
+/* Notes what the action means to the packet's hash, which is that of the packet as it came.  Who looks it up again may
+ * hash it, too. */
+static void
+note_hash(struct xlate_ctx *ctx, uint16_t opcode)
+{
+    switch (opcode) {
+    case SLUICE_DP_ACTION_SET:
+    case SLUICE_DP_ACTION_PUSH_VLAN:
+    case SLUICE_DP_ACTION_POP_VLAN:
+    case SLUICE_DP_ACTION_PUSH_MPLS:
+    case SLUICE_DP_ACTION_POP_MPLS:
+    case SLUICE_DP_ACTION_PUSH_ETH:
+    case SLUICE_DP_ACTION_POP_ETH:
+    case SLUICE_DP_ACTION_PUSH_NSH:
+    case SLUICE_DP_ACTION_POP_NSH:
+        ctx->changes_packet = true;
+        break;
+    case SLUICE_DP_ACTION_HASH:
+    case SLUICE_DP_ACTION_RECIRC:
+    case SLUICE_DP_ACTION_TUNNEL_PUSH:
+        ctx->keeps_hash |= ctx->changes_packet;
+        break;
+    default:
+        break;
+    }
+}
+
+void
+commit_keep_hash(struct xlate_ctx *ctx)
+{
+    struct xlate_out *out = ctx->out;
+    uint32_t size = out->actions_size;
+    if (!ctx->keeps_hash || !size) {
+        return;
+    }
+    struct sluice_dp_action_keep_hash *keep = commit_append(ctx, SLUICE_DP_ACTION_KEEP_HASH, sizeof *keep);
+    if (keep) {
+        struct sluice_dp_action_keep_hash first = *keep;
+        memmove((uint8_t *) out->actions + sizeof first, out->actions, size);
+        memcpy(out->actions, &first, sizeof first);
+    }
+}
+
 void *
 commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size)
 {
@@ -63,6 +106,7 @@ commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size)
     action->opcode = opcode;
     action->size = (uint16_t) size;
     out->actions_size += size;
+    note_hash(ctx, opcode);
     return action;
 }
 

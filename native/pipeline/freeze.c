@@ -268,6 +268,7 @@ recirculate(struct xlate_ctx *ctx, uint8_t table)
         if (hash) {
             hash->algorithm = ctx->hash_algorithm;
             hash->basis = ctx->hash_basis;
+            hash->vlan_limit = pipeline_vlan_limit(ctx->pipeline);
         }
     }
     struct sluice_dp_action_recirc *recirc = commit_append(ctx, SLUICE_DP_ACTION_RECIRC, sizeof *recirc);

@@ -624,6 +624,7 @@ finish(struct xlate_ctx *ctx)
         out->actions_size = 0;
     }
     unwrap_last_clone(out);
+    commit_keep_hash(ctx);
     out->drop_reason = 0;
     if (!out->actions_size) {
         out->drop_reason = ctx->error         ? ctx->error

@@ -62,6 +62,8 @@ struct xlate_ctx {
     /* Freezing, see freeze.h. */
     bool freezing;          /* 'exit' is set too. */
     bool freezes_this;      /* The action being executed is to be executed again. */
+    bool changes_packet;    /* An action so far does. */
+    bool keeps_hash;        /* An action that comes later hashes it as it came. */
     bool freezes_with_hash; /* Of 'hash_algorithm' and 'hash_basis'. */
     bool has_unrolled;      /* The last that was frozen belongs to 'unrolled_table' and 'unrolled_cookie'. */
     uint8_t unrolled_table;
@@ -229,6 +231,9 @@ void commit_mpls(struct xlate_ctx *ctx);
 /* Room for a datapath action of 'size' bytes, zeroed, with opcode and size set; null if there is none, and then the
  * translation has failed. */
 void *commit_append(struct xlate_ctx *ctx, uint16_t opcode, uint32_t size);
+
+/* Puts before all actions what keeps the packet's hash, if one of them needs it. */
+void commit_keep_hash(struct xlate_ctx *ctx);
 
 /* Appends the meter of that number in the datapath. */
 void commit_meter(struct xlate_ctx *ctx, uint32_t dp_meter);

@@ -424,6 +424,9 @@ static _Bool
 wants_push(const struct sluice_record *query)
 {
     switch (query->type) {
+    case SLUICE_QUERY_FLOW_CHANGES:
+        /* Of removed rules the last figures are told. */
+        return 1;
     case SLUICE_QUERY_FLOW_DUMP:
     case SLUICE_QUERY_FLOW_AGGREGATE:
     case SLUICE_QUERY_TABLE_STATS:

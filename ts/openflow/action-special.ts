@@ -198,14 +198,13 @@ function decodeOxmValue(context: SpecialDecode, from: number, masked: boolean): 
     throw new OpenFlowError("OFPBAC_BAD_SET_LEN", `set_field of ${plan.name} has the wrong length`);
   if (entry.hasMask && !masked)
     throw new OpenFlowError(
-      "OFPBAC_BAD_SET_TYPE",
+      "OFPBAC_BAD_SET_MASK",
       `set_field of ${plan.name} has a mask, which this version does not allow`,
     );
   // OpenFlow says so of OXM_OF_IN_PORT, which load and move may write all the same.
   if (!plan.writable || plan.name === "in_port_oxm") {
     throw new OpenFlowError("OFPBAC_BAD_SET_ARGUMENT", `${plan.name} is read-only`);
   }
-  if (entry.hasMask && !plan.maskable) throw new OpenFlowError("OFPBMC_BAD_MASK", `${plan.name} cannot be masked`);
   const maskAt = entry.hasMask ? entry.valueAt + plan.bytes : -1;
   checkSetValue(plan, bytes, entry.valueAt);
   for (let pad = entry.next; pad < end; pad++) {
@@ -516,10 +515,13 @@ const checkPktLarger: SpecialCodec = {
   },
 };
 
+/** Whatever the field's header takes. */
+const deleteFieldSize = 24;
+
 const deleteField: SpecialCodec = {
   decode(context) {
     const { bytes, start, end, out, codec } = context;
-    if (end - start < 14) throw badLength(context);
+    if (end - start !== deleteFieldSize) throw badLength(context);
     const begin = beginAction(out, codec.opcode);
     const { plan, next } = readFieldHeader(bytes, start + 10, end, "OFPBAC_BAD_SET_TYPE");
     needZero(context, next, end);
@@ -529,7 +531,9 @@ const deleteField: SpecialCodec = {
   encode({ codec, record, out }) {
     const plan = plans[record.view.getUint16(record.start + at.deleteField.field, true)] as FieldPlan;
     const begin = beginForm(out, codec.form);
+    const from = out.position;
     writeFieldHeader(out, plan, 1);
+    out.zeros(deleteFieldSize - 10 - (out.position - from));
     endForm(out, begin);
     return true;
   },

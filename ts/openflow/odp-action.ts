@@ -250,6 +250,7 @@ export function formatDatapathActions(
         );
         break;
       case opcode["drop"]:
+      case opcode["keep_hash"]:
         break;
       default:
         parts.push("userspace(pid=0,slow_path(action))");

@@ -3458,6 +3458,7 @@ enum sluice_dp_action {
     SLUICE_DP_ACTION_PROTOCOL = 8, /* Makes an event_protocol_packet. */
     SLUICE_DP_ACTION_RECIRC = 9, /* Looks the packet up again, with this recirculation id in its key. */
     SLUICE_DP_ACTION_HASH = 10, /* Sets the packet's dp_hash. */
+    SLUICE_DP_ACTION_KEEP_HASH = 24, /* Hashes the packet as it is, for what hashes it after it was changed. */
     SLUICE_DP_ACTION_TUNNEL_SET = 30, /* Says what a tunnel port that the host's kernel has is to encapsulate with. */
     SLUICE_DP_ACTION_TUNNEL_PUSH = 31, /* Puts headers before the packet, which then is a packet of the bridge below. */
     SLUICE_DP_ACTION_TUNNEL_POP = 32, /* Takes the headers off and looks the packet up again as one of that port. */
@@ -3608,14 +3609,25 @@ struct sluice_dp_action_hash {
     uint16_t size;
     uint32_t algorithm; /* hash_algorithm */
     uint32_t basis;
-    uint32_t pad;
+    uint32_t vlan_limit; /* How many tags of the packet are looked behind. */
 };
 _Static_assert(sizeof(struct sluice_dp_action_hash) == 16, "size of sluice_dp_action_hash");
 _Static_assert(offsetof(struct sluice_dp_action_hash, opcode) == 0, "sluice_dp_action_hash.opcode");
 _Static_assert(offsetof(struct sluice_dp_action_hash, size) == 2, "sluice_dp_action_hash.size");
 _Static_assert(offsetof(struct sluice_dp_action_hash, algorithm) == 4, "sluice_dp_action_hash.algorithm");
 _Static_assert(offsetof(struct sluice_dp_action_hash, basis) == 8, "sluice_dp_action_hash.basis");
-_Static_assert(offsetof(struct sluice_dp_action_hash, pad) == 12, "sluice_dp_action_hash.pad");
+_Static_assert(offsetof(struct sluice_dp_action_hash, vlan_limit) == 12, "sluice_dp_action_hash.vlan_limit");
+
+/* Hashes the packet as it is, for what hashes it after it was changed. */
+struct sluice_dp_action_keep_hash {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_dp_action_keep_hash) == 8, "size of sluice_dp_action_keep_hash");
+_Static_assert(offsetof(struct sluice_dp_action_keep_hash, opcode) == 0, "sluice_dp_action_keep_hash.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_keep_hash, size) == 2, "sluice_dp_action_keep_hash.size");
+_Static_assert(offsetof(struct sluice_dp_action_keep_hash, pad) == 4, "sluice_dp_action_keep_hash.pad");
 
 /* Says what a tunnel port that the host's kernel has is to encapsulate with. Followed by: options: Geneve's, as on the wire. */
 struct sluice_dp_action_tunnel_set {

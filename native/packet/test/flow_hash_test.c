@@ -65,7 +65,7 @@ test_packet_hashes_as_its_key(void)
         uint32_t tuple = flow_hash_five_tuple(&key);
         CHECK(packet_hash_five_tuple(&packet) == tuple);
         CHECK(packet_hash_l4(&packet, i) == hash_two_words(tuple, i));
-        CHECK(packet_hash_sym_l4(&packet, i) == flow_hash(&key, HASH_SYMMETRIC_L3L4, i));
+        CHECK(packet_hash_sym_l4(&packet, 1, i) == flow_hash(&key, HASH_SYMMETRIC_L3L4, i));
         CHECK(packet.l4_ofs == l4_ofs);
         n_ports += flow_hash_has_ports(&key, false);
         packet.flags |= PACKET_HASH_VALID;
@@ -74,6 +74,61 @@ test_packet_hashes_as_its_key(void)
     }
     CHECK(n_ports > 2000);
     claim("a packet hashes as its key does, and a device's hash is taken as it is");
+}
+
+/* Ethernet, then 'n_tags' tags, then a TCP packet over IPv6 that has an extension header. */
+static void
+wrap_extended(struct packet *packet, uint8_t *buffer, uint32_t n_tags)
+{
+    uint8_t *data = buffer + 128;
+    uint32_t at = 12;
+
+    memset(buffer, 0, 512);
+    for (uint32_t i = 0; i < n_tags; i++, at += VLAN_SIZE) {
+        put_be16(data + at, ETH_TYPE_VLAN);
+    }
+    put_be16(data + at, ETH_TYPE_IPV6);
+    uint8_t *ip = data + at + 2;
+    ip[0] = 0x60;
+    ip[5] = 8 + 20;
+    ip[6] = 60;
+    ip[23] = 1;
+    ip[39] = 2;
+    ip[40] = PROTO_TCP;
+    ip[49] = 80;
+    ip[60] = 0x50;
+    packet_wrap(packet, buffer, 512, 128, at + 2 + 40 + 8 + 20);
+}
+
+static void
+test_kept_hash(void)
+{
+    static uint8_t buffer[512];
+    struct packet packet;
+    struct flow_key key;
+
+    wrap_extended(&packet, buffer, 0);
+    packet_parse(&packet, 1, &key);
+    CHECK(packet.l4_type == PACKET_L4_TCP && key.ip_proto == PROTO_TCP);
+    uint32_t before = packet_hash_l4(&packet, 9);
+    key.ip_proto = 60;
+    CHECK(before != hash_two_words(flow_hash_five_tuple(&key), 9));
+    packet_keep_hash(&packet);
+    packet.data[packet.l3_ofs + 23] = 7;
+    packet_keep_hash(&packet);
+    CHECK(packet_hash_l4(&packet, 9) == before);
+    packet.flags &= ~PACKET_HASH_VALID;
+    CHECK(packet_hash_l4(&packet, 9) != before);
+    claim("a hash that is kept is that of the packet as it was");
+
+    wrap_extended(&packet, buffer, 2);
+    packet_parse(&packet, 2, &key);
+    uint32_t behind = packet_hash_sym_l4(&packet, 2, 9);
+    CHECK(behind == flow_hash(&key, HASH_SYMMETRIC_L3L4, 9));
+    CHECK(packet_hash_sym_l4(&packet, 1, 9) != behind);
+    packet_parse(&packet, 1, &key);
+    CHECK(packet_hash_sym_l4(&packet, 1, 9) == flow_hash(&key, HASH_SYMMETRIC_L3L4, 9));
+    claim("the symmetric hash looks behind no more tags than packets are looked into");
 }
 
 static void
@@ -118,6 +173,7 @@ int
 main(void)
 {
     test_packet_hashes_as_its_key();
+    test_kept_hash();
     test_directions_hash_alike();
     test_known_values();
     return 0;

@@ -58,7 +58,7 @@ test_resumes(struct rig *rig)
     ADD_ACTION(&a, OUTPUT_REG, output_reg, .field = SLUICE_FIELD_REG3, .n_bits = 16);
     rig_only(rig, 1, &a);
     keep(rig, &first, &key);
-    EXPECT_KEPT(&first, "set(eth_dst=9),3,recirc(0x1)");
+    EXPECT_KEPT(&first, "keep_hash(),set(eth_dst=9),3,recirc(0x1)");
     struct flow_key back = again(&key, 1);
     keep(rig, &second, &back);
     EXPECT_KEPT(&second, "2");
@@ -69,7 +69,7 @@ test_resumes(struct rig *rig)
     struct flow_key other = tcp_key(1);
     other.tp_src = be16(77);
     keep(rig, &same, &other);
-    EXPECT_KEPT(&same, "set(eth_dst=9),3,recirc(0x1)");
+    EXPECT_KEPT(&same, "keep_hash(),set(eth_dst=9),3,recirc(0x1)");
     CHECK(frozen_count(rig->pipeline->frozen) == 1);
     let_go(rig, &first);
     CHECK(frozen_count(rig->pipeline->frozen) == 1);
@@ -77,7 +77,7 @@ test_resumes(struct rig *rig)
     let_go(rig, &second);
     CHECK(!frozen_count(rig->pipeline->frozen));
     keep(rig, &first, &key);
-    EXPECT_KEPT(&first, "set(eth_dst=9),3,recirc(0x2)");
+    EXPECT_KEPT(&first, "keep_hash(),set(eth_dst=9),3,recirc(0x2)");
     let_go(rig, &first);
     keep(rig, &second, &back);
     EXPECT_KEPT(&second, "2");

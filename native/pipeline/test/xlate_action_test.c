@@ -88,7 +88,7 @@ test_mpls(struct rig *rig)
     ADD_ACTION(&a, DEC_TTL, dec_ttl, .n_controllers = 0);
     add_output(&a, 4);
     rig_only(rig, 1, &a);
-    EXPECT(rig, &one, "set(mpls_ttl=7),2,pop_mpls(0x800),3,recirc(0x1)");
+    EXPECT(rig, &one, "keep_hash(),set(mpls_ttl=7),2,pop_mpls(0x800),3,recirc(0x1)");
     claim("after the last label is popped what needs the headers under it recirculates");
 
     a.size = 0;

@@ -162,6 +162,39 @@ set_clock(uint64_t now_ms)
     assert(sluice_datapath_now(test.datapath) == now_ms);
 }
 
+/* The only report is of a flow that was removed for that reason after that many packets. */
+static void
+assert_reported(uint8_t reason, uint64_t n_packets)
+{
+    struct sluice_dump_query ask = { .type = SLUICE_QUERY_FLOW_CHANGES, .size = sizeof ask };
+    uint64_t room[512];
+    size_t used;
+
+    assert(sluice_datapath_query(test.datapath, &ask, sizeof ask, room, sizeof room, &used) == 0);
+    const struct sluice_dump_reply *dump = (const void *) room;
+    const struct sluice_flow_report *report = (const void *) (dump + 1);
+    const struct sluice_flow_info *info = (const void *) (report + 1);
+    assert(dump->n_records == 1 && report->change == SLUICE_FLOW_CHANGE_REMOVED);
+    assert(info->reason == reason && info->n_packets == n_packets);
+}
+
+static void
+a_flow_that_is_deleted_tells_all_its_packets(void)
+{
+    set_clock(sluice_datapath_now(test.datapath));
+    batch_begin(&batch, 0);
+    batch_flow(&batch, 1, 400, 2)->flow_flags = SLUICE_FLOW_FLAG_SEND_FLOW_REM;
+    submit_all();
+    inject(1, 1, 5);
+    assert(frames_to(2) == 5);
+    batch_begin(&batch, 0);
+    struct sluice_flow_mod *mod = batch_flow(&batch, 1, 400, 2);
+    mod->command = SLUICE_FLOW_COMMAND_DELETE_STRICT;
+    submit_all();
+    assert_reported(SLUICE_REMOVED_REASON_DELETE, 5);
+    puts("ok - of a flow that is deleted the packets that no cache has told of yet are counted, too");
+}
+
 static void
 flows_expire_by_the_frozen_clock(void)
 {
@@ -185,15 +218,7 @@ flows_expire_by_the_frozen_clock(void)
     aggregate(&reply);
     assert(reply.n_flows == 3);
     assert(test_event_of(&test, SLUICE_EVENT_FLOWS_CHANGED) != NULL);
-    struct sluice_dump_query ask = { .type = SLUICE_QUERY_FLOW_CHANGES, .size = sizeof ask };
-    uint64_t room[512];
-    size_t used;
-    assert(sluice_datapath_query(test.datapath, &ask, sizeof ask, room, sizeof room, &used) == 0);
-    const struct sluice_dump_reply *dump = (const void *) room;
-    const struct sluice_flow_report *report = (const void *) (dump + 1);
-    const struct sluice_flow_info *info = (const void *) (report + 1);
-    assert(dump->n_records == 1 && report->change == SLUICE_FLOW_CHANGE_REMOVED);
-    assert(info->reason == SLUICE_REMOVED_REASON_IDLE_TIMEOUT && info->n_packets == 3);
+    assert_reported(SLUICE_REMOVED_REASON_IDLE_TIMEOUT, 3);
     puts("ok - an idle timeout counts from the last packet, by the frozen clock, and is reported");
 }
 
@@ -293,6 +318,7 @@ main(void)
     counters_are_exact();
     a_transaction_is_undone();
     flows_expire_by_the_frozen_clock();
+    a_flow_that_is_deleted_tells_all_its_packets();
     controller_packets_are_events();
     malformed_batches_are_refused();
     ports_come_and_go();

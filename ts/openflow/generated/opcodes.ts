@@ -142,6 +142,8 @@ export const datapathOpcode = {
   recirc: 9,
   /** Sets the packet's dp_hash. */
   hash: 10,
+  /** Hashes the packet as it is, for what hashes it after it was changed. */
+  keepHash: 24,
   /** Says what a tunnel port that the host's kernel has is to encapsulate with. */
   tunnelSet: 30,
   /** Puts headers before the packet, which then is a packet of the bridge below. */
@@ -377,7 +379,10 @@ export const datapathActionProtocol = { size: 16, bridge: 4, ofpPort: 8, protoco
 export const datapathActionRecirc = { size: 8, recircId: 4 } as const;
 
 /** Fixed size and offsets. Sets the packet's dp_hash. */
-export const datapathActionHash = { size: 16, algorithm: 4, basis: 8 } as const;
+export const datapathActionHash = { size: 16, algorithm: 4, basis: 8, vlanLimit: 12 } as const;
+
+/** Fixed size and offsets. Hashes the packet as it is, for what hashes it after it was changed. */
+export const datapathActionKeepHash = { size: 8 } as const;
 
 /** Fixed size and offsets. Says what a tunnel port that the host's kernel has is to encapsulate with. Followed by: options: Geneve's, as on the wire. */
 export const datapathActionTunnelSet = { size: 72, dstPort: 4, optionsSize: 6, words: 8 } as const;

@@ -46,7 +46,7 @@ const rows = [
   ["OFPBAC_BAD_OUT_GROUP", "1.0=nx:2,9 1.1+=2,9", "Bad action: the group does not exist."],
   ["OFPBAC_UNSUPPORTED_ORDER", "1.1+=2,11", "Bad action: unsupported order."],
   ["OFPBAC_BAD_TAG", "1.1+=2,12", "Bad action: bad tag."],
-  ["OFPBAC_BAD_SET_MASK", "1.5+=2,16", "Bad action: bad set mask."],
+  ["OFPBAC_BAD_SET_MASK", "1.3-1.4=onf:4250 1.5+=2,16", "Bad action: bad set mask."],
   ["OFPBAC_BAD_METER", "1.5+=2,17", "Bad action: bad meter."],
   ["OFPBIC_UNSUP_INST", "1.0=nx:2,257 1.1+=3,1", "Bad instruction: instruction not supported."],
   ["OFPBIC_UNKNOWN_INST", "1.1+=3,0", "Bad instruction: unknown instruction."],

@@ -380,8 +380,9 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
   row(10, "hash", "Sets the packet's dp_hash.", [
     ["algorithm", "u32", "hash_algorithm"],
     ["basis", "u32"],
-    ["pad", "u32"],
+    ["vlan_limit", "u32", "How many tags of the packet are looked behind."],
   ]),
+  row(24, "keep_hash", "Hashes the packet as it is, for what hashes it after it was changed.", [["pad", "u32"]]),
   row(
     30,
     "tunnel_set",
