@@ -67,8 +67,7 @@ packet_out_check(const struct pipeline *pipeline, const struct sluice_packet_out
     if (parts.match && match_check_exact(parts.match, command->match_size, SLUICE_KEY_WORDS)) {
         return SLUICE_ERROR_BAD_MATCH;
     }
-    uint32_t size_min = bare_type(parts.match) ? 1 : FRAME_SIZE_MIN;
-    if (command->packet_size < size_min || command->packet_size > PACKET_LARGE_SIZE) {
+    if (command->packet_size > PACKET_LARGE_SIZE) {
         return SLUICE_ERROR_BAD_PACKET;
     }
     uint32_t port = port_normalize(command->in_port);
@@ -166,6 +165,11 @@ packet_out_translate(struct pipeline *pipeline, const struct sluice_packet_out *
                      struct packet_job *job)
 {
     struct parts parts = get_parts(command);
+    /* Open vSwitch refuses no packet for being short: what is no frame is accepted, and goes nowhere. */
+    if (command->packet_size < (bare_type(parts.match) ? 1 : FRAME_SIZE_MIN)) {
+        pipeline_count_drop(pipeline, SLUICE_DROP_REASON_BAD_PACKET, 1);
+        return;
+    }
     struct flow_key key;
     get_key(pipeline, parts.frame, command->packet_size, parts.match, &key);
     const struct bridge_view *view = pipeline_view(pipeline, command->bridge);

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { rfc2819Counters } from "../../ts/openflow/codec-port.js";
 import {
   decodeMessage,
   encodeMessage,
@@ -180,6 +181,22 @@ const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[]
   ],
   [
     { type: "port_stats_reply", more: false, ports: [{ port: 3, ...portCounters, ...times }] },
+    "rx pkts=1, bytes=3, drop=5, errs=7, frame=9, over=10, crc=11",
+  ],
+  [
+    {
+      type: "port_stats_reply",
+      more: false,
+      ports: [
+        { port: 3, ...portCounters, ...times, rfc2819: rfc2819Counters.map((_, index) => BigInt(index)) },
+        {
+          port: 4,
+          ...portCounters,
+          ...times,
+          custom: ["a", "b", "rx_c", "tx_q0_bytes"].map((name, index) => [name, BigInt(index)] as const),
+        },
+      ],
+    },
     "rx pkts=1, bytes=3, drop=5, errs=7, frame=9, over=10, crc=11",
   ],
   [

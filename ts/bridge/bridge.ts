@@ -1,7 +1,14 @@
 import type { Clock } from "../clock/index.js";
 import { patchStats } from "../datapath/index.js";
 import type { Logger, LogSource } from "../log/index.js";
-import { linkFeatures, type Netdev, NetdevError, type Netdevs, tunnelRecord } from "../netdev/index.js";
+import {
+  customStatistics,
+  linkFeatures,
+  type Netdev,
+  NetdevError,
+  type Netdevs,
+  tunnelRecord,
+} from "../netdev/index.js";
 import {
   type Bundle,
   localPort10 as localPort,
@@ -529,7 +536,9 @@ function countersOf(statistics: ReadonlyMap<string, number>): PortCounters | und
   if (statistics.size === 0) return undefined;
   // All bits set: the device does not count that.
   const at = (key: string): bigint => BigInt(statistics.get(key) ?? 0xffffffffffffffffn);
+  const custom = customStatistics.filter((key) => statistics.has(key)).map((key) => [key, at(key)] as const);
   return {
+    ...(custom.length === 0 ? {} : { custom }),
     rxPackets: at("rx_packets"),
     txPackets: at("tx_packets"),
     rxBytes: at("rx_bytes"),

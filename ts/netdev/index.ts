@@ -4,6 +4,7 @@ export { deviceCommands } from "./commands.js";
 export { errnoWords } from "./errno.js";
 export { type LinkFeatures, linkFeatures } from "./features.js";
 export {
+  customStatistics,
   type DeviceDatapath,
   type DeviceState,
   Netdev,

@@ -58,6 +58,8 @@ export interface PortCounters {
   readonly rxOverErrors: bigint;
   readonly rxCrcErrors: bigint;
   readonly collisions: bigint;
+  /** What the device counts besides. */
+  readonly custom?: readonly (readonly [name: string, value: bigint])[];
 }
 
 /** A queue that a port's device sends by. */
@@ -166,5 +168,6 @@ export function portStatsOf(port: OfPort, counters: PortCounters | undefined, no
     collisions: at((known) => known.collisions),
     durationSec: Math.floor(ageMs / 1000),
     durationNsec: (ageMs % 1000) * 1_000_000,
+    ...(counters?.custom === undefined ? {} : { custom: counters.custom }),
   };
 }

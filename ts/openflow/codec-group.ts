@@ -252,16 +252,15 @@ function writeBuckets(out: ByteWriter, buckets: readonly GroupBucket[], type: nu
       out.u32(bucket.id);
       encodeActions(actions, 0, actions.length, version, out);
       out.view.setUint16(start + 2, out.position - start - 8);
-      const property = (kind: number, value: number, size: 2 | 4): void => {
+      const property = (kind: number, value: number): void => {
         out.u16(kind);
-        out.u16(4 + size);
-        if (size === 2) out.u16(value);
-        else out.u32(value);
-        out.align(8, start);
+        out.u16(8);
+        out.u32(value);
       };
-      if (type === groupType.select || bucket.weight !== 0) property(bucketProperty.weight, bucket.weight, 2);
-      if (bucket.watchPort !== anyPort) property(bucketProperty.watchPort, bucket.watchPort, 4);
-      if (bucket.watchGroup !== groupNumber.any) property(bucketProperty.watchGroup, bucket.watchGroup, 4);
+      // The length of a weight counts what fills it up to 4 bytes, as in Open vSwitch.
+      if (type === groupType.select || bucket.weight !== 0) property(bucketProperty.weight, bucket.weight << 16);
+      if (bucket.watchPort !== anyPort) property(bucketProperty.watchPort, bucket.watchPort);
+      if (bucket.watchGroup !== groupNumber.any) property(bucketProperty.watchGroup, bucket.watchGroup);
     }
     out.view.setUint16(start, out.position - start);
   }

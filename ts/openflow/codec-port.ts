@@ -184,6 +184,76 @@ export function writePortMod(out: ByteWriter, body: PortMod, version: number): v
   out.zeros(4);
 }
 
+/** The experimenter that gave port statistics of OpenFlow 1.4 two properties, which Open vSwitch sends. */
+const intel = { vendor: 0xaa01, rfc2819: 1, custom: 2 } as const;
+const sizes = ["1_to_64", "65_to_127", "128_to_255", "256_to_511", "512_to_1023", "1024_to_1522", "1523_to_max"];
+
+/** Counters of RFC 2819 in the order in which messages hold them: the direction, and the name. */
+export const rfc2819Counters: readonly (readonly [direction: "rx" | "tx", name: string])[] = [
+  ...sizes.map((size) => ["rx", `${size}_packets`] as const),
+  ...sizes.map((size) => ["tx", `${size}_packets`] as const),
+  ["tx", "multicast_packets"],
+  ["rx", "broadcast_packets"],
+  ["tx", "broadcast_packets"],
+  ["rx", "undersized_errors"],
+  ["rx", "oversize_errors"],
+  ["rx", "rx_fragmented_errors"],
+  ["rx", "rx_jabber_errors"],
+];
+
+const unknown = 0xffffffffffffffffn;
+
+/** A property of port statistics of that experimenter, up to `end`. */
+function readIntel(reader: ByteReader, end: number): Pick<PortStats, "rfc2819" | "custom"> {
+  if (end - reader.position < 12 || reader.u32() !== intel.vendor) return {};
+  const kind = reader.u32();
+  if (kind === intel.rfc2819) {
+    if (end - reader.position !== 4 + 8 * rfc2819Counters.length)
+      throw new OpenFlowError("OFPBPC_BAD_LEN", "counters of RFC 2819 have the wrong length");
+    reader.skip(4);
+    const values = rfc2819Counters.map(() => reader.u64());
+    return values.every((value) => value === unknown) ? {} : { rfc2819: values };
+  }
+  if (kind !== intel.custom) return {};
+  reader.skip(2);
+  const custom: (readonly [string, bigint])[] = [];
+  for (let left = reader.u16(); left > 0; left--) {
+    const size = reader.position < end ? reader.u8() : 0;
+    if (reader.position + size + 8 > end)
+      throw new OpenFlowError("OFPBPC_BAD_LEN", "a counter of the device is cut short");
+    const name = reader.text(size);
+    custom.push([name, reader.u64()]);
+  }
+  return custom.length === 0 ? {} : { custom };
+}
+
+function writeIntel(out: ByteWriter, { rfc2819, custom = [] }: PortStats): void {
+  out.u16(0xffff);
+  out.u16(16 + 8 * rfc2819Counters.length);
+  out.u32(intel.vendor);
+  out.u32(intel.rfc2819);
+  out.zeros(4);
+  rfc2819Counters.forEach((_, index) => {
+    out.u64(rfc2819?.[index] ?? unknown);
+  });
+  if (custom.length === 0) return;
+  const names = custom.map(([name]) => new TextEncoder().encode(name).subarray(0, 255));
+  const size = names.reduce((sum, name) => sum + 1 + name.length + 8, 16);
+  out.u16(0xffff);
+  out.u16(size);
+  out.u32(intel.vendor);
+  out.u32(intel.custom);
+  out.zeros(2);
+  out.u16(custom.length);
+  custom.forEach(([, value], index) => {
+    const name = names[index]!;
+    out.u8(name.length);
+    out.put(name);
+    out.u64(value);
+  });
+  out.zeros(-size & 7);
+}
+
 export function readPortStats(reader: ByteReader, version: number): PortStats {
   const start = reader.position;
   const length = version >= 5 ? reader.u16() : 0;
@@ -207,7 +277,6 @@ export function readPortStats(reader: ByteReader, version: number): PortStats {
     rxErrors: reader.u64(),
     txErrors: reader.u64(),
   };
-  const unknown = 0xffffffffffffffffn;
   const ethernet = { rxFrameErr: unknown, rxOverErr: unknown, rxCrcErr: unknown, collisions: unknown };
   const read = (): void => {
     ethernet.rxFrameErr = reader.u64();
@@ -215,6 +284,7 @@ export function readPortStats(reader: ByteReader, version: number): PortStats {
     ethernet.rxCrcErr = reader.u64();
     ethernet.collisions = reader.u64();
   };
+  let more: Pick<PortStats, "rfc2819" | "custom"> = {};
   if (version < 5) {
     read();
     if (version >= 4) {
@@ -228,17 +298,15 @@ export function readPortStats(reader: ByteReader, version: number): PortStats {
       if (type === 0 && end - reader.position === 36) {
         reader.skip(4);
         read();
-      }
+      } else if (type === 0xffff) more = { ...more, ...readIntel(reader, end) };
     });
   }
-  return { port, durationSec, durationNsec, ...main, ...ethernet };
+  return { port, durationSec, durationNsec, ...main, ...ethernet, ...more };
 }
 
 export function writePortStats(out: ByteWriter, stats: PortStats, version: number): void {
-  if (version >= 5) {
-    out.u16(120);
-    out.zeros(2);
-  }
+  const start = out.position;
+  if (version >= 5) out.zeros(4);
   writePort(out, stats.port, version);
   if (version === 1) out.zeros(6);
   else if (version < 5) out.zeros(4);
@@ -267,4 +335,7 @@ export function writePortStats(out: ByteWriter, stats: PortStats, version: numbe
     out.u32(stats.durationSec);
     out.u32(stats.durationNsec);
   }
+  if (version < 5) return;
+  writeIntel(out, stats);
+  out.view.setUint16(start, out.position - start);
 }

@@ -87,8 +87,8 @@ export function encodeMatch10(out: ByteWriter, match: KeyMatch): void {
   let pcp = 0;
   if (tciMask === 0) wildcards |= wild.vlan | wild.vlanPcp;
   else if ((tciMask & 0x1000) !== 0 && (tci & 0x1000) === 0) {
+    // As in Open vSwitch, whose controllers read back a priority of 0 that is matched.
     vlan = 0xffff;
-    wildcards |= wild.vlanPcp;
   } else {
     if ((tciMask & 0xfff) === 0) wildcards |= wild.vlan;
     else vlan = tci & 0xfff;

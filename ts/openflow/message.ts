@@ -500,6 +500,10 @@ export interface PortStats {
   readonly collisions: bigint;
   readonly durationSec: number;
   readonly durationNsec: number;
+  /** Packets by size and kind, in the order of `rfc2819Counters`; absent when none is known.  From OpenFlow 1.4 on. */
+  readonly rfc2819?: readonly bigint[];
+  /** What the device counts besides.  From OpenFlow 1.4 on. */
+  readonly custom?: readonly (readonly [name: string, value: bigint])[];
 }
 export interface PortStatsReply {
   readonly type: "port_stats_reply";

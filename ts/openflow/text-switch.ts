@@ -1,3 +1,4 @@
+import { rfc2819Counters } from "./codec-port.js";
 import type { FlowMod, FlowStatsReply, PortDesc, PortStats, TableStats } from "./message.js";
 import { ofpp } from "./tables/ports.js";
 import { formatActions } from "./text-action.js";
@@ -131,7 +132,20 @@ export function formatPortStats(stats: PortStats, version: number, ports: PortNa
   text += `drop=${count(stats.txDropped)}, errs=${count(stats.txErrors)}, coll=${count(stats.collisions)}\n`;
   if (version >= 4 && stats.durationSec !== 0xffffffff)
     text += `           duration=${formatDuration(stats.durationSec, stats.durationNsec)}s\n`;
-  return text;
+  for (const direction of ["rx", "tx"] as const) {
+    const known = rfc2819Counters.flatMap(([way, name], index) => {
+      const value = stats.rfc2819?.[index] ?? unknown;
+      return way === direction && value !== unknown ? [`${name}=${value}, `] : [];
+    });
+    if (known.length > 0) text += `           ${direction} rfc2819 ${known.join("")}\n`;
+  }
+  const custom = stats.custom ?? [];
+  if (custom.length === 0) return text;
+  // Three in a row.
+  const rows = custom.map(
+    ([name, value], index) => `${index % 3 === 0 ? `\n${" ".repeat(22)}` : " "}${name}=${value},`,
+  );
+  return `${text}           CUSTOM Statistics${rows.join("")}\n`;
 }
 
 /** Everything that a table of OpenFlow 1.0 can match on. */

@@ -91,7 +91,7 @@ test_rollback(struct rig *rig)
 }
 
 static uint32_t
-packet_out(struct rig *rig, const struct actions *actions, uint32_t in_port)
+packet_out(struct rig *rig, const struct actions *actions, uint32_t in_port, uint32_t packet_size)
 {
     static _Thread_local struct {
         struct sluice_packet_out out;
@@ -106,8 +106,8 @@ packet_out(struct rig *rig, const struct actions *actions, uint32_t in_port)
     command.out.bridge = 1;
     command.out.in_port = in_port;
     command.out.actions_size = actions->size;
-    command.out.packet_size = 60;
-    return rig_command(rig, &command, SLUICE_COMMAND_PACKET_OUT, (uint32_t) sizeof command.out + actions->size + 64);
+    command.out.packet_size = packet_size;
+    return rig_command(rig, &command, SLUICE_COMMAND_PACKET_OUT, (uint32_t) sizeof command.out + actions->size + (packet_size + 7) / 8 * 8);
 }
 
 static void
@@ -125,7 +125,7 @@ test_packet_out(struct rig *rig)
     add_output(&flow, 2);
     pipeline_begin(rig->pipeline, false);
     CHECK(!rig_flow_command(rig, 1, 0, 1, NULL, NULL, &flow));
-    CHECK(!packet_out(rig, &a, 1));
+    CHECK(!packet_out(rig, &a, 1, 60));
     CHECK(!rig->n_executed);
     rig_commit(rig);
     CHECK(rig->n_executed == 1);
@@ -135,15 +135,24 @@ test_packet_out(struct rig *rig)
     pipeline_begin(rig->pipeline, true);
     struct sluice_flow_flush flush = { .bridge = 1 };
     CHECK(!rig_command(rig, &flush, SLUICE_COMMAND_FLOW_FLUSH, sizeof flush));
-    CHECK(!packet_out(rig, &a, PORT_CONTROLLER));
+    CHECK(!packet_out(rig, &a, PORT_CONTROLLER, 60));
     CHECK(!rig_flow_command(rig, 1, 0, 1, NULL, NULL, &flow));
     rig_commit(rig);
     CHECK(rig->n_executed == 2);
     CHECK(!strncmp(rig->executed, "7,controller(reason=5", 21));
     pipeline_begin(rig->pipeline, true);
-    CHECK(packet_out(rig, &a, 0) == SLUICE_ERROR_NO_SUCH_PORT);
+    CHECK(packet_out(rig, &a, 0, 60) == SLUICE_ERROR_NO_SUCH_PORT);
     rig_commit(rig);
     claim("in an independent transaction it sees what came before it and not what comes after");
+
+    rig->n_executed = 0;
+    pipeline_begin(rig->pipeline, true);
+    CHECK(!packet_out(rig, &a, 1, 13));
+    CHECK(!packet_out(rig, &a, 1, 0));
+    CHECK(packet_out(rig, &a, 0, 13) == SLUICE_ERROR_NO_SUCH_PORT);
+    rig_commit(rig);
+    CHECK(!rig->n_executed);
+    claim("one that is too short for a frame is accepted and goes nowhere");
 }
 
 static void
