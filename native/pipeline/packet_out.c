@@ -168,7 +168,8 @@ packet_out_translate(struct pipeline *pipeline, const struct sluice_packet_out *
     /* Open vSwitch refuses no packet for being short: what is no frame is accepted, and goes nowhere. */
     if (command->packet_size < (bare_type(parts.match) ? 1 : FRAME_SIZE_MIN)) {
         pipeline_count_drop(pipeline, SLUICE_DROP_REASON_BAD_PACKET, 1);
-        return;
+        job->is_void = true;
+        return 0;
     }
     struct flow_key key;
     get_key(pipeline, parts.frame, command->packet_size, parts.match, &key);
@@ -286,6 +287,9 @@ packet_translate(struct pipeline *pipeline, const struct sluice_record *command,
 void
 packet_do(struct pipeline *pipeline, const struct packet_job *job)
 {
+    if (job->is_void) {
+        return;
+    }
     const struct pipeline_hooks *hooks = &pipeline->options.hooks;
     const struct sluice_resume *resume = (const void *) job->command;
     const struct sluice_packet_out *packet_out = (const void *) job->command;

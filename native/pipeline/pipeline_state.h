@@ -76,6 +76,7 @@ struct packet_job {
     uint32_t in_port; /* Of its key, as are these. */
     uint32_t packet_type;
     uint16_t tcp_flags;
+    bool is_void;      /* Nothing is to be done with it. */
     uint64_t *actions; /* Owned. */
     uint32_t actions_size;
     uint32_t n_credits;

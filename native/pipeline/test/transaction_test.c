@@ -107,7 +107,8 @@ packet_out(struct rig *rig, const struct actions *actions, uint32_t in_port, uin
     command.out.in_port = in_port;
     command.out.actions_size = actions->size;
     command.out.packet_size = packet_size;
-    return rig_command(rig, &command, SLUICE_COMMAND_PACKET_OUT, (uint32_t) sizeof command.out + actions->size + (packet_size + 7) / 8 * 8);
+    return rig_command(rig, &command, SLUICE_COMMAND_PACKET_OUT,
+                       (uint32_t) sizeof command.out + actions->size + (packet_size + 7) / 8 * 8);
 }
 
 static void
@@ -161,7 +162,7 @@ a_port_and_a_packet(struct rig *rig, struct sluice_ofport_set *port)
     struct actions a = { .size = 0 };
     add_output(&a, port->ofp_port);
     CHECK(!rig_command(rig, port, SLUICE_COMMAND_OFPORT_SET, sizeof *port));
-    CHECK(!packet_out(rig, &a, 1));
+    CHECK(!packet_out(rig, &a, 1, 60));
 }
 
 /* All in one transaction, which is committed or not. */
@@ -185,7 +186,7 @@ test_packet_in_place(struct rig *rig)
     uint32_t n = rig->n_executed;
     pipeline_begin(rig->pipeline, false);
     CHECK(!rig_flow_command(rig, 1, 0, 1, NULL, NULL, &two));
-    CHECK(!packet_out(rig, &table, 1));
+    CHECK(!packet_out(rig, &table, 1, 60));
     CHECK(!rig_command(rig, &flush, SLUICE_COMMAND_FLOW_FLUSH, sizeof flush));
     CHECK(rig->n_executed == n);
     EXPECT(rig, &key, "7");
@@ -202,9 +203,9 @@ test_packet_in_place(struct rig *rig)
 
     CHECK(!rig_flow(rig, 1, 0, 1, NULL, NULL, &one));
     pipeline_begin(rig->pipeline, false);
-    CHECK(!packet_out(rig, &table, 1));
+    CHECK(!packet_out(rig, &table, 1, 60));
     CHECK(!rig_flow_command(rig, 1, 0, 1, NULL, NULL, &loop));
-    CHECK(packet_out(rig, &table, 1) == SLUICE_ERROR_NOT_TRANSLATED);
+    CHECK(packet_out(rig, &table, 1, 60) == SLUICE_ERROR_NOT_TRANSLATED);
     pipeline_rollback(rig->pipeline);
     CHECK(rig->n_executed == n + 2 && count_flows(rig, 1) == 1);
     claim("a packet-out that cannot be executed undoes all, and no other one is sent");
