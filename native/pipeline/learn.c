@@ -9,6 +9,7 @@
 #include "pipeline/field.h"
 #include "pipeline/tlv_map.h"
 #include "pipeline/pipeline_state.h"
+#include "pipeline/remark.h"
 
 #define LEARN_SEND_FLOW_REM 1u
 #define LEARN_DELETE_LEARNED 2u
@@ -358,6 +359,10 @@ learned_install(struct pipeline *pipeline, const struct learned *learned, uint64
     if (learned->limit && view && !is_settled(view, learned, now_ms)
         && flow_store_count_cookie(view->bridge->flows, record->table, record->new_cookie, learned->limit)
                >= learned->limit) {
+        const struct remark remark = { .bridge = record->bridge,
+                                       .code = SLUICE_TRACE_NOTE_LEARN_LIMIT,
+                                       .a = record->new_cookie };
+        remark_tell(pipeline, &remark, now_ms);
         return false;
     }
     learned_add(pipeline, learned, now_ms);

@@ -39,6 +39,8 @@ struct pipeline_hooks {
      * thread that translates.  Null: it never can. */
     bool (*control_enter)(void *aux);
     void (*control_leave)(void *aux);
+    /* Tells a remark, with its two keys of the sizes that it says.  Any thread.  Null: nobody is told. */
+    void (*remark)(void *aux, struct sluice_event_remark *remark, const void *key, const void *first_key);
     /* The datapath's clock in milliseconds. */
     uint64_t (*now)(void *aux);
 };

@@ -35,6 +35,7 @@ enum cell_kind {
 
 #define PIPELINE_DROP_REASONS 64u
 #define PIPELINE_COVERAGE 32u
+#define PIPELINE_REMARKS 128u
 
 /* A bridge's place, and what the open transaction did to it. */
 struct bridge_slot {
@@ -108,6 +109,8 @@ struct pipeline {
     _Atomic uint32_t address_cells[PIPELINE_CELLS];
     _Atomic uint64_t drops[PIPELINE_DROP_REASONS];
     _Atomic uint64_t coverage[PIPELINE_COVERAGE]; /* By enum sluice_coverage; element 0 is for what nobody counts. */
+
+    _Atomic uint64_t remarks[PIPELINE_REMARKS]; /* By code: the second of the last ones, and how many. */
 
     struct chores chores;
     _Atomic(const struct route_table *) routes; /* Null until they are told. */

@@ -691,6 +691,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     ctx.base = ctx.flow;
     const struct ofport *port;
     bool found = find_start(&ctx, &port);
+    ctx.base.in_port = ctx.flow.in_port;
     memset(&ctx.base.tun_id, 0, (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8);
     memset(&ctx.base.words[SLUICE_KEY_OPTIONS_WORD], 0, OPTIONS_BYTES);
     if (port && port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L3 && key_is_bare(&ctx.flow)) {

@@ -1,4 +1,5 @@
 #include "packet/match.h"
+#include "pipeline/remark.h"
 #include "pipeline/xlate_ctx.h"
 
 static struct trace_step
@@ -32,9 +33,34 @@ trace_action(struct xlate_ctx *ctx, const void *action, uint32_t size)
     }
 }
 
+/* Tells a warning that a packet gave cause to. */
+static void
+warn(const struct xlate_ctx *ctx, uint16_t note, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct flow_key first = *ctx->in->key;
+    first.in_port = ctx->base.in_port;
+    const bool came_in = ctx->first_view && !ctx->in->actions;
+    const struct remark remark = {
+        .bridge = ctx->view->bridge->id,
+        .code = note,
+        .a = a,
+        .b = b,
+        .c = c,
+        .key = &ctx->base,
+        .first_bridge = came_in ? ctx->first_view->bridge->id : 0,
+        .first_key = came_in ? &first : NULL,
+    };
+    remark_tell(ctx->pipeline, &remark, ctx->in->now_ms);
+}
+
 void
 trace_note(struct xlate_ctx *ctx, uint16_t note, uint64_t a, uint64_t b, uint64_t c)
 {
+    /* Whoever has the lock and no draft brings a megaflow up to date: no packet is there. */
+    bool packet = ctx->in->learn && (!ctx->in->has_control || ctx->in->draft);
+    if (note <= REMARK_WARNING_LAST && packet && !ctx->in->trace && ctx->view) {
+        warn(ctx, note, a, b, c);
+    }
     if (ctx->in->trace) {
         struct trace_step step = new_step(ctx, SLUICE_TRACE_KIND_NOTE);
         step.record.code = note;

@@ -32,6 +32,19 @@ hook_execute_telling(void *aux, const struct flow_key *key, const uint8_t *frame
 }
 
 static void
+hook_remark(void *aux, struct sluice_event_remark *remark, const void *key, const void *first_key)
+{
+    struct sluice_datapath *datapath = aux;
+    const struct ring_part parts[] = {
+        { remark, sizeof *remark },
+        { key, remark->key_size },
+        { first_key, remark->first_key_size },
+    };
+
+    ring_put(&datapath->ring, DATAPATH_PORTS_MAX, (struct sluice_record *) remark, parts, 3);
+}
+
+static void
 hook_flows_changed(void *aux)
 {
     maintain_tell_reports(aux);
@@ -74,7 +87,7 @@ create_parts(struct sluice_datapath *datapath, const struct sluice_datapath_opti
     const struct pipeline_options pipeline = {
         .epoch = datapath->epoch,
         .hooks = { datapath, hook_execute, hook_execute_telling, hook_flows_changed, hook_chore_waits,
-                   hook_control_enter, hook_control_leave, hook_now },
+                   hook_control_enter, hook_control_leave, hook_remark, hook_now },
         .n_threads = datapath->n_workers + 1,
     };
     error = pipeline_create(&pipeline, &datapath->pipeline);

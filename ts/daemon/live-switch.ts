@@ -12,6 +12,7 @@ import {
   fdbCommands,
   featureCommands,
   flowCommands,
+  TranslationLog,
   traceCommands,
   upcallCommands,
 } from "../ofproto/index.js";
@@ -55,6 +56,8 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   const datapathLog = new DatapathLog(bridges.ofprotos, flowText);
   datapath.on("portFrame", ({ dpPort, packet }) => bridges.netdevs.transmitted(dpPort, packet));
   datapath.on("miss", (event) => datapathLog.miss(event));
+  const translationLog = new TranslationLog(bridges.ofprotos);
+  datapath.on("remark", (event) => translationLog.remark(event));
   datapath.on("megaflow", (event) => datapathLog.megaflow(event));
   surroundings.onLogLevels(() => {
     if (!datapath.closed) datapathLog.followLevels();

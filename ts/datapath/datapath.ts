@@ -40,6 +40,7 @@ export class Datapath {
     flowsChanged: new Set(),
     miss: new Set(),
     megaflow: new Set(),
+    remark: new Set(),
     stateLost: new Set(),
   };
   #stateDropped = 0;

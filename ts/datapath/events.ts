@@ -3,18 +3,21 @@ import {
   type EventPacketIn,
   type EventPort,
   type EventProtocolPacket,
+  type EventRemark,
   type EventSample,
   event,
   eventMissSize,
   eventPacketInSize,
   eventPortFrameSize,
   eventProtocolPacketSize,
+  eventRemarkSize,
   eventSampleSize,
   readEventMiss,
   readEventPacketIn,
   readEventPort,
   readEventPortFrame,
   readEventProtocolPacket,
+  readEventRemark,
   readEventSample,
 } from "./generated/records.js";
 import { type Megaflow, readMegaflow } from "./queries.js";
@@ -46,6 +49,14 @@ export interface ProtocolPacket extends EventProtocolPacket {
   readonly packet: Uint8Array;
 }
 
+/** What a translation remarked, which was no trace. */
+export interface Remark extends EventRemark {
+  /** The packet's key as a match; empty if the remark is about none. */
+  readonly key: Uint8Array;
+  /** The same of the packet as it came in; empty if it did not come in by a port. */
+  readonly firstKey: Uint8Array;
+}
+
 /** A packet for an exporter. */
 export interface Sample extends EventSample {
   readonly packet: Uint8Array;
@@ -68,6 +79,7 @@ export interface DatapathEvents {
   flowsChanged: undefined;
   /** Only while settings ask for it, as `megaflow`. */
   miss: Miss;
+  remark: Remark;
   /** A megaflow came, changed or goes: `change` says which. */
   megaflow: Megaflow;
   /** Events of links, ports, addresses or removed flows were lost for want of room: look at everything again. */
@@ -136,6 +148,13 @@ export function decodeEvent(type: number, block: EventBytes, at: number, size: n
       const keyAt = at + eventMissSize;
       const key = part(bytes, keyAt, keySize);
       return { name: "miss", value: { dpPort, key, packet: part(bytes, keyAt + pad8(keySize), packetSize) } };
+    }
+    case event.remark: {
+      const record = readEventRemark(view, at);
+      const keyAt = at + eventRemarkSize;
+      const key = part(bytes, keyAt, record.keySize);
+      const firstKey = part(bytes, keyAt + pad8(record.keySize), record.firstKeySize);
+      return { name: "remark", value: { ...record, key, firstKey } };
     }
     case event.megaflow:
       return { name: "megaflow", value: readMegaflow(bytes.subarray(at, at + size)) };

@@ -1,7 +1,7 @@
 export { BatchBuilder, type BatchTarget, encodeConfig } from "./batch.js";
 export { Datapath, type DatapathOptions } from "./datapath.js";
 export { DatapathError, errorName } from "./errors.js";
-export type { DatapathEvent, DatapathEvents, PacketIn, PortFrame, ProtocolPacket, Sample } from "./events.js";
+export type { DatapathEvent, DatapathEvents, PacketIn, PortFrame, ProtocolPacket, Remark, Sample } from "./events.js";
 export {
   arrival,
   ask,

@@ -205,7 +205,7 @@ export function traceFlow(
 }
 
 /** `effects`: what the actions say is done, as far as it is no output. */
-function traceWords(ofproto: Ofproto, named: boolean, effects: boolean): TraceWords {
+export function traceWords(ofproto: Ofproto, named: boolean, effects: boolean): TraceWords {
   const all = ofproto.owner;
   const ports = named ? portNames(ofproto) : undefined;
   const dpPorts = named ? datapathPortNames(all.all()) : undefined;

@@ -79,3 +79,4 @@ export type { TraceWords } from "./trace-remarks.js";
 export { readTrace, type TraceSteps } from "./trace-steps.js";
 export { formatTrace } from "./trace-text.js";
 export { type TraceNode, type TraceTree, traceTree } from "./trace-tree.js";
+export { TranslationLog } from "./translation-log.js";

@@ -66,6 +66,10 @@ export const remarks: Readonly<Record<number, string>> = {
     ">>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<",
   [traceNote.mplsPopTooMany]:
     ">>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<<",
+  [traceNote.encapMplsTooMany]:
+    ">>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<",
+  [traceNote.decapMplsTooMany]:
+    ">>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<<",
   [traceNote.truncReserved]: ">> output_trunc does not support port: %ra",
   [traceNote.truncPatch]: ">>>> output_trunc does not support patch port %ra <<<<",
   [traceNote.resuming]: "Resuming from table %a",
@@ -101,6 +105,8 @@ export const failures: Readonly<Record<number, string>> = {
   [dropReason.tooManyMplsLabels]: "Too many MPLS labels",
 };
 
+type RemarkNumbers = Pick<TraceStep, "code" | "bridge" | "a" | "b" | "c" | "d">;
+
 /** What a remark says. */
 export function remark(node: StepNode, words: TraceWords): string {
   const { step } = node;
@@ -125,6 +131,11 @@ export function remark(node: StepNode, words: TraceWords): string {
   if (step.code === traceNote.restoringActions) return `Restoring actions: ${words.actions(node.actions)}`;
   if (step.code === traceNote.restoringActionSet) return `Restoring action set: ${words.actions(node.actions)}`;
   if (step.code === traceNote.unrolled) return `restored state: table=${step.a}, cookie=${hex(step.c)}`;
+  return plainRemark(step, words);
+}
+
+/** A remark that its numbers say all of. */
+function plainRemark(step: RemarkNumbers, words: Pick<TraceWords, "portName">): string {
   const numbers: Readonly<Record<string, bigint>> = { a: step.a, b: step.b, c: step.c, d: step.d };
   return (remarks[step.code] ?? `-> remark ${step.code}`).replace(/%([pmrx]?)([abcd])/g, (_all, form, name) => {
     const value = numbers[name as string] ?? 0n;
@@ -133,6 +144,11 @@ export function remark(node: StepNode, words: TraceWords): string {
     if (form === "x") return `0x${value.toString(16)}`;
     return form === "m" ? formatMac(value) : String(value);
   });
+}
+
+/** A warning as the log has it, without the brackets that make it stand out in a trace. */
+export function warningText(step: RemarkNumbers, words: Pick<TraceWords, "portName">): string {
+  return plainRemark(step, words).replace(/^>>>> (.*) <<<<$/, "$1");
 }
 
 function learnedFlow(node: StepNode, words: TraceWords): string {

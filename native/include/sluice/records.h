@@ -96,6 +96,7 @@ enum sluice_event {
     SLUICE_EVENT_MISS = 8, /* A packet that no megaflow covered. Only while settings ask for it. */
     SLUICE_EVENT_MEGAFLOW = 9, /* A megaflow came, changed or went. Only while settings ask for it. */
     SLUICE_EVENT_SAMPLE = 10, /* A packet for an exporter. */
+    SLUICE_EVENT_REMARK = 11, /* What those who look after the switch should know of a packet's translation. A few a second. */
 };
 
 /* Port drivers. */
@@ -419,73 +420,73 @@ enum sluice_trace_kind {
     SLUICE_TRACE_KIND_FLOW = 13, /* The key before translation. */
 };
 
-/* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
+/* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. Those in >>>> <<<< come first: of these the log tells too. */
 enum sluice_trace_note {
-    SLUICE_TRACE_NOTE_NO_LEARNED_MAC = 1, /*  -> no learned MAC for destination, flooding */
-    SLUICE_TRACE_NOTE_LEARNED_PORT = 2, /*  -> forwarding to learned port */
-    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_INPUT = 3, /*  -> learned port is input port, dropping */
-    SLUICE_TRACE_NOTE_NO_INPUT_BUNDLE = 4, /*  >> no input bundle, dropping */
-    SLUICE_TRACE_NOTE_INPUT_PORT_MISSING = 5, /*  >>>> received packet on unknown port %a <<<< */
-    SLUICE_TRACE_NOTE_PARTIAL_VLAN = 6, /*  >>>> dropping packet with partial VLAN tag received on port %pa <<<< */
-    SLUICE_TRACE_NOTE_VLAN_ON_ACCESS_PORT = 7, /*  >>>> dropping VLAN %a tagged packet received on port %pb configured as VLAN %c access port <<<< */
-    SLUICE_TRACE_NOTE_VLAN_NOT_IN_TRUNKS = 8, /*  >>>> dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a <<<< */
-    SLUICE_TRACE_NOTE_VLAN_NOT_IN_TUNNEL = 9, /*  >>>> dropping VLAN %a packet received on dot1q-tunnel port %pb that excludes this VLAN <<<< */
-    SLUICE_TRACE_NOTE_VLAN_NOT_CARRIED = 10, /*  >> disallowed VLAN VID for this input port, dropping */
-    SLUICE_TRACE_NOTE_RESERVED_DESTINATION = 11, /*  -> packet has reserved destination MAC, dropping */
-    SLUICE_TRACE_NOTE_LEARNED_SOURCE = 12, /*  -> learned that %ma is on port %pb in VLAN %c */
-    SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED = 13, /*  >> skipping output to input port */
-    SLUICE_TRACE_NOTE_PORT_MISSING = 14, /*  >> Nonexistent output port */
-    SLUICE_TRACE_NOTE_PORT_NO_FORWARD = 15, /*  -> OFPPC_NO_FWD set, skipping output */
-    SLUICE_TRACE_NOTE_RECURSION_TOO_DEEP = 16, /*  >>>> over max translation depth %a <<<< */
-    SLUICE_TRACE_NOTE_TOO_MANY_RESUBMITS = 17, /*  >>>> over %a resubmit actions <<<< */
-    SLUICE_TRACE_NOTE_ACTIONS_TOO_BIG = 18, /*  >>>> resubmits yielded over 64 kB of actions <<<< */
-    SLUICE_TRACE_NOTE_STACK_TOO_BIG = 19, /*  >>>> resubmits yielded over 64 kB of stack <<<< */
-    SLUICE_TRACE_NOTE_STACK_EMPTY = 20, /*  >>>> stack underflow <<<< */
-    SLUICE_TRACE_NOTE_TTL_EXCEEDED = 21, /*  >> IPv4 decrement TTL exception */
-    SLUICE_TRACE_NOTE_OUTPUT_REG = 22, /*  -> output port is %a */
-    SLUICE_TRACE_NOTE_QUEUE = 23, /*  -> queue = %a */
-    SLUICE_TRACE_NOTE_SUBFIELD_NOW = 24, /*  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
-    SLUICE_TRACE_NOTE_ACTION_SET = 25, /*  -> action set is: the step's actions */
-    SLUICE_TRACE_NOTE_MISS_DROP = 26, /* No match. */
-    SLUICE_TRACE_NOTE_MISS_CONTROLLER = 27, /* No match, and a "packet-in" is called for. */
-    SLUICE_TRACE_NOTE_GROUP_MISSING = 28, /*  >> output to non-existent group %a */
-    SLUICE_TRACE_NOTE_BUCKET_USED = 29, /*  -> using bucket %a */
-    SLUICE_TRACE_NOTE_NO_LIVE_BUCKET = 30, /*  -> no live bucket */
-    SLUICE_TRACE_NOTE_BUCKET_SCORE = 31, /*  -> bucket %a: score %b */
-    SLUICE_TRACE_NOTE_BUCKET_NOT_LIVE = 32, /*  -> bucket a is not live, because of port b and group c */
-    SLUICE_TRACE_NOTE_LIVENESS_TOO_DEEP = 33, /*  >>>> bucket chaining exceeded %a links <<<< */
-    SLUICE_TRACE_NOTE_MISS_FRAGMENT = 34, /* Packets are IP fragments and the fragment handling mode is "drop". */
-    SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 35, /*  -> Not tunneling to our own address */
-    SLUICE_TRACE_NOTE_KERNEL_TUNNEL = 36, /*  -> output to kernel tunnel */
-    SLUICE_TRACE_NOTE_NATIVE_TUNNEL = 37, /*  -> output to native tunnel */
-    SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 38, /*  -> native tunnel routing failed */
-    SLUICE_TRACE_NOTE_TUNNEL_VIA = 39, /*  -> tunneling to address (a, b) via port d of bridge c */
-    SLUICE_TRACE_NOTE_TUNNEL_NO_NEIGHBOR = 40, /*  -> neighbor cache miss for address (a, b) on bridge c, sending request */
-    SLUICE_TRACE_NOTE_NSH_TTL_EXCEEDED = 41, /*  >> NSH decrement TTL exception */
-    SLUICE_TRACE_NOTE_ENCAP_ETHERNET_TWICE = 42, /* Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
-    SLUICE_TRACE_NOTE_ENCAP_NSH_OF = 43, /* Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
-    SLUICE_TRACE_NOTE_DECAP_VLAN = 44, /* Dropping packet, cannot decap Ethernet if VLAN is present. */
-    SLUICE_TRACE_NOTE_DECAP_NSH_NEXT = 45, /* Dropping packet as NSH next protocol %a is not supported */
-    SLUICE_TRACE_NOTE_DECAP_OF = 46, /* Dropping packet as the decap() does not support packet type (%a,%xb) */
-    SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT = 47, /*  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
-    SLUICE_TRACE_NOTE_MIRROR_INPUT = 48, /*  >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<< */
-    SLUICE_TRACE_NOTE_MIRROR_INPUT_BUNDLE = 49, /*  >> input port is mirror output port, dropping */
-    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR = 50, /*  >> learned port is a mirror port, dropping */
-    SLUICE_TRACE_NOTE_LEARN_SUPPRESSED = 51, /*  >> suppressing side effects, so learn action ignored */
-    SLUICE_TRACE_NOTE_LEARNED_FLOW = 52, /*  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
-    SLUICE_TRACE_NOTE_LEARN_LIMIT = 53, /*  -> Limit exceeded, learn failed */
-    SLUICE_TRACE_NOTE_CONJUNCTION_ALONE = 54, /*  >>>> executing no-op conjunction action <<<< */
-    SLUICE_TRACE_NOTE_RESUMING = 55, /* Resuming from table %a */
-    SLUICE_TRACE_NOTE_RESTORING_ACTIONS = 56, /* Restoring actions: the step's actions */
-    SLUICE_TRACE_NOTE_RESTORING_ACTION_SET = 57, /* Restoring action set: the step's actions */
-    SLUICE_TRACE_NOTE_UNROLLED = 58, /* Restored state: table=%a, cookie=%c */
-    SLUICE_TRACE_NOTE_TTL_MPLS = 59, /*  >> MPLS decrement TTL exception */
-    SLUICE_TRACE_NOTE_MPLS_PUSH_TOO_MANY = 60, /*  >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
-    SLUICE_TRACE_NOTE_MPLS_POP_TOO_MANY = 61, /*  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
-    SLUICE_TRACE_NOTE_ENCAP_MPLS_TOO_MANY = 62, /*  >>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
-    SLUICE_TRACE_NOTE_DECAP_MPLS_TOO_MANY = 63, /*  >>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
-    SLUICE_TRACE_NOTE_TRUNC_RESERVED = 64, /*  >> output_trunc does not support port: %ra */
-    SLUICE_TRACE_NOTE_TRUNC_PATCH = 65, /*  >>>> output_trunc does not support patch port %ra <<<< */
+    SLUICE_TRACE_NOTE_INPUT_PORT_MISSING = 1, /*  >>>> received packet on unknown port %a <<<< */
+    SLUICE_TRACE_NOTE_PARTIAL_VLAN = 2, /*  >>>> dropping packet with partial VLAN tag received on port %pa <<<< */
+    SLUICE_TRACE_NOTE_VLAN_ON_ACCESS_PORT = 3, /*  >>>> dropping VLAN %a tagged packet received on port %pb configured as VLAN %c access port <<<< */
+    SLUICE_TRACE_NOTE_VLAN_NOT_IN_TRUNKS = 4, /*  >>>> dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a <<<< */
+    SLUICE_TRACE_NOTE_VLAN_NOT_IN_TUNNEL = 5, /*  >>>> dropping VLAN %a packet received on dot1q-tunnel port %pb that excludes this VLAN <<<< */
+    SLUICE_TRACE_NOTE_RECURSION_TOO_DEEP = 6, /*  >>>> over max translation depth %a <<<< */
+    SLUICE_TRACE_NOTE_TOO_MANY_RESUBMITS = 7, /*  >>>> over %a resubmit actions <<<< */
+    SLUICE_TRACE_NOTE_ACTIONS_TOO_BIG = 8, /*  >>>> resubmits yielded over 64 kB of actions <<<< */
+    SLUICE_TRACE_NOTE_STACK_TOO_BIG = 9, /*  >>>> resubmits yielded over 64 kB of stack <<<< */
+    SLUICE_TRACE_NOTE_STACK_EMPTY = 10, /*  >>>> stack underflow <<<< */
+    SLUICE_TRACE_NOTE_LIVENESS_TOO_DEEP = 11, /*  >>>> bucket chaining exceeded %a links <<<< */
+    SLUICE_TRACE_NOTE_MIRROR_INPUT = 12, /*  >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<< */
+    SLUICE_TRACE_NOTE_CONJUNCTION_ALONE = 13, /*  >>>> executing no-op conjunction action <<<< */
+    SLUICE_TRACE_NOTE_MPLS_PUSH_TOO_MANY = 14, /*  >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_MPLS_POP_TOO_MANY = 15, /*  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_ENCAP_MPLS_TOO_MANY = 16, /*  >>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_DECAP_MPLS_TOO_MANY = 17, /*  >>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
+    SLUICE_TRACE_NOTE_TRUNC_PATCH = 18, /*  >>>> output_trunc does not support patch port %ra <<<< */
+    SLUICE_TRACE_NOTE_NO_LEARNED_MAC = 19, /*  -> no learned MAC for destination, flooding */
+    SLUICE_TRACE_NOTE_LEARNED_PORT = 20, /*  -> forwarding to learned port */
+    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_INPUT = 21, /*  -> learned port is input port, dropping */
+    SLUICE_TRACE_NOTE_NO_INPUT_BUNDLE = 22, /*  >> no input bundle, dropping */
+    SLUICE_TRACE_NOTE_VLAN_NOT_CARRIED = 23, /*  >> disallowed VLAN VID for this input port, dropping */
+    SLUICE_TRACE_NOTE_RESERVED_DESTINATION = 24, /*  -> packet has reserved destination MAC, dropping */
+    SLUICE_TRACE_NOTE_LEARNED_SOURCE = 25, /*  -> learned that %ma is on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED = 26, /*  >> skipping output to input port */
+    SLUICE_TRACE_NOTE_PORT_MISSING = 27, /*  >> Nonexistent output port */
+    SLUICE_TRACE_NOTE_PORT_NO_FORWARD = 28, /*  -> OFPPC_NO_FWD set, skipping output */
+    SLUICE_TRACE_NOTE_TTL_EXCEEDED = 29, /*  >> IPv4 decrement TTL exception */
+    SLUICE_TRACE_NOTE_OUTPUT_REG = 30, /*  -> output port is %a */
+    SLUICE_TRACE_NOTE_QUEUE = 31, /*  -> queue = %a */
+    SLUICE_TRACE_NOTE_SUBFIELD_NOW = 32, /*  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
+    SLUICE_TRACE_NOTE_ACTION_SET = 33, /*  -> action set is: the step's actions */
+    SLUICE_TRACE_NOTE_MISS_DROP = 34, /* No match. */
+    SLUICE_TRACE_NOTE_MISS_CONTROLLER = 35, /* No match, and a "packet-in" is called for. */
+    SLUICE_TRACE_NOTE_GROUP_MISSING = 36, /*  >> output to non-existent group %a */
+    SLUICE_TRACE_NOTE_BUCKET_USED = 37, /*  -> using bucket %a */
+    SLUICE_TRACE_NOTE_NO_LIVE_BUCKET = 38, /*  -> no live bucket */
+    SLUICE_TRACE_NOTE_BUCKET_SCORE = 39, /*  -> bucket %a: score %b */
+    SLUICE_TRACE_NOTE_BUCKET_NOT_LIVE = 40, /*  -> bucket a is not live, because of port b and group c */
+    SLUICE_TRACE_NOTE_MISS_FRAGMENT = 41, /* Packets are IP fragments and the fragment handling mode is "drop". */
+    SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 42, /*  -> Not tunneling to our own address */
+    SLUICE_TRACE_NOTE_KERNEL_TUNNEL = 43, /*  -> output to kernel tunnel */
+    SLUICE_TRACE_NOTE_NATIVE_TUNNEL = 44, /*  -> output to native tunnel */
+    SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 45, /*  -> native tunnel routing failed */
+    SLUICE_TRACE_NOTE_TUNNEL_VIA = 46, /*  -> tunneling to address (a, b) via port d of bridge c */
+    SLUICE_TRACE_NOTE_TUNNEL_NO_NEIGHBOR = 47, /*  -> neighbor cache miss for address (a, b) on bridge c, sending request */
+    SLUICE_TRACE_NOTE_NSH_TTL_EXCEEDED = 48, /*  >> NSH decrement TTL exception */
+    SLUICE_TRACE_NOTE_ENCAP_ETHERNET_TWICE = 49, /* Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
+    SLUICE_TRACE_NOTE_ENCAP_NSH_OF = 50, /* Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
+    SLUICE_TRACE_NOTE_DECAP_VLAN = 51, /* Dropping packet, cannot decap Ethernet if VLAN is present. */
+    SLUICE_TRACE_NOTE_DECAP_NSH_NEXT = 52, /* Dropping packet as NSH next protocol %a is not supported */
+    SLUICE_TRACE_NOTE_DECAP_OF = 53, /* Dropping packet as the decap() does not support packet type (%a,%xb) */
+    SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT = 54, /*  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
+    SLUICE_TRACE_NOTE_MIRROR_INPUT_BUNDLE = 55, /*  >> input port is mirror output port, dropping */
+    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR = 56, /*  >> learned port is a mirror port, dropping */
+    SLUICE_TRACE_NOTE_LEARN_SUPPRESSED = 57, /*  >> suppressing side effects, so learn action ignored */
+    SLUICE_TRACE_NOTE_LEARNED_FLOW = 58, /*  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
+    SLUICE_TRACE_NOTE_LEARN_LIMIT = 59, /*  -> Limit exceeded, learn failed */
+    SLUICE_TRACE_NOTE_RESUMING = 60, /* Resuming from table %a */
+    SLUICE_TRACE_NOTE_RESTORING_ACTIONS = 61, /* Restoring actions: the step's actions */
+    SLUICE_TRACE_NOTE_RESTORING_ACTION_SET = 62, /* Restoring action set: the step's actions */
+    SLUICE_TRACE_NOTE_UNROLLED = 63, /* Restored state: table=%a, cookie=%c */
+    SLUICE_TRACE_NOTE_TTL_MPLS = 64, /*  >> MPLS decrement TTL exception */
+    SLUICE_TRACE_NOTE_TRUNC_RESERVED = 65, /*  >> output_trunc does not support port: %ra */
     SLUICE_TRACE_NOTE_TUNNEL_BUILD = 66, /*  -> native tunnel header build failed */
     SLUICE_TRACE_NOTE_DELETE_FIELD = 67, /*  -> delete (field a) */
     SLUICE_TRACE_NOTE_BOND_REFUSED = 68, /*  -> bonding refused admissibility, dropping */
@@ -2411,6 +2412,35 @@ _Static_assert(offsetof(struct sluice_event_miss, dp_port) == 8, "sluice_event_m
 _Static_assert(offsetof(struct sluice_event_miss, key_size) == 12, "sluice_event_miss.key_size");
 _Static_assert(offsetof(struct sluice_event_miss, packet_size) == 16, "sluice_event_miss.packet_size");
 _Static_assert(offsetof(struct sluice_event_miss, pad) == 20, "sluice_event_miss.pad");
+
+/* A remark that a translation made, which was no trace. Followed by: key, first_key (matches). */
+struct sluice_event_remark {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge; /* In which it was made. */
+    uint32_t code; /* trace_note */
+    uint64_t a; /* Its numbers. */
+    uint64_t b;
+    uint64_t c;
+    uint32_t key_size; /* The packet as it was then, `in_port` being the OpenFlow port that it came in on; or nothing. */
+    uint32_t first_key_size; /* The packet as it came in, likewise; or nothing if it did not come in by a port. */
+    uint32_t first_bridge; /* Into which it came. */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_event_remark) == 56, "size of sluice_event_remark");
+_Static_assert(offsetof(struct sluice_event_remark, type) == 0, "sluice_event_remark.type");
+_Static_assert(offsetof(struct sluice_event_remark, flags) == 2, "sluice_event_remark.flags");
+_Static_assert(offsetof(struct sluice_event_remark, size) == 4, "sluice_event_remark.size");
+_Static_assert(offsetof(struct sluice_event_remark, bridge) == 8, "sluice_event_remark.bridge");
+_Static_assert(offsetof(struct sluice_event_remark, code) == 12, "sluice_event_remark.code");
+_Static_assert(offsetof(struct sluice_event_remark, a) == 16, "sluice_event_remark.a");
+_Static_assert(offsetof(struct sluice_event_remark, b) == 24, "sluice_event_remark.b");
+_Static_assert(offsetof(struct sluice_event_remark, c) == 32, "sluice_event_remark.c");
+_Static_assert(offsetof(struct sluice_event_remark, key_size) == 40, "sluice_event_remark.key_size");
+_Static_assert(offsetof(struct sluice_event_remark, first_key_size) == 44, "sluice_event_remark.first_key_size");
+_Static_assert(offsetof(struct sluice_event_remark, first_bridge) == 48, "sluice_event_remark.first_bridge");
+_Static_assert(offsetof(struct sluice_event_remark, pad) == 52, "sluice_event_remark.pad");
 
 /* For link_changed and port_changed. */
 struct sluice_event_port {

@@ -175,6 +175,8 @@ export const event = {
   megaflow: 9,
   /** A packet for an exporter. */
   sample: 10,
+  /** What those who look after the switch should know of a packet's translation. A few a second. */
+  remark: 11,
 } as const;
 
 /** Port drivers. */
@@ -623,138 +625,138 @@ export const traceKind = {
   flow: 13,
 } as const;
 
-/** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. */
+/** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. Those in >>>> <<<< come first: of these the log tells too. */
 export const traceNote = {
-  /**  -> no learned MAC for destination, flooding */
-  noLearnedMac: 1,
-  /**  -> forwarding to learned port */
-  learnedPort: 2,
-  /**  -> learned port is input port, dropping */
-  learnedPortIsInput: 3,
-  /**  >> no input bundle, dropping */
-  noInputBundle: 4,
   /**  >>>> received packet on unknown port %a <<<< */
-  inputPortMissing: 5,
+  inputPortMissing: 1,
   /**  >>>> dropping packet with partial VLAN tag received on port %pa <<<< */
-  partialVlan: 6,
+  partialVlan: 2,
   /**  >>>> dropping VLAN %a tagged packet received on port %pb configured as VLAN %c access port <<<< */
-  vlanOnAccessPort: 7,
+  vlanOnAccessPort: 3,
   /**  >>>> dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a <<<< */
-  vlanNotInTrunks: 8,
+  vlanNotInTrunks: 4,
   /**  >>>> dropping VLAN %a packet received on dot1q-tunnel port %pb that excludes this VLAN <<<< */
-  vlanNotInTunnel: 9,
-  /**  >> disallowed VLAN VID for this input port, dropping */
-  vlanNotCarried: 10,
-  /**  -> packet has reserved destination MAC, dropping */
-  reservedDestination: 11,
-  /**  -> learned that %ma is on port %pb in VLAN %c */
-  learnedSource: 12,
-  /**  >> skipping output to input port */
-  outputSuppressed: 13,
-  /**  >> Nonexistent output port */
-  portMissing: 14,
-  /**  -> OFPPC_NO_FWD set, skipping output */
-  portNoForward: 15,
+  vlanNotInTunnel: 5,
   /**  >>>> over max translation depth %a <<<< */
-  recursionTooDeep: 16,
+  recursionTooDeep: 6,
   /**  >>>> over %a resubmit actions <<<< */
-  tooManyResubmits: 17,
+  tooManyResubmits: 7,
   /**  >>>> resubmits yielded over 64 kB of actions <<<< */
-  actionsTooBig: 18,
+  actionsTooBig: 8,
   /**  >>>> resubmits yielded over 64 kB of stack <<<< */
-  stackTooBig: 19,
+  stackTooBig: 9,
   /**  >>>> stack underflow <<<< */
-  stackEmpty: 20,
-  /**  >> IPv4 decrement TTL exception */
-  ttlExceeded: 21,
-  /**  -> output port is %a */
-  outputReg: 22,
-  /**  -> queue = %a */
-  queue: 23,
-  /**  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
-  subfieldNow: 24,
-  /**  -> action set is: the step's actions */
-  actionSet: 25,
-  /** No match. */
-  missDrop: 26,
-  /** No match, and a "packet-in" is called for. */
-  missController: 27,
-  /**  >> output to non-existent group %a */
-  groupMissing: 28,
-  /**  -> using bucket %a */
-  bucketUsed: 29,
-  /**  -> no live bucket */
-  noLiveBucket: 30,
-  /**  -> bucket %a: score %b */
-  bucketScore: 31,
-  /**  -> bucket a is not live, because of port b and group c */
-  bucketNotLive: 32,
+  stackEmpty: 10,
   /**  >>>> bucket chaining exceeded %a links <<<< */
-  livenessTooDeep: 33,
-  /** Packets are IP fragments and the fragment handling mode is "drop". */
-  missFragment: 34,
-  /**  -> Not tunneling to our own address */
-  tunnelToSelf: 35,
-  /**  -> output to kernel tunnel */
-  kernelTunnel: 36,
-  /**  -> output to native tunnel */
-  nativeTunnel: 37,
-  /**  -> native tunnel routing failed */
-  tunnelNoRoute: 38,
-  /**  -> tunneling to address (a, b) via port d of bridge c */
-  tunnelVia: 39,
-  /**  -> neighbor cache miss for address (a, b) on bridge c, sending request */
-  tunnelNoNeighbor: 40,
-  /**  >> NSH decrement TTL exception */
-  nshTtlExceeded: 41,
-  /** Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
-  encapEthernetTwice: 42,
-  /** Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
-  encapNshOf: 43,
-  /** Dropping packet, cannot decap Ethernet if VLAN is present. */
-  decapVlan: 44,
-  /** Dropping packet as NSH next protocol %a is not supported */
-  decapNshNext: 45,
-  /** Dropping packet as the decap() does not support packet type (%a,%xb) */
-  decapOf: 46,
-  /**  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
-  nonEthernetOnL2Port: 47,
+  livenessTooDeep: 11,
   /**  >>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<< */
-  mirrorInput: 48,
-  /**  >> input port is mirror output port, dropping */
-  mirrorInputBundle: 49,
-  /**  >> learned port is a mirror port, dropping */
-  learnedPortIsMirror: 50,
-  /**  >> suppressing side effects, so learn action ignored */
-  learnSuppressed: 51,
-  /**  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
-  learnedFlow: 52,
-  /**  -> Limit exceeded, learn failed */
-  learnLimit: 53,
+  mirrorInput: 12,
   /**  >>>> executing no-op conjunction action <<<< */
-  conjunctionAlone: 54,
-  /** Resuming from table %a */
-  resuming: 55,
-  /** Restoring actions: the step's actions */
-  restoringActions: 56,
-  /** Restoring action set: the step's actions */
-  restoringActionSet: 57,
-  /** Restored state: table=%a, cookie=%c */
-  unrolled: 58,
-  /**  >> MPLS decrement TTL exception */
-  ttlMpls: 59,
+  conjunctionAlone: 13,
   /**  >>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
-  mplsPushTooMany: 60,
+  mplsPushTooMany: 14,
   /**  >>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
-  mplsPopTooMany: 61,
+  mplsPopTooMany: 15,
   /**  >>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
-  encapMplsTooMany: 62,
+  encapMplsTooMany: 16,
   /**  >>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
-  decapMplsTooMany: 63,
-  /**  >> output_trunc does not support port: %ra */
-  truncReserved: 64,
+  decapMplsTooMany: 17,
   /**  >>>> output_trunc does not support patch port %ra <<<< */
-  truncPatch: 65,
+  truncPatch: 18,
+  /**  -> no learned MAC for destination, flooding */
+  noLearnedMac: 19,
+  /**  -> forwarding to learned port */
+  learnedPort: 20,
+  /**  -> learned port is input port, dropping */
+  learnedPortIsInput: 21,
+  /**  >> no input bundle, dropping */
+  noInputBundle: 22,
+  /**  >> disallowed VLAN VID for this input port, dropping */
+  vlanNotCarried: 23,
+  /**  -> packet has reserved destination MAC, dropping */
+  reservedDestination: 24,
+  /**  -> learned that %ma is on port %pb in VLAN %c */
+  learnedSource: 25,
+  /**  >> skipping output to input port */
+  outputSuppressed: 26,
+  /**  >> Nonexistent output port */
+  portMissing: 27,
+  /**  -> OFPPC_NO_FWD set, skipping output */
+  portNoForward: 28,
+  /**  >> IPv4 decrement TTL exception */
+  ttlExceeded: 29,
+  /**  -> output port is %a */
+  outputReg: 30,
+  /**  -> queue = %a */
+  queue: 31,
+  /**  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
+  subfieldNow: 32,
+  /**  -> action set is: the step's actions */
+  actionSet: 33,
+  /** No match. */
+  missDrop: 34,
+  /** No match, and a "packet-in" is called for. */
+  missController: 35,
+  /**  >> output to non-existent group %a */
+  groupMissing: 36,
+  /**  -> using bucket %a */
+  bucketUsed: 37,
+  /**  -> no live bucket */
+  noLiveBucket: 38,
+  /**  -> bucket %a: score %b */
+  bucketScore: 39,
+  /**  -> bucket a is not live, because of port b and group c */
+  bucketNotLive: 40,
+  /** Packets are IP fragments and the fragment handling mode is "drop". */
+  missFragment: 41,
+  /**  -> Not tunneling to our own address */
+  tunnelToSelf: 42,
+  /**  -> output to kernel tunnel */
+  kernelTunnel: 43,
+  /**  -> output to native tunnel */
+  nativeTunnel: 44,
+  /**  -> native tunnel routing failed */
+  tunnelNoRoute: 45,
+  /**  -> tunneling to address (a, b) via port d of bridge c */
+  tunnelVia: 46,
+  /**  -> neighbor cache miss for address (a, b) on bridge c, sending request */
+  tunnelNoNeighbor: 47,
+  /**  >> NSH decrement TTL exception */
+  nshTtlExceeded: 48,
+  /** Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
+  encapEthernetTwice: 49,
+  /** Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
+  encapNshOf: 50,
+  /** Dropping packet, cannot decap Ethernet if VLAN is present. */
+  decapVlan: 51,
+  /** Dropping packet as NSH next protocol %a is not supported */
+  decapNshNext: 52,
+  /** Dropping packet as the decap() does not support packet type (%a,%xb) */
+  decapOf: 53,
+  /**  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
+  nonEthernetOnL2Port: 54,
+  /**  >> input port is mirror output port, dropping */
+  mirrorInputBundle: 55,
+  /**  >> learned port is a mirror port, dropping */
+  learnedPortIsMirror: 56,
+  /**  >> suppressing side effects, so learn action ignored */
+  learnSuppressed: 57,
+  /**  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
+  learnedFlow: 58,
+  /**  -> Limit exceeded, learn failed */
+  learnLimit: 59,
+  /** Resuming from table %a */
+  resuming: 60,
+  /** Restoring actions: the step's actions */
+  restoringActions: 61,
+  /** Restoring action set: the step's actions */
+  restoringActionSet: 62,
+  /** Restored state: table=%a, cookie=%c */
+  unrolled: 63,
+  /**  >> MPLS decrement TTL exception */
+  ttlMpls: 64,
+  /**  >> output_trunc does not support port: %ra */
+  truncReserved: 65,
   /**  -> native tunnel header build failed */
   tunnelBuild: 66,
   /**  -> delete (field a) */
@@ -4166,6 +4168,58 @@ export function writeEventMiss(view: DataView, at: number, record: EventMiss): v
   view.setUint32(at + 8, record.dpPort, true);
   view.setUint32(at + 12, record.keySize, true);
   view.setUint32(at + 16, record.packetSize, true);
+}
+
+/** A remark that a translation made, which was no trace. Followed by: key, first_key (matches). */
+export interface EventRemark {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** In which it was made. */
+  bridge: number;
+  /** trace_note */
+  code: number;
+  /** Its numbers. */
+  a: bigint;
+  b: bigint;
+  c: bigint;
+  /** The packet as it was then, `in_port` being the OpenFlow port that it came in on; or nothing. */
+  keySize: number;
+  /** The packet as it came in, likewise; or nothing if it did not come in by a port. */
+  firstKeySize: number;
+  /** Into which it came. */
+  firstBridge: number;
+}
+export const eventRemarkSize = 56;
+export const eventRemarkOffsets = { type: 0, flags: 2, size: 4, bridge: 8, code: 12, a: 16, b: 24, c: 32, keySize: 40, firstKeySize: 44, firstBridge: 48, pad: 52 } as const;
+export function readEventRemark(view: DataView, at: number): EventRemark {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    code: view.getUint32(at + 12, true),
+    a: view.getBigUint64(at + 16, true),
+    b: view.getBigUint64(at + 24, true),
+    c: view.getBigUint64(at + 32, true),
+    keySize: view.getUint32(at + 40, true),
+    firstKeySize: view.getUint32(at + 44, true),
+    firstBridge: view.getUint32(at + 48, true),
+  };
+}
+export function writeEventRemark(view: DataView, at: number, record: EventRemark): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.code, true);
+  view.setBigUint64(at + 16, record.a, true);
+  view.setBigUint64(at + 24, record.b, true);
+  view.setBigUint64(at + 32, record.c, true);
+  view.setUint32(at + 40, record.keySize, true);
+  view.setUint32(at + 44, record.firstKeySize, true);
+  view.setUint32(at + 48, record.firstBridge, true);
 }
 
 /** For link_changed and port_changed. */

@@ -70,6 +70,27 @@ export const eventRecords: readonly RecordRow[] = [
     fields: [...header, ["dp_port", "u32"], ["key_size", "u32"], ["packet_size", "u32"], ["pad", "u32"]],
   },
   {
+    name: "event_remark",
+    tail: "key, first_key (matches)",
+    doc: "A remark that a translation made, which was no trace.",
+    fields: [
+      ...header,
+      ["bridge", "u32", "In which it was made."],
+      ["code", "u32", "trace_note"],
+      ["a", "u64", "Its numbers."],
+      ["b", "u64"],
+      ["c", "u64"],
+      [
+        "key_size",
+        "u32",
+        "The packet as it was then, `in_port` being the OpenFlow port that it came in on; or nothing.",
+      ],
+      ["first_key_size", "u32", "The packet as it came in, likewise; or nothing if it did not come in by a port."],
+      ["first_bridge", "u32", "Into which it came."],
+      ["pad", "u32"],
+    ],
+  },
+  {
     name: "event_port",
     doc: "For link_changed and port_changed.",
     fields: [
