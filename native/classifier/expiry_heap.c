@@ -69,7 +69,7 @@ expiry_heap_add(struct expiry_heap *heap, struct rule *rule)
         heap->capacity = capacity;
     }
     heap->n++;
-    sift_up(heap, heap->n - 1, (struct expiry){ rule_due_ms(rule), rule });
+    sift_up(heap, heap->n - 1, (struct expiry){ .due_ms = rule_due_ms(rule), .rule = rule });
     return 0;
 }
 

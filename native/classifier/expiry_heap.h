@@ -13,6 +13,7 @@ struct expiry_heap {
     struct expiry {
         uint64_t due_ms;
         struct rule *rule;
+        uint32_t eviction; /* Where its group of eviction.c has it, if that has an index. */
     } * elements;
     uint32_t n;
     uint32_t capacity;

@@ -1,6 +1,7 @@
 /* Rules that learn actions make, and what becomes of them. */
 #include <string.h>
 
+#include "classifier/eviction.h"
 #include "classifier/flow_transaction.h"
 
 static bool
@@ -61,13 +62,15 @@ flow_store_reduce_timeouts(struct flow_store *store, const struct rule *rule_, u
     if (!rule_is_visible(rule, store->version)) {
         return;
     }
-    rule->idle_timeout_s = idle_s != 0 && (old_idle == 0 || old_idle > idle_s) ? idle_s : old_idle;
-    rule->hard_timeout_s = hard_s != 0 && (old_hard == 0 || old_hard > hard_s) ? hard_s : old_hard;
-    if (rule->idle_timeout_s == old_idle && rule->hard_timeout_s == old_hard) {
+    uint16_t idle = idle_s != 0 && (old_idle == 0 || old_idle > idle_s) ? idle_s : old_idle;
+    uint16_t hard = hard_s != 0 && (old_hard == 0 || old_hard > hard_s) ? hard_s : old_hard;
+    if (idle == old_idle && hard == old_hard) {
         return;
     }
-    expiry_heap_remove(&store->expiry, rule);
-    if (expiry_heap_add(&store->expiry, rule) != 0) {
+    timeouts_unfile(store, rule);
+    rule->idle_timeout_s = idle;
+    rule->hard_timeout_s = hard;
+    if (timeouts_file(store, rule) != 0) {
         /* It was not in the heap, so it had none. */
         rule->idle_timeout_s = 0;
         rule->hard_timeout_s = 0;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "classifier/eviction.h"
 #include "classifier/flow_transaction.h"
 
 #define NO_LIMIT UINT32_MAX
@@ -52,6 +53,7 @@ flow_store_destroy(struct flow_store *store)
         rule_table_destroy(store->tables[i].rules);
         rule_order_clear(&store->tables[i].order);
         free(store->tables[i].evict_by);
+        eviction_forget(&store->tables[i]);
     }
     limbo_uninit(&store->limbo);
     for (uint64_t i = store->reports.head; i != store->reports.tail; i++) {
@@ -107,6 +109,7 @@ flow_store_set_table(struct flow_store *store, uint32_t table, uint32_t max_flow
         }
         memcpy(by, evict_by, match_size(evict_by));
     }
+    eviction_forget(&store->tables[table]);
     free(store->tables[table].evict_by);
     store->tables[table].evict_by = by;
     store->tables[table].max_flows = max_flows;

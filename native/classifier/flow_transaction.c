@@ -1,3 +1,4 @@
+#include "classifier/eviction.h"
 #include "classifier/flow_transaction.h"
 
 #include <assert.h>
@@ -103,6 +104,24 @@ reserve_report(struct flow_store *store, uint8_t change)
 }
 
 int
+timeouts_file(struct flow_store *store, struct rule *rule)
+{
+    int error = expiry_heap_add(&store->expiry, rule);
+
+    if (error == 0) {
+        eviction_file(store, rule);
+    }
+    return error;
+}
+
+void
+timeouts_unfile(struct flow_store *store, struct rule *rule)
+{
+    eviction_unfile(store, rule);
+    expiry_heap_remove(&store->expiry, rule);
+}
+
+int
 transaction_add(struct flow_store *store, struct rule *rule, const struct rule *place_of, uint8_t change)
 {
     struct store_table *table = &store->tables[rule->table];
@@ -113,8 +132,7 @@ transaction_add(struct flow_store *store, struct rule *rule, const struct rule *
         rule->stats->added_version = store->version;
     }
     change = store->is_monitored && !rule_is_hidden(rule) ? change : 0;
-    if (reserve_change(store) != 0 || reserve_report(store, change) != 0
-        || expiry_heap_add(&store->expiry, rule) != 0) {
+    if (reserve_change(store) != 0 || reserve_report(store, change) != 0 || timeouts_file(store, rule) != 0) {
         rule_unref(rule);
         return ENOMEM;
     }
@@ -151,7 +169,7 @@ out_of_references:
 out_of_cookies:
     cookie_index_remove(&store->cookies, rule);
 out_of_expiry:
-    expiry_heap_remove(&store->expiry, rule);
+    timeouts_unfile(store, rule);
     rule_unref(rule);
     return ENOMEM;
 }
@@ -170,7 +188,7 @@ transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, 
     }
     rule->removed_reason = reason;
     atomic_store_explicit(&rule->remove_version, store->version, memory_order_relaxed);
-    expiry_heap_remove(&store->expiry, rule);
+    timeouts_unfile(store, rule);
     cookie_index_remove(&store->cookies, rule);
     reference_counts_remove(&store->references, rule->actions);
     learned_cookies_remove(&store->learned, rule->actions);
@@ -191,7 +209,7 @@ undo_add(struct flow_store *store, struct rule *rule)
 {
     struct store_table *table = &store->tables[rule->table];
 
-    expiry_heap_remove(&store->expiry, rule);
+    timeouts_unfile(store, rule);
     cookie_index_remove(&store->cookies, rule);
     reference_counts_remove(&store->references, rule->actions);
     learned_cookies_remove(&store->learned, rule->actions);
@@ -208,7 +226,7 @@ undo_remove(struct flow_store *store, struct rule *rule)
 
     atomic_store_explicit(&rule->remove_version, RULE_VERSION_NEVER, memory_order_relaxed);
     rule->removed_reason = 0;
-    int error = expiry_heap_add(&store->expiry, rule);
+    int error = timeouts_file(store, rule);
     error |= cookie_index_add(&store->cookies, rule);
     error |= reference_counts_add(&store->references, rule->actions);
     error |= learned_cookies_add(&store->learned, rule->actions);

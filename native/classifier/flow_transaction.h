@@ -23,7 +23,8 @@ struct store_table {
     uint32_t n_hidden; /* Of these. */
     uint32_t max_flows;
     bool evict;
-    struct match *evict_by; /* Owned, or null. */
+    struct match *evict_by;    /* Owned, or null. */
+    struct eviction *eviction; /* Owned: of eviction.c; null until it is needed. */
 };
 
 /* One change of a transaction. */
@@ -102,6 +103,10 @@ int transaction_add(struct flow_store *store, struct rule *rule, const struct ru
 
 /* Removes a rule.  0 or ENOMEM. */
 int transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, bool report);
+
+/* Files the timeouts of a rule, if it has any, for expiry and eviction; 0 or ENOMEM, never for a rule that is put back. */
+int timeouts_file(struct flow_store *store, struct rule *rule);
+void timeouts_unfile(struct flow_store *store, struct rule *rule);
 
 /* Removes learned rules whose last learner was removed.  At the end of a command.  0 or no_memory. */
 uint32_t transaction_remove_orphans(struct flow_store *store);
