@@ -11,7 +11,15 @@
       "cflags_c": ["-std=gnu11", "-Wstrict-prototypes"],
       "cflags_cc": ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-isystem<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
       "ldflags": ["-static-libstdc++", "-static-libgcc"],
-      "libraries": ["-lpthread"]
+      "libraries": ["-lpthread"],
+      "conditions": [
+        ["target_arch=='x64' and clang==0", {
+          "cflags_c": [
+            "-mmemcpy-strategy=unrolled_loop:64:noalign,libcall:-1:noalign",
+            "-mmemset-strategy=unrolled_loop:64:noalign,libcall:-1:noalign"
+          ]
+        }]
+      ]
     }
   ]
 }

@@ -53,6 +53,7 @@ flow_cache_create(const struct flow_cache_options *options)
     pthread_mutex_init(&cache->mutex, NULL);
     limbo_init(&cache->limbo, options->epoch);
     cache->hooks = options->hooks;
+    atomic_init(&cache->full_ms, UINT64_MAX);
     cache->flows_max = options->flows_max != 0 ? options->flows_max : FLOWS_MAX_DEFAULT;
     cache->masks_max = options->masks_max != 0 ? options->masks_max : MASKS_MAX_DEFAULT;
     return cache;
@@ -330,12 +331,25 @@ insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, s
     mask->n_flows++; /* So that it stays whatever is removed here. */
     bool room = old != NULL || cache->n_live < cache->flows_max || replace_idle(cache, insertion->now_ms);
     error = room ? cache_make(cache, mask, insertion, old, megaflowp) : ENOSPC;
+    if (!room && cache->n_vain >= cache->n_live) {
+        atomic_store_explicit(&cache->full_ms, insertion->now_ms, memory_order_relaxed);
+    }
     mask->n_flows--;
     if (mask->n_flows == 0) {
         cache_drop_mask(cache, mask);
     }
     *replaced = old != NULL;
     return error;
+}
+
+bool
+flow_cache_may_insert(struct flow_cache *cache, uint64_t now_ms)
+{
+    if (atomic_load_explicit(&cache->full_ms, memory_order_relaxed) != now_ms) {
+        return true;
+    }
+    count(&cache->n_not_cached, 1);
+    return false;
 }
 
 int

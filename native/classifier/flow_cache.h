@@ -145,6 +145,10 @@ void flow_cache_destroy(struct flow_cache *cache);
 uint32_t flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[], uint32_t n, uint64_t change,
                            struct megaflow *megaflows[]);
 
+/* Whether an insertion is worth a try: false for the rest of a millisecond in which the cache was found full of megaflows
+ * that are in use.  The packet then counts as not cached.  The worker. */
+bool flow_cache_may_insert(struct flow_cache *cache, uint64_t now_ms);
+
 struct flow_cache_insertion {
     const struct flow_key *key;  /* The packet that was translated. */
     const struct flow_key *mask; /* What was read of it.  Words from SLUICE_KEY_PIPELINE_WORD on are ignored. */

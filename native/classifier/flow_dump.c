@@ -226,13 +226,14 @@ flow_store_table_stats(const struct flow_store *store, const struct sluice_bridg
     for (; table < store->n_tables && n < n_fit; table++, n++) {
         const struct store_table *state = &store->tables[table];
         const struct table_counters *counters = rule_table_counters(state->rules);
+        uint64_t n_matches = atomic_load_explicit(&counters->n_matches, memory_order_relaxed);
         info[n] = (struct sluice_table_info){
             .type = SLUICE_QUERY_TABLE_STATS,
             .size = sizeof *info,
             .table = table,
             .n_flows = state->n_rules - state->n_hidden,
-            .n_lookups = atomic_load_explicit(&counters->n_lookups, memory_order_relaxed),
-            .n_matches = atomic_load_explicit(&counters->n_matches, memory_order_relaxed),
+            .n_lookups = n_matches + atomic_load_explicit(&counters->n_misses, memory_order_relaxed),
+            .n_matches = n_matches,
             .max_flows = state->max_flows,
         };
     }

@@ -160,6 +160,7 @@ flow_cache_set_limit(struct flow_cache *cache, uint32_t flows_max)
 {
     pthread_mutex_lock(&cache->mutex);
     cache->flows_max = flows_max;
+    atomic_store_explicit(&cache->full_ms, UINT64_MAX, memory_order_relaxed);
     pthread_mutex_unlock(&cache->mutex);
 }
 

@@ -281,6 +281,7 @@ bury(struct flow_cache *cache, struct megaflow *megaflow)
     struct megaflow_mask *mask = atomic_load_explicit(&megaflow->mask, memory_order_relaxed);
 
     atomic_store_explicit(&megaflow->state, MEGAFLOW_DEAD, memory_order_release);
+    atomic_store_explicit(&cache->full_ms, UINT64_MAX, memory_order_relaxed);
     mask->n_flows--;
     cache->n_live--;
     cache->n_dead++;

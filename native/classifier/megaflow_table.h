@@ -60,6 +60,7 @@ struct flow_cache {
     _Atomic uint64_t n_signature_hits;
     _Atomic uint64_t n_mask_probes;
     _Atomic uint64_t n_not_cached;
+    _Atomic uint64_t full_ms; /* When the cache was last full of megaflows in use, if none has gone since. */
 
     /* Published. */
     _Atomic(struct mask_list *) list;

@@ -49,11 +49,8 @@ rule_unref(const struct rule *const_rule)
 }
 
 void
-rule_credit(const struct rule *rule, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms)
+rule_stats_credit(struct rule_stats *stats, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms)
 {
-    struct rule_stats *stats = rule->stats;
-    struct table_counters *counters = rule->mask->counters;
-
     atomic_fetch_add_explicit(&stats->n_packets, n_packets, memory_order_relaxed);
     atomic_fetch_add_explicit(&stats->n_bytes, n_bytes, memory_order_relaxed);
     uint64_t used = atomic_load_explicit(&stats->used_ms, memory_order_relaxed);
@@ -61,8 +58,13 @@ rule_credit(const struct rule *rule, uint64_t n_packets, uint64_t n_bytes, uint6
            && !atomic_compare_exchange_weak_explicit(&stats->used_ms, &used, used_ms, memory_order_relaxed,
                                                      memory_order_relaxed)) {
     }
-    atomic_fetch_add_explicit(&counters->n_lookups, n_packets, memory_order_relaxed);
-    atomic_fetch_add_explicit(&counters->n_matches, n_packets, memory_order_relaxed);
+}
+
+void
+rule_credit(const struct rule *rule, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms)
+{
+    rule_stats_credit(rule->stats, n_packets, n_bytes, used_ms);
+    table_counters_credit_match(rule->mask->counters, n_packets);
 }
 
 size_t

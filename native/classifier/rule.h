@@ -29,8 +29,8 @@
 /* Counters of a table, shared with its rules so that they outlive it. */
 struct table_counters {
     _Atomic uint32_t refs;
-    _Atomic uint64_t n_lookups;
-    _Atomic uint64_t n_matches;
+    _Atomic uint64_t n_matches; /* Lookups that found a rule, */
+    _Atomic uint64_t n_misses;  /* and those that did not. */
 };
 
 /* Which bits of the key a subtable's rules match.  Immutable, shared, counted; any thread. */
@@ -52,33 +52,37 @@ struct rule_stats {
     _Atomic uint32_t refs;
 };
 
+/* Packets meet most rules cold, so what a lookup and a translation read of one is together at its end. */
 struct rule {
-    /* What lookups read. */
-    uint64_t add_version;
-    _Atomic uint64_t remove_version; /* RULE_VERSION_NEVER while it is to stay. */
-    _Atomic(struct rule *) next;     /* Same match, lower priority or older. */
-    struct rule_mask *mask;          /* Counted. */
-    uint32_t hash;                   /* Of the match's values. */
-    uint32_t priority;
-
-    /* What translation and dumps read. */
-    struct action_list *actions; /* Counted. */
-    struct rule_stats *stats;    /* Counted. */
-    uint64_t cookie;
-    uint64_t modified_ms;
-    uint16_t idle_timeout_s;
-    uint16_t hard_timeout_s;
-    uint16_t flags; /* enum sluice_flow_flag. */
-    uint8_t table;
-    uint8_t removed_reason; /* enum sluice_removed_reason, once it is being removed. */
-    uint32_t importance;
-    _Atomic uint32_t refs;
-
     /* The flow store's own; only under the control lock. */
     struct rule *cookie_next, *cookie_prev;
     uint64_t sequence; /* Its place in dumps. */
     uint32_t position; /* In the table's order, or RULE_POSITION_NONE. */
     uint32_t expiry;   /* In the heap of timeouts, or RULE_POSITION_NONE. */
+
+    /* What dumps read. */
+    uint64_t modified_ms;
+    uint16_t idle_timeout_s;
+    uint16_t hard_timeout_s;
+    uint32_t importance;
+    uint8_t removed_reason; /* enum sluice_removed_reason, once it is being removed. */
+
+    _Atomic uint32_t refs;
+
+    /* What translation reads of the rule that it found. */
+    struct rule_stats *stats;    /* Counted. */
+    struct action_list *actions; /* Counted. */
+    uint64_t cookie;
+    struct rule_mask *mask; /* Counted. */
+
+    /* What lookups read. */
+    uint64_t add_version;
+    _Atomic uint64_t remove_version; /* RULE_VERSION_NEVER while it is to stay. */
+    _Atomic(struct rule *) next;     /* Same match, lower priority or older. */
+    uint32_t priority;
+    uint16_t flags; /* enum sluice_flow_flag. */
+    uint8_t table;
+    uint32_t hash; /* Of the match's values. */
 
     uint64_t values[]; /* mask->n_words of them. */
 };
@@ -112,6 +116,15 @@ void rule_stats_unref(struct rule_stats *stats);
 
 /* Counts packets for a rule and for its table.  'used_ms' is the time of the last of them.  Any thread. */
 void rule_credit(const struct rule *rule, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);
+
+/* The two halves of rule_credit(). */
+void rule_stats_credit(struct rule_stats *stats, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);
+
+static inline void
+table_counters_credit_match(struct table_counters *counters, uint64_t n_packets)
+{
+    atomic_fetch_add_explicit(&counters->n_matches, n_packets, memory_order_relaxed);
+}
 
 /* Bytes of the rule's match in the ABI's form, and the match itself into 'match', which has that much room. */
 size_t rule_match_size(const struct rule *rule);

@@ -83,11 +83,11 @@ struct table_counters *rule_table_counters(const struct rule_table *table);
 void table_counters_ref(struct table_counters *counters);
 void table_counters_unref(struct table_counters *counters);
 
-/* Counts lookups that matched nothing; rule_credit() counts those that did.  Any thread. */
+/* Counts lookups that matched nothing; rule_credit() or table_counters_credit_match() count those that did.  Any thread. */
 static inline void
 table_counters_credit_miss(struct table_counters *counters, uint64_t n_packets)
 {
-    atomic_fetch_add_explicit(&counters->n_lookups, n_packets, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->n_misses, n_packets, memory_order_relaxed);
 }
 
 struct rule_table_size {

@@ -51,6 +51,64 @@ credit_effect(struct pipeline *pipeline, const struct xlate_credit *credit, cons
     }
 }
 
+static void
+tally_match(struct credit_tally *tally, const struct rule *rule, uint64_t n_packets)
+{
+    uint32_t slot = rule->table % CREDIT_TALLY_TABLES;
+    struct table_counters *counters = rule->mask->counters;
+    if (tally->tables[slot] != counters) {
+        if (tally->tables[slot]) {
+            table_counters_credit_match(tally->tables[slot], tally->n_matches[slot]);
+        }
+        tally->tables[slot] = counters;
+        tally->n_matches[slot] = 0;
+    }
+    tally->n_matches[slot] += n_packets;
+}
+
+/* Counts what the tally has for one rule. */
+static void
+tally_settle(struct credit_tally *tally, const struct credit_tally_rule *slot)
+{
+    rule_stats_credit(slot->rule->stats, slot->n_packets, slot->n_bytes, tally->used_ms);
+    tally_match(tally, slot->rule, slot->n_packets);
+}
+
+static void
+tally_rule(struct credit_tally *tally, const struct rule *rule, const struct xlate_traffic *traffic)
+{
+    uint64_t hash = ((uint64_t) (uintptr_t) rule >> 4) * UINT64_C(0x9e3779b97f4a7c15);
+    struct credit_tally_rule *slot = &tally->rules[(hash >> 32) % CREDIT_TALLY_RULES];
+    if (slot->rule != rule) {
+        if (slot->rule) {
+            tally_settle(tally, slot);
+        } else {
+            tally->used[tally->n_used++] = (uint8_t) (slot - tally->rules);
+        }
+        *slot = (struct credit_tally_rule){ .rule = rule };
+    }
+    slot->n_packets += traffic->n_packets;
+    slot->n_bytes += traffic->n_bytes;
+    tally->used_ms = traffic->used_ms;
+}
+
+void
+credit_tally_flush(struct credit_tally *tally)
+{
+    for (uint32_t i = 0; i < tally->n_used; i++) {
+        struct credit_tally_rule *slot = &tally->rules[tally->used[i]];
+        tally_settle(tally, slot);
+        slot->rule = NULL;
+    }
+    tally->n_used = 0;
+    for (uint32_t i = 0; i < CREDIT_TALLY_TABLES; i++) {
+        if (tally->tables[i]) {
+            table_counters_credit_match(tally->tables[i], tally->n_matches[i]);
+            tally->tables[i] = NULL;
+        }
+    }
+}
+
 void
 xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint32_t n_credits,
              const struct xlate_traffic *all)
@@ -60,7 +118,11 @@ xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint
         const struct xlate_credit *credit = &credits[i];
         switch ((enum xlate_credit_kind) credit->kind) {
         case XLATE_CREDIT_RULE:
-            rule_credit(credit->rule, traffic.n_packets, traffic.n_bytes, traffic.used_ms);
+            if (traffic.tally) {
+                tally_rule(traffic.tally, credit->rule, &traffic);
+            } else {
+                rule_credit(credit->rule, traffic.n_packets, traffic.n_bytes, traffic.used_ms);
+            }
             break;
         case XLATE_CREDIT_MISS:
             table_counters_credit_miss(credit->counters, traffic.n_packets);
@@ -91,39 +153,71 @@ xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint
     }
 }
 
+static void
+release(const struct xlate_credit *credit, bool lingers)
+{
+    switch ((enum xlate_credit_kind) credit->kind) {
+    case XLATE_CREDIT_RULE:
+    case XLATE_CREDIT_FIN:
+        rule_unref(credit->rule);
+        break;
+    case XLATE_CREDIT_LEARN:
+        learned_unref(credit->learned);
+        break;
+    case XLATE_CREDIT_MISS:
+        table_counters_unref(credit->counters);
+        break;
+    case XLATE_CREDIT_PORT_RX:
+    case XLATE_CREDIT_PORT_TX:
+        port_counters_unref(credit->port);
+        break;
+    case XLATE_CREDIT_GROUP:
+        group_stats_unref(credit->group);
+        break;
+    case XLATE_CREDIT_MAC:
+        mac_table_unref(credit->macs);
+        break;
+    case XLATE_CREDIT_NEIGHBOR:
+        neighbor_unref(credit->neighbor);
+        break;
+    case XLATE_CREDIT_HEADER:
+        break;
+    case XLATE_CREDIT_FROZEN:
+        frozen_unref(credit->frozen, lingers);
+        break;
+    }
+}
+
 void
 xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits, bool lingers)
 {
     for (uint32_t i = 0; i < n_credits; i++) {
-        switch ((enum xlate_credit_kind) credits[i].kind) {
-        case XLATE_CREDIT_RULE:
-        case XLATE_CREDIT_FIN:
-            rule_unref(credits[i].rule);
-            break;
-        case XLATE_CREDIT_LEARN:
-            learned_unref(credits[i].learned);
-            break;
-        case XLATE_CREDIT_MISS:
-            table_counters_unref(credits[i].counters);
-            break;
-        case XLATE_CREDIT_PORT_RX:
-        case XLATE_CREDIT_PORT_TX:
-            port_counters_unref(credits[i].port);
-            break;
-        case XLATE_CREDIT_GROUP:
-            group_stats_unref(credits[i].group);
-            break;
-        case XLATE_CREDIT_MAC:
-            mac_table_unref(credits[i].macs);
-            break;
-        case XLATE_CREDIT_NEIGHBOR:
-            neighbor_unref(credits[i].neighbor);
-            break;
-        case XLATE_CREDIT_HEADER:
-            break;
-        case XLATE_CREDIT_FROZEN:
-            frozen_unref(credits[i].frozen, lingers);
-            break;
+        release(&credits[i], lingers);
+    }
+}
+
+void
+xlate_out_drop_credits(struct xlate_out *out, bool lingers)
+{
+    for (uint32_t i = 0; i < out->n_credits; i++) {
+        const struct xlate_credit *credit = &out->credits[i];
+        if (credit->kind != XLATE_CREDIT_RULE && credit->kind != XLATE_CREDIT_MISS) {
+            release(credit, lingers);
         }
     }
+    out->n_credits = 0;
+}
+
+void
+xlate_out_steal_credits(struct xlate_out *out)
+{
+    for (uint32_t i = 0; i < out->n_credits; i++) {
+        const struct xlate_credit *credit = &out->credits[i];
+        if (credit->kind == XLATE_CREDIT_RULE) {
+            rule_ref(credit->rule);
+        } else if (credit->kind == XLATE_CREDIT_MISS) {
+            table_counters_ref(credit->counters);
+        }
+    }
+    out->n_credits = 0;
 }

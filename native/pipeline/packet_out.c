@@ -96,21 +96,21 @@ send_solicitations(struct pipeline *pipeline, const struct solicitations *solici
 
 /* Has the transaction learn what a translation says is to be learned.  0 or an enum sluice_error. */
 static uint32_t
-learn(struct pipeline *pipeline, struct xlate_out *out, uint64_t now_ms)
+learn(struct pipeline *pipeline, struct xlate_credit *credits, uint32_t *n_credits, uint64_t now_ms)
 {
     uint32_t error = 0;
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < out->n_credits; i++) {
-        struct xlate_credit *credit = &out->credits[i];
+    for (uint32_t i = 0; i < *n_credits; i++) {
+        struct xlate_credit *credit = &credits[i];
         if (credit->kind != XLATE_CREDIT_LEARN) {
-            out->credits[kept++] = *credit;
+            credits[kept++] = *credit;
             continue;
         }
         /* Once: a later command of the transaction may take the rule away again. */
         error = error ? error : learned_add(pipeline, credit->learned, now_ms);
         learned_unref(credit->learned);
     }
-    out->n_credits = kept;
+    *n_credits = kept;
     return error;
 }
 
@@ -122,9 +122,12 @@ translate(struct pipeline *pipeline, const struct xlate_in *in, struct packet_jo
     xlate_out_init(&out);
     epoch_online(pipeline->reader);
     xlate(pipeline, in, &out);
+    uint32_t n_credits = out.n_credits;
+    xlate_out_steal_credits(&out);
     epoch_offline(pipeline->reader);
-    uint32_t error = out.failed ? SLUICE_ERROR_NOT_TRANSLATED : learn(pipeline, &out, in->now_ms);
+    uint32_t error = out.failed ? SLUICE_ERROR_NOT_TRANSLATED : learn(pipeline, out.credits, &n_credits, in->now_ms);
     if (error) {
+        xlate_credits_release(out.credits, n_credits, false);
         xlate_out_uninit(&out);
         return error;
     }
@@ -135,7 +138,7 @@ translate(struct pipeline *pipeline, const struct xlate_in *in, struct packet_jo
     job->actions = out.actions;
     job->actions_size = out.actions_size;
     job->credits = out.credits;
-    job->n_credits = out.n_credits;
+    job->n_credits = n_credits;
     job->solicitations = out.solicitations;
     return 0;
 }
@@ -297,7 +300,7 @@ packet_do(struct pipeline *pipeline, const struct packet_job *job)
     const uint8_t *frame = resumes ? resume_frame(resume) : get_parts(packet_out).frame;
     uint32_t size = resumes ? resume->packet_size : packet_out->packet_size;
     const struct flow_key key = { .in_port = job->in_port, .packet_type = job->packet_type };
-    const struct xlate_traffic traffic = { 1, size, job->now_ms, job->tcp_flags };
+    const struct xlate_traffic traffic = { 1, size, job->now_ms, job->tcp_flags, NULL };
 
     epoch_online(pipeline->reader);
     xlate_credit(pipeline, job->credits, job->n_credits, &traffic);

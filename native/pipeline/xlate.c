@@ -134,7 +134,7 @@ credit_rule(struct xlate_ctx *ctx, const struct rule *rule)
     if (credit) {
         credit->kind = XLATE_CREDIT_RULE;
         credit->rule = rule;
-        rule_ref(rule);
+        __builtin_prefetch(rule->stats, 1); /* For when it is counted. */
     }
 }
 
@@ -145,7 +145,6 @@ credit_miss(struct xlate_ctx *ctx, uint8_t table)
     if (credit) {
         credit->kind = XLATE_CREDIT_MISS;
         credit->counters = flow_store_counters(ctx->view->bridge->flows, table);
-        table_counters_ref(credit->counters);
     }
 }
 
@@ -674,8 +673,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     ctx.out = out;
     ctx.wild = &out->mask;
 
-    xlate_credits_release(out->credits, out->n_credits, true);
-    out->n_credits = 0;
+    xlate_out_drop_credits(out, true);
     out->n_stamps = 0;
     out->solicitations.n = 0;
     out->actions_size = 0;
@@ -714,7 +712,7 @@ xlate_out_init(struct xlate_out *out)
 void
 xlate_out_uninit(struct xlate_out *out)
 {
-    xlate_credits_release(out->credits, out->n_credits, false);
+    xlate_out_drop_credits(out, false);
     free(out->credits);
     free(out->actions);
     memset(out, 0, sizeof *out);

@@ -53,8 +53,8 @@ struct xlate_stamp {
 
 /* What a packet that takes this path counts for, besides the megaflow itself. */
 enum xlate_credit_kind {
-    XLATE_CREDIT_RULE,    /* 'rule' matched; the credit owns a reference to it. */
-    XLATE_CREDIT_MISS,    /* A lookup in the table of 'counters' found nothing; the credit owns a reference. */
+    XLATE_CREDIT_RULE,    /* 'rule' matched; the credit owns a reference to it once it is stolen. */
+    XLATE_CREDIT_MISS,    /* A lookup in the table of 'counters' found nothing; likewise. */
     XLATE_CREDIT_PORT_RX, /* The patch port or tunnel of 'port' received it; the credit owns a reference. */
     XLATE_CREDIT_PORT_TX, /* The patch port or tunnel of 'port' sent it; the credit owns a reference. */
     XLATE_CREDIT_LEARN,   /* 'learned' was learned, and is again by each packet; the credit owns a reference. */
@@ -84,7 +84,9 @@ struct xlate_credit {
 };
 
 /* The result.  'actions' and 'credits' are owned by it and reused by the next translation into it; a megaflow takes
- * copies, and the references of the credits (see xlate_out_steal_credits). */
+ * copies, and the references of the credits (see xlate_out_steal_credits).  Until then the credits of rules and misses own
+ * no references, of which every search would have to take one: they are good until the translating thread's next quiescent
+ * point. */
 struct xlate_out {
     struct flow_key mask;  /* What was read.  'in_port' stands for the datapath port and is always all ones. */
     uint64_t *actions;     /* Datapath actions, struct sluice_dp_action_*; a lone drop if nothing else. */
@@ -139,12 +141,34 @@ void xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_ou
 bool xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const struct xlate_stamp *stamps,
                     uint32_t n_stamps);
 
+/* Packets of one burst that are yet to be counted for rules and tables.  Misses of a burst tend to meet the same rules,
+ * and workers share the counters: each is written once a burst.  Zeroed, it is empty.  One thread's; all packets have the
+ * same time. */
+#define CREDIT_TALLY_RULES 64u
+#define CREDIT_TALLY_TABLES 32u
+struct credit_tally {
+    uint32_t n_used; /* Elements of 'used': the slots in use. */
+    uint8_t used[CREDIT_TALLY_RULES];
+    uint64_t used_ms;
+    struct credit_tally_rule {
+        const struct rule *rule; /* Null: free. */
+        uint64_t n_packets;
+        uint64_t n_bytes;
+    } rules[CREDIT_TALLY_RULES];                        /* By address. */
+    struct table_counters *tables[CREDIT_TALLY_TABLES]; /* By table number; null: none. */
+    uint64_t n_matches[CREDIT_TALLY_TABLES];
+};
+
+/* Counts what is in the tally, which is empty then.  Before the quiescent point after the translations. */
+void credit_tally_flush(struct credit_tally *tally);
+
 /* Packets that took one path: their number, bytes, the time of the last, and the TCP flags of any. */
 struct xlate_traffic {
     uint64_t n_packets;
     uint64_t n_bytes;
     uint64_t used_ms;
     uint16_t tcp_flags;
+    struct credit_tally *tally; /* Where what rules and tables count goes; null: they count it at once. */
 };
 
 /* Counts packets for each credit.  Any thread. */
@@ -155,12 +179,11 @@ void xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits,
  * perhaps of a packet of the same flow, and is to get the same recirculation ids.  Any thread. */
 void xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits, bool lingers);
 
-/* Makes the references of the credits the caller's, who has copied the array: 'out' forgets them without giving them
- * up. */
-static inline void
-xlate_out_steal_credits(struct xlate_out *out)
-{
-    out->n_credits = 0;
-}
+/* Forgets the credits and gives up what they own.  'lingers' as above. */
+void xlate_out_drop_credits(struct xlate_out *out, bool lingers);
+
+/* Makes the references of the credits the caller's, who has copied the array: takes those that 'out' does without, and
+ * has it forget the others without giving them up.  Before the quiescent point after the translation. */
+void xlate_out_steal_credits(struct xlate_out *out);
 
 #endif

@@ -40,15 +40,16 @@ credit(void *aux, void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t use
     struct sluice_datapath *datapath = aux;
     struct megaflow_origin *origin = data;
 
-    const struct xlate_traffic traffic = { n_packets, n_bytes, used_ms, tcp_flags };
+    const struct xlate_traffic traffic = { n_packets, n_bytes, used_ms, tcp_flags, NULL };
     xlate_credit(datapath->pipeline, origin_credits(origin), origin->n_credits, &traffic);
 }
 
 void
-megaflow_credit(struct sluice_datapath *datapath, const struct megaflow *megaflow, uint64_t n_packets, uint64_t n_bytes,
-                uint64_t now_ms, uint16_t tcp_flags)
+megaflow_credit(struct sluice_datapath *datapath, const struct megaflow *megaflow, const struct xlate_traffic *traffic)
 {
-    credit(datapath, megaflow_data(megaflow), n_packets, n_bytes, now_ms, tcp_flags);
+    struct megaflow_origin *origin = megaflow_data(megaflow);
+
+    xlate_credit(datapath->pipeline, origin_credits(origin), origin->n_credits, traffic);
 }
 
 static void

@@ -12,6 +12,7 @@
 struct packet;
 struct sluice_datapath;
 struct xlate_out;
+struct xlate_traffic;
 
 /* An origin of more than so many words of 8 bytes is not cached. */
 #define MEGAFLOW_ORIGIN_WORDS 1024u
@@ -24,8 +25,8 @@ _Bool megaflow_insertion(struct sluice_datapath *datapath, struct xlate_out *out
                          struct flow_cache_insertion *insertion);
 
 /* Counts packets for what the megaflow was made from, besides those that it counts itself. */
-void megaflow_credit(struct sluice_datapath *datapath, const struct megaflow *megaflow, uint64_t n_packets,
-                     uint64_t n_bytes, uint64_t now_ms, uint16_t tcp_flags);
+void megaflow_credit(struct sluice_datapath *datapath, const struct megaflow *megaflow,
+                     const struct xlate_traffic *traffic);
 
 /* Tells of a packet that no megaflow covered, if someone wants to know.  Any worker. */
 void megaflow_tell_miss(struct sluice_datapath *datapath, const struct packet *packet, const struct flow_key *key);

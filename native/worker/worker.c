@@ -51,7 +51,8 @@ cache_translation(struct worker *worker, struct xlate_out *out, const struct flo
     struct flow_cache_insertion insertion = { .key = key, .now_ms = now_ms };
     struct megaflow *megaflow = NULL;
 
-    if (worker->cache == NULL || !megaflow_insertion(worker->datapath, out, worker->origin, &insertion)
+    if (worker->cache == NULL || !flow_cache_may_insert(worker->cache, now_ms)
+        || !megaflow_insertion(worker->datapath, out, worker->origin, &insertion)
         || flow_cache_insert(worker->cache, &insertion, &megaflow, replaced) != 0) {
         return NULL;
     }
@@ -103,11 +104,12 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
     *is_hit = 0;
     struct megaflow *megaflow = cache_translation(worker, out, key, now_ms, is_hit);
     if (megaflow == NULL) {
-        const struct xlate_traffic traffic = { 1, packet->size, now_ms, tcp_flags_of(key) };
+        const struct xlate_traffic traffic = { 1, packet->size, now_ms, tcp_flags_of(key), &worker->tally };
         xlate_credit(pipeline, out->credits, out->n_credits, &traffic);
         actions_execute(sink, &packet, 1, out->actions, out->actions_size);
     } else if (!*is_hit) {
-        megaflow_credit(worker->datapath, megaflow, 1, packet->size, now_ms, tcp_flags_of(key));
+        const struct xlate_traffic traffic = { 1, packet->size, now_ms, tcp_flags_of(key), &worker->tally };
+        megaflow_credit(worker->datapath, megaflow, &traffic);
     }
     for (uint32_t i = 0; i < solicitations.n; i++) {
         solicit(worker, sink, &solicitations.all[i], now_ms);
@@ -184,7 +186,7 @@ process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
     const struct flow_key *keys[PACKET_BATCH_MAX];
     struct group_list list;
     struct action_sink sink = worker_sink(worker);
-    _Bool inserted = 0;
+    _Bool inserted = 0, missed = 0;
 
     list.n = 0;
     memset(list.slots, 0, sizeof list.slots);
@@ -206,10 +208,14 @@ process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
         if (megaflow == NULL) {
             megaflow = translate(worker, &sink, batch->packets[i], keys[i], now_ms, &is_hit);
             inserted |= megaflow != NULL;
+            missed = 1;
         }
         if (megaflow != NULL) {
             add_to_group(&list, megaflow, batch->packets[i], keys[i], is_hit);
         }
+    }
+    if (missed) {
+        credit_tally_flush(&worker->tally);
     }
     for (uint32_t i = 0; i < list.n; i++) {
         struct group *group = &list.groups[i];

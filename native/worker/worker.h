@@ -67,6 +67,8 @@ struct worker {
 
     uint32_t random; /* Chooses samples. */
 
+    struct credit_tally tally; /* Of the burst's misses. */
+
     /* The burst at hand, and those that it became by recirculation. */
     uint32_t depth;
     struct worker_level levels[WORKER_RECIRCULATIONS_MAX + 1];

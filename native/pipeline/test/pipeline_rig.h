@@ -480,7 +480,7 @@ rig_xlate(struct rig *rig, const struct flow_key *key, struct flow_key *mask)
     xlate(rig->pipeline, &in, &out);
     rig_text(out.actions, out.actions_size, text, sizeof text);
     xlate_credit(rig->pipeline, out.credits, out.n_credits,
-                 &(struct xlate_traffic){ 1, 100, rig->now_ms, key_tcp_flags(key) });
+                 &(struct xlate_traffic){ 1, 100, rig->now_ms, key_tcp_flags(key), NULL });
     if (mask) {
         *mask = out.mask;
     }

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "packet/bytes.h"
+#include "sluice/flow_key.h"
+
 static struct abi_batch batch;
 static struct test_datapath test;
 
@@ -310,6 +313,97 @@ ports_come_and_go(void)
     puts("ok - a port can be closed with frames in its queue, and opened again");
 }
 
+#define HOSTS 64u
+
+/* Adds a rule to 'table' of the greatest priority, for one host or, if that is UINT32_MAX, all, with one action. */
+static void
+rule_for_host(uint8_t table, uint32_t host, const void *action, uint32_t size)
+{
+    struct {
+        struct sluice_match match;
+        uint64_t words[4];
+    } match = { .match = { { 0, 0 } } };
+    struct flow_key value = { .eth_type = be16(0x0800), .ip_src = be32(0x0a000000 + host) };
+    const uint32_t type_word = offsetof(struct flow_key, eth_type) / 8,
+                   src_word = offsetof(struct flow_key, ip_src) / 8;
+    struct flow_key mask = { .eth_type = UINT16_MAX, .ip_src = UINT32_MAX };
+    uint32_t size_of_match = sizeof match.match;
+
+    if (host != UINT32_MAX) {
+        assert(type_word < src_word && src_word < 64);
+        match.match.map[0] = UINT64_C(1) << type_word | UINT64_C(1) << src_word;
+        match.words[0] = value.words[type_word];
+        match.words[1] = mask.words[type_word];
+        match.words[2] = value.words[src_word];
+        match.words[3] = mask.words[src_word];
+        size_of_match = sizeof match;
+    }
+    struct sluice_flow_mod *mod =
+        batch_add(&batch, SLUICE_COMMAND_FLOW_MOD, sizeof *mod, &match, size_of_match, action, size);
+    mod->bridge = 1;
+    mod->table = table;
+    mod->command = SLUICE_FLOW_COMMAND_ADD;
+    mod->priority = 500;
+    mod->out_port = mod->out_group = UINT32_MAX;
+    mod->match_size = size_of_match;
+    mod->actions_size = size;
+}
+
+/* Matches that a table of bridge 1 has counted. */
+static uint64_t
+matches_of(uint32_t table)
+{
+    struct sluice_bridge_query ask = {
+        .type = SLUICE_QUERY_TABLE_STATS, .size = sizeof ask, .bridge = 1, .cursor = table
+    };
+    uint64_t room[16];
+    size_t used;
+
+    assert(sluice_datapath_query(test.datapath, &ask, sizeof ask, room, sizeof room, &used) == 0);
+    const struct sluice_table_info *info = (const void *) ((const struct sluice_dump_reply *) room + 1);
+    assert(info->table == table && info->n_lookups >= info->n_matches);
+    return info->n_matches;
+}
+
+/* Tables 1 and 33 have one place in the tally of a burst. */
+static void
+misses_of_a_burst_count_in_full(void)
+{
+    const struct sluice_action_goto_table to_1 = { SLUICE_ACTION_GOTO_TABLE, sizeof to_1, 1 };
+    const struct sluice_action_goto_table to_33 = { SLUICE_ACTION_GOTO_TABLE, sizeof to_33, 33 };
+    const struct sluice_action_output output = { .opcode = SLUICE_ACTION_OUTPUT, .size = sizeof output, .port = 2 };
+    uint8_t frame[60];
+    uint64_t n_packets;
+    const uint64_t before = matches_of(0);
+    struct sluice_aggregate_reply counted_before, counted;
+
+    aggregate(&counted_before);
+    batch_begin(&batch, 0);
+    rule_for_host(0, UINT32_MAX, &to_1, sizeof to_1);
+    rule_for_host(1, UINT32_MAX, &to_33, sizeof to_33);
+    for (uint32_t host = 0; host < HOSTS; host++) {
+        rule_for_host(33, host, &output, sizeof output);
+    }
+    submit_all();
+    for (uint32_t round = 1; round <= 2; round++) {
+        batch_begin(&batch, 0);
+        for (uint32_t host = 0; host < HOSTS; host++) {
+            make_frame(frame, (uint8_t) host);
+            batch_inject(&batch, 1, frame, sizeof frame);
+        }
+        submit_all();
+        assert(sluice_datapath_run(test.datapath, 0, &n_packets) == 0 && n_packets == HOSTS);
+        assert(frames_to(2) == HOSTS);
+        /* Pushes what megaflows have counted. */
+        aggregate(&counted);
+        assert(counted.n_packets - counted_before.n_packets == 3 * round * HOSTS);
+        assert(counted.n_bytes - counted_before.n_bytes == 3 * round * HOSTS * sizeof frame);
+        assert(matches_of(0) - before == round * HOSTS && matches_of(1) == round * HOSTS);
+        assert(matches_of(33) == round * HOSTS);
+    }
+    puts("ok - a burst of misses counts for every rule and table on its way, and so do the hits after it");
+}
+
 int
 main(void)
 {
@@ -321,6 +415,7 @@ main(void)
     a_flow_that_is_deleted_tells_all_its_packets();
     controller_packets_are_events();
     malformed_batches_are_refused();
+    misses_of_a_burst_count_in_full();
     ports_come_and_go();
     test_destroy(&test);
     sluice_datapath_destroy(NULL);
