@@ -117,7 +117,11 @@ create_added_stats(const struct request *request, const struct rule *old)
     struct rule_stats *from = old->stats;
     struct rule_stats *stats =
         create_stats(request->now_ms, atomic_load_explicit(&from->used_ms, memory_order_relaxed));
-    if (stats != NULL && !(request->record->flow_flags & SLUICE_FLOW_FLAG_RESET_COUNTS)) {
+    if (stats == NULL) {
+        return NULL;
+    }
+    stats->begins_anew = (request->record->flow_flags & SLUICE_FLOW_FLAG_RESET_COUNTS) != 0;
+    if (!stats->begins_anew) {
         atomic_init(&stats->n_packets, atomic_load_explicit(&from->n_packets, memory_order_relaxed));
         atomic_init(&stats->n_bytes, atomic_load_explicit(&from->n_bytes, memory_order_relaxed));
     }
@@ -394,6 +398,7 @@ create_modified(struct flow_store *store, const struct request *request, const s
             rule_unref(rule);
             return NULL;
         }
+        rule->stats->begins_anew = true;
         rule->stats->added_version = old->stats->added_version;
     } else {
         rule->stats = old->stats;

@@ -157,7 +157,8 @@ transaction_add(struct flow_store *store, struct rule *rule, const struct rule *
     if (old != NULL) {
         action_list_ref(old);
     }
-    note_change(store, (struct change){ rule, true, change, store->origin, old });
+    struct rule_stats *old_stats = place_of != NULL && place_of->stats != rule->stats ? place_of->stats : NULL;
+    note_change(store, (struct change){ rule, true, change, store->origin, old, old_stats });
     return 0;
 
 out_of_order:
@@ -194,7 +195,7 @@ transaction_remove(struct flow_store *store, struct rule *rule, uint8_t reason, 
     learned_cookies_remove(&store->learned, rule->actions);
     rule_order_leave(&table->order, rule);
     count_rule(table, rule, -1);
-    note_change(store, (struct change){ rule, false, change, store->origin, NULL });
+    note_change(store, (struct change){ rule, false, change, store->origin, NULL, NULL });
     return 0;
 }
 
@@ -314,6 +315,9 @@ flow_store_commit(struct flow_store *store)
     for (uint32_t i = 0; list != NULL && i < list->n; i++) {
         const struct change *change = &list->changes[i];
         n_removed += !change->added;
+        if (change->old_stats != NULL) {
+            rule_stats_succeed(change->old_stats, change->rule->stats);
+        }
         if (change->report != 0) {
             rule_ref(change->rule);
             queue->elements[queue->tail++ & (queue->capacity - 1)] = (struct report){

@@ -34,6 +34,7 @@ struct change {
     uint8_t report; /* enum sluice_flow_change to be told, or 0. */
     uint32_t origin;
     struct action_list *old_actions; /* A reference: what a told change replaced, or null. */
+    struct rule_stats *old_stats;    /* Of the rule that an added one takes the place of, if its own are others. */
 };
 
 /* The changes of one transaction.  After the commit it waits in limbo until its removed rules can be unlinked. */

@@ -30,9 +30,18 @@ rule_mask_unref(struct rule_mask *mask)
 void
 rule_stats_unref(struct rule_stats *stats)
 {
-    if (stats != NULL && atomic_fetch_sub_explicit(&stats->refs, 1, memory_order_acq_rel) == 1) {
+    while (stats != NULL && atomic_fetch_sub_explicit(&stats->refs, 1, memory_order_acq_rel) == 1) {
+        struct rule_stats *successor = atomic_load_explicit(&stats->successor, memory_order_relaxed);
         free(stats);
+        stats = successor;
     }
+}
+
+void
+rule_stats_succeed(struct rule_stats *old, struct rule_stats *new)
+{
+    atomic_fetch_add_explicit(&new->refs, 1, memory_order_relaxed);
+    atomic_store_explicit(&old->successor, new, memory_order_release);
 }
 
 void
@@ -51,8 +60,17 @@ rule_unref(const struct rule *const_rule)
 void
 rule_stats_credit(struct rule_stats *stats, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms)
 {
-    atomic_fetch_add_explicit(&stats->n_packets, n_packets, memory_order_relaxed);
-    atomic_fetch_add_explicit(&stats->n_bytes, n_bytes, memory_order_relaxed);
+    struct rule_stats *next;
+    bool counts = true;
+
+    while ((next = atomic_load_explicit(&stats->successor, memory_order_acquire)) != NULL) {
+        counts = counts && !next->begins_anew;
+        stats = next;
+    }
+    if (counts) {
+        atomic_fetch_add_explicit(&stats->n_packets, n_packets, memory_order_relaxed);
+        atomic_fetch_add_explicit(&stats->n_bytes, n_bytes, memory_order_relaxed);
+    }
     uint64_t used = atomic_load_explicit(&stats->used_ms, memory_order_relaxed);
     while (used < used_ms
            && !atomic_compare_exchange_weak_explicit(&stats->used_ms, &used, used_ms, memory_order_relaxed,

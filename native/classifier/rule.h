@@ -49,6 +49,10 @@ struct rule_stats {
     _Atomic uint64_t used_ms; /* When the last packet that counts passed, or when it was added. */
     uint64_t created_ms;
     uint64_t added_version; /* In which the first of these rules appeared; 0 until it does. */
+    /* Of the rule that was added in the place of these rules, to which what is counted later belongs; counted.  Null as
+     * long as there is none.  Never changes again. */
+    _Atomic(struct rule_stats *) successor;
+    bool begins_anew; /* What is counted for those before it only tells that packets passed. */
     _Atomic uint32_t refs;
 };
 
@@ -113,6 +117,9 @@ void rule_unref(const struct rule *rule);
 /* Give up references to what rules share.  Null is fine.  Any thread. */
 void rule_mask_unref(struct rule_mask *mask);
 void rule_stats_unref(struct rule_stats *stats);
+
+/* Has what is counted for 'old' from now on be counted for 'new'.  The writer, once. */
+void rule_stats_succeed(struct rule_stats *old, struct rule_stats *new);
 
 /* Counts packets for a rule and for its table.  'used_ms' is the time of the last of them.  Any thread. */
 void rule_credit(const struct rule *rule, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms);

@@ -241,6 +241,24 @@ controller_meter(struct xlate_ctx *ctx, uint32_t id)
     return meter ? meter->dp_meter : SLUICE_METER_ALL;
 }
 
+/* What is said of a tunnel is what is not zero.  Other fields of the tunnel's words stand for what is not there. */
+static void
+leave_out_zeros(const struct xlate_ctx *ctx, struct flow_key *mask)
+{
+    const struct flow_key *flow = &ctx->flow;
+    mask->tun_flags &= flow->tun_flags;
+    mask->tun_gbp_id = flow->tun_gbp_id ? mask->tun_gbp_id : 0;
+    mask->tun_gbp_flags = flow->tun_gbp_flags ? mask->tun_gbp_flags : 0;
+    mask->tun_erspan_ver = flow->tun_erspan_ver ? mask->tun_erspan_ver : 0;
+    mask->tun_erspan_idx = flow->tun_erspan_idx ? mask->tun_erspan_idx : 0;
+    mask->tun_erspan_dir = flow->tun_erspan_dir ? mask->tun_erspan_dir : 0;
+    mask->tun_erspan_hwid = flow->tun_erspan_hwid ? mask->tun_erspan_hwid : 0;
+    mask->tun_gtpu_flags = flow->tun_gtpu_flags ? mask->tun_gtpu_flags : 0;
+    mask->tun_gtpu_msgtype = flow->tun_gtpu_msgtype ? mask->tun_gtpu_msgtype : 0;
+    mask->tun_src = flow->tun_src ? mask->tun_src : 0;
+    mask->tun_dst = flow->tun_dst ? mask->tun_dst : 0;
+}
+
 /* Appends a packet-in with the pipeline's fields as they are now. */
 static void
 append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controller *model, const void *userdata)
@@ -259,6 +277,7 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     for (uint32_t i = SLUICE_KEY_TUNNEL_WORD; i < SLUICE_KEY_L2_WORD; i++) {
         mask.words[i] = ctx->flow.words[i] ? ctx->wild->words[i] | known : 0;
     }
+    leave_out_zeros(ctx, &mask);
     if (ctx->flow.tun_metadata_present) {
         /* Which fields there are at these places is known as long as the bridge's map stays. */
         for (uint32_t i = SLUICE_KEY_OPTIONS_WORD; i < SLUICE_KEY_PIPELINE_WORD; i++) {

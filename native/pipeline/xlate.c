@@ -355,6 +355,10 @@ xlate_table(struct xlate_ctx *ctx, uint32_t in_port, uint8_t table, bool may_mis
 static bool
 decode_options(struct xlate_ctx *ctx)
 {
+    if (ctx->in->draft) {
+        /* A controller, which sends the packet, says fields. */
+        return true;
+    }
     ctx->first_view = ctx->view;
     if (tlv_map_decode(&ctx->view->tlvs, &ctx->flow)) {
         return true;

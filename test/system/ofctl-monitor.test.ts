@@ -46,6 +46,7 @@ type Step = readonly [tool: string, ...args: string[]];
 const flow = (text: string): Step => ["ovs-ofctl", "-O", "OpenFlow13", "add-flow", "br0", text];
 const receive = (port: string, frame: string): Step => ["ovs-appctl", "netdev-dummy/receive", port, frame];
 const packetOut = (text: string): Step => ["ovs-ofctl", "-O", "OpenFlow13", "packet-out", "br0", text];
+const packetOut15 = (text: string): Step => ["ovs-ofctl", "-O", "OpenFlow15", "packet-out", "br0", text];
 
 /** Steps after each of which the monitors are compared. */
 const packetIns: readonly (readonly Step[])[] = [
@@ -82,6 +83,24 @@ const packetIns: readonly (readonly Step[])[] = [
     packetOut(`in_port=controller packet=${udp} actions=controller`),
   ],
   [packetOut(`in_port=3 packet=${udp} actions=resubmit(,0)`), packetOut(`in_port=local packet=${arp} actions=table`)],
+  [
+    [
+      "ovs-ofctl",
+      "add-tlv-map",
+      "br0",
+      "{class=0xffff,type=0,len=8}->tun_metadata2,{class=0xffff,type=1,len=4}->tun_metadata3",
+    ],
+    ["ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br0", "table=9,tun_metadata3=0x11,actions=controller"],
+    ["ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br0", "table=9,tun_src=1.1.1.1,actions=controller"],
+    packetOut15(`in_port=2,tun_metadata2=0x22,tun_metadata3=0x11 packet=${udp} actions=resubmit(,9)`),
+    packetOut15(`in_port=2,tun_src=1.1.1.1,tun_dst=2.2.2.2,tun_gbp_flags=3 packet=${udp} actions=resubmit(,9)`),
+    packetOut15(
+      `in_port=2,tun_src=1.1.1.1,tun_id=7,tun_flags=oam,reg3=9,metadata=4 packet=${udp} actions=resubmit(,9)`,
+    ),
+    packetOut15(`in_port=2,tun_ipv6_src=fe80::1,tun_gbp_id=5 packet=${udp} actions=controller`),
+    ["ovs-ofctl", "del-flows", "br0", "table=9"],
+    ["ovs-ofctl", "del-tlv-map", "br0"],
+  ],
 ];
 
 const expiries: readonly (readonly Step[])[] = [

@@ -166,6 +166,39 @@ dump_first(struct fixture *fixture)
 }
 
 static void
+test_late_counts(void)
+{
+    struct fixture fixture;
+
+    open_fixture(&fixture);
+    struct mod mod = mod_of(SLUICE_FLOW_COMMAND_ADD, 5, 0x0a000000, 8, 1);
+    CHECK(apply(&fixture, &mod) == 0);
+    const struct rule *first = look_up(&fixture, 0x0a010203);
+    rule_ref(first);
+    CHECK(apply(&fixture, &mod) == 0);
+    rule_credit(first, 2, 200, 1500);
+    const struct sluice_flow_info *info = dump_first(&fixture);
+    CHECK(info->n_packets == 2 && info->n_bytes == 200 && info->used_ms == 1500);
+    printf("ok - what is counted for a rule after an equal one took its place is that one's\n");
+
+    const struct rule *second = look_up(&fixture, 0x0a010203);
+    rule_ref(second);
+    mod.record.flow_flags = SLUICE_FLOW_FLAG_RESET_COUNTS;
+    CHECK(apply(&fixture, &mod) == 0);
+    mod.record.flow_flags = 0;
+    CHECK(apply(&fixture, &mod) == 0);
+    rule_credit(first, 1, 100, 1600);
+    rule_credit(second, 1, 100, 1700);
+    rule_credit(look_up(&fixture, 0x0a010203), 4, 400, 1650);
+    info = dump_first(&fixture);
+    CHECK(info->n_packets == 4 && info->n_bytes == 400 && info->used_ms == 1700);
+    rule_unref(first);
+    rule_unref(second);
+    printf("ok - over several of them, up to one that began to count anew, which only is used\n");
+    close_fixture(&fixture);
+}
+
+static void
 test_add(void)
 {
     struct fixture fixture;
@@ -620,6 +653,7 @@ test_dump_in_pieces(void)
 int
 main(int argc, char *argv[])
 {
+    test_late_counts();
     test_add();
     test_modify();
     test_delete();
