@@ -49,10 +49,13 @@ function masked({ status, stdout, stderr }: Ran): string {
 
 /** Runs each command with both tools, one after the other, and compares all that they say. */
 function alike(commands: readonly (readonly string[])[]): void {
-  for (const words of commands) {
+  const said = (which: "own" | "theirs"): string[] =>
+    all.filter((one) => one.own !== one.theirs).map((one) => `$ ofctl ${one.words.join(" ")}\n${one[which]}`);
+  const all = commands.map((words) => {
     const theirs = masked(under.run("ovs-ofctl", ...words));
-    assert.is(masked(own(...words)), theirs, `ofctl ${words.join(" ")}`);
-  }
+    return { words, theirs, own: masked(own(...words)) };
+  });
+  assert.is(said("own").join("\n"), said("theirs").join("\n"));
 }
 
 const words = (lines: string): string[][] =>
@@ -117,6 +120,127 @@ const quoted = (lines: string): string[][] =>
 function done(...command: string[]): void {
   assert.is(masked(own(...command)), "---\nexit 0", command.join(" "));
 }
+
+maybe("groups are added, changed, listed and deleted as by ovs-ofctl", () => {
+  const add = (group: string, ...options: string[]): void => done(...options, "add-group", "br0", group);
+  add("group_id=1,type=all,bucket=output:1,bucket=actions=set_field:7->reg1,output:p2");
+  add("group_id=2,type=select,bucket=weight:5,output:1,bucket=bucket_id:9,watch_port:p2,actions=output:2,bucket=drop");
+  add("group_id=3,type=ff,bucket=watch_port:1,watch_group:1,actions=mod_nw_ttl:3,output:1", "-O", "OpenFlow13");
+  add("group_id=4,type=select,selection_method=hash,fields(ip_dst,nw_proto,ip_src=255.255.0.0),bucket=1");
+  add("group_id=5 type=select selection_method=dp_hash selection_method_param=5,bucket=2");
+  add("group_id=6,type=select,selection_method=hash,fields=ip_src,bucket=resubmit(,2)", "-O", "OpenFlow15");
+  add("group_id=0x8,type=indirect,bucket=group:1");
+  done("add-flow", "br0", "in_port=1,actions=group:1");
+  alike(
+    words(`
+    dump-groups br0
+    --names dump-groups br0
+    -O OpenFlow11 dump-groups br0
+    -O OpenFlow13 dump-groups br0 2
+    -O OpenFlow15 dump-groups br0
+    -O OpenFlow15 dump-groups br0 2
+    -O OpenFlow15 dump-groups br0 77
+    dump-groups br0 nosuch
+    dump-group-stats br0
+    dump-group-stats br0 group_id=1
+    -O OpenFlow11 dump-group-stats br0
+    -O OpenFlow13 dump-group-stats br0 group_id=2
+    -O OpenFlow13 dump-group-stats br0 group_id=77
+    dump-group-features br0
+    -O OpenFlow11 dump-group-features br0
+    -O OpenFlow13 dump-group-features br0
+    -O OpenFlow15 dump-group-features br0
+    add-group br0 group_id=1,type=all,bucket=output:1
+    -O OpenFlow13 add-group br0 group_id=1,type=select,bucket=weight:2,output:1
+    mod-group br0 group_id=1,type=select,bucket=output:1
+    dump-groups br0
+    mod-group br0 group_id=99,type=all
+    -O OpenFlow13 mod-group br0 group_id=99,type=all
+    --may-create mod-group br0 group_id=9,type=all
+    -O OpenFlow13 --may-create mod-group br0 group_id=9,type=all,bucket=1
+    insert-buckets br0 group_id=99,command_bucket_id=last,bucket=output:1
+    -O OpenFlow13 insert-buckets br0 group_id=1,command_bucket_id=last,bucket=output:1
+    -O OpenFlow13 remove-buckets br0 group_id=1
+    insert-buckets br0
+    insert-buckets br0 group_id=1,bucket=output:1
+    insert-buckets br0 group_id=1,command_bucket_id=all,bucket=output:1
+    insert-buckets br0 group_id=1,command_bucket_id=4294967040,bucket=output:1
+    insert-buckets br0 group_id=1,type=all,command_bucket_id=1
+    remove-buckets br0 group_id=1,bucket=output:1
+    add-group br0 group_id=7
+    add-group br0 type=all
+    add-group br0 group_id=7,type=foo
+    add-group br0 group_id=4294967041,type=all
+    add-group br0 group_id=x,type=all
+    add-group br0 group_id=,type=all
+    add-group br0 group_id=7,type=all,foo=bar
+    add-group br0 group_id=7,type=all,bucket=
+    add-group br0 group_id=7,type=all,bucket=weight:1,output:1
+    add-group br0 group_id=7,type=select,bucket=weight:65536,output:1
+    add-group br0 group_id=7,type=select,bucket=watch_port:nosuch,output:1
+    add-group br0 group_id=7,type=select,bucket=watch_port:IN_PORT,output:1
+    add-group br0 group_id=7,type=select,bucket=watch_group:4294967041,output:1
+    add-group br0 group_id=7,type=select,bucket=bucket_id:4294967041,output:1
+    add-group br0 group_id=7,type=ff,bucket=output:1
+    add-group br0 group_id=7,type=indirect,bucket=output:1,bucket=output:2
+    add-group br0 group_id=7,type=indirect
+    add-group br0 group_id=7,type=all,command_bucket_id=1
+    add-group br0 group_id=7,type=all,selection_method=muchtoolongforthis
+    add-group br0 group_id=7,type=all,selection_method_param=7
+    add-group br0 group_id=7,type=all,fields=ip_dst
+    add-group br0 group_id=7,type=select,selection_method=dp_hash,fields=ip_dst,bucket=1
+    add-group br0 group_id=7,type=select,selection_method=hash,fields=nosuch,bucket=1
+    add-group br0 group_id=7,type=select,selection_method=hash,fields(ip_dst,nosuch,nw_proto),bucket=1
+    add-group br0 group_id=7,type=select,selection_method=hash,fields(ip_dst,ip_dst),bucket=1
+    add-group br0 group_id=7,type=select,selection_method=hash,fields=ip_dst=0.0.0.0,bucket=1
+    dump-group-stats br0 foo=1
+    dump-group-stats br0 type=all
+    del-groups br0 bucket=1
+    del-groups br0 group_id=77
+    -O OpenFlow13 del-groups br0 group_id=8
+    dump-groups br0
+  `),
+  );
+  done("insert-buckets", "br0", "group_id=2,command_bucket_id=first,bucket=bucket_id:20,output:3");
+  done(
+    "-O",
+    "OpenFlow15",
+    "insert-buckets",
+    "br0",
+    "group_id=2,command_bucket_id=9,bucket=bucket_id:21,weight:7,output:3",
+  );
+  alike(words("dump-groups br0"));
+  done("remove-buckets", "br0", "group_id=2,command_bucket_id=20");
+  alike(words("dump-groups br0"));
+  done("remove-buckets", "br0", "group_id=2");
+  done("del-groups", "br0", "group_id=1");
+  alike(
+    words(`
+    dump-groups br0
+    dump-flows br0
+    del-groups br0
+    dump-groups br0
+    -O OpenFlow13 dump-group-stats br0
+  `),
+  );
+});
+
+maybe("groups of a file are changed by the command that each line names", () => {
+  const file = join(under.directory, "groups.txt");
+  const lines = ["# groups", "group_id=1,type=all,bucket=output:1", "", "  add group_id=2,type=all # a second one"];
+  lines.push("add_or_mod group_id=3,type=select,bucket=2", "mod group_id=2,type=all,bucket=3", "delete group_id=1");
+  lines.push("insert_bucket group_id=3,command_bucket_id=last,bucket=bucket_id:8,output:3");
+  writeFileSync(file, lines.join("\n"));
+  done("add-groups", "br0", file);
+  alike(words("dump-groups br0"));
+  done("del-groups", "br0");
+  writeFileSync(file, "group_id=1,type=all,bucket=output:1\ngroup_id=2,type=foo");
+  alike([
+    ["add-groups", "br0", file],
+    ["add-groups", "br0", `${file}.none`],
+    ["dump-groups", "br0"],
+  ]);
+});
 
 maybe("meters are added, changed, listed and deleted as by ovs-ofctl", () => {
   const add = (meter: string): void => done("-O", "OpenFlow13", "add-meter", "br0", meter);

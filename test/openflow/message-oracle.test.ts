@@ -15,7 +15,19 @@ import {
   type Version,
 } from "../../ts/openflow/index.js";
 import { readCorpus } from "./flow-corpus.js";
-import { actions, flowStats, hwAddr, match, port, portCounters, times } from "./message-samples.js";
+import {
+  actions,
+  failover,
+  flowStats,
+  group,
+  groupMod,
+  hashed,
+  hwAddr,
+  match,
+  port,
+  portCounters,
+  times,
+} from "./message-samples.js";
 
 const installed = spawnSync("ovs-ofctl", ["--version"]).status === 0;
 if (!installed) console.log("skipped: ovs-ofctl is not installed, so nothing is compared with it");
@@ -207,6 +219,24 @@ const bodies: readonly (readonly [MessageBody, string, (readonly Version[])?])[]
     },
     "port 3 queue 4: bytes=5, pkts=6, errors=7",
   ],
+  [{ ...groupMod, ...group }, "ADD group_id=5"],
+  [{ ...groupMod, ...hashed, command: 1 }, "MOD group_id=5"],
+  [{ ...groupMod, ...failover }, "type=ff"],
+  [{ ...groupMod, command: 2, groupType: 0, groupId: 5, buckets: [], selection: undefined }, "DEL group_id=5"],
+  [{ ...groupMod, ...group, command: 3, commandBucket: 0xfffffffe }, "INSERT_BUCKET", [1, 6]],
+  [{ ...groupMod, ...group, command: 5, commandBucket: 7, buckets: [] }, "REMOVE_BUCKET", [1, 6]],
+  [{ type: "group_stats_request", id: 5 }, "group_id=5"],
+  [{ type: "group_stats_request", id: 0xfffffffc }, "group_id=ALL"],
+  [{ type: "group_desc_request", id: 5 }, "group_id=5", [1, 6]],
+  [{ type: "group_desc_reply", more: false, groups: [group, hashed, failover] }, "group_id=5,type=select"],
+  [
+    {
+      type: "group_stats_reply",
+      more: false,
+      groups: [{ groupId: 5, refCount: 2, packetCount: 5n, byteCount: 6n, ...times, buckets: [] }],
+    },
+    "group_id=5",
+  ],
   [{ type: "port_desc_reply", more: false, ports: [port] }, "3(eth3): addr:00:11:22:33:44:55"],
   [
     {
@@ -329,6 +359,10 @@ test("a message that cannot be read is shown by its bytes, as ovs-ofctl shows it
     ].join("\n"),
   );
   if (installed) assert.is(print([cut]), text);
+  const noises = Array.from({ length: 33 }, (_, more) =>
+    Uint8Array.from({ length: 8 + more }, (_, index) => [4, 99, 0, 8 + more][index] ?? 7 * index),
+  );
+  if (installed) assert.is(noises.map((noise) => formatMessage(noise)).join(""), print(noises));
 });
 
 test("a message decoded and encoded again is the same bytes", () => {

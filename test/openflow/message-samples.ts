@@ -102,7 +102,7 @@ const continuation = {
   dpPort: 2,
 };
 const bucket = { watchPort: any, watchGroup: any, actions: parseActions("output:2") };
-const group = {
+export const group = {
   groupType: 1,
   groupId: 5,
   buckets: [
@@ -111,8 +111,8 @@ const group = {
   ],
   selection: undefined,
 } as const;
-const hashed = { ...group, selection: { method: "hash", param: 7n, fields: [] } } as const;
-const failover = {
+export const hashed = { ...group, selection: { method: "hash", param: 7n, fields: [] } } as const;
+export const failover = {
   groupType: 3,
   groupId: 6,
   buckets: [
@@ -121,7 +121,7 @@ const failover = {
   ],
   selection: undefined,
 } as const;
-const groupMod = { type: "group_mod", command: 0, commandBucket: any } as const;
+export const groupMod = { type: "group_mod", command: 0, commandBucket: any } as const;
 const meter = {
   meterId: 3,
   flags: 0xd,

@@ -141,7 +141,7 @@ export const addFlow = (call: OfctlCall): Promise<number> => changeFlow(call, co
 export const modFlows = (call: OfctlCall): Promise<number> => changeFlow(call, command.modify);
 export const delFlows = (call: OfctlCall): Promise<number> => changeFlow(call, command.delete);
 
-function readLines(file: string): string[] {
+export function readLines(file: string): string[] {
   try {
     return readFileSync(file === "-" ? 0 : file, "utf8").split("\n");
   } catch (error) {

@@ -9,6 +9,7 @@ export interface SortKey {
 
 export interface OfctlOptions {
   readonly strict: boolean;
+  readonly mayCreate: boolean;
   readonly stats: boolean;
   readonly json: boolean;
   /** Port names instead of numbers; undefined: only on a terminal.  Names are read unless this is false. */

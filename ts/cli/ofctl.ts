@@ -6,6 +6,17 @@ import { fieldByName } from "../openflow/tables/fields.js";
 import { Failure } from "./failure.js";
 import { addFlow, addFlows, delFlows, dumpAggregate, dumpFlows, modFlows } from "./ofctl-flows.js";
 import {
+  addGroup,
+  addGroups,
+  delGroups,
+  dumpGroupFeatures,
+  dumpGroupStats,
+  dumpGroups,
+  insertBuckets,
+  modGroup,
+  removeBuckets,
+} from "./ofctl-groups.js";
+import {
   addMeter,
   addTlvMap,
   delMeters,
@@ -52,6 +63,22 @@ const rows: readonly OfctlRow[] = (
     ["add-flows", "SWITCH FILE", "add the flows of a file, or of standard input (-)", 2, 2, addFlows],
     ["mod-flows", "SWITCH FLOW", "change the actions of flows that match", 2, 2, modFlows],
     ["del-flows", "SWITCH [FLOW]", "delete all flows, or those that match", 1, 2, delFlows],
+    ["add-group", "SWITCH GROUP", "add a group: 'group_id=1,type=select,bucket=output:1,bucket=...'", 2, 2, addGroup],
+    ["add-groups", "SWITCH FILE", "add the groups of a file, or of standard input (-)", 2, 2, addGroups],
+    ["mod-group", "SWITCH GROUP", "change a group", 2, 2, modGroup],
+    ["del-groups", "SWITCH [group_id=N]", "delete all groups, or one", 1, 2, delGroups],
+    [
+      "insert-buckets",
+      "SWITCH GROUP",
+      "add buckets: 'group_id=1,command_bucket_id=last,bucket=...'",
+      1,
+      2,
+      insertBuckets,
+    ],
+    ["remove-buckets", "SWITCH GROUP", "remove buckets: 'group_id=1,command_bucket_id=2'", 1, 2, removeBuckets],
+    ["dump-groups", "SWITCH [N]", "the groups, or one", 1, 2, dumpGroups],
+    ["dump-group-stats", "SWITCH [group_id=N]", "counters of the groups, or of one", 1, 2, dumpGroupStats],
+    ["dump-group-features", "SWITCH", "what groups can do", 1, 1, dumpGroupFeatures],
     ["add-meter", "SWITCH METER", "add a meter: 'meter=1 pktps bands=type=drop rate=10'", 2, 2, addMeter],
     ["mod-meter", "SWITCH METER", "change a meter", 2, 2, modMeter],
     ["del-meters", "SWITCH [meter=N]", "delete all meters, or one", 1, 2, delMeters],
@@ -80,6 +107,7 @@ SWITCH is a bridge's name, the path of a socket, unix:PATH or tcp:HOST[:PORT] (d
 Options:
   -O, --protocols=V,W     OpenFlow versions to speak (default: OpenFlow10)
   --strict                (mod-flows, del-flows) only the flow with this match and priority
+  --may-create            (mod-group) add the group if there is none
   --names, --no-names     port names instead of numbers (default: names on a terminal)
   --no-stats              (dump-flows) leave out counters, ages and durations
   --sort[=FIELD], --rsort[=FIELD]  (dump-flows) in order of a field, or of priority
@@ -100,6 +128,7 @@ const longOptions = [
   { name: "help", short: "h", argument: "none" },
   { name: "more", short: "m", argument: "none" },
   { name: "strict", argument: "none" },
+  { name: "may-create", argument: "none" },
   { name: "names", argument: "none" },
   { name: "no-names", argument: "none" },
   { name: "stats", argument: "none" },
@@ -135,7 +164,14 @@ interface Arguments {
 }
 
 function readArguments(args: readonly string[]): Arguments | "help" {
-  const options: Mutable<OfctlOptions> = { strict: false, stats: true, json: false, names: undefined, sort: undefined };
+  const options: Mutable<OfctlOptions> = {
+    strict: false,
+    mayCreate: false,
+    stats: true,
+    json: false,
+    names: undefined,
+    sort: undefined,
+  };
   const words: string[] = [];
   let versions = defaultVersions;
   let seconds = 0;
@@ -148,6 +184,7 @@ function readArguments(args: readonly string[]): Arguments | "help" {
       seconds = /^\d+$/.test(event.value ?? "") ? Number(event.value) : 0;
       if (seconds === 0) throw new Failure(`value ${event.value} on -t or --timeout is invalid`);
     } else if (event.name === "strict") options.strict = true;
+    else if (event.name === "may-create") options.mayCreate = true;
     else if (event.name === "json") options.json = true;
     else if (event.name === "sort" || event.name === "rsort")
       options.sort = sortKey(event.value, event.name === "rsort");

@@ -52,6 +52,15 @@ export {
   formatFlow,
   parseFlow,
 } from "./text-flow.js";
+export {
+  formatGroup,
+  formatGroupFeatures,
+  formatGroupId,
+  formatGroupMod,
+  formatGroupStats,
+  parseGroup,
+  parseGroupLine,
+} from "./text-group.js";
 export { applyField, applyProtocol, formatKeyMatch, formatMatch, keyValues, parseMatch } from "./text-match.js";
 export { formatErrorMessage, formatMessage } from "./text-message.js";
 export {

@@ -131,6 +131,8 @@ export interface KeyValue {
   readonly value: string | undefined;
   /** Whether the value stood in parentheses right after the key. */
   readonly parens: boolean;
+  /** Where the rest of the text begins, delimiter included. */
+  readonly end: number;
 }
 
 /** Splits `key=value,key:value,key(value),key` at commas and spaces outside of parentheses. */
@@ -147,7 +149,7 @@ export function keyValues(text: string): KeyValue[] {
     const key = text.slice(start, position);
     const mark = text[position];
     if (mark === undefined || /[,\s]/.test(mark)) {
-      items.push({ key, value: undefined, parens: false });
+      items.push({ key, value: undefined, parens: false, end: position });
       continue;
     }
     position += 1;
@@ -158,7 +160,7 @@ export function keyValues(text: string): KeyValue[] {
         else if (text[position] === ")" && --depth === 0) break;
       }
       if (position >= text.length) throw new FlowSyntaxError(`${text.slice(start)}: missing closing parenthesis`);
-      items.push({ key, value: text.slice(from, position), parens: true });
+      items.push({ key, value: text.slice(from, position), parens: true, end: position + 1 });
       position += 1;
       continue;
     }
@@ -169,7 +171,7 @@ export function keyValues(text: string): KeyValue[] {
       else if (char === ")" || char === "]") depth -= 1;
       else if (depth <= 0 && /[,\s]/.test(char)) break;
     }
-    items.push({ key, value: text.slice(from, position), parens: false });
+    items.push({ key, value: text.slice(from, position), parens: false, end: position });
   }
   return items;
 }

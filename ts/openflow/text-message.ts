@@ -19,6 +19,7 @@ import type {
 import { ofpp } from "./tables/ports.js";
 import { formatActions } from "./text-action.js";
 import { formatDuration } from "./text-flow.js";
+import { formatGroup, formatGroupFeatures, formatGroupId, formatGroupMod, formatGroupStats } from "./text-group.js";
 import { formatMatch } from "./text-match.js";
 import { formatMeter, formatMeterFeatures, formatMeterId, formatMeterMod, formatMeterStats } from "./text-meter.js";
 import {
@@ -50,10 +51,12 @@ export function hexDump(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length; at += perLine) {
     const line = [...bytes.subarray(at, at + perLine)];
-    const hex = line.map((byte, index) => `${index === perLine / 2 ? "-" : " "}${byte.toString(16).padStart(2, "0")}`);
+    const hex = line.map(
+      (byte, index) => `${byte.toString(16).padStart(2, "0")}${index === perLine / 2 - 1 ? "-" : " "}`,
+    );
     const characters = line.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "."));
     const padding = "   ".repeat(perLine - line.length);
-    text += `${at.toString(16).padStart(8, "0")} ${hex.join("")}${padding} |${characters.join("").padEnd(perLine)}|\n`;
+    text += `${at.toString(16).padStart(8, "0")}  ${hex.join("")}${padding}|${characters.join("").padEnd(perLine)}|\n`;
   }
   return text;
 }
@@ -229,6 +232,8 @@ function formatChange(message: Message, ports: PortNames | undefined): string | 
       return formatPortMod(message, ports);
     case "meter_mod":
       return formatMeterMod(message);
+    case "group_mod":
+      return formatGroupMod(message, message.version, ports);
     case "bundle_control":
       return formatBundleControl(message);
     case "bundle_add_message": {
@@ -302,6 +307,15 @@ function formatStats(message: Message & MessageBody, ports: PortNames | undefine
       return `\n${message.meters.map((meter) => formatMeter(meter)).join("\n")}`;
     case "meter_stats_reply":
       return `\n${message.meters.map((meter) => formatMeterStats(meter)).join("\n")}`;
+    case "group_stats_request":
+    case "group_desc_request":
+      return ` group_id=${formatGroupId(message.id)}`;
+    case "group_desc_reply":
+      return `\n${message.groups.map((group) => ` ${formatGroup(group, message.version, ports)}\n`).join("")}`;
+    case "group_stats_reply":
+      return `\n${message.groups.map(formatGroupStats).join("")}`;
+    case "group_features_reply":
+      return formatGroupFeatures(message, message.version);
     case "meter_features_reply":
       return formatMeterFeatures(message);
     case "nxt_tlv_table_reply":
