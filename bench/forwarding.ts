@@ -1,9 +1,10 @@
 /** How many packets does one polling thread forward, and what does a packet cost? */
+import { aclKinds, makeAcl } from "./acl.js";
 import type { Source } from "./frames.js";
 import { sourceAddress } from "./frames.js";
 import { sourceFlowsMax } from "./ovs.js";
 import type { Case, Metric } from "./question.js";
-import { addRule, join, sourceRules } from "./rules.js";
+import { addRule, join, normalPort, sourceRules } from "./rules.js";
 
 const metrics: readonly Metric[] = [
   { name: "packetsPerSecond", unit: "Mpps", better: "more", scale: 1e6 },
@@ -71,7 +72,25 @@ function forwardingCase(id: string, text: string, source: Source, rules: () => U
   };
 }
 
+/** Filters in one table, and as many flows that meet them. */
+function aclCases(): readonly Case[] {
+  const flows = 10_000;
+  return aclKinds.flatMap((kind) =>
+    ([1000, 10_000] as const).map((count) => {
+      const acl = makeAcl(kind, count, 1, sinkPort);
+      const text = `${count / 1000}k filters like ClassBench's ${kind}, 10k flows`;
+      const id = `${kind}-${count / 1000}k`;
+      return forwardingCase(id, text, { flows, headers: acl.headers }, () => acl.rules, kind === "acl");
+    }),
+  );
+}
+
+const normalRule = (): Uint8Array => addRule({ match: {}, step: { output: normalPort } });
+
 const tenThousand = { flows: 10_000 };
+const hundredThousand = { flows: 100_000 };
+const fiveMasks = { flows: 10_000, masks: 5 };
+const manyFiveMasks = { flows: 100_000, masks: 5 };
 const twentyMasks = { flows: 10_000, masks: 20 };
 
 const under = "under one megaflow on a destination";
@@ -84,5 +103,17 @@ export const forwarding: readonly Case[] = [
   forwardingCase("100k", `100k flows ${under}`, { flows: 100_000 }, destinationRule, false),
   forwardingCase("1m", `1M flows ${under}`, { flows: 1_000_000 }, destinationRule, true),
   forwardingCase("10k-megaflows", "10k megaflows, 1 mask", tenThousand, () => rulesOfMasks(tenThousand), true),
+  forwardingCase("5-masks", "10k megaflows, 5 masks", fiveMasks, () => rulesOfMasks(fiveMasks), false),
+  forwardingCase(
+    "100k-megaflows",
+    "100k megaflows, 1 mask",
+    hundredThousand,
+    () => rulesOfMasks(hundredThousand),
+    true,
+  ),
+  forwardingCase("100k-5-masks", "100k megaflows, 5 masks", manyFiveMasks, () => rulesOfMasks(manyFiveMasks), false),
+  forwardingCase("normal-1", "NORMAL, 1 flow", { flows: 1 }, normalRule, false),
+  forwardingCase("normal-10k", "NORMAL, 10k flows", tenThousand, normalRule, true),
+  ...aclCases(),
   forwardingCase("20-masks", "10k megaflows, 20 masks", twentyMasks, () => rulesOfMasks(twentyMasks), true),
 ];

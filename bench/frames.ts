@@ -4,9 +4,20 @@ import { closeSync, openSync, writeSync } from "node:fs";
 export interface Source {
   /** Distinct flows; they differ in their IPv4 source address. */
   readonly flows: number;
+  /** The headers of each flow, for sources that differ in more; then `masks` and `order` say nothing. */
+  readonly headers?: (flow: number) => Headers;
   /** Values that the address's upper byte takes in turn. */
   readonly masks?: number;
   readonly order?: "sequential" | "random";
+}
+
+/** What frames of such sources differ in. */
+export interface Headers {
+  readonly proto: number;
+  readonly src: number;
+  readonly dst: number;
+  readonly sport: number;
+  readonly dport: number;
 }
 
 /** Bytes of a frame of 64 bytes on the wire, whose last four are the frame check sequence. */
@@ -27,7 +38,18 @@ export function frame(source: Source, flow: number): Uint8Array {
     ...new Array<number>(frameSize - 42).fill(0),
   );
   const view = new DataView(bytes.buffer);
-  view.setUint32(26, sourceAddress(source, flow));
+  const headers = source.headers?.(flow);
+  if (headers === undefined) {
+    view.setUint32(26, sourceAddress(source, flow));
+  } else {
+    view.setUint8(23, headers.proto);
+    view.setUint32(26, headers.src);
+    view.setUint32(30, headers.dst);
+    view.setUint16(34, headers.sport);
+    view.setUint16(36, headers.dport);
+    // A TCP header of twenty bytes; what is UDP's length is the upper half of its sequence number.
+    if (headers.proto === 6) view.setUint8(46, 0x50);
+  }
   view.setUint16(24, internetChecksum(view, 14, 20));
   return bytes;
 }

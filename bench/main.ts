@@ -1,8 +1,10 @@
 /** `npm run bench`: first figures of Sluice, beside those of the installed Open vSwitch. */
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
+import { churns } from "./churn.js";
 import { flowMods } from "./flow-mods.js";
 import { forwarding } from "./forwarding.js";
+import { megaflows } from "./megaflows.js";
 import { misses } from "./misses.js";
 import { ovs, ovsVersion } from "./ovs.js";
 import { packetIns } from "./packet-ins.js";
@@ -17,7 +19,7 @@ const usage = `Usage: npm run bench -- [options]
   --list          the questions and their ids
 `;
 
-const cases: readonly Case[] = [...forwarding, ...misses, ...flowMods, ...packetIns];
+const cases: readonly Case[] = [...forwarding, ...megaflows, ...misses, ...churns, ...flowMods, ...packetIns];
 
 function machine(): string {
   const cpu = cpus();

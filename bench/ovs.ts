@@ -16,7 +16,7 @@ import {
   until,
   waitGone,
 } from "./process.js";
-import type { Daemon, Forwarder, ForwarderOptions, Forwarding, Side } from "./side.js";
+import type { Counters, Daemon, Forwarder, ForwarderOptions, Forwarding, Side } from "./side.js";
 
 const schema = "/usr/share/openvswitch/vswitch.ovsschema";
 const dpdkDaemon = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
@@ -137,17 +137,29 @@ class OvsForwarder implements Forwarder {
   async forward(source: Source, warmSeconds: number, seconds: number): Promise<Forwarding> {
     await this.start(source);
     await sleep(1000 * warmSeconds);
+    return this.watch(seconds);
+  }
+
+  async counters(): Promise<Counters> {
+    const stats = parsePmdStats(await this.#appctl("dpif-netdev/pmd-stats-show"));
+    return { packets: stats.packets, megaflows: await this.#megaflows(), resident: residentOf(this.#pid) };
+  }
+
+  async #megaflows(): Promise<number> {
+    return Number(/current (\d+)/.exec(await this.#appctl("upcall/show"))?.[1] ?? 0);
+  }
+
+  async watch(seconds: number): Promise<Forwarding> {
     await this.#appctl("dpif-netdev/pmd-stats-clear");
     const started = performance.now();
     await sleep(1000 * seconds);
     const stats = parsePmdStats(await this.#appctl("dpif-netdev/pmd-stats-show"));
     const elapsed = (performance.now() - started) / 1000;
-    const flows = await this.#appctl("upcall/show");
     return {
       packetsPerSecond: stats.packets / elapsed,
       missesPerSecond: stats.misses / elapsed,
       cyclesPerPacket: stats.busyCycles / stats.packets,
-      megaflows: Number(/current (\d+)/.exec(flows)?.[1] ?? 0),
+      megaflows: await this.#megaflows(),
     };
   }
 
@@ -192,6 +204,8 @@ async function startForwarder(options: ForwarderOptions = {}): Promise<Forwarder
     const bridge = ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail_mode=secure"];
     const sink = ["add-port", "br0", "p2", "--", "set", "interface", "p2", "type=dpdk", "ofport_request=2"];
     run(env, "ovs-vsctl", ...bridge, "--", ...sink, "options:dpdk-devargs=net_null1,no-rx=1");
+    // What NORMAL floods goes to the sink alone, as in Sluice's bridge, which has no local port.
+    run(env, "ovs-ofctl", "mod-port", "br0", "LOCAL", "no-flood");
     const client = await OpenFlowClient.open(join(directory, "br0.mgmt"));
     return new OvsForwarder(client, directory, env, pid, stop);
   } catch (error) {

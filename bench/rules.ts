@@ -15,12 +15,17 @@ const oxmFields = {
   ipv4_dst: [12, 4],
   tcp_src: [13, 2],
   tcp_dst: [14, 2],
+  udp_src: [15, 2],
+  udp_dst: [16, 2],
 } as const;
 type OxmName = keyof typeof oxmFields;
 /** Fields to match, each a value or a value and its mask, in the order in which OXM wants prerequisites. */
 export type Match = Partial<Record<OxmName, number | readonly [value: number, mask: number]>>;
 
-export type Step = { readonly output: number } | { readonly goto: number } | "controller";
+export type Step = { readonly output: number } | { readonly goto: number } | "controller" | "drop";
+
+/** The output port that has a switch forward by what it learned. */
+export const normalPort = 0xfffffffa;
 
 export interface Rule {
   readonly table?: number;
@@ -68,6 +73,7 @@ function outputBytes(port: number): number[] {
 
 function stepBytes(step: Step): number[] {
   const bytes: number[] = [];
+  if (step === "drop") return bytes;
   if (step !== "controller" && "goto" in step) {
     putNumber(bytes, 1, 2);
     putNumber(bytes, 8, 2);
@@ -98,6 +104,11 @@ function flowModBytes(command: number, table: number, priority: number, tail: re
 export function addRule(rule: Rule): Uint8Array {
   const tail = [...matchBytes(rule.match), ...stepBytes(rule.step)];
   return flowModBytes(0, rule.table ?? 0, rule.priority ?? 100, tail);
+}
+
+/** A flow_mod that deletes the one rule of this match and priority. */
+export function deleteRule(rule: Pick<Rule, "table" | "priority" | "match">): Uint8Array {
+  return flowModBytes(4, rule.table ?? 0, rule.priority ?? 100, matchBytes(rule.match));
 }
 
 /** A flow_mod that deletes all rules of all tables. */

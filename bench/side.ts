@@ -12,6 +12,13 @@ export interface Forwarding {
   readonly megaflows: number;
 }
 
+export interface Counters {
+  readonly packets: number;
+  readonly megaflows: number;
+  /** Resident memory in bytes. */
+  readonly resident: number;
+}
+
 /** A switch with one polling thread between a port 1 that makes packets without end and a port 2 that swallows them. */
 export interface Forwarder {
   /** Connected to its bridge. */
@@ -20,6 +27,10 @@ export interface Forwarder {
   forward(source: Source, warmSeconds: number, seconds: number): Promise<Forwarding>;
   /** Starts the packets and leaves them running. */
   start(source: Source): Promise<void>;
+  /** Rates of the next `seconds` of packets that run. */
+  watch(seconds: number): Promise<Forwarding>;
+  /** Counters since the start. */
+  counters(): Promise<Counters>;
   stop(): Promise<void>;
 }
 

@@ -1,7 +1,10 @@
 /** What the harness and the process under measurement say to each other. */
 import type { Source } from "./frames.js";
 
-export type SubjectRequest = { readonly do: "source"; readonly source: Source } | { readonly do: "stats" };
+export type SubjectRequest =
+  | { readonly do: "source"; readonly source: Source }
+  | { readonly do: "replay"; readonly pcap: string }
+  | { readonly do: "stats" };
 
 /** Counters since the start; every request is answered by them. */
 export interface SubjectReply {
@@ -11,4 +14,5 @@ export interface SubjectReply {
   readonly busyCycles: number;
   readonly megaflows: number;
   readonly masks: number;
+  readonly resident: number;
 }

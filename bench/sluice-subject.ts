@@ -27,8 +27,8 @@ function serve(runDirectory: string, flowLimit: number): void {
   });
   datapath.ref();
 
-  const openPort = (number: number, config: Record<string, string | number>): void => {
-    new BatchBuilder().portOpen(number, portClass.null, `null${number}`, config).commit(datapath);
+  const openPort = (number: number, class_: number, config: Record<string, string | number>): void => {
+    new BatchBuilder().portOpen(number, class_, `null${number}`, config).commit(datapath);
     const hwAddr = Uint8Array.of(0x02, 0, 0, 0, 0, number);
     const device = { hwAddr, mtu: 1500, up: true, carrier: true, features: noFeatures };
     ofproto.addPort({ name: `null${number}`, dpPort: number, requestedNumber: number, shownAs: "null", ...device });
@@ -41,13 +41,21 @@ function serve(runDirectory: string, flowLimit: number): void {
       total.busyCycles += Number(worker.busyCycles);
     }
     const { nFlows, nMasks } = datapathStats(datapath);
-    return { ...total, atMs: performance.now(), megaflows: Number(nFlows), masks: nMasks };
+    return {
+      ...total,
+      atMs: performance.now(),
+      megaflows: Number(nFlows),
+      masks: nMasks,
+      resident: process.memoryUsage.rss(),
+    };
   };
 
   process.on("message", (request: SubjectRequest) => {
     if (request.do === "source") {
       const { flows, masks = 1, order = "sequential" } = request.source;
-      openPort(sourcePort, { flows, masks, order });
+      openPort(sourcePort, portClass.null, { flows, masks, order });
+    } else if (request.do === "replay") {
+      openPort(sourcePort, portClass.pcap, { rx_pcap: request.pcap, infinite_rx: 1 });
     }
     process.send?.(stats());
   });
@@ -60,7 +68,7 @@ function serve(runDirectory: string, flowLimit: number): void {
 
   connmgr.setFailMode("secure");
   connmgr.openManagement();
-  openPort(sinkPort, {});
+  openPort(sinkPort, portClass.null, {});
   process.send?.(stats());
 }
 

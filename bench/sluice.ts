@@ -4,10 +4,10 @@ import { once } from "node:events";
 import { existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Source } from "./frames.js";
+import { type Source, writePcap } from "./frames.js";
 import { OpenFlowClient } from "./openflow-client.js";
 import { directoryEnv, makeDummyBridge, readPid, residentOf, runDirectory, sleep, until, waitGone } from "./process.js";
-import type { Daemon, Forwarder, ForwarderOptions, Forwarding, Side } from "./side.js";
+import type { Counters, Daemon, Forwarder, ForwarderOptions, Forwarding, Side } from "./side.js";
 import type { SubjectReply, SubjectRequest } from "./sluice-messages.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -25,12 +25,26 @@ class SluiceForwarder implements Forwarder {
   }
 
   async start(source: Source): Promise<void> {
-    await this.#ask({ do: "source", source });
+    if (source.headers === undefined) {
+      await this.#ask({ do: "source", source });
+      return;
+    }
+    const pcap = join(this.#directory, "source.pcap");
+    writePcap(pcap, source);
+    await this.#ask({ do: "replay", pcap });
   }
 
   async forward(source: Source, warmSeconds: number, seconds: number): Promise<Forwarding> {
     await this.start(source);
     await sleep(1000 * warmSeconds);
+    return this.watch(seconds);
+  }
+
+  counters(): Promise<Counters> {
+    return this.#ask({ do: "stats" });
+  }
+
+  async watch(seconds: number): Promise<Forwarding> {
     const before = await this.#ask({ do: "stats" });
     await sleep(1000 * seconds);
     const after = await this.#ask({ do: "stats" });
