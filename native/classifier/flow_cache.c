@@ -19,6 +19,9 @@
 #define REPLACE_TRIES 16
 #define REPLACE_STEPS 1024
 
+/* Masks beyond 'masks_max' for packets of masks that there is no more room for. */
+#define MASKS_NARROW_MAX 8u
+
 /* Arrays of more bytes than this are fetched ahead; smaller ones are in the processor's caches anyway. */
 #define PREFETCH_SIZE (256u << 10)
 
@@ -316,14 +319,34 @@ replace_idle(struct flow_cache *cache, uint64_t now_ms)
     return false;
 }
 
+/* Has a mask take in whole what tells connections apart: masks that differ in how much they read of that become one.  What
+ * is read without need makes a megaflow narrower, and that is all. */
+static void
+narrow_mask(struct flow_key *mask)
+{
+    memset(mask->eth_dst, 0xff, sizeof mask->eth_dst);
+    memset(mask->eth_src, 0xff, sizeof mask->eth_src);
+    memset(mask->ipv6_src, 0xff, sizeof mask->ipv6_src);
+    memset(mask->ipv6_dst, 0xff, sizeof mask->ipv6_dst);
+    mask->vlan0_tpid = mask->vlan0_tci = UINT16_MAX;
+    mask->ip_src = mask->ip_dst = UINT32_MAX;
+    mask->ip_proto = UINT8_MAX;
+    mask->tp_src = mask->tp_dst = UINT16_MAX;
+}
+
 /* As flow_cache_insert(), with the mutex held. */
 static int
 insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, struct megaflow **megaflowp,
        bool *replaced)
 {
     struct megaflow_mask *mask;
-    int error = cache_get_mask(cache, insertion->mask, &mask);
+    int error = cache_get_mask(cache, insertion->mask, cache->masks_max, &mask);
 
+    if (error == ENOSPC) {
+        struct flow_key narrow = *insertion->mask;
+        narrow_mask(&narrow);
+        error = cache_get_mask(cache, &narrow, cache->masks_max + MASKS_NARROW_MAX, &mask);
+    }
     if (error != 0) {
         return error;
     }

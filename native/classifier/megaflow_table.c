@@ -71,7 +71,7 @@ create_mask(struct flow_cache *cache, const struct flow_key *bits)
 }
 
 int
-cache_get_mask(struct flow_cache *cache, const struct flow_key *bits, struct megaflow_mask **maskp)
+cache_get_mask(struct flow_cache *cache, const struct flow_key *bits, uint32_t n_max, struct megaflow_mask **maskp)
 {
     struct mask_list *old = current_list(cache);
     uint32_t n = old != NULL ? old->n : 0;
@@ -82,7 +82,7 @@ cache_get_mask(struct flow_cache *cache, const struct flow_key *bits, struct meg
             return 0;
         }
     }
-    if (n >= cache->masks_max) {
+    if (n >= n_max) {
         return ENOSPC;
     }
     struct mask_list *list = malloc(sizeof *list + (n + 1) * sizeof list->masks[0]);

@@ -128,8 +128,8 @@ megaflow_has_key(const struct megaflow *megaflow, const struct megaflow_mask *ma
     return differing == 0;
 }
 
-/* The mask, made if need be.  ENOSPC: there are too many; ENOMEM. */
-int cache_get_mask(struct flow_cache *cache, const struct flow_key *mask, struct megaflow_mask **maskp);
+/* The mask, made if need be.  ENOSPC: there are 'n_max' others; ENOMEM. */
+int cache_get_mask(struct flow_cache *cache, const struct flow_key *mask, uint32_t n_max, struct megaflow_mask **maskp);
 
 /* Lets go of a mask that has no megaflow. */
 void cache_drop_mask(struct flow_cache *cache, struct megaflow_mask *mask);

@@ -16,6 +16,7 @@ struct subtable_list {
     uint32_t n;
     struct subtable_place {
         uint32_t max_priority;
+        uint8_t prefix_lengths[SUBTABLE_PREFIXES]; /* Of a subtable that begins with prefixes; else zero. */
         struct subtable *subtable;
     } places[];
 };
@@ -88,15 +89,21 @@ search_subtables(const struct rule_table *table, uint64_t version, const struct 
 {
     const struct subtable_list *list = atomic_load_explicit(&table->list, memory_order_acquire);
     const struct rule *best = NULL;
+    struct prefix_memo memo;
 
+    prefix_memo_init(&memo, table->prefixes, list != NULL ? list->n : 0);
     for (uint32_t i = 0; list != NULL && i < list->n; i++) {
         if (best != NULL && list->places[i].max_priority <= best->priority) {
             break;
         }
-        if (i + 1 < list->n) {
+        if (memo.is_early && read_mask != NULL
+            && prefix_memo_excludes(&memo, list->places[i].prefix_lengths, key, read_mask)) {
+            continue;
+        }
+        if (!memo.is_early && i + 1 < list->n) {
             __builtin_prefetch(list->places[i + 1].subtable);
         }
-        const struct rule *rule = subtable_lookup(list->places[i].subtable, version, key, read_mask, table->prefixes);
+        const struct rule *rule = subtable_lookup(list->places[i].subtable, version, key, read_mask, &memo);
         if (rule == NULL || (best != NULL && rule->priority <= best->priority)) {
             continue;
         }
@@ -141,6 +148,17 @@ rule_table_lookup(const struct rule_table *table, uint64_t version, const struct
     return rule;
 }
 
+static struct subtable_place
+place_of(struct subtable *subtable, uint32_t max_priority)
+{
+    struct subtable_place place = { .max_priority = max_priority, .subtable = subtable };
+
+    if (subtable->begins_with_prefixes) {
+        memcpy(place.prefix_lengths, subtable->prefix_lengths, sizeof place.prefix_lengths);
+    }
+    return place;
+}
+
 /* Makes a list with 'subtable' at its proper place, or without it if it has no rules, and makes it current. */
 static int
 update_list(struct rule_table *table, struct subtable *subtable)
@@ -160,13 +178,13 @@ update_list(struct rule_table *table, struct subtable *subtable)
             continue;
         }
         if (wanted && old->places[i].max_priority < priority) {
-            list->places[list->n++] = (struct subtable_place){ priority, subtable };
+            list->places[list->n++] = place_of(subtable, priority);
             wanted = false;
         }
         list->places[list->n++] = old->places[i];
     }
     if (wanted) {
-        list->places[list->n++] = (struct subtable_place){ priority, subtable };
+        list->places[list->n++] = place_of(subtable, priority);
     }
     subtable->listed = subtable->n_rules != 0;
     atomic_store_explicit(&table->list, list, memory_order_release);

@@ -24,6 +24,9 @@ static const struct {
 #define PORTS_WORD (PORTS_OFFSET / 8)
 _Static_assert(PORTS_OFFSET % 8 == 0 && offsetof(struct flow_key, tp_dst) == PORTS_OFFSET + 2, "ports");
 
+#define TYPE_WORD (offsetof(struct flow_key, eth_type) / 8)
+static const struct flow_key type_mask = { .eth_type = UINT16_MAX };
+
 /* The stage in which a lookup reads a word of the key. */
 static uint8_t
 stage_of(uint32_t key_word)
@@ -178,6 +181,12 @@ init_stages(struct subtable *subtable)
         }
     }
     subtable->n_words = n;
+    uint32_t n_before = subtable->prefix_stage == UINT8_MAX ? UINT32_MAX
+                        : subtable->prefix_stage == 0       ? 0
+                                                            : subtable->stage_ends[subtable->prefix_stage - 1];
+    subtable->begins_with_prefixes = n_before == 0
+                                     || (n_before == 1 && subtable->words[0].key_word == TYPE_WORD
+                                         && subtable->words[0].mask == type_mask.words[TYPE_WORD]);
     subtable->n_indexes = (uint8_t) (n_stages > 1 ? n_stages - 1 : 0);
 }
 
@@ -501,23 +510,39 @@ prefix_read(struct flow_key *read_mask, uint32_t offset, uint32_t n_bits)
     }
 }
 
-/* True if the prefixes in use prove that no rule here can match, by bits that cost no more than those of the search. */
 static bool
-prefixes_exclude(const struct subtable *subtable, const struct prefix_set prefixes[], const struct flow_key *key,
-                 struct flow_key *read_mask)
+prefix_is_excluded(struct prefix_memo *memo, uint32_t field, uint32_t length, const struct flow_key *key)
+{
+    uint64_t bit = UINT64_C(1) << length % 64;
+    uint32_t value[PREFIX_VALUE_WORDS], n_bits;
+
+    if ((memo->known[field][length / 64] & bit) == 0) {
+        subtable_prefix_value(field, key->bytes, value);
+        bool excluded = prefix_set_excludes(&memo->sets[field], value, length, &n_bits);
+        memo->known[field][length / 64] |= bit;
+        memo->excluded[field][length / 64] &= ~bit;
+        if (excluded) {
+            memo->excluded[field][length / 64] |= bit;
+            /* The same for all lengths, unless prefixes come and go meanwhile: then each is true of its time. */
+            memo->n_bits[field] = (uint8_t) (n_bits > memo->n_bits[field] ? n_bits : memo->n_bits[field]);
+        }
+    }
+    return (memo->excluded[field][length / 64] & bit) != 0;
+}
+
+bool
+prefix_memo_excludes(struct prefix_memo *memo, const uint8_t lengths[SUBTABLE_PREFIXES], const struct flow_key *key,
+                     struct flow_key *read_mask)
 {
     for (uint32_t i = 0; i < SUBTABLE_PREFIXES; i++) {
-        uint32_t length = subtable->prefix_lengths[i], n_bits;
-        uint32_t value[PREFIX_VALUE_WORDS];
+        uint32_t length = lengths[i];
 
         /* In packets of other types the bytes mean something else: nothing can be concluded. */
-        if (length == 0 || be16(key->eth_type) != prefix_fields_at[i].eth_type) {
+        if (length == 0 || be16(key->eth_type) != prefix_fields_at[i].eth_type
+            || !prefix_is_excluded(memo, i, length, key)) {
             continue;
         }
-        subtable_prefix_value(i, key->bytes, value);
-        if (!prefix_set_excludes(&prefixes[i], value, length, &n_bits)) {
-            continue;
-        }
+        uint32_t n_bits = memo->n_bits[i];
         if (n_bits <= length) {
             prefix_read(read_mask, prefix_fields_at[i].offset, n_bits);
             return true;
@@ -600,13 +625,13 @@ hash_key(const struct subtable *subtable, const struct flow_key *key, uint64_t h
  * reached, they may explain the miss by fewer bits than that stage has. */
 static const struct rule *
 missed(const struct subtable *subtable, const struct flow_key *key, struct flow_key *read_mask,
-       const struct prefix_set prefixes[], uint32_t done)
+       struct prefix_memo *memo, uint32_t done)
 {
     uint32_t stage = subtable->prefix_stage;
 
     if (stage <= subtable->n_indexes) {
         uint32_t before = stage > 0 ? subtable->stage_ends[stage - 1] : 0;
-        if (done > before && prefixes_exclude(subtable, prefixes, key, read_mask)) {
+        if (done > before && prefix_memo_excludes(memo, subtable->prefix_lengths, key, read_mask)) {
             done = before;
         }
     }
@@ -616,16 +641,21 @@ missed(const struct subtable *subtable, const struct flow_key *key, struct flow_
 
 const struct rule *
 subtable_lookup(const struct subtable *subtable, uint64_t version, const struct flow_key *key,
-                struct flow_key *read_mask, const struct prefix_set prefixes[])
+                struct flow_key *read_mask, struct prefix_memo *memo)
 {
     uint64_t hash = 0;
     uint32_t done = 0;
 
     for (uint32_t stage = 0; read_mask != NULL && stage < subtable->n_indexes; stage++) {
+        if (stage == subtable->prefix_stage && memo->is_early
+            && prefix_memo_excludes(memo, subtable->prefix_lengths, key, read_mask)) {
+            words_read(subtable, done, read_mask);
+            return NULL;
+        }
         hash = hash_key(subtable, key, hash, done, subtable->stage_ends[stage]);
         done = subtable->stage_ends[stage];
         if (!index_has(&subtable->indexes[stage], hash_finish(hash))) {
-            return missed(subtable, key, read_mask, prefixes, done);
+            return missed(subtable, key, read_mask, memo, done);
         }
     }
     hash = hash_key(subtable, key, hash, done, subtable->n_words);
@@ -636,7 +666,8 @@ subtable_lookup(const struct subtable *subtable, uint64_t version, const struct 
     if (rule == NULL) {
         /* Prefixes first, as they may leave the ports unread. */
         uint32_t stage = subtable->prefix_stage;
-        bool excluded = stage <= subtable->n_indexes && prefixes_exclude(subtable, prefixes, key, read_mask);
+        bool excluded =
+            stage <= subtable->n_indexes && prefix_memo_excludes(memo, subtable->prefix_lengths, key, read_mask);
         if (excluded) {
             done = stage > 0 ? subtable->stage_ends[stage - 1] : 0;
         } else if (subtable->ports_mask == 0 || !ports_exclude(subtable, key, read_mask)) {

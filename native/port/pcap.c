@@ -18,7 +18,7 @@ struct pcap_loop {
     struct pcap_frame {
         uint8_t *bytes; /* Owned. */
         uint32_t size;
-    } *frames;
+    } * frames;
 };
 
 struct pcap_port {

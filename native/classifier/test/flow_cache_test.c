@@ -180,9 +180,19 @@ test_limits(void)
     open_fixture(&fixture, (struct flow_cache_options){ .flows_max = 100, .masks_max = 4 });
     for (uint32_t i = 0; i < 8; i++) {
         struct flow_key key = key_of(i), mask = { .in_port = UINT32_MAX, .ip_src = prefix_mask(i + 1) };
-        CHECK(insert(&fixture, &key, &mask, i, 1000, &megaflow) == (i < 4 ? 0 : ENOSPC));
+        CHECK(insert(&fixture, &key, &mask, i, 1000, &megaflow) == 0);
     }
-    printf("ok - no more masks than allowed are searched\n");
+    flow_cache_add_stats(fixture.cache, &stats);
+    CHECK(stats.n_masks == 5 && stats.n_flows == 8);
+    for (uint32_t i = 0; i < 8; i++) {
+        struct flow_key key = key_of(i), mask = { .in_port = UINT32_MAX, .pkt_mark = be32(1u << i) };
+        CHECK(insert(&fixture, &key, &mask, i, 1000, &megaflow) == (i < 7 ? 0 : ENOSPC));
+    }
+    stats.n_masks = 0;
+    flow_cache_add_stats(fixture.cache, &stats);
+    CHECK(stats.n_masks == 12);
+    printf("ok - megaflows of masks that there is no room for are narrowed to connections, of few masks\n");
+    stats = (struct flow_cache_stats){ .n_hits = 0 };
     flow_cache_flush(fixture.cache, NULL, NULL);
     for (uint32_t i = 0; i < 150; i++) {
         struct flow_key key = key_of(i);
