@@ -55,7 +55,7 @@ export const knownCommands: readonly KnownCommand[] = [
   row("dpctl/del-dp", "planned", "removes a datapath"),
   row("dpctl/del-flow", "planned", "removes one cached flow"),
   row("dpctl/del-flows", "have", "empties the caches"),
-  row("dpctl/del-if", "planned", "removes a port of the datapath behind the bridges' back"),
+  row("dpctl/del-if", "have", "removes a port of the datapath until the next reconfiguration"),
   row("dpctl/dump-conntrack", "planned", "connections"),
   row("dpctl/dump-dps", "have", "datapaths"),
   row("dpctl/dump-flows", "have", "cached flows of a datapath"),

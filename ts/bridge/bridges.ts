@@ -154,6 +154,14 @@ export class Bridges {
     if (!this.#closed) this.tunnelPaths.update();
   }
 
+  /** Takes an interface out of its bridge, into which the next reconfiguration puts it again; whether there was one. */
+  removeUntilReconfigured(bridge: string, name: string): boolean {
+    const found = this.#running.get(bridge)?.bridge;
+    if (found?.interfaces.has(name) !== true) return false;
+    found.removeInterface(name);
+    return true;
+  }
+
   /** Ports with LACP or with several members, of all bridges. */
   aggregates(): readonly Aggregate[] {
     return this.names().flatMap((name) => this.#running.get(name)?.bridge.aggregates() ?? []);

@@ -4,4 +4,5 @@ export { aggregateCommands } from "./aggregate-commands.js";
 export { Bridge } from "./bridge.js";
 export { formatMac, parseMac } from "./bridge-address.js";
 export { Bridges, type BridgesOptions } from "./bridges.js";
+export { datapathPortCommands } from "./datapath-ports.js";
 export { tunnelCommands } from "./tunnel-commands.js";

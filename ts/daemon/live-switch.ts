@@ -1,7 +1,7 @@
 /** The switch that runs in the process: a datapath with its workers, and the bridges of the database on it. */
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { aggregateCommands, Bridges, tunnelCommands } from "../bridge/index.js";
+import { aggregateCommands, Bridges, datapathPortCommands, tunnelCommands } from "../bridge/index.js";
 import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
@@ -108,6 +108,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
           bridges.addressesChanged();
         },
       }),
+      ...datapathPortCommands(bridges.ofprotos, (bridge, name) => bridges.removeUntilReconfigured(bridge, name)),
       ...tunnelCommands(bridges.tunnelPaths, bridges.netdevs),
       ...aggregateCommands(
         () => bridges.aggregates(),
