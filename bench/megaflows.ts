@@ -35,6 +35,7 @@ const fill: Case = {
       let after = before;
       let seconds = 0;
       while (seconds < fillSeconds && after.megaflows < nearlyAll * source.flows) {
+        await sleep(5);
         after = await forwarder.counters();
         seconds = (performance.now() - started) / 1000;
       }

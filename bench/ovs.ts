@@ -188,12 +188,13 @@ async function startForwarder(options: ForwarderOptions = {}): Promise<Forwarder
       await waitGone(pid);
     }
     run(env, "ip", "netns", "del", namespace);
+    rmSync(join("/var/run/dpdk", namespace), { recursive: true, force: true });
     await stopDatabase();
   };
   try {
     const settings = [
       "other_config:dpdk-init=true",
-      'other_config:dpdk-extra="--no-huge --legacy-mem -m 1024 --no-pci --no-telemetry"',
+      `other_config:dpdk-extra="--no-huge --legacy-mem -m 1024 --no-pci --no-telemetry --file-prefix=${namespace}"`,
       "other_config:pmd-cpu-mask=0x2",
       ...(options.uncached === true ? ["other_config:flow-limit=0"] : []),
     ];
@@ -205,7 +206,7 @@ async function startForwarder(options: ForwarderOptions = {}): Promise<Forwarder
     const sink = ["add-port", "br0", "p2", "--", "set", "interface", "p2", "type=dpdk", "ofport_request=2"];
     run(env, "ovs-vsctl", ...bridge, "--", ...sink, "options:dpdk-devargs=net_null1,no-rx=1");
     // What NORMAL floods goes to the sink alone, as in Sluice's bridge, which has no local port.
-    run(env, "ovs-ofctl", "mod-port", "br0", "LOCAL", "no-flood");
+    run(env, "ovs-ofctl", "mod-port", "br0", "br0", "no-flood");
     const client = await OpenFlowClient.open(join(directory, "br0.mgmt"));
     return new OvsForwarder(client, directory, env, pid, stop);
   } catch (error) {

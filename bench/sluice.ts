@@ -72,11 +72,18 @@ class SluiceForwarder implements Forwarder {
 }
 
 async function nextReply(child: ChildProcess): Promise<SubjectReply> {
-  const died = once(child, "exit").then(([code]) => {
+  const answered = new AbortController();
+  const { signal } = answered;
+  const died = once(child, "exit", { signal }).then(([code]) => {
     throw new Error(`the process under measurement exited ${String(code)}`);
   });
-  const [reply] = (await Promise.race([once(child, "message"), died])) as [SubjectReply];
-  return reply;
+  try {
+    const [reply] = (await Promise.race([once(child, "message", { signal }), died])) as [SubjectReply];
+    return reply;
+  } finally {
+    died.catch(() => undefined);
+    answered.abort();
+  }
 }
 
 async function startForwarder(options: ForwarderOptions = {}): Promise<Forwarder> {
