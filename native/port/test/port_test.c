@@ -255,13 +255,26 @@ test_pcap(void)
     packet_release_burst(batch.packets, batch.n);
     assert(port_wait_fd(port, 0) == PORT_WAIT_NEVER);
     port_close(port);
+    char again[160];
+    int size = snprintf(again, sizeof again, "%s", config) + 1;
+    size += snprintf(again + size, sizeof again - (size_t) size, "infinite_rx=1") + 1;
+    assert(open_port(SLUICE_PORT_CLASS_PCAP, 1, again, (size_t) size, &port) == 0);
+    for (int i = 0; i < 3; i++) {
+        batch.n = 0;
+        port_rx(port, 0, pool, &batch);
+        assert(batch.n == PACKET_BATCH_MAX && memcmp(batch.packets[31]->data, frame, sizeof frame) == 0);
+        packet_release_burst(batch.packets, batch.n);
+        assert(port_wait_fd(port, 0) == PORT_WAIT_BUSY);
+    }
+    port_close(port);
+    assert(open_port(SLUICE_PORT_CLASS_PCAP, 1, "infinite_rx=1", 14, &port) == EINVAL);
     FILE *bad = fopen(path, "w");
     fputs("this is no capture file at all", bad);
     fclose(bad);
     assert(open_port(SLUICE_PORT_CLASS_PCAP, 1, config, (size_t) n, &port) == EPROTO);
     unlink(path);
     assert(open_port(SLUICE_PORT_CLASS_PCAP, 1, config, (size_t) n, &port) == ENOENT);
-    puts("ok - a pcap port reads what one wrote, and refuses other files");
+    puts("ok - a pcap port reads what one wrote, once or over and over, and refuses other files");
 }
 
 static void
