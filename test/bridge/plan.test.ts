@@ -97,11 +97,11 @@ test("a new number throws out whoever has it without asking for it", () => {
     wanted(
       wantedBridge("br0", [
         ["p1", "dummy", 2, 1],
-        ["p2", "dummy", undefined, 9],
+        ["p2", "dummy", undefined, 2],
       ]),
     ),
   );
-  assert.equal(told(steps), ["-br0/p1", "-br0/p2", "+br0/p1@2", "+br0/p2@9"]);
+  assert.equal(told(steps), ["-br0/p1", "-br0/p2", "+br0/p1@2", "+br0/p2@2"]);
 });
 
 test("whoever has a number and asks for it keeps it", () => {

@@ -35,11 +35,16 @@ export type Step =
 const localPort = 65534;
 const highestPort = 0xfeff;
 
+function usable(number: number | undefined): number | undefined {
+  return number !== undefined && number >= 1 && number <= highestPort ? number : undefined;
+}
+
+/** The number that an interface asks for. */
+const requestedOfport = (wanted: WantedInterface): number | undefined => usable(wanted.row?.ofport_request);
+
 /** The number that an interface should have: what it asks for, else what it had. */
 export function pickOfport(wanted: WantedInterface): number | undefined {
-  const usable = (number: number | undefined): number | undefined =>
-    number !== undefined && number >= 1 && number <= highestPort ? number : undefined;
-  return usable(wanted.row?.ofport_request) ?? usable(wanted.row?.ofport);
+  return requestedOfport(wanted) ?? usable(wanted.row?.ofport);
 }
 
 function sameOptions(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
@@ -107,12 +112,12 @@ function doomed(
       gone.add(iface.name);
       continue;
     }
-    const number = iface.name === running.name ? localPort : pickOfport(want.wanted);
+    const number = iface.name === running.name ? localPort : requestedOfport(want.wanted);
     if (number === undefined || number === iface.ofport) continue;
     const victim = holder.get(number);
     const rival = victim === undefined ? undefined : byName.get(victim)?.wanted;
     // Two that ask for the same number: the one that has it keeps it.
-    if (rival !== undefined && pickOfport(rival) === number) continue;
+    if (rival !== undefined && requestedOfport(rival) === number) continue;
     gone.add(iface.name);
     if (victim !== undefined) gone.add(victim);
   }
