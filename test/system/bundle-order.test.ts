@@ -1,8 +1,9 @@
 /** What packets see that are sent within a bundle of changes, and what is left when such a bundle fails: in Sluice and in
  *  Open vSwitch. */
+import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { addBridge, equal, noOvs, type Pair, say, withPair } from "./pair.js";
+import { addBridge, equal, masked, noOvs, type Pair, say, withPair } from "./pair.js";
 
 if (noOvs !== undefined) console.log(`skip: order in bundles: ${noOvs}`);
 const maybe = noOvs === undefined ? test : test.skip;
@@ -143,6 +144,40 @@ maybe("a packet alone whose actions cannot be executed is refused, and nothing i
       }),
     );
     equal(said[0] ?? [], said[1] ?? []);
+  });
+});
+
+maybe("the groups of a bundle are told to who wants to know of requests", async () => {
+  await withPair(async (pair) => {
+    addBridge(pair);
+    const lines = [
+      "group add group_id=1,type=all,bucket=output:1",
+      "group add_or_mod group_id=1,type=select,bucket=output:1,bucket=output:2",
+      "group add_or_mod group_id=2,type=all,bucket=output:3",
+      "group delete",
+      "group add_or_mod group_id=2,type=indirect,bucket=output:3",
+      "group modify group_id=2,type=indirect,bucket=output:1",
+    ];
+    // An OpenFlow 1.4 request for requests of others about groups and meters.
+    const async = "051c0018000000020005000800000005000b000800000003";
+    const told = await Promise.all(
+      pair.both.map(async (under) => {
+        const control = `${under.directory}/listener`;
+        const asked = `--unixctl=${control}`;
+        const pidfile = `--pidfile=${under.directory}/listener.pid`;
+        await say(under, ["ovs-ofctl", "-O", "OpenFlow14", "monitor", "br0", "--detach", "--no-chdir", pidfile, asked]);
+        const listener = (...words: string[]): Promise<string> => say(under, ["ovs-appctl", "-t", control, ...words]);
+        await listener("ofctl/send", async);
+        await listener("ofctl/barrier");
+        await listener("ofctl/set-output-file", `${under.directory}/heard`);
+        await say(under, ["ovs-ofctl", "-O", "OpenFlow14", "bundle", "br0", "-"], `${lines.join("\n")}\n`);
+        await listener("ofctl/barrier");
+        await listener("exit");
+        return masked(readFileSync(`${under.directory}/heard`, "utf8"), under).trimEnd();
+      }),
+    );
+    assert.match(told[1] ?? "", /REQUESTFORWARD/);
+    equal([told[0] ?? ""], [told[1] ?? ""]);
   });
 });
 

@@ -9,7 +9,7 @@ import {
   swapTlvMap,
   withTlvMap,
 } from "../openflow/index.js";
-import type { Message, PacketOut, PortMod } from "../openflow/message.js";
+import type { GroupMod, Message, PacketOut, PortMod } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
 import {
   appendFlowMod,
@@ -20,7 +20,7 @@ import {
   flowModError,
   transactionId,
 } from "./flow-mods.js";
-import { appendGroupMod, groupModError } from "./groups.js";
+import { appendGroupMod, doneGroupMod, groupModError } from "./groups.js";
 import type { Ofproto } from "./ofproto.js";
 import { appendPacketOut, packetOutError } from "./packet-out.js";
 import { applyPortMod, checkPortMod } from "./port-mod.js";
@@ -50,6 +50,8 @@ export class ChangeSet {
   /** Requests of the batch's commands, by index. */
   readonly #requests = new RequestLog<Message["type"]>();
   readonly #portMods: { readonly mod: PortMod; readonly request: Uint8Array }[] = [];
+
+  readonly #groupMods: { readonly mod: GroupMod; readonly requestXid: number }[] = [];
 
   readonly #flowMods: FlowModCounts = { adds: 0, modifies: 0, deletes: 0 };
 
@@ -82,8 +84,12 @@ export class ChangeSet {
     const context = { bridge: this.#ofproto.bridge, tableId: true, executedOnly: true };
     const decoded = withTlvMap(this.#ofproto.tlvs, () => decodeMessage(message, context));
     if (decoded.type === "packet_out") appendPacketOut(this.#batch, this.#ofproto, decoded as PacketOut);
-    else if (decoded.type === "group_mod") appendGroupMod(this.#batch, this.#ofproto.bridge, decoded);
-    else if (decoded.type === "port_mod") {
+    else if (decoded.type === "group_mod") {
+      const { version: _version, xid: _xid, ...mod } = decoded;
+      appendGroupMod(this.#batch, this.#ofproto.bridge, mod);
+      const requestXid = transactionId(bytes.subarray(requestStart, requestEnd));
+      this.#groupMods.push({ mod, requestXid });
+    } else if (decoded.type === "port_mod") {
       this.#portMods.push({ mod: decoded, request: bytes.subarray(requestStart, requestEnd) });
       return;
     } else throw new OpenFlowError("OFPBFC_MSG_UNSUP", `a ${kind} cannot be in a bundle`);
@@ -103,13 +109,17 @@ export class ChangeSet {
     this.#batch.view.setUint32(at + flowModOffsets.origin, 1, true);
   }
 
-  /** Makes the changes; then the set is over.  Returns what failed; then nothing has changed.  `isAtomic` refuses port_mods, which take effect
-   *  one by one. */
+  /** Makes the changes; then the set is over.  Returns what failed; then nothing has changed.  `isAtomic` refuses port_mods,
+   *  which take effect one by one. */
   commit(requester: Requester, isAtomic: boolean): RequestFailure | undefined {
     const failure = this.#checkPortMods(isAtomic) ?? this.#submit(requester);
     this.#batch.clear();
     if (this.#batch.capacity <= spareSizeMax) spare = this.#batch;
     if (failure !== undefined) return failure;
+    for (const { mod, requestXid } of this.#groupMods) {
+      const request = doneGroupMod(this.#ofproto, mod);
+      this.#ofproto.tellRequest({ requestXid, request, origin: requester });
+    }
     for (const { mod } of this.#portMods) applyPortMod(this.#ofproto, mod, requester);
     return undefined;
   }

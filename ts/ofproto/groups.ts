@@ -167,19 +167,24 @@ export function groupModError(code: number): ErrorName {
 
 /** Adds, changes or deletes a group; returns the request with what came of it.  Throws OpenFlowError. */
 export function modifyGroup(ofproto: Ofproto, mod: GroupMod): GroupMod {
-  const existed = mod.command === groupCommand.addOrModify && !dumpGroups(ofproto, mod.groupId).next().done;
   const batch = new CommandBatch(4096);
   appendGroupMod(batch, ofproto.bridge, mod);
   const code = batch.submit(ofproto.datapath, true).error(0);
   if (code !== 0) throw new OpenFlowError(groupModError(code), `the datapath says ${errorText(code)}`, { error: code });
-  if (mod.command === groupCommand.delete) {
-    ofproto.owner.drainChanges();
-    return mod;
-  }
-  const now = dumpGroups(ofproto, mod.groupId).next();
-  if (now.done === true) return mod;
+  if (mod.command === groupCommand.delete) ofproto.owner.drainChanges();
+  return doneGroupMod(ofproto, mod);
+}
+
+/** A group_mod that was made, with what the group is now, which others are told. */
+export function doneGroupMod(ofproto: Ofproto, mod: GroupMod): GroupMod {
+  if (mod.command === groupCommand.delete) return mod;
+  const aboutBuckets = mod.command === groupCommand.insertBucket || mod.command === groupCommand.removeBucket;
+  const isLogged = ofproto.owner.log("ofproto_dpif").enabled("dbg");
+  const now = aboutBuckets || isLogged ? dumpGroups(ofproto, mod.groupId).next() : undefined;
+  if (now === undefined || now.done === true) return { ...mod, outcome: { buckets: mod.buckets } };
   logSelection(ofproto, now.value);
-  return { ...mod, groupType: now.value.groupType, outcome: { existed, buckets: now.value.buckets.map(bucketOf) } };
+  if (!aboutBuckets) return { ...mod, outcome: { buckets: mod.buckets } };
+  return { ...mod, groupType: now.value.groupType, outcome: { buckets: now.value.buckets.map(bucketOf) } };
 }
 
 const methodNames: Readonly<Record<number, GroupSelection["method"]>> = {

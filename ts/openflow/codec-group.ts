@@ -289,8 +289,8 @@ function writeSelection(out: ByteWriter, body: GroupSelection, version: number):
 export function writeGroupMod(out: ByteWriter, body: GroupMod, version: number): void {
   let { command, buckets } = body;
   const aboutBuckets = command === groupCommand.insertBucket || command === groupCommand.removeBucket;
-  if (command === groupCommand.addOrModify && body.outcome !== undefined)
-    command = body.outcome.existed ? groupCommand.modify : groupCommand.add;
+  // Open vSwitch tells of an addition, whether there was the group or not.
+  if (command === groupCommand.addOrModify && body.outcome !== undefined) command = groupCommand.add;
   if (aboutBuckets && !isModern(version)) {
     command = groupCommand.modify;
     buckets = body.outcome?.buckets ?? buckets;

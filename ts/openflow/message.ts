@@ -597,8 +597,8 @@ export interface GroupMod extends GroupDesc {
   readonly command: number;
   /** Where to insert, or what to remove. */
   readonly commandBucket: number;
-  /** Of a request that was done: whether there was a group before, and what it has now. */
-  readonly outcome?: { readonly existed: boolean; readonly buckets: readonly GroupBucket[] };
+  /** Of a request that was done: the buckets that the group has now. */
+  readonly outcome?: { readonly buckets: readonly GroupBucket[] };
 }
 export interface GroupStats {
   readonly groupId: number;
