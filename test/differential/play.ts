@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { addDummyBridge, type Switch, until } from "../system/switch.js";
 import { ports } from "./generate.js";
 import { Intake } from "./intake.js";
-import type { Step } from "./steps.js";
+import { type Step, tlvMap } from "./steps.js";
 import { openUnixctl, type Unixctl } from "./unixctl.js";
 
 export const capture = (under: Switch, port: number): string => join(under.directory, `tx${port}.pcap`);
@@ -28,6 +28,9 @@ export function addBridge(under: Switch): void {
   addDummyBridge(under, ports.length, { port: (number) => [`options:tx_pcap=${capture(under, number)}`] });
 }
 
+const messagesPath = (under: Switch): string => join(under.directory, "monitor.txt");
+const pidfile = (under: Switch): string => join(under.directory, "monitor.pid");
+
 /** What can be seen of a switch after a life, by what it is called.  Lines that have no order are sorted. */
 export type Seen = Readonly<Record<string, readonly string[]>>;
 
@@ -35,36 +38,49 @@ export class Player {
   readonly #under: Switch;
   readonly #control: Unixctl;
   readonly #intake: Intake;
+  /** The control socket of the controller, which is ovs-ofctl. */
+  readonly #controller: Unixctl;
   readonly #messages: string;
   #framesBefore: readonly number[] = [];
-  #messagesBefore = 0;
 
-  private constructor(under: Switch, control: Unixctl, intake: Intake) {
+  private constructor(under: Switch, control: Unixctl, intake: Intake, controller: Unixctl) {
     this.#under = under;
     this.#control = control;
     this.#intake = intake;
-    this.#messages = join(under.directory, "monitor.txt");
+    this.#controller = controller;
+    this.#messages = messagesPath(under);
   }
 
   /** Time stands still from here on, so that what meters let through is decided by their buckets alone. */
   static async start(under: Switch): Promise<Player> {
     addBridge(under);
+    under.ok("ovs-ofctl", "-O", "OpenFlow13", "add-tlv-map", "br0", tlvMap);
+    // Time that is made to pass would have the switch think a controller dead that it asks for a sign of life.
+    const socket = join(under.directory, "br0.lives");
+    under.ok("ovs-vsctl", "set-controller", "br0", `punix:${socket}`);
+    under.ok("ovs-vsctl", "set", "controller", "br0", "inactivity_probe=0");
+    await until(`${under.kind} listens to controllers`, 20, () => existsSync(socket));
+    writeFileSync(messagesPath(under), "");
+    const unixctl = join(under.directory, "monitor.ctl");
+    const options = `--detach --no-chdir --pidfile=${pidfile(under)} --unixctl=${unixctl}`;
+    const monitor = `ovs-ofctl -O OpenFlow13 monitor unix:${socket} 65534 resume -P nxt_packet_in2 ${options}`;
+    under.ok("sh", "-c", `exec ${monitor} >/dev/null 2>>${messagesPath(under)}`);
     const control = await openUnixctl(join(under.directory, `ovs-vswitchd.${under.pid}.ctl`));
-    const player = new Player(under, control, await Intake.open(under, control));
-    writeFileSync(player.#messages, "");
-    under.ok(
-      "sh",
-      "-c",
-      `exec ovs-ofctl -O OpenFlow13 monitor br0 65534 -P nxt_packet_in2 --detach --no-chdir --pidfile=${join(under.directory, "monitor.pid")} >/dev/null 2>>${player.#messages}`,
-    );
+    const player = new Player(under, control, await Intake.open(under, control), await openUnixctl(unixctl));
     await control.call("time/stop");
     return player;
   }
 
+  /** What the switch said last, as a daemon that dies does. */
+  lastWords(): string {
+    return this.#under.log().trimEnd().split("\n").slice(-2).join("\n");
+  }
+
   stop(): void {
     // The monitor goes, and its pidfile with it, when its switch dies.
-    const pidfile = join(this.#under.directory, "monitor.pid");
-    if (existsSync(pidfile)) process.kill(Number(readFileSync(pidfile, "utf8")));
+    const path = pidfile(this.#under);
+    if (existsSync(path)) process.kill(Number(readFileSync(path, "utf8")));
+    this.#controller.close();
     this.#control.close();
   }
 
@@ -94,7 +110,7 @@ export class Player {
           frames(capture(this.#under, port)).slice(this.#framesBefore[index]).sort(),
         ]),
       ),
-      "packet-ins": this.#packetIns(),
+      "messages to the controller": this.#controllerMessages(),
       flows,
       groups,
       "group statistics": groupStatistics,
@@ -110,8 +126,9 @@ export class Player {
       this.#read("OpenFlow15", "del-meters"),
       this.#read("OpenFlow15", "set-frags", "normal"),
     ]);
+    await this.#quiet();
     this.#framesBefore = ports.map((port) => frames(capture(under, port)).length);
-    this.#messagesBefore = readFileSync(this.#messages, "utf8").length;
+    writeFileSync(this.#messages, "");
   }
 
   async #do(step: Step): Promise<string> {
@@ -126,8 +143,21 @@ export class Player {
         return this.#ofctl("-O", step.version, ...bundle, "add-flows", "br0", file);
       }
       case "frames": {
-        for (const { port, frames } of step.arrivals) await this.#intake.receive(port, ...frames);
+        for (const { port, frames } of step.arrivals) {
+          for (const frame of step.inTurn === true ? frames : []) {
+            await this.#intake.receive(port, frame);
+            await this.#intake.drained();
+          }
+          if (step.inTurn !== true) await this.#intake.receive(port, ...frames);
+        }
         await this.#intake.drained();
+        if (step.settles === true) await this.#quiet();
+        return "";
+      }
+      case "time": {
+        await this.#control.call("time/warp", String(step.ms), "1000");
+        // What expires does so in the next round of the main loop.
+        await this.#control.call("revalidator/wait");
         return "";
       }
     }
@@ -154,18 +184,19 @@ export class Player {
     });
   }
 
-  /** Captures and messages grow no more. */
+  /** Captures and messages grow no more while the controller asks for barriers. */
   async #quiet(): Promise<void> {
-    const quietMin = 3;
-    let quiet = 0;
-    let last = -1;
-    await until(`${this.#under.kind} has sent everything`, 20, () => {
-      const paths = [...ports.map((port) => capture(this.#under, port)), this.#messages];
-      const size = paths.reduce((sum, path) => sum + (existsSync(path) ? statSync(path).size : 0), 0);
+    const quietMin = 2;
+    const end = Date.now() + 20_000;
+    const paths = ports.map((port) => capture(this.#under, port));
+    for (let quiet = 0, last = -1; quiet < quietMin; ) {
+      if (Date.now() > end) throw new Error(`${this.#under.kind} still sends after 20 s`);
+      await this.#controller.call("ofctl/barrier");
+      const sent = paths.reduce((sum, path) => sum + (existsSync(path) ? statSync(path).size : 0), 0);
+      const size = sent + this.#said().length;
       quiet = size === last ? quiet + 1 : 0;
       last = size;
-      return quiet >= quietMin;
-    });
+    }
   }
 
   /** Flows with their counters, without what time does to them. */
@@ -193,14 +224,20 @@ export class Player {
       .sort();
   }
 
+  /** What the controller was told in this life, without the replies to its barriers. */
+  #said(): string {
+    return readFileSync(this.#messages, "utf8").replace(/^OFPT_BARRIER_.*\n/gm, "");
+  }
+
   /** Messages that the monitor showed, each in one line, in no order: ports are polled in turns. */
-  #packetIns(): string[] {
-    return readFileSync(this.#messages, "utf8")
-      .slice(this.#messagesBefore)
+  #controllerMessages(): string[] {
+    return this.#said()
       .replace(/\(xid=0x[0-9a-f]+\)/g, "")
+      .replace(/continuation\.bridge=\S+/g, "")
+      .replace(/duration[0-9.]+s/g, "")
       .split(/\n(?=NXT_|OFPT_)/)
       .map((line) => line.trim().replaceAll("\n", " "))
-      .filter((line) => line.startsWith("NXT_PACKET_IN2") || line.startsWith("OFPT_PACKET_IN"))
+      .filter((line) => /^(NXT_PACKET_IN2|OFPT_PACKET_IN|OFPT_FLOW_REMOVED)/.test(line))
       .sort();
   }
 }
