@@ -1,9 +1,10 @@
 {
+  "variables": { "has_dpdk%": "<!(pkg-config --exists libdpdk 2>/dev/null && echo 1 || echo 0)" },
   "targets": [
     {
       "target_name": "sluice",
       "sources": [
-        "<!@(node -p \"Object.values(JSON.parse(require('fs').readFileSync('native/sources.json', 'utf8'))).flat().join(' ')\")"
+        "<!@(node -p \"((s) => [...s.common, ...s.addon].join(' '))(JSON.parse(require('fs').readFileSync('native/sources.json', 'utf8')))\")"
       ],
       "include_dirs": ["native/include", "native"],
       "defines": ["_GNU_SOURCE", "NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
@@ -21,5 +22,24 @@
         }]
       ]
     }
+  ],
+  "conditions": [
+    ["has_dpdk==1", {
+      "targets": [
+        {
+          "target_name": "sluice_dpdk",
+          "type": "loadable_module",
+          "product_extension": "so",
+          "sources": [
+            "<!@(node -p \"JSON.parse(require('fs').readFileSync('native/sources.json', 'utf8')).dpdk.join(' ')\")"
+          ],
+          "include_dirs": ["native/include", "native"],
+          "defines": ["_GNU_SOURCE"],
+          "cflags": ["-O2", "-g", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-Wshadow", "<!@(pkg-config --cflags libdpdk)"],
+          "cflags_c": ["-std=gnu11", "-Wstrict-prototypes"],
+          "libraries": ["<!@(pkg-config --libs libdpdk)"]
+        }
+      ]
+    }]
   ]
 }

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "addon/datapath.h"
+#include "addon/dpdk.h"
 #include "addon/process.h"
 
 static Napi::Object
@@ -9,6 +10,7 @@ init(Napi::Env env, Napi::Object exports)
 {
     init_datapath(env, exports);
     init_process(env, exports);
+    init_dpdk(env, exports);
     return exports;
 }
 

@@ -168,7 +168,7 @@ test("pure rooms import nothing of Node", () => {
 });
 
 test("the native rooms include only downward", () => {
-  const order = ["packet", "tunnel", "actions", "meter", "classifier", "pipeline", "port", "worker", "addon"];
+  const order = ["packet", "tunnel", "actions", "meter", "classifier", "pipeline", "port", "dpdk", "worker", "addon"];
   const allowed: Readonly<Record<string, readonly string[]>> = {
     packet: [],
     tunnel: ["packet"],
@@ -177,6 +177,7 @@ test("the native rooms include only downward", () => {
     classifier: ["packet", "actions"],
     pipeline: ["packet", "tunnel", "actions", "meter", "classifier"],
     port: ["packet"],
+    dpdk: ["packet", "port"],
     worker: ["packet", "tunnel", "actions", "meter", "classifier", "pipeline", "port"],
     addon: [],
   };

@@ -40,13 +40,21 @@ export interface OpenInterface extends RunningInterface {
 /** Of Ethernet. */
 const mtuDefault = 1500;
 
+/** Why an interface is not there. */
+interface Failure {
+  /** For Interface.error. */
+  readonly message: string | undefined;
+  /** Whether it may come with a device of the host that comes. */
+  readonly awaitsDevice: boolean;
+}
+
 export class Bridge implements RunningBridge {
   readonly name: string;
   readonly datapathType: string;
   readonly ofproto: Ofproto;
   readonly interfaces = new Map<string, OpenInterface>();
   /** Interfaces that are wanted and could not be made, with the sentence for the database. */
-  readonly failures = new Map<string, string | undefined>();
+  readonly failures = new Map<string, Failure>();
   /** Of the ports that are not internal, when it was last looked. */
   #smallestMtu: number | undefined;
   readonly #netdevs: Netdevs;
@@ -132,7 +140,10 @@ export class Bridge implements RunningBridge {
       if (!(error instanceof NetdevError) && !(error instanceof PortError)) throw error;
       if (error.message !== "" && error.details["logged"] !== true)
         this.#log.warn(error.message, { bridge: this.name, name: wanted.name });
-      this.failures.set(wanted.name, error.message === "" ? undefined : error.message);
+      this.failures.set(wanted.name, {
+        message: error.message === "" ? undefined : error.message,
+        awaitsDevice: error.details["settled"] !== true,
+      });
     }
   }
 

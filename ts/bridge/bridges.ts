@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../clock/index.js";
 import { Connmgr, type InBandAddress, type StreamOptions, type TlsStore, versionsOf } from "../connmgr/index.js";
 import type { Coverage, Logger, LogSource } from "../log/index.js";
-import { type DeviceDatapath, type NetdevPolicy, Netdevs, Router } from "../netdev/index.js";
+import { type DeviceDatapath, type Dpdk, type NetdevPolicy, Netdevs, Router } from "../netdev/index.js";
 import { defaultSettings, type FlowDatapath, Ofprotos } from "../ofproto/index.js";
 import type { Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
 import type { Aggregate } from "./aggregate.js";
@@ -23,6 +23,7 @@ export interface BridgesOptions {
   readonly idl: Idl<VswitchTables>;
   readonly datapath: DeviceDatapath & FlowDatapath;
   readonly policy: NetdevPolicy;
+  readonly dpdk?: Dpdk | undefined;
   readonly runDirectory: string;
   readonly clock: Clock;
   readonly log: LogSource;
@@ -84,6 +85,7 @@ export class Bridges {
     this.netdevs = new Netdevs({
       datapath: options.datapath,
       policy: options.policy,
+      dpdk: options.dpdk,
       log: options.log("netdev"),
       vportLog: options.log("netdev_vport"),
       random: options.random,
@@ -142,7 +144,7 @@ export class Bridges {
           continue;
         this.#refresh(bridge, iface);
       }
-      if (bridge.failures.size > 0) this.#devicesChanged = true;
+      if ([...bridge.failures.values()].some((failure) => failure.awaitsDevice)) this.#devicesChanged = true;
     }
     this.tunnelPaths.update();
     this.#statusStale = true;
@@ -205,6 +207,7 @@ export class Bridges {
     const txn = this.#idl.transaction();
     if (seqno !== this.#configured || this.#devicesChanged) {
       this.#devicesChanged = false;
+      this.#options.dpdk?.follow(root.other_config);
       this.#reconfigure();
       this.#writeStatus(txn);
       this.#writeStatistics(txn);
@@ -212,8 +215,8 @@ export class Bridges {
         cur_cfg: root.next_cfg,
         datapath_types: this.datapathTypes,
         iface_types: this.netdevs.types().map((type) => type.name),
-        dpdk_initialized: false,
-        dpdk_version: "none",
+        dpdk_initialized: this.#options.dpdk?.isStarted === true,
+        dpdk_version: this.#options.dpdk?.version ?? "none",
       });
       this.#configured = seqno;
       this.#armStatistics();
@@ -453,7 +456,7 @@ export class Bridges {
         for (const id of this.#idl.table("Port").get(portId)?.interfaces ?? []) {
           const iface = this.#idl.table("Interface").get(id);
           if (iface !== undefined && bridge.failures.has(iface.name))
-            txn.set("Interface", id, failedColumns(bridge.failures.get(iface.name)));
+            txn.set("Interface", id, failedColumns(bridge.failures.get(iface.name)?.message));
         }
       }
     }

@@ -1,11 +1,12 @@
 /** The switch that runs in the process: a datapath with its workers, and the bridges of the database on it. */
+import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { aggregateCommands, Bridges, datapathPortCommands, tunnelCommands } from "../bridge/index.js";
 import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
-import { deviceCommands, routerCommands } from "../netdev/index.js";
+import { Dpdk, deviceCommands, routerCommands } from "../netdev/index.js";
 import {
   DatapathLog,
   datapathCommands,
@@ -31,6 +32,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     idl,
     datapath,
     policy: { dummy, system: !disableSystem },
+    dpdk: new Dpdk({ calls: surroundings.calls, log: log("dpdk"), cpu: lowestCpu }),
     systemRoutes: !disableSystemRoute,
     runDirectory: directories.run,
     clock,
@@ -133,6 +135,12 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       datapath.dispose();
     },
   };
+}
+
+/** The lowest CPU that this process may run on. */
+function lowestCpu(): number {
+  const list = /Cpus_allowed_list:\s*(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+  return Number(list ?? 0);
 }
 
 function tlsNames(files: TlsFiles): TlsFileNames {

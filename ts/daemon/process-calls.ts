@@ -3,8 +3,9 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { DpdkCalls } from "../netdev/index.js";
 
-export interface ProcessCalls {
+export interface ProcessCalls extends DpdkCalls {
   lockFile(path: string, mode: number): number;
   lockHolder(path: string): number;
   unlockFile(descriptor: number): number;

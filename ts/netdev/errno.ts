@@ -20,16 +20,19 @@ const words: ReadonlyMap<number, string> = new Map([
   [93, "Protocol not supported"],
   [95, "Operation not supported"],
   [97, "Address family not supported by protocol"],
+  [98, "Address already in use"],
   [100, "Network is down"],
   [105, "No buffer space available"],
 ]);
 
 export const errno = {
+  noEntry: 2,
   noDevice: 19,
   exists: 17,
   invalid: 22,
   notSupported: 95,
   addressFamily: 97,
+  addressInUse: 98,
   noMemory: 12,
 } as const;
 

@@ -1,6 +1,7 @@
 /** Network devices: interface types, their state and counters. */
 export { formatAddress, formatNetwork, isMapped, mapIpv4, type Network, parseAddress } from "./address.js";
 export { deviceCommands } from "./commands.js";
+export { Dpdk, type DpdkCalls } from "./dpdk.js";
 export { errnoWords } from "./errno.js";
 export { type LinkFeatures, linkFeatures } from "./features.js";
 export {

@@ -9,6 +9,7 @@ import {
 import { BatchBuilder, type BatchTarget, link, portStats, type QueryTarget } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import type { Network } from "./address.js";
+import type { Dpdk } from "./dpdk.js";
 import { errno, errnoWords } from "./errno.js";
 import { FrameStream } from "./frame-stream.js";
 import { formatTunnel, parseTunnel, type TunnelConfig } from "./tunnel-config.js";
@@ -154,7 +155,8 @@ export class Netdev {
     if (this.isVirtual) return new Map();
     if (!this.isHostDevice) {
       const info = portStats(this.owner.datapath, this.dpPort);
-      return info === undefined ? new Map() : dummyStatistics(info);
+      if (info === undefined) return new Map();
+      return this.type.dpdk === undefined ? dummyStatistics(info) : dpdkStatistics(info);
     }
     const found = link(this.owner.datapath, this.name);
     return found === undefined ? new Map() : linkStatistics(found, this.isOurs);
@@ -259,6 +261,11 @@ export class Netdev {
   }
 }
 
+function missingDevice(name: string, type: NetdevType): string {
+  if (type.name !== "dpdk") return `'${name}' is missing 'options:vhost-server-path'`;
+  return `'${name}' is missing 'options:dpdk-devargs'. The old 'dpdk<port_id>' names are not supported`;
+}
+
 function linkState(link: LinkInfo): DeviceState {
   return {
     mac: link.mac.subarray(0, 6),
@@ -278,8 +285,8 @@ function portState(info: PortInfo): DeviceState {
     up: info.up !== 0,
     carrier: info.carrier !== 0,
     ifindex: info.ifindex,
-    speedMbps: undefined,
-    duplex: undefined,
+    speedMbps: info.linkSpeedMbps === 0 ? undefined : info.linkSpeedMbps,
+    duplex: info.linkSpeedMbps === 0 ? undefined : info.fullDuplex !== 0 ? "full" : "half",
   };
 }
 
@@ -325,9 +332,25 @@ function dummyStatistics(info: PortInfo): Map<string, number> {
   ]);
 }
 
+function dpdkStatistics(info: PortInfo): Map<string, number> {
+  return new Map<string, number>([
+    ["ovs_tx_failure_drops", Number(info.txDropped)],
+    ["rx_bytes", Number(info.rxBytes)],
+    ["rx_dropped", Number(info.rxDropped)],
+    ["rx_errors", Number(info.rxErrors)],
+    ["rx_missed_errors", Number(info.rxMissedErrors)],
+    ["rx_packets", Number(info.rxPackets)],
+    ["tx_bytes", Number(info.txBytes)],
+    ["tx_dropped", Number(info.txDropped)],
+    ["tx_errors", Number(info.txErrors)],
+    ["tx_packets", Number(info.txPackets)],
+  ]);
+}
+
 export interface NetdevsOptions {
   readonly datapath: DeviceDatapath;
   readonly policy: NetdevPolicy;
+  readonly dpdk?: Dpdk | undefined;
   readonly log: Logger;
   /** For what is wrong with a tunnel's options. */
   readonly vportLog?: Logger;
@@ -351,7 +374,8 @@ export interface TunnelPort {
 /** All open devices of one datapath. */
 export class Netdevs {
   readonly datapath: DeviceDatapath;
-  readonly policy: NetdevPolicy;
+  readonly #policy: NetdevPolicy;
+  readonly #dpdk: Dpdk | undefined;
   readonly #log: Logger;
   readonly #random: () => number;
   readonly #byName = new Map<string, Netdev>();
@@ -362,10 +386,15 @@ export class Netdevs {
 
   constructor(options: NetdevsOptions) {
     this.datapath = options.datapath;
-    this.policy = options.policy;
+    this.#policy = options.policy;
+    this.#dpdk = options.dpdk;
     this.#log = options.log;
     this.#vportLog = options.vportLog ?? options.log;
     this.#random = options.random;
+  }
+
+  get policy(): NetdevPolicy {
+    return { ...this.#policy, dpdk: this.#dpdk?.isStarted === true };
   }
 
   types(): readonly NetdevType[] {
@@ -407,18 +436,41 @@ export class Netdevs {
         this.#log.warn(`${name}: unknown ${resolved.name} option '${key}'`, { name, key });
     }
     const dpPort = resolved.portClass === undefined ? 0 : this.#chooseNumber(name, resolved.dummy);
-    if (resolved.portClass !== undefined) {
-      const error = errnoOf(
-        new BatchBuilder().portOpen(dpPort, resolved.portClass, name, options).submit(this.datapath),
-      );
-      if (error !== 0) throw this.#refused(name, error);
-    }
+    if (resolved.portClass !== undefined) this.#openPort(dpPort, name, resolved, resolved.portClass, options);
     const netdev = new Netdev(name, resolved, dpPort, this, this.#randomMac());
     this.#byName.set(name, netdev);
     if (dpPort !== 0) this.#byDpPort.set(dpPort, netdev);
     this.followStream(netdev, options);
     netdev.state();
     return netdev;
+  }
+
+  #openPort(
+    dpPort: number,
+    name: string,
+    type: NetdevType,
+    portClass: number,
+    options: ReadonlyMap<string, string>,
+  ): void {
+    const devargs = type.dpdk?.(options);
+    if (type.dpdk !== undefined && devargs === undefined) throw this.#complained(name, missingDevice(name, type));
+    const config = devargs === undefined ? options : new Map([...options, ["dpdk-devargs", devargs]]);
+    const error = errnoOf(new BatchBuilder().portOpen(dpPort, portClass, name, config).submit(this.datapath));
+    this.#dpdk?.tellLog();
+    if (error === 0) return;
+    if (devargs !== undefined && error === errno.noDevice)
+      throw this.#complained(name, `Error attaching device '${devargs}' to DPDK`);
+    if (devargs !== undefined && error === errno.addressInUse)
+      throw this.#complained(name, `'${name}' is trying to use device '${devargs}' which is already in use`);
+    throw devargs === undefined
+      ? this.#refused(name, error)
+      : this.#complained(name, this.#refused(name, error).message);
+  }
+
+  /** DPDK's devices do not come by themselves, and one that it gives up is itself a device that comes and goes. */
+  #complained(name: string, sentence: string): NetdevError {
+    this.#log.warn(sentence, { name });
+    return new NetdevError(sentence, { name, logged: true, settled: true });
   }
 
   /** A test device transmitted, which is told while it has a stream. */

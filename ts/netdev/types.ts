@@ -18,6 +18,8 @@ export interface NetdevType {
   readonly embedded?: boolean;
   /** What a tunnel of the type is. */
   readonly tunnel?: TunnelType;
+  /** Only while DPDK runs.  What its driver is to open comes of the options; undefined when they say too little. */
+  readonly dpdk?: (options: ReadonlyMap<string, string>) => string | undefined;
   /** Numbers of the queues that a device of the type always has. */
   readonly queues?: readonly number[];
   /** Keys of Interface.options that it understands. */
@@ -39,6 +41,17 @@ const dummyOptions = [
   "ip4addr",
   "ip6addr",
 ] as const;
+
+const dpdkQueueOptions = ["n_rxq", "n_rxq_desc", "n_txq_desc"] as const;
+
+/** DPDK's vhost devices want numbers, which are never used again. */
+let vhostDevices = 0;
+
+function vhostUserClient(options: ReadonlyMap<string, string>): string | undefined {
+  const path = options.get("vhost-server-path");
+  if (path === undefined) return undefined;
+  return `net_vhost${vhostDevices++},iface=${path},client=1,queues=${options.get("n_rxq") ?? "1"}`;
+}
 
 export const netdevTypes: readonly NetdevType[] = [
   {
@@ -99,6 +112,26 @@ export const netdevTypes: readonly NetdevType[] = [
     doc: "A network device of the host, driven by AF_XDP.",
   },
   {
+    name: "dpdk",
+    portClass: portClass.dpdk,
+    shownAs: "dpdk",
+    host: true,
+    dummy: false,
+    dpdk: (options) => options.get("dpdk-devargs"),
+    options: ["dpdk-devargs", ...dpdkQueueOptions],
+    doc: "A device that DPDK drives: a NIC by its PCI address, or one of DPDK's virtual devices.",
+  },
+  {
+    name: "dpdkvhostuserclient",
+    portClass: portClass.dpdk,
+    shownAs: "dpdkvhostuserclient",
+    host: true,
+    dummy: false,
+    dpdk: vhostUserClient,
+    options: ["vhost-server-path", ...dpdkQueueOptions],
+    doc: "One end of a virtual machine's vhost-user device; the machine makes the socket, and may come and go.",
+  },
+  {
     name: "dummy",
     portClass: portClass.dummy,
     shownAs: "dummy",
@@ -155,6 +188,8 @@ export interface NetdevPolicy {
   /** `none`: no dummies; `plain`: dummies beside the rest; `system`: they replace system devices; `override`: they replace every type. */
   readonly dummy: "none" | "plain" | "system" | "override";
   readonly system: boolean;
+  /** Whether DPDK runs. */
+  readonly dpdk?: boolean;
   /** Whether a program embeds the switch. */
   readonly embedded?: boolean;
 }
@@ -164,6 +199,7 @@ export function availableTypes(policy: NetdevPolicy): readonly NetdevType[] {
   return netdevTypes
     .filter((type) => !type.dummy || policy.dummy !== "none")
     .filter((type) => type.embedded !== true || policy.embedded === true)
+    .filter((type) => type.dpdk === undefined || policy.dpdk === true)
     .filter(
       (type) => policy.system || type.name !== "system" || policy.dummy === "system" || policy.dummy === "override",
     )
