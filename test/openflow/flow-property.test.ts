@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { abiMatch } from "../../ts/openflow/codec-match.js";
 import {
   actionsFromObjects,
   actionsToObjects,
@@ -10,9 +11,11 @@ import {
   flowModOfRecord,
   formatActions,
   formatMatch,
+  KeyMatch,
   matchFromObject,
   matchToObject,
   parseFlow,
+  planOf,
   recordOfFlowMod,
 } from "../../ts/openflow/index.js";
 import { randomActions, randomMatch } from "./random-flow.js";
@@ -55,6 +58,20 @@ test("a match and actions survive the trip through plain objects", () => {
     }),
     runs,
   );
+});
+
+test("a field without its prerequisites is refused, as an object and on the way to one", () => {
+  const isRefused = (error: Error & { code?: string }): boolean => error.code === "OFPBMC_BAD_PREREQ";
+  assert.throws(() => matchFromObject({ tcp_dst: 80 }), isRefused);
+  assert.throws(() => matchFromObject({ eth_type: 0x800, ip_proto: 17, tcp_dst: 80 }), isRefused);
+  assert.throws(() => matchFromObject({ ct_nw_proto: 6 }), isRefused);
+  assert.equal(matchToObject(matchFromObject({ eth_type: 0x800, ip_proto: 6, tcp_dst: 80 })).tcp_dst, 80);
+
+  // A connection's field where nothing says that the packet was tracked.
+  const odd = new KeyMatch();
+  const field = planOf("ct_nw_proto");
+  odd.setWire(field, Uint8Array.of(6), 0, -1);
+  assert.throws(() => matchToObject(abiMatch(odd)), isRefused);
 });
 
 test("a flow_mod survives the trip through the ABI's command", () => {

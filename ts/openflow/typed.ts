@@ -3,6 +3,7 @@ import { beginAction, endAction } from "./action-record.js";
 import { bitMask, isFullMask, placeBits, putSetField, readSetField } from "./action-special.js";
 import { ByteWriter } from "./bytes.js";
 import { abiMatch } from "./codec-match.js";
+import { OpenFlowError } from "./error.js";
 import { type FieldPlan, KeyMatch, plans } from "./key-match.js";
 import { normalize } from "./match10.js";
 import type { AbiActions, AbiMatch, FlowMod } from "./message.js";
@@ -101,9 +102,10 @@ function fieldValue(plan: FieldPlan, bytes: Uint8Array): FieldValue {
   return plan.bits > 32 ? toBig(bytes) : Number(toBig(bytes));
 }
 
-/** The ABI's match; fields without their prerequisites are dropped. */
+/** The ABI's match.  Throws OpenFlowError for a field without its prerequisites, which would match nothing that it says. */
 export function matchFromObject(match: Match): AbiMatch {
   const key = new KeyMatch();
+  const given: FieldPlan[] = [];
   for (const [name, entry] of Object.entries(match)) {
     const plan = planNamed(name === "in_port" ? "in_port_oxm" : name);
     const [value, mask] = Array.isArray(entry)
@@ -113,9 +115,21 @@ export function matchFromObject(match: Match): AbiMatch {
     both.set(bytesOf(plan, value));
     if (mask !== undefined) both.set(bytesOf(plan, mask), plan.bytes);
     key.setWire(plan, both, 0, mask === undefined ? -1 : plan.bytes);
+    given.push(plan);
   }
+  for (const plan of given) if (!key.meets(plan.prereq)) throw withoutPrerequisite(plan);
   normalize(key);
   return abiMatch(key);
+}
+
+function withoutPrerequisite({ name }: FieldPlan): OpenFlowError {
+  return new OpenFlowError("OFPBMC_BAD_PREREQ", `a match on ${name} needs others that say that it is there`, {
+    field: name,
+  });
+}
+
+function overlap(a: FieldPlan, b: FieldPlan): boolean {
+  return a.offset < b.offset + b.size && b.offset < a.offset + a.size;
 }
 
 /** Fields that another covers under the same name, or that only OpenFlow 1.0 tells apart. */
@@ -126,17 +140,28 @@ const shown = plans.filter(
 );
 const inPort = planNamed("in_port_oxm");
 
-/** The match as an object. */
+/** The match as an object.  Throws OpenFlowError when it has a field that cannot be told because its prerequisites are not
+ *  in the match. */
 export function matchToObject(abi: AbiMatch): Match {
   const key = new KeyMatch();
   key.read(abi);
   const match: Record<string, MatchValue> = {};
+  const told: FieldPlan[] = [];
+  const untold: FieldPlan[] = [];
   if (!key.isWild(inPort)) match["in_port"] = key.number(inPort);
   for (const plan of shown) {
-    if (key.isWild(plan) || !key.meets(plan.prereq)) continue;
+    if (key.isWild(plan)) continue;
+    if (!key.meets(plan.prereq)) {
+      untold.push(plan);
+      continue;
+    }
+    told.push(plan);
     const value = fieldValue(plan, key.wireBytes(plan));
     match[plan.name] = key.isExact(plan) ? value : [value, fieldValue(plan, key.wireBytes(plan, key.mask))];
   }
+  // Fields of several protocols share a place, and what is there is told as the field of one of them.
+  const lost = untold.find((plan) => !told.some((other) => overlap(plan, other)));
+  if (lost !== undefined) throw withoutPrerequisite(lost);
   return match;
 }
 
