@@ -28,7 +28,9 @@
       "targets": [
         {
           "target_name": "sluice_dpdk",
-          "type": "loadable_module",
+          "type": "shared_library",
+          "product_prefix": "",
+          "product_dir": "<(PRODUCT_DIR)",
           "product_extension": "so",
           "sources": [
             "<!@(node -p \"JSON.parse(require('fs').readFileSync('native/sources.json', 'utf8')).dpdk.join(' ')\")"

@@ -42,6 +42,12 @@ struct dpdk_port {
     struct rte_mempool *pool;
 };
 
+static uint32_t
+least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static _Bool is_used[RTE_MAX_ETHPORTS];
 
 static struct packet *
@@ -157,7 +163,9 @@ make_pool(struct dpdk_port *dpdk, uint32_t mtu, uint32_t n_descriptors)
     static unsigned n_pools;
     char name[RTE_MEMPOOL_NAMESIZE];
     int socket = rte_eth_dev_socket_id(dpdk->id);
-    uint32_t room = RTE_PKTMBUF_HEADROOM + RTE_ALIGN(RTE_MAX(mtu + FRAME_OVERHEAD, PACKET_SMALL_SIZE), 1024u);
+    uint32_t frame_size = mtu + (uint32_t) FRAME_OVERHEAD;
+    uint32_t room =
+        RTE_PKTMBUF_HEADROOM + (frame_size > PACKET_SMALL_SIZE ? RTE_ALIGN(frame_size, 1024u) : PACKET_SMALL_SIZE);
 
     snprintf(name, sizeof name, "sluice%u", n_pools++);
     dpdk->pool = rte_pktmbuf_pool_create(name, n_descriptors + BUFFERS_UNDERWAY, CACHE_SIZE, PRIVATE_SIZE,
@@ -255,8 +263,8 @@ open_device(struct dpdk_port *dpdk, const struct port_options *options, uint32_t
     if (error != 0) {
         return -error;
     }
-    port->n_rxq = RTE_MIN(n_rxq, (uint32_t) info.max_rx_queues);
-    port->n_txq = RTE_MIN(RTE_MIN(options->n_threads, PORT_QUEUES_MAX), (uint32_t) info.max_tx_queues);
+    port->n_rxq = least(n_rxq, info.max_rx_queues);
+    port->n_txq = least(least(options->n_threads, PORT_QUEUES_MAX), info.max_tx_queues);
     if (port->n_rxq == 0 || port->n_txq == 0) {
         return ENOTSUP;
     }
