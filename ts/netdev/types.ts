@@ -178,7 +178,7 @@ export const netdevTypes: readonly NetdevType[] = [
     host: false,
     dummy: false,
     embedded: true,
-    options: ["rx_pcap", "tx_pcap"],
+    options: ["rx_pcap", "tx_pcap", "infinite_rx"],
     doc: "Frames come from one pcap file and go to another.",
   },
 ];
