@@ -293,6 +293,7 @@ learned_create(uint32_t bridge, const struct tlv_map *tlvs, const struct sluice_
     if (learned) {
         atomic_init(&learned->refs, 1);
         atomic_init(&learned->waits, false);
+        atomic_init(&learned->limit_told, false);
         atomic_init(&learned->used_ms, now_ms);
         learned->limit = learn->limit;
         learned->record = (struct sluice_flow_mod *) (void *) ((uint8_t *) learned + head);
@@ -352,7 +353,7 @@ learned_add(struct pipeline *pipeline, const struct learned *learned, uint64_t n
 }
 
 bool
-learned_install(struct pipeline *pipeline, const struct learned *learned, uint64_t now_ms)
+learned_install(struct pipeline *pipeline, struct learned *learned, uint64_t now_ms)
 {
     const struct sluice_flow_mod *record = learned->record;
     const struct bridge_view *view = pipeline_view(pipeline, record->bridge);
@@ -362,7 +363,10 @@ learned_install(struct pipeline *pipeline, const struct learned *learned, uint64
         const struct remark remark = { .bridge = record->bridge,
                                        .code = SLUICE_TRACE_NOTE_LEARN_LIMIT,
                                        .a = record->new_cookie };
-        remark_tell(pipeline, &remark, now_ms);
+        /* Packets under one megaflow ask for the same again. */
+        if (!atomic_exchange(&learned->limit_told, true)) {
+            remark_tell(pipeline, &remark, now_ms);
+        }
         return false;
     }
     learned_add(pipeline, learned, now_ms);

@@ -16,6 +16,7 @@ struct tlv_map;
 struct learned {
     _Atomic uint32_t refs;
     _Atomic bool waits;             /* Among the chores. */
+    _Atomic bool limit_told;        /* The log knows that its limit forbids it. */
     _Atomic uint64_t used_ms;       /* When the last packet passed that learns it. */
     uint32_t limit;                 /* Flows with its cookie in its table; 0: any number. */
     struct sluice_flow_mod *record; /* With its match and actions, in the same memory. */
@@ -33,7 +34,7 @@ void learned_unref(struct learned *learned);
 
 /* Installs the flow, or makes it as young as the last packet that learned it if it is there.  A flow that would be too
  * old by now is not installed.  False if its limit forbids it.  With the control lock, in an open transaction. */
-bool learned_install(struct pipeline *pipeline, const struct learned *learned, uint64_t now_ms);
+bool learned_install(struct pipeline *pipeline, struct learned *learned, uint64_t now_ms);
 
 /* As learned_install(), but whatever the limit.  0, or the enum sluice_error for which the flow cannot be there. */
 uint32_t learned_add(struct pipeline *pipeline, const struct learned *learned, uint64_t now_ms);

@@ -6,7 +6,7 @@
 
 /* Installs the flow, with the control lock. */
 static bool
-install(struct xlate_ctx *ctx, const struct learned *learned)
+install(struct xlate_ctx *ctx, struct learned *learned)
 {
     pipeline_begin(ctx->pipeline, true);
     bool below_limit = learned_install(ctx->pipeline, learned, ctx->in->now_ms);

@@ -38,7 +38,7 @@ maybe("packets that go around, pop too much or learn too many are told as in Ope
     addBridge(pair, 3);
     const learn = "learn(table=5,limit=1,cookie=0x1234,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[])";
     const flows = [
-      "table=0,in_port=1,actions=pop:NXM_OF_IP_DST[],push:NXM_NX_REG1[],output:2",
+      "table=0,in_port=1,ip,actions=pop:NXM_OF_IP_DST[],push:NXM_NX_REG1[],output:2",
       `table=0,in_port=2,actions=mod_nw_src:1.2.3.4,output:1,${learn},output:3`,
       "table=0,in_port=3,actions=mod_nw_src:1.2.3.4,output:1,resubmit(,1)",
       "table=1,actions=resubmit(,2)",
