@@ -1,4 +1,5 @@
 /** How fast do rules come over a socket, what does each cost in memory, and how fast are they read back? */
+import type { OpenFlowClient } from "./openflow-client.js";
 import { sleep } from "./process.js";
 import type { Case, Metric, Sample } from "./question.js";
 import {
@@ -202,11 +203,33 @@ const barriers: Case = {
   },
 };
 
-/** Latency on one connection while another one installs rules as fast as it can. */
-function loadedCase(kind: "barrier" | "echo"): Case {
+/** Of a load that both sides can bear: a burst of flow_mods each ten milliseconds. */
+const burstRules = 400;
+const burstMs = 10;
+
+/** Sends flow_mods until it is over: as fast as the switch takes them, or in bursts. */
+async function installUntil(
+  client: OpenFlowClient,
+  rules: Uint8Array,
+  paced: boolean,
+  isOver: () => boolean,
+): Promise<void> {
+  const size = paced ? burstRules * sourceRuleSize : rules.length;
+  for (let at = 0; !isOver(); at = (at + size) % rules.length) {
+    // Without barriers: the switch has always more to read.
+    await client.pipeline(rules.subarray(at, at + size));
+    if (paced) await sleep(burstMs);
+  }
+  await client.barrier();
+}
+
+/** Latency on one connection while another one installs rules. */
+function loadedCase(kind: "barrier" | "echo", paced: boolean): Case {
+  const what = kind === "echo" ? "Echo" : "Barrier";
+  const load = paced ? `${burstRules / burstMs}k flow-mods a second come on another connection` : undefined;
   return {
-    id: `loaded-${kind}`,
-    text: `${kind === "echo" ? "Echo" : "Barrier"} round trip while another connection installs rules`,
+    id: `${paced ? "paced" : "loaded"}-${kind}`,
+    text: `${what} round trip while ${load ?? "another connection installs rules"}`,
     metrics: latencies,
     quick: true,
     missing: (side) => side.daemonMissing(),
@@ -215,17 +238,13 @@ function loadedCase(kind: "barrier" | "echo"): Case {
       const client = await daemon.openClient();
       try {
         const rules = sourceRules(20_000);
-        await install(daemon, rules);
+        for (let round = 0; round < warmRules / 20_000; round++) await install(daemon, rules);
         const end = performance.now() + (options.quick ? 2000 : 5000);
         const isOver = (): boolean => performance.now() > end;
-        const load = (async (): Promise<void> => {
-          // Without barriers: the switch has always more to read.
-          while (!isOver()) await daemon.client.pipeline(rules);
-          await daemon.client.barrier();
-        })();
+        const installing = installUntil(daemon.client, rules, paced, isOver);
         // Apart, so that each stretch of time counts alike, whether the switch was quick in it or not.
         const sample = await roundTrips(() => client[kind](), 1, isOver);
-        await load;
+        await installing;
         return sample;
       } finally {
         client.close();
@@ -249,6 +268,8 @@ export const flowMods: readonly Case[] = [
   dumpCase("100k", 100_000, true),
   dumpCase("1M", 1_000_000, false),
   barriers,
-  loadedCase("barrier"),
-  loadedCase("echo"),
+  loadedCase("barrier", false),
+  loadedCase("echo", false),
+  loadedCase("barrier", true),
+  loadedCase("echo", true),
 ];
