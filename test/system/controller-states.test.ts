@@ -62,8 +62,13 @@ function said(under: Switch, port: number, modules: RegExp): string[] {
       .map((line) => line.split("|").slice(2).join("|"))
       .filter((line) => modules.test(line) && line.includes(`:${port}`))
       .map((line) => line.replaceAll(String(port), "PORT"))
-      // A first message that is there at once breaks off what the real one still calls an attempt.
-      .map((line) => line.replace(/(INFO|WARN)(.*) connection (failed|dropped) \(Protocol error\)/, "$2 broke off"))
+      // What is there at once, a message or the end, breaks off what the real one still calls an attempt.
+      .map((line) =>
+        line.replace(
+          /(INFO|WARN)(.*) connection (failed|dropped) (\((?:Protocol error|Connection reset).*)/,
+          "$2 broke off $4",
+        ),
+      )
   );
 }
 
