@@ -275,7 +275,11 @@ function tsConstants(set: ConstantSet): string {
   const rows = set.rows.map(
     (row) => `${row.doc === "" ? "" : `  /** ${row.doc} */\n`}  ${camel(row.name)}: ${row.value},`,
   );
-  return `/** ${set.doc} */\nexport const ${camel(set.prefix)} = {\n${rows.join("\n")}\n} as const;`;
+  const numbers = `/** ${set.doc} */\nexport const ${camel(set.prefix)} = {\n${rows.join("\n")}\n} as const;`;
+  if (set.hasTexts !== true) return numbers;
+  const texts = set.rows.map((row) => `  [${row.value}, ${JSON.stringify(row.doc.trimStart())}],`);
+  const name = camel(`${set.prefix}_text`);
+  return `${numbers}\n\nexport const ${name}: ReadonlyMap<number, string> = new Map([\n${texts.join("\n")}\n]);`;
 }
 
 function recordsModule(): string {

@@ -1,8 +1,13 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { traceKind, traceNote, traceStepSize, writeTraceStep } from "../../ts/datapath/generated/records.js";
+import {
+  traceKind,
+  traceNote,
+  traceNoteText,
+  traceStepSize,
+  writeTraceStep,
+} from "../../ts/datapath/generated/records.js";
 import { formatTrace, readTrace, type TraceTree, type TraceWords, traceTree } from "../../ts/ofproto/index.js";
-import { remarks } from "../../ts/ofproto/trace-remarks.js";
 
 /** Texts stand in for matches and actions, so that the layout is tested by itself. */
 const bytes = (text: string): Uint8Array => {
@@ -172,7 +177,7 @@ Translation failed (Recursion too deep), packet is dropped.
 });
 
 test("the remarks that the log tells too come before all others", () => {
-  const isWarning = (code: number): boolean => remarks[code]?.startsWith(">>>>") === true;
+  const isWarning = (code: number): boolean => traceNoteText.get(code)?.startsWith(">>>>") === true;
   const warnings = Object.values(traceNote).filter(isWarning);
   assert.is(Math.max(...warnings), traceNote.truncPatch);
   for (const code of Object.values(traceNote))

@@ -1,5 +1,5 @@
 import type { TraceStep } from "../datapath/generated/records.js";
-import { dropReason, traceNote } from "../datapath/generated/records.js";
+import { dropReason, traceNote, traceNoteText } from "../datapath/generated/records.js";
 import { formatPort } from "../openflow/index.js";
 import type { StepNode } from "./trace-steps.js";
 import { tunnelAddress } from "./tunnel-match.js";
@@ -21,78 +21,6 @@ export interface TraceWords {
   /** The value of a subfield, as it prints alone. */
   value(field: number, bits: number, value: bigint): string;
 }
-
-/** Texts of remarks: %a to %d are the step's numbers, %pa the name of port a, %ma a as an Ethernet address, %xa a in
- *  hexadecimal. */
-export const remarks: Readonly<Record<number, string>> = {
-  [traceNote.noLearnedMac]: "-> no learned MAC for destination, flooding",
-  [traceNote.learnedPort]: "-> forwarding to learned port",
-  [traceNote.learnedPortIsInput]: "-> learned port is input port, dropping",
-  [traceNote.noInputBundle]: ">> no input bundle, dropping",
-  [traceNote.inputPortMissing]: ">>>> received packet on unknown port %a <<<<",
-  [traceNote.partialVlan]: ">>>> dropping packet with partial VLAN tag received on port %pa <<<<",
-  [traceNote.vlanOnAccessPort]:
-    ">>>> dropping VLAN %a tagged packet received on port %pb configured as VLAN %c access port <<<<",
-  [traceNote.vlanNotInTrunks]:
-    ">>>> dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a <<<<",
-  [traceNote.vlanNotInTunnel]:
-    ">>>> dropping VLAN %a packet received on dot1q-tunnel port %pb that excludes this VLAN <<<<",
-  [traceNote.vlanNotCarried]: ">> disallowed VLAN VID for this input port, dropping",
-  [traceNote.reservedDestination]: "-> packet has reserved destination MAC, dropping",
-  [traceNote.learnedSource]: "-> learned that %ma is on port %pb in VLAN %c",
-  [traceNote.outputSuppressed]: ">> skipping output to input port",
-  [traceNote.portMissing]: ">> Nonexistent output port",
-  [traceNote.portNoForward]: "-> OFPPC_NO_FWD set, skipping output",
-  [traceNote.recursionTooDeep]: ">>>> over max translation depth %a <<<<",
-  [traceNote.tooManyResubmits]: ">>>> over %a resubmit actions <<<<",
-  [traceNote.actionsTooBig]: ">>>> resubmits yielded over 64 kB of actions <<<<",
-  [traceNote.stackTooBig]: ">>>> resubmits yielded over 64 kB of stack <<<<",
-  [traceNote.stackEmpty]: ">>>> stack underflow <<<<",
-  [traceNote.ttlExceeded]: ">> IPv4 decrement TTL exception",
-  [traceNote.outputReg]: "-> output port is %a",
-  [traceNote.queue]: "-> queue = %a",
-  [traceNote.tunnelToSelf]: "-> Not tunneling to our own address",
-  [traceNote.kernelTunnel]: "-> output to kernel tunnel",
-  [traceNote.nativeTunnel]: "-> output to native tunnel",
-  [traceNote.mirrorInput]:
-    ">>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<<",
-  [traceNote.mirrorInputBundle]: ">> input port is mirror output port, dropping",
-  [traceNote.learnedPortIsMirror]: ">> learned port is a mirror port, dropping",
-  [traceNote.learnSuppressed]: ">> suppressing side effects, so learn action ignored",
-  [traceNote.learnLimit]: "-> Limit exceeded, learn failed",
-  [traceNote.conjunctionAlone]: ">>>> executing no-op conjunction action <<<<",
-  [traceNote.ttlMpls]: ">> MPLS decrement TTL exception",
-  [traceNote.mplsPushTooMany]:
-    ">>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<",
-  [traceNote.mplsPopTooMany]:
-    ">>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<<",
-  [traceNote.encapMplsTooMany]:
-    ">>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<",
-  [traceNote.decapMplsTooMany]:
-    ">>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<<",
-  [traceNote.truncReserved]: ">> output_trunc does not support port: %ra",
-  [traceNote.truncPatch]: ">>>> output_trunc does not support patch port %ra <<<<",
-  [traceNote.resuming]: "Resuming from table %a",
-  [traceNote.tunnelNoRoute]: ">> native tunnel routing failed",
-  [traceNote.bondRefused]: "-> bonding refused admissibility, dropping",
-  [traceNote.bondLooped]: "-> SLB bond thinks this packet looped back, dropping",
-  [traceNote.tunnelBuild]: ">> native tunnel header build failed",
-  [traceNote.groupMissing]: ">> output to non-existent group %a",
-  [traceNote.bucketUsed]: "-> using bucket %a",
-  [traceNote.noLiveBucket]: "-> no live bucket",
-  [traceNote.bucketScore]: "-> bucket %a: score %b",
-  [traceNote.livenessTooDeep]: ">>>> bucket chaining exceeded %a links <<<<",
-  [traceNote.missDrop]: "No match.",
-  [traceNote.missController]: 'No match, and a "packet-in" is called for.',
-  [traceNote.missFragment]: 'Packets are IP fragments and the fragment handling mode is "drop".',
-  [traceNote.nshTtlExceeded]: ">> NSH decrement TTL exception",
-  [traceNote.encapEthernetTwice]: "Dropping packet as encap(ethernet) is not supported for packet type ethernet.",
-  [traceNote.encapNshOf]: "Dropping packet as encap(nsh) is not supported for packet type (%a,%xb)",
-  [traceNote.decapVlan]: "Dropping packet, cannot decap Ethernet if VLAN is present.",
-  [traceNote.decapNshNext]: "Dropping packet as NSH next protocol %a is not supported",
-  [traceNote.decapOf]: "Dropping packet as the decap() does not support packet type (%a,%xb)",
-  [traceNote.nonEthernetOnL2Port]: ">> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet.",
-};
 
 /** What `Translation failed` says in parentheses. */
 export const failures: Readonly<Record<number, string>> = {
@@ -137,13 +65,16 @@ export function remark(node: StepNode, words: TraceWords): string {
 /** A remark that its numbers say all of. */
 function plainRemark(step: RemarkNumbers, words: Pick<TraceWords, "portName">): string {
   const numbers: Readonly<Record<string, bigint>> = { a: step.a, b: step.b, c: step.c, d: step.d };
-  return (remarks[step.code] ?? `-> remark ${step.code}`).replace(/%([pmrx]?)([abcd])/g, (_all, form, name) => {
-    const value = numbers[name as string] ?? 0n;
-    if (form === "r") return formatPort(Number(value));
-    if (form === "p") return words.portName(step.bridge, Number(value));
-    if (form === "x") return `0x${value.toString(16)}`;
-    return form === "m" ? formatMac(value) : String(value);
-  });
+  return (traceNoteText.get(step.code) ?? `-> remark ${step.code}`).replace(
+    /%([pmrx]?)([abcd])/g,
+    (_all, form, name) => {
+      const value = numbers[name as string] ?? 0n;
+      if (form === "r") return formatPort(Number(value));
+      if (form === "p") return words.portName(step.bridge, Number(value));
+      if (form === "x") return `0x${value.toString(16)}`;
+      return form === "m" ? formatMac(value) : String(value);
+    },
+  );
 }
 
 /** A warning as the log has it, without the brackets that make it stand out in a trace. */

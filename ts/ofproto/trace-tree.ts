@@ -1,5 +1,5 @@
-import { traceNote } from "../datapath/generated/records.js";
-import { failures, remark, remarks, type TraceWords } from "./trace-remarks.js";
+import { traceNote, traceNoteText } from "../datapath/generated/records.js";
+import { failures, remark, type TraceWords } from "./trace-remarks.js";
 import type { StepNode, TraceSteps } from "./trace-steps.js";
 
 /** What a translation did, as a tree that is plain JSON: bridges hold tables, tables hold actions, actions hold remarks
@@ -80,7 +80,7 @@ function treeNode(node: StepNode, words: TraceWords): TraceNode {
     case "miss": {
       // The reason of an implied miss has no name.
       const action = step.code === traceNote.missController ? "controller(reason=)" : "drop";
-      return { kind, table: step.table, text: remarks[step.code] ?? "No match.", action };
+      return { kind, table: step.table, text: traceNoteText.get(step.code) ?? "No match.", action };
     }
     case "action":
       return { kind, text: words.actions(node.actions), children };

@@ -466,7 +466,7 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 42, /*  -> Not tunneling to our own address */
     SLUICE_TRACE_NOTE_KERNEL_TUNNEL = 43, /*  -> output to kernel tunnel */
     SLUICE_TRACE_NOTE_NATIVE_TUNNEL = 44, /*  -> output to native tunnel */
-    SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 45, /*  -> native tunnel routing failed */
+    SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 45, /*  >> native tunnel routing failed */
     SLUICE_TRACE_NOTE_TUNNEL_VIA = 46, /*  -> tunneling to address (a, b) via port d of bridge c */
     SLUICE_TRACE_NOTE_TUNNEL_NO_NEIGHBOR = 47, /*  -> neighbor cache miss for address (a, b) on bridge c, sending request */
     SLUICE_TRACE_NOTE_NSH_TTL_EXCEEDED = 48, /*  >> NSH decrement TTL exception */
@@ -487,7 +487,7 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_UNROLLED = 63, /* Restored state: table=%a, cookie=%c */
     SLUICE_TRACE_NOTE_TTL_MPLS = 64, /*  >> MPLS decrement TTL exception */
     SLUICE_TRACE_NOTE_TRUNC_RESERVED = 65, /*  >> output_trunc does not support port: %ra */
-    SLUICE_TRACE_NOTE_TUNNEL_BUILD = 66, /*  -> native tunnel header build failed */
+    SLUICE_TRACE_NOTE_TUNNEL_BUILD = 66, /*  >> native tunnel header build failed */
     SLUICE_TRACE_NOTE_DELETE_FIELD = 67, /*  -> delete (field a) */
     SLUICE_TRACE_NOTE_BOND_REFUSED = 68, /*  -> bonding refused admissibility, dropping */
     SLUICE_TRACE_NOTE_BOND_LOOPED = 69, /*  -> SLB bond thinks this packet looped back, dropping */

@@ -715,7 +715,7 @@ export const traceNote = {
   kernelTunnel: 43,
   /**  -> output to native tunnel */
   nativeTunnel: 44,
-  /**  -> native tunnel routing failed */
+  /**  >> native tunnel routing failed */
   tunnelNoRoute: 45,
   /**  -> tunneling to address (a, b) via port d of bridge c */
   tunnelVia: 46,
@@ -757,7 +757,7 @@ export const traceNote = {
   ttlMpls: 64,
   /**  >> output_trunc does not support port: %ra */
   truncReserved: 65,
-  /**  -> native tunnel header build failed */
+  /**  >> native tunnel header build failed */
   tunnelBuild: 66,
   /**  -> delete (field a) */
   deleteField: 67,
@@ -766,6 +766,78 @@ export const traceNote = {
   /**  -> SLB bond thinks this packet looped back, dropping */
   bondLooped: 69,
 } as const;
+
+export const traceNoteText: ReadonlyMap<number, string> = new Map([
+  [1, ">>>> received packet on unknown port %a <<<<"],
+  [2, ">>>> dropping packet with partial VLAN tag received on port %pa <<<<"],
+  [3, ">>>> dropping VLAN %a tagged packet received on port %pb configured as VLAN %c access port <<<<"],
+  [4, ">>>> dropping VLAN %a packet received on port %pb not configured for trunking VLAN %a <<<<"],
+  [5, ">>>> dropping VLAN %a packet received on dot1q-tunnel port %pb that excludes this VLAN <<<<"],
+  [6, ">>>> over max translation depth %a <<<<"],
+  [7, ">>>> over %a resubmit actions <<<<"],
+  [8, ">>>> resubmits yielded over 64 kB of actions <<<<"],
+  [9, ">>>> resubmits yielded over 64 kB of stack <<<<"],
+  [10, ">>>> stack underflow <<<<"],
+  [11, ">>>> bucket chaining exceeded %a links <<<<"],
+  [12, ">>>> dropping packet received on port %pa, which is reserved exclusively for mirroring <<<<"],
+  [13, ">>>> executing no-op conjunction action <<<<"],
+  [14, ">>>> dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<"],
+  [15, ">>>> dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the %a supported. <<<<"],
+  [16, ">>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<"],
+  [17, ">>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<<"],
+  [18, ">>>> output_trunc does not support patch port %ra <<<<"],
+  [19, "-> no learned MAC for destination, flooding"],
+  [20, "-> forwarding to learned port"],
+  [21, "-> learned port is input port, dropping"],
+  [22, ">> no input bundle, dropping"],
+  [23, ">> disallowed VLAN VID for this input port, dropping"],
+  [24, "-> packet has reserved destination MAC, dropping"],
+  [25, "-> learned that %ma is on port %pb in VLAN %c"],
+  [26, ">> skipping output to input port"],
+  [27, ">> Nonexistent output port"],
+  [28, "-> OFPPC_NO_FWD set, skipping output"],
+  [29, ">> IPv4 decrement TTL exception"],
+  [30, "-> output port is %a"],
+  [31, "-> queue = %a"],
+  [32, "-> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie"],
+  [33, "-> action set is: the step's actions"],
+  [34, "No match."],
+  [35, "No match, and a \"packet-in\" is called for."],
+  [36, ">> output to non-existent group %a"],
+  [37, "-> using bucket %a"],
+  [38, "-> no live bucket"],
+  [39, "-> bucket %a: score %b"],
+  [40, "-> bucket a is not live, because of port b and group c"],
+  [41, "Packets are IP fragments and the fragment handling mode is \"drop\"."],
+  [42, "-> Not tunneling to our own address"],
+  [43, "-> output to kernel tunnel"],
+  [44, "-> output to native tunnel"],
+  [45, ">> native tunnel routing failed"],
+  [46, "-> tunneling to address (a, b) via port d of bridge c"],
+  [47, "-> neighbor cache miss for address (a, b) on bridge c, sending request"],
+  [48, ">> NSH decrement TTL exception"],
+  [49, "Dropping packet as encap(ethernet) is not supported for packet type ethernet."],
+  [50, "Dropping packet as encap(nsh) is not supported for packet type (%a,%xb)"],
+  [51, "Dropping packet, cannot decap Ethernet if VLAN is present."],
+  [52, "Dropping packet as NSH next protocol %a is not supported"],
+  [53, "Dropping packet as the decap() does not support packet type (%a,%xb)"],
+  [54, ">> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet."],
+  [55, ">> input port is mirror output port, dropping"],
+  [56, ">> learned port is a mirror port, dropping"],
+  [57, ">> suppressing side effects, so learn action ignored"],
+  [58, "-> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32"],
+  [59, "-> Limit exceeded, learn failed"],
+  [60, "Resuming from table %a"],
+  [61, "Restoring actions: the step's actions"],
+  [62, "Restoring action set: the step's actions"],
+  [63, "Restored state: table=%a, cookie=%c"],
+  [64, ">> MPLS decrement TTL exception"],
+  [65, ">> output_trunc does not support port: %ra"],
+  [66, ">> native tunnel header build failed"],
+  [67, "-> delete (field a)"],
+  [68, "-> bonding refused admissibility, dropping"],
+  [69, "-> SLB bond thinks this packet looped back, dropping"],
+]);
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
 export const portDrop = {

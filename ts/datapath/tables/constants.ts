@@ -11,6 +11,8 @@ export interface ConstantSet {
   readonly prefix: string;
   readonly doc: string;
   readonly rows: readonly ConstantRow[];
+  /** Programs print the rows' texts: `<prefix>Text` has them by number. */
+  readonly hasTexts?: true;
 }
 
 const enumerate = (from: number, rows: readonly (readonly [string, string])[]): ConstantRow[] =>
@@ -511,6 +513,7 @@ export const constantSets: readonly ConstantSet[] = [
   },
   {
     prefix: "trace_note",
+    hasTexts: true,
     doc: "Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. Those in >>>> <<<< come first: of these the log tells too.",
     rows: enumerate(1, [
       ["input_port_missing", " >>>> received packet on unknown port %a <<<<"],
@@ -578,7 +581,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["tunnel_to_self", " -> Not tunneling to our own address"],
       ["kernel_tunnel", " -> output to kernel tunnel"],
       ["native_tunnel", " -> output to native tunnel"],
-      ["tunnel_no_route", " -> native tunnel routing failed"],
+      ["tunnel_no_route", " >> native tunnel routing failed"],
       ["tunnel_via", " -> tunneling to address (a, b) via port d of bridge c"],
       ["tunnel_no_neighbor", " -> neighbor cache miss for address (a, b) on bridge c, sending request"],
       ["nsh_ttl_exceeded", " >> NSH decrement TTL exception"],
@@ -602,7 +605,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["unrolled", "Restored state: table=%a, cookie=%c"],
       ["ttl_mpls", " >> MPLS decrement TTL exception"],
       ["trunc_reserved", " >> output_trunc does not support port: %ra"],
-      ["tunnel_build", " -> native tunnel header build failed"],
+      ["tunnel_build", " >> native tunnel header build failed"],
       ["delete_field", " -> delete (field a)"],
       ["bond_refused", " -> bonding refused admissibility, dropping"],
       ["bond_looped", " -> SLB bond thinks this packet looped back, dropping"],
