@@ -1,31 +1,17 @@
 /** os-ken applications as the controllers of three hosts. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Host, makeHosts, removeHosts } from "./hosts.js";
 import { application } from "./osken.js";
-import { missing, startSluice, until } from "./switch.js";
+import { freePort, missing, startSluice, until } from "./switch.js";
 
 const reason = missing({ root: true, tools: ["ovs-vsctl", "ip", "ping", "python3", "osken-manager"] });
 if (reason !== undefined) console.log(`skip: controller: ${reason}`);
 const maybe = reason === undefined ? test : test.skip;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-      .once("error", reject)
-      .listen(0, "127.0.0.1", () => {
-        const address = server.address();
-        server.close(() => {
-          resolve(typeof address === "object" && address !== null ? address.port : 0);
-        });
-      });
-  });
-}
 
 interface Told {
   has(line: string): boolean;

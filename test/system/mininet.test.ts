@@ -1,9 +1,8 @@
 /** Mininet, which makes its switches with ovs-vsctl and knows nothing of us. */
 import { spawn, spawnSync } from "node:child_process";
-import { createServer } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { missing, startSluice } from "./switch.js";
+import { freePort, missing, startSluice } from "./switch.js";
 
 const exists = (device: string): boolean => spawnSync("ip", ["link", "show", device]).status === 0;
 const reason =
@@ -11,15 +10,6 @@ const reason =
   (exists("s1-eth1") ? "another Mininet runs" : undefined);
 if (reason !== undefined) console.log(`skip: mininet: ${reason}`);
 const maybe = reason === undefined ? test : test.skip;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
-}
 
 maybe("every host of a line of switches pings every other", async () => {
   const under = await startSluice();

@@ -3,10 +3,9 @@
  *  and answers with its result and the errors that the switch sent; `wait` with what else it told since the wait before. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { until } from "./switch.js";
+import { freePort, until } from "./switch.js";
 
 const application = `
 import importlib
@@ -156,19 +155,6 @@ export interface Rest {
   call(dpid: number, name: string, ...args: unknown[]): Promise<Answer>;
   log(): string;
   stop(): void;
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-      .once("error", reject)
-      .listen(0, "127.0.0.1", () => {
-        const address = server.address();
-        server.close(() => {
-          resolve(typeof address === "object" && address !== null ? address.port : 0);
-        });
-      });
-  });
 }
 
 /** Starts os-ken with the application; it serves when this resolves. */

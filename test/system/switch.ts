@@ -1,6 +1,7 @@
 /** A running switch for system tests: Sluice, or the real Open vSwitch beside it, each in a run directory of its own. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,6 +18,20 @@ export function missing(needs: { root?: boolean; tools?: readonly string[] }): s
   if (needs.root === true && process.getuid?.() !== 0) return "not root";
   const tool = (needs.tools ?? []).find((name) => !have(name));
   return tool === undefined ? undefined : `${tool} is not installed`;
+}
+
+/** A TCP port of loopback that nobody listens on. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+      .once("error", reject)
+      .listen(0, "127.0.0.1", () => {
+        const address = server.address();
+        server.close(() => {
+          resolve(typeof address === "object" && address !== null ? address.port : 0);
+        });
+      });
+  });
 }
 
 export interface Ran {
