@@ -8,8 +8,8 @@
 
 #include "sluice/dpdk.h"
 
-/* Bytes of DPDK's log that are taken at once. */
-static const size_t log_size = 64 * 1024;
+/* Bytes of DPDK's log that are taken at once: all that is kept, and a remark. */
+static const size_t log_size = 65 * 1024;
 
 static Napi::Value
 start(const Napi::CallbackInfo &info)

@@ -5,10 +5,10 @@
  * that hash was under.  What it says is verified against the megaflow's match, so it can never be wrong, only useless.
  * It is used when searching subtables would cost more, and grows with the number of flows.
  *
- * Masks are searched in order of hits.  There are at most 'masks_max', and a few more that take in addresses, protocol and
- * ports whole, to which megaflows of further masks are narrowed: with access lists of many masks a megaflow serves a
- * connection, and a flood of masks costs translations and not ever slower searches.  There are at most 'flows_max' megaflows: a new one
- * then replaces one that had no packet lately, or is not cached.
+ * Masks are searched in order of hits.  There are at most 'masks_max', and a few more that take in addresses, protocol
+ * and ports whole, to which megaflows of further masks are narrowed: with access lists of many masks a megaflow serves a
+ * connection, and a flood of masks costs translations and not ever slower searches.  There are at most 'flows_max'
+ * megaflows: a new one then replaces one that had no packet lately, or is not cached.
  *
  * Staleness.  A megaflow carries the owner's change number of when it was last found to be current.  If that differs
  * from the present one, the owner's is_stale() decides.  A stale megaflow is not found any more; inserting the same

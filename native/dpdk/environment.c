@@ -15,6 +15,7 @@
 static struct {
     pthread_mutex_t mutex;
     size_t n;
+    size_t n_lost; /* Bytes that there was no room for. */
     char text[LOG_SIZE];
 } log_buffer = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
@@ -27,6 +28,7 @@ log_write(void *cookie, const char *text, size_t size)
     size_t n = size < room ? size : room;
     memcpy(log_buffer.text + log_buffer.n, text, n);
     log_buffer.n += n;
+    log_buffer.n_lost += size - n;
     pthread_mutex_unlock(&log_buffer.mutex);
     return (ssize_t) size;
 }
@@ -39,6 +41,10 @@ environment_take_log(char *text, size_t size)
     memcpy(text, log_buffer.text, n);
     memmove(log_buffer.text, log_buffer.text + n, log_buffer.n - n);
     log_buffer.n -= n;
+    if (log_buffer.n_lost != 0 && size - n > 64) {
+        n += (size_t) snprintf(text + n, size - n, "\n%zu bytes of this log were lost\n", log_buffer.n_lost);
+        log_buffer.n_lost = 0;
+    }
     pthread_mutex_unlock(&log_buffer.mutex);
     return n;
 }

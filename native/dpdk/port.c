@@ -274,7 +274,6 @@ open_device(struct dpdk_port *dpdk, const struct port_options *options, uint32_t
     }
     if (error != 0) {
         rte_eth_dev_callback_unregister(dpdk->id, RTE_ETH_EVENT_INTR_LSC, link_changed, port);
-        free_pools(dpdk->pool);
     }
     return error;
 }
@@ -303,6 +302,7 @@ dpdk_open(struct port *port, const struct port_options *options)
     error = open_device(dpdk, options, (uint32_t) n_rxq, &wanted);
     if (error != 0) {
         detach(dpdk);
+        free_pools(dpdk->pool);
     } else {
         atomic_store(&port->mtu, (uint32_t) mtu);
     }
@@ -320,6 +320,20 @@ dpdk_close(struct port *port)
     free_pools(dpdk->pool);
 }
 
+/* What a device is opened with: other values need it to be opened anew. */
+static _Bool
+is_of_opening(const char *config, size_t size)
+{
+    static const char *const keys[] = { "dpdk-devargs", "n_rxq", "n_rxq_desc", "n_txq_desc", "vhost-server-path" };
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (port_config_get(config, size, keys[i]) != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int
 dpdk_set(struct port *port, const char *config, size_t size)
 {
@@ -333,8 +347,8 @@ dpdk_set(struct port *port, const char *config, size_t size)
         || (mac != NULL && rte_ether_unformat_addr(mac, &address) != 0)) {
         return EINVAL;
     }
-    if (mtu != atomic_load(&port->mtu)) {
-        /* Its buffers are made for it. */
+    /* Buffers are made for an MTU. */
+    if (is_of_opening(config, size) || mtu != atomic_load(&port->mtu)) {
         return ENOTSUP;
     }
     if (mac != NULL) {
@@ -379,6 +393,7 @@ dpdk_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct pack
     }
     if (!atomic_load_explicit(&port->up, memory_order_relaxed)) {
         rte_pktmbuf_free_bulk(mbufs, n);
+        port_count_drop(&port->rx[queue], SLUICE_PORT_DROP_RX_DOWN, n);
         return;
     }
     for (uint16_t i = 0; i < n; i++) {
@@ -406,14 +421,15 @@ give(struct dpdk_port *dpdk, uint32_t queue, struct packet *packet)
         return mbuf;
     }
     mbuf = rte_pktmbuf_alloc(dpdk->pool);
-    char *data = mbuf == NULL ? NULL : rte_pktmbuf_append(mbuf, (uint16_t) packet->size);
-    if (data == NULL) {
+    if (mbuf == NULL) {
+        port_count_drop(&dpdk->port.tx[queue], SLUICE_PORT_DROP_TX_NO_BUFFER, 1);
+    } else if (packet->size > rte_pktmbuf_tailroom(mbuf)) {
+        /* A segment of a sender with a greater MTU. */
+        port_count_drop(&dpdk->port.tx[queue], SLUICE_PORT_DROP_TX_TOO_LONG, 1);
         rte_pktmbuf_free(mbuf);
-        port_count_drop(&dpdk->port.tx[queue],
-                        mbuf == NULL ? SLUICE_PORT_DROP_TX_NO_BUFFER : SLUICE_PORT_DROP_TX_TOO_LONG, 1);
         mbuf = NULL;
     } else {
-        memcpy(data, packet->data, packet->size);
+        memcpy(rte_pktmbuf_append(mbuf, (uint16_t) packet->size), packet->data, packet->size);
     }
     packet_release(packet);
     return mbuf;

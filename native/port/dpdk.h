@@ -22,8 +22,8 @@ struct dpdk_driver {
      * the process' signal handlers stay what they were.  0 or a positive errno value; it cannot be tried again. */
     int (*start)(int argc, char **argv);
 
-    /* Moves what DPDK logged into 'text', at most 'size' bytes, and returns how many.  Lines that came while nobody
-     * took any are dropped beyond 64 KiB. */
+    /* Moves what DPDK logged into 'text', at most 'size' bytes, and returns how many.  What comes while nobody takes
+     * any is lost beyond 64 KiB; how much of it is told. */
     size_t (*take_log)(char *text, size_t size);
 };
 

@@ -76,6 +76,16 @@ maybe("DPDK starts when the database asks, and leaves the process as it was", as
     under.ok("ovs-vsctl", "del-port", "null0", "--", "del-port", "twice");
     addPort(under, bridge, "again", "dpdk", "options:dpdk-devargs=net_null0,no-rx=1", "options:n_rxq=2");
     assert.is(column(under, "again", "error"), "[]");
+    // What a device is opened with takes effect when it changes.
+    assert.is(received(under, bridge, "again"), 0);
+    under.ok("ovs-vsctl", "set", "interface", "again", "options:dpdk-devargs=net_null9");
+    assert.is(column(under, "again", "error"), "[]");
+    await until("frames from the other device", 20, () => received(under, bridge, "again") > 0);
+    under.ok("ovs-vsctl", "set", "interface", "again", "options:n_rxq=many");
+    assert.is(
+      column(under, "again", "error"),
+      JSON.stringify("could not open network device again (Invalid argument)"),
+    );
   } finally {
     await under.stop();
   }

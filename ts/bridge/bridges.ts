@@ -203,6 +203,7 @@ export class Bridges {
     }
     const root = this.#idl.table("Open_vSwitch").first();
     if (root === undefined) return false;
+    this.#options.dpdk?.tellLog();
     const seqno = this.#idl.outsideSeqno;
     const txn = this.#idl.transaction();
     if (seqno !== this.#configured || this.#devicesChanged) {

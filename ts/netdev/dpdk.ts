@@ -96,7 +96,7 @@ export class Dpdk {
     for (const { level, text } of complaints) log[level](text);
     log.info(`EAL ARGS: ${args.join(" ")}`);
     const error = -calls.dpdkStart(args);
-    this.tellLog();
+    this.#drainLog();
     this.#state = error === 0 ? "started" : "failed";
     if (error === 0) log.info(`DPDK Enabled - initialized (${this.version})`);
     else if (error === errno.noEntry) {
@@ -104,8 +104,12 @@ export class Dpdk {
     } else log.err(`DPDK could not be initialized (${errnoWords(error)}); there are no ports of its types`);
   }
 
-  /** Writes what DPDK has logged into the log. */
+  /** Writes what DPDK has logged since into the log.  Its threads log at any time. */
   tellLog(): void {
+    if (this.isStarted) this.#drainLog();
+  }
+
+  #drainLog(): void {
     for (const line of this.#options.calls.dpdkLog().split("\n")) if (line.trim() !== "") this.#options.log.info(line);
   }
 }
