@@ -3,8 +3,8 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** The switch's map of Geneve options, the same for all lives: Open vSwitch 3.1 dies after a map that flows which are about
- *  to go still use was to be emptied, as it then is in part. */
+/** The switch's map of Geneve options, the same for all lives: where maps changed, Open vSwitch 3.1 crashed in some of them,
+ *  for a reason that was not found. */
 export const tlvMap =
   "{class=0xffff,type=0,len=4}->tun_metadata0,{class=0xffff,type=0x81,len=8}->tun_metadata1,{class=0x102,type=1,len=32}->tun_metadata2";
 
