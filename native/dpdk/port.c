@@ -14,6 +14,7 @@
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 #include <rte_version.h>
 
 #include "dpdk/environment.h"
@@ -157,6 +158,40 @@ prepare_buffer(struct rte_mempool *pool, void *aux, void *object, unsigned index
     packet->owner = &mbuf_owner;
 }
 
+/* Without huge pages DPDK puts no two buffers onto one page, so that their headers all meet in the same few sets of the
+ * CPU's first cache.  It does so for devices that want what lies on two pages to be one piece for them as well, which
+ * it is where they see the addresses that we see. */
+static unsigned
+pool_flags(void)
+{
+    return rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+}
+
+/* As rte_pktmbuf_pool_create(), which takes no flags. */
+static struct rte_mempool *
+create_pool(const char *name, uint32_t n, uint16_t room, int socket)
+{
+    struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = room, .mbuf_priv_size = PRIVATE_SIZE };
+    struct rte_mempool *pool = rte_mempool_create_empty(name, n, sizeof(struct rte_mbuf) + PRIVATE_SIZE + room,
+                                                        CACHE_SIZE, sizeof private, socket, pool_flags());
+
+    if (pool == NULL) {
+        return NULL;
+    }
+    if (rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL) != 0) {
+        rte_mempool_free(pool);
+        return NULL;
+    }
+    rte_pktmbuf_pool_init(pool, &private);
+    if (rte_mempool_populate_default(pool) < 0) {
+        rte_mempool_free(pool);
+        return NULL;
+    }
+    rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+    rte_mempool_obj_iter(pool, prepare_buffer, NULL);
+    return pool;
+}
+
 static int
 make_pool(struct dpdk_port *dpdk, uint32_t mtu, uint32_t n_descriptors)
 {
@@ -168,13 +203,9 @@ make_pool(struct dpdk_port *dpdk, uint32_t mtu, uint32_t n_descriptors)
         RTE_PKTMBUF_HEADROOM + (frame_size > PACKET_SMALL_SIZE ? RTE_ALIGN(frame_size, 1024u) : PACKET_SMALL_SIZE);
 
     snprintf(name, sizeof name, "sluice%u", n_pools++);
-    dpdk->pool = rte_pktmbuf_pool_create(name, n_descriptors + BUFFERS_UNDERWAY, CACHE_SIZE, PRIVATE_SIZE,
-                                         (uint16_t) room, socket < 0 ? SOCKET_ID_ANY : socket);
-    if (dpdk->pool == NULL) {
-        return ENOMEM;
-    }
-    rte_mempool_obj_iter(dpdk->pool, prepare_buffer, NULL);
-    return 0;
+    dpdk->pool =
+        create_pool(name, n_descriptors + BUFFERS_UNDERWAY, (uint16_t) room, socket < 0 ? SOCKET_ID_ANY : socket);
+    return dpdk->pool == NULL ? ENOMEM : 0;
 }
 
 struct wanted {
