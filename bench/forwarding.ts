@@ -5,8 +5,9 @@ import { sourceAddress } from "./frames.js";
 import { sourceFlowsMax } from "./ovs.js";
 import type { Case, Metric } from "./question.js";
 import { addRule, join, normalPort, sourceRules } from "./rules.js";
+import type { ForwarderOptions } from "./side.js";
 
-const metrics: readonly Metric[] = [
+export const forwardingMetrics: readonly Metric[] = [
   { name: "packetsPerSecond", unit: "Mpps", better: "more", scale: 1e6 },
   { name: "cyclesPerPacket", unit: "cycles/packet", better: "less" },
 ];
@@ -16,12 +17,12 @@ const sinkPort = 2;
 const firstMaskTable = 1;
 
 /** One rule on the port alone. */
-function portRule(): Uint8Array {
+export function portRule(): Uint8Array {
   return addRule({ match: { in_port: 1 }, step: { output: sinkPort } });
 }
 
 /** One rule that reads the address, so that one megaflow covers all that comes in and the packet has to be read. */
-function destinationRule(): Uint8Array {
+export function destinationRule(): Uint8Array {
   const match = { eth_type: 0x0800, ipv4_dst: [0x0aff0000, 0xffff0000] } as const;
   return addRule({ match, step: { output: sinkPort } });
 }
@@ -47,18 +48,28 @@ export function rulesOfMasks(source: Source): Uint8Array {
   return join(rules);
 }
 
-function forwardingCase(id: string, text: string, source: Source, rules: () => Uint8Array, quick: boolean): Case {
+interface ForwardingQuestion {
+  readonly id: string;
+  readonly text: string;
+  readonly source: Source;
+  readonly rules: () => Uint8Array;
+  readonly quick: boolean;
+  readonly forwarder?: ForwarderOptions;
+}
+
+export function forwardingQuestion(question: ForwardingQuestion): Case {
+  const { id, text, source, rules, quick } = question;
   return {
-    id: `forward-${id}`,
+    id,
     text,
-    metrics,
+    metrics: forwardingMetrics,
     quick,
     missing: (side) =>
       side.name === "ovs" && source.flows > sourceFlowsMax
         ? `OVS-DPDK's sources repeat at most ${sourceFlowsMax.toLocaleString("en")} frames`
-        : side.forwarderMissing(),
+        : side.forwarderMissing(question.forwarder),
     measure: async (side, options) => {
-      const forwarder = await side.startForwarder();
+      const forwarder = await side.startForwarder(question.forwarder);
       try {
         await forwarder.client.pipeline(rules());
         await forwarder.client.barrier();
@@ -70,6 +81,10 @@ function forwardingCase(id: string, text: string, source: Source, rules: () => U
       }
     },
   };
+}
+
+function forwardingCase(id: string, text: string, source: Source, rules: () => Uint8Array, quick: boolean): Case {
+  return forwardingQuestion({ id: `forward-${id}`, text, source, rules, quick });
 }
 
 /** Filters in one table, and as many flows that meet them. */

@@ -9,6 +9,8 @@ export interface Source {
   /** Values that the address's upper byte takes in turn. */
   readonly masks?: number;
   readonly order?: "sequential" | "random";
+  /** One flow of frames that are all zero bytes, as DPDK's net_null makes them. */
+  readonly zeroes?: boolean;
 }
 
 /** What frames of such sources differ in. */

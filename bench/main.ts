@@ -2,6 +2,7 @@
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { churns } from "./churn.js";
+import { dpdk } from "./dpdk.js";
 import { flowMods } from "./flow-mods.js";
 import { forwarding } from "./forwarding.js";
 import { megaflows } from "./megaflows.js";
@@ -19,7 +20,7 @@ const usage = `Usage: npm run bench -- [options]
   --list          the questions and their ids
 `;
 
-const cases: readonly Case[] = [...forwarding, ...megaflows, ...misses, ...churns, ...flowMods, ...packetIns];
+const cases: readonly Case[] = [...forwarding, ...dpdk, ...megaflows, ...misses, ...churns, ...flowMods, ...packetIns];
 
 function machine(): string {
   const cpu = cpus();

@@ -3,7 +3,8 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Source, writePcap } from "./frames.js";
+import { dpdkSink, dpdkSource, runBareLoop } from "./dpdk-devices.js";
+import type { Source } from "./frames.js";
 import { OpenFlowClient } from "./openflow-client.js";
 import {
   call,
@@ -126,10 +127,9 @@ class OvsForwarder implements Forwarder {
   }
 
   async start(source: Source): Promise<void> {
-    const file = join(this.#directory, "source.pcap");
-    writePcap(file, source);
     const port = ["add-port", "br0", "p1", "--", "set", "interface", "p1", "type=dpdk", "ofport_request=1"];
-    run(this.#env, "ovs-vsctl", ...port, `options:dpdk-devargs=net_pcap0,rx_pcap=${file},infinite_rx=1`);
+    const devargs = dpdkSource(this.#directory, source);
+    run(this.#env, "ovs-vsctl", ...port, `options:dpdk-devargs=${devargs}`);
     const failed = run(this.#env, "ovs-vsctl", "get", "interface", "p1", "error").trim();
     if (failed !== "[]") throw new Error(`OVS-DPDK did not open its source: ${failed}`);
   }
@@ -204,7 +204,7 @@ async function startForwarder(options: ForwarderOptions = {}): Promise<Forwarder
     pid = readPid(directory, "ovs-vswitchd-dpdk");
     const bridge = ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail_mode=secure"];
     const sink = ["add-port", "br0", "p2", "--", "set", "interface", "p2", "type=dpdk", "ofport_request=2"];
-    run(env, "ovs-vsctl", ...bridge, "--", ...sink, "options:dpdk-devargs=net_null1,no-rx=1");
+    run(env, "ovs-vsctl", ...bridge, "--", ...sink, `options:dpdk-devargs=${dpdkSink}`);
     // What NORMAL floods goes to the sink alone, as in Sluice's bridge, which has no local port.
     run(env, "ovs-ofctl", "mod-port", "br0", "br0", "no-flood");
     const client = await OpenFlowClient.open(join(directory, "br0.mgmt"));
@@ -215,4 +215,11 @@ async function startForwarder(options: ForwarderOptions = {}): Promise<Forwarder
   }
 }
 
-export const ovs: Side = { name: "ovs", forwarderMissing, daemonMissing, startForwarder, startDaemon };
+export const ovs: Side = {
+  name: "ovs",
+  forwarderMissing,
+  daemonMissing,
+  startForwarder,
+  bareLoop: (seconds) => runBareLoop("pages", seconds),
+  startDaemon,
+};

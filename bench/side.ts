@@ -37,6 +37,8 @@ export interface Forwarder {
 export interface ForwarderOptions {
   /** Every packet that is not the only one of its kind is translated: the megaflow cache takes next to nothing. */
   readonly uncached?: boolean;
+  /** Both ports are devices of DPDK's, the same on both sides. */
+  readonly dpdk?: boolean;
 }
 
 /** A daemon as users start it, with a bridge br0 of its own and an idle port 1. */
@@ -55,8 +57,10 @@ export interface Daemon {
 export interface Side {
   readonly name: "sluice" | "ovs";
   /** Undefined: can be measured; otherwise why not. */
-  forwarderMissing(): string | undefined;
+  forwarderMissing(options?: ForwarderOptions): string | undefined;
   daemonMissing(): string | undefined;
   startForwarder(options?: ForwarderOptions): Promise<Forwarder>;
+  /** DPDK's devices without a switch between them, for `seconds`, with buffers as this side lays them out. */
+  bareLoop(seconds: number): Promise<Pick<Forwarding, "packetsPerSecond" | "cyclesPerPacket">>;
   startDaemon(): Promise<Daemon>;
 }

@@ -4,6 +4,7 @@ import type { Source } from "./frames.js";
 export type SubjectRequest =
   | { readonly do: "source"; readonly source: Source }
   | { readonly do: "replay"; readonly pcap: string }
+  | { readonly do: "dpdk"; readonly devargs: string }
   | { readonly do: "stats" };
 
 /** Counters since the start; every request is answered by them. */

@@ -2,17 +2,27 @@
  *  daemon runs, without a database and with ports that no daemon offers. */
 import { systemClock } from "../ts/clock/index.js";
 import { Connmgr } from "../ts/connmgr/index.js";
+import { loadProcessCalls } from "../ts/daemon/process-calls.js";
 import { portClass } from "../ts/datapath/generated/records.js";
 import { BatchBuilder, Datapath, datapathStats, workerStats } from "../ts/datapath/index.js";
 import { silentLogger } from "../ts/log/index.js";
 import { noFeatures, Ofprotos } from "../ts/ofproto/index.js";
+import { dpdkArguments } from "./dpdk-devices.js";
 import type { SubjectReply, SubjectRequest } from "./sluice-messages.js";
 
 const sourcePort = 1;
 const sinkPort = 2;
 
-/** The bridge with its sockets in `runDirectory`; answers requests for as long as the parent lives. */
-function serve(runDirectory: string, flowLimit: number): void {
+/** Starts DPDK with the arguments that Open vSwitch's gets, but for the CPUs. */
+function startDpdk(): void {
+  const calls = loadProcessCalls();
+  const error = calls.dpdkStart(["sluice", ...dpdkArguments, `--file-prefix=slbench-s${process.pid}`, "-l", "0"]);
+  if (error !== 0) throw new Error(`DPDK did not start: error ${-error}, ${calls.dpdkLog()}`);
+}
+
+/** The bridge with its sockets in `runDirectory`; answers requests for as long as the parent lives.  `dpdkSink`: the
+ *  device of DPDK's that is the sink; without one no port is DPDK's. */
+function serve(runDirectory: string, flowLimit: number, dpdkSink?: string): void {
   const clock = systemClock();
   const log = (): typeof silentLogger => silentLogger;
   const datapath = new Datapath({ workers: 1, flowLimit });
@@ -54,6 +64,8 @@ function serve(runDirectory: string, flowLimit: number): void {
     if (request.do === "source") {
       const { flows, masks = 1, order = "sequential" } = request.source;
       openPort(sourcePort, portClass.null, { flows, masks, order });
+    } else if (request.do === "dpdk") {
+      openPort(sourcePort, portClass.dpdk, { "dpdk-devargs": request.devargs });
     } else if (request.do === "replay") {
       openPort(sourcePort, portClass.pcap, { rx_pcap: request.pcap, infinite_rx: 1 });
     }
@@ -68,8 +80,13 @@ function serve(runDirectory: string, flowLimit: number): void {
 
   connmgr.setFailMode("secure");
   connmgr.openManagement();
-  openPort(sinkPort, portClass.null, {});
+  if (dpdkSink === undefined) {
+    openPort(sinkPort, portClass.null, {});
+  } else {
+    startDpdk();
+    openPort(sinkPort, portClass.dpdk, { "dpdk-devargs": dpdkSink });
+  }
   process.send?.(stats());
 }
 
-serve(process.argv[2] ?? ".", Number(process.argv[3] ?? 0));
+serve(process.argv[2] ?? ".", Number(process.argv[3] ?? 0), process.argv[4]);

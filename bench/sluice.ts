@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { dpdkSink, dpdkSource, runBareLoop } from "./dpdk-devices.js";
 import { type Source, writePcap } from "./frames.js";
 import { OpenFlowClient } from "./openflow-client.js";
 import { directoryEnv, makeDummyBridge, readPid, residentOf, runDirectory, sleep, until, waitGone } from "./process.js";
@@ -17,14 +18,20 @@ class SluiceForwarder implements Forwarder {
   readonly client: OpenFlowClient;
   readonly #child: ChildProcess;
   readonly #directory: string;
+  readonly #dpdk: boolean;
 
-  constructor(child: ChildProcess, client: OpenFlowClient, directory: string) {
+  constructor(child: ChildProcess, client: OpenFlowClient, directory: string, dpdk: boolean) {
     this.#child = child;
     this.client = client;
     this.#directory = directory;
+    this.#dpdk = dpdk;
   }
 
   async start(source: Source): Promise<void> {
+    if (this.#dpdk) {
+      await this.#ask({ do: "dpdk", devargs: dpdkSource(this.#directory, source) });
+      return;
+    }
     if (source.headers === undefined) {
       await this.#ask({ do: "source", source });
       return;
@@ -89,9 +96,16 @@ async function nextReply(child: ChildProcess): Promise<SubjectReply> {
 async function startForwarder(options: ForwarderOptions = {}): Promise<Forwarder> {
   const directory = runDirectory("sluice");
   const flowLimit = options.uncached === true ? "1" : "0";
-  const child = fork(join(here, "sluice-subject.js"), [directory, flowLimit]);
+  const dpdk = options.dpdk === true;
+  const child = fork(join(here, "sluice-subject.js"), [directory, flowLimit, ...(dpdk ? [dpdkSink] : [])]);
   await nextReply(child);
-  return new SluiceForwarder(child, await OpenFlowClient.open(join(directory, "br0.mgmt")), directory);
+  return new SluiceForwarder(child, await OpenFlowClient.open(join(directory, "br0.mgmt")), directory, dpdk);
+}
+
+function forwarderMissing(options: ForwarderOptions = {}): string | undefined {
+  if (options.dpdk !== true) return undefined;
+  if (!existsSync(join(root, "build", "Release", "sluice_dpdk.so"))) return "Sluice was built without DPDK";
+  return process.getuid?.() === 0 ? undefined : "DPDK needs root";
 }
 
 async function startDaemon(): Promise<Daemon> {
@@ -128,8 +142,9 @@ async function startDaemon(): Promise<Daemon> {
 
 export const sluice: Side = {
   name: "sluice",
-  forwarderMissing: () => undefined,
+  forwarderMissing,
   daemonMissing: () => undefined,
   startForwarder,
+  bareLoop: (seconds) => runBareLoop("packed", seconds),
   startDaemon,
 };
