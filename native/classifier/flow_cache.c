@@ -71,9 +71,7 @@ flow_cache_destroy(struct flow_cache *cache)
     flow_cache_flush(cache, NULL, NULL);
     limbo_uninit(&cache->limbo);
     free(atomic_load(&cache->list));
-    for (uint32_t i = 0; i < cache->n_made / CHUNK_FLOWS; i++) {
-        free(atomic_load(&cache->chunks[i]));
-    }
+    slab_uninit(&cache->slab);
     signature_cache_uninit(&cache->signatures);
     pthread_mutex_destroy(&cache->mutex);
     free(cache);

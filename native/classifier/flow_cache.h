@@ -44,6 +44,7 @@ struct megaflow_mask;
 /* The part of a megaflow that only matters once it is found; does not change but for what the mutex guards. */
 struct megaflow_body {
     struct flow_cache *cache;
+    uint32_t size;         /* Of all of this, in bytes. */
     uint32_t actions_size; /* In bytes, a multiple of 8. */
     uint32_t data_size;
     uint64_t key_map[SLUICE_KEY_MAP_WORDS]; /* Words of the translated packet's key that are not zero. */
@@ -52,7 +53,7 @@ struct megaflow_body {
     uint64_t created_ms;
     uint64_t id;      /* Never used twice in a cache. */
     uint64_t *values; /* Values of a match of more than MEGAFLOW_VALUES words, else null. */
-    uint64_t bytes[]; /* The actions, the owner's data, then the words of 'key_map'. */
+    uint64_t bytes[]; /* The actions, the owner's data, the words of 'key_map', then what 'values' points to. */
 };
 
 /* A megaflow.  Its memory stays a megaflow's as long as the cache lives. */

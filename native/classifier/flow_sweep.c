@@ -270,8 +270,7 @@ flow_cache_add_stats(struct flow_cache *cache, struct flow_cache_stats *stats)
     stats->n_flows += cache->n_live;
     stats->n_masks += list != NULL ? list->n : 0;
     stats->n_signatures += n_signatures;
-    stats->n_bytes +=
-        sizeof *cache + 8 * n_signatures + cache->n_body_bytes + (uint64_t) cache->n_made * sizeof(struct megaflow);
+    stats->n_bytes += sizeof *cache + 8 * n_signatures + cache->slab.n_bytes;
     for (uint32_t i = 0; list != NULL && i < list->n; i++) {
         stats->n_bytes += slot_table_size(&list->masks[i]->slots);
     }

@@ -1,6 +1,5 @@
 /* Making a megaflow of a translation: for a packet that missed, and for a sweep that found one stale. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "classifier/megaflow_table.h"
@@ -28,32 +27,25 @@ map_key(const struct flow_key *key, uint64_t map[SLUICE_KEY_MAP_WORDS])
     return n;
 }
 
-static size_t
-body_size(const struct megaflow_body *body)
-{
-    return sizeof *body + body->actions_size + body->data_size + 8 * (size_t) match_map_count(body->key_map);
-}
-
 static struct megaflow_body *
 create_body(struct flow_cache *cache, const struct flow_cache_insertion *insertion, uint32_t n_words)
 {
     uint64_t map[SLUICE_KEY_MAP_WORDS];
     uint32_t n_key_words = map_key(insertion->key, map);
-    struct megaflow_body *body =
-        malloc(sizeof *body + insertion->actions_size + insertion->data_size + 8 * (size_t) n_key_words);
+    uint32_t n_values = n_words > MEGAFLOW_VALUES ? n_words : 0;
+    size_t size =
+        sizeof(struct megaflow_body) + insertion->actions_size + insertion->data_size + 8 * (n_key_words + n_values);
+    struct megaflow_body *body = slab_alloc(&cache->slab, size);
 
     if (body == NULL) {
         return NULL;
     }
     *body = (struct megaflow_body){ .cache = cache,
+                                    .size = (uint32_t) size,
                                     .actions_size = insertion->actions_size,
                                     .data_size = insertion->data_size,
                                     .created_ms = insertion->now_ms };
     memcpy(body->key_map, map, sizeof map);
-    if (n_words > MEGAFLOW_VALUES && (body->values = malloc(n_words * sizeof *body->values)) == NULL) {
-        free(body);
-        return NULL;
-    }
     uint64_t *at = body->bytes;
     if (insertion->actions_size != 0) {
         memcpy(at, insertion->actions, insertion->actions_size);
@@ -67,6 +59,7 @@ create_body(struct flow_cache *cache, const struct flow_cache_insertion *inserti
     MATCH_FOR_EACH_WORD(word, body->key_map) {
         *at++ = insertion->key->words[word];
     }
+    body->values = n_values != 0 ? at : NULL;
     return body;
 }
 
@@ -109,15 +102,12 @@ fill(struct flow_cache *cache, struct megaflow *megaflow, const struct megaflow_
     atomic_store_explicit(&megaflow->n_bytes, body->n_bytes_pushed, memory_order_relaxed);
     atomic_store_explicit(&megaflow->used_ms, insertion->now_ms, memory_order_relaxed);
     atomic_store_explicit(&megaflow->tcp_flags, old != NULL ? atomic_load(&old->tcp_flags) : 0, memory_order_relaxed);
-    cache->n_body_bytes += body_size(body);
 }
 
 void
 megaflow_free_body(struct flow_cache *cache, struct megaflow_body *body)
 {
-    cache->n_body_bytes -= body_size(body);
-    free(body->values);
-    free(body);
+    slab_free(&cache->slab, body, body->size);
 }
 
 void

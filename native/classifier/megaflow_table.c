@@ -183,11 +183,12 @@ add_chunk(struct flow_cache *cache)
 {
     uint32_t n_max = cache->flows_max + cache->flows_max / 4 + CHUNK_FLOWS;
     uint32_t i = cache->n_made / CHUNK_FLOWS;
+    struct megaflow *chunk;
 
     if (cache->n_made >= n_max || i >= CHUNKS_MAX) {
         return false;
     }
-    struct megaflow *chunk = aligned_alloc(64, CHUNK_FLOWS * sizeof *chunk);
+    chunk = slab_alloc(&cache->slab, CHUNK_FLOWS * sizeof *chunk);
     if (chunk == NULL) {
         return false;
     }

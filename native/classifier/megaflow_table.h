@@ -14,6 +14,7 @@
 #include "classifier/flow_cache.h"
 #include "classifier/hash.h"
 #include "classifier/signature_cache.h"
+#include "classifier/slab.h"
 #include "classifier/slot_table.h"
 #include "packet/match.h"
 
@@ -81,7 +82,7 @@ struct flow_cache {
     uint64_t vain_ms;    /* When that were all. */
     uint64_t n_replaced;
     uint64_t last_id;
-    uint64_t n_body_bytes;
+    struct slab slab; /* Of chunks and bodies. */
 };
 
 static inline struct megaflow *

@@ -1,6 +1,8 @@
 #include "classifier/signature_cache.h"
 
-#include <stdlib.h>
+#include <stddef.h>
+
+#include "classifier/pages.h"
 
 #define ENTRIES_MIN 8192u
 
@@ -19,8 +21,10 @@ signature_cache_init(struct signature_cache *cache, uint64_t n_max)
 static void
 resize(struct signature_cache *cache, uint64_t n_entries)
 {
-    free(cache->entries);
-    cache->entries = n_entries != 0 ? calloc(n_entries, sizeof *cache->entries) : NULL;
+    if (cache->entries != NULL) {
+        pages_free(cache->entries, (cache->limit + 1) * sizeof *cache->entries);
+    }
+    cache->entries = n_entries != 0 ? pages_alloc(n_entries * sizeof *cache->entries) : NULL;
     cache->limit = cache->entries != NULL ? n_entries - 1 : 0;
     atomic_store_explicit(&cache->n_entries, cache->entries != NULL ? n_entries : 0, memory_order_relaxed);
 }

@@ -1,7 +1,8 @@
 #include "classifier/slot_table.h"
 
 #include <errno.h>
-#include <stdlib.h>
+
+#include "classifier/pages.h"
 
 #define SLOTS_MIN 4
 
@@ -15,6 +16,22 @@ slots_for(uint64_t n_live)
         n_slots *= 2;
     }
     return n_slots;
+}
+
+static size_t
+array_size(uint64_t n_slots)
+{
+    return sizeof(struct slot_array) + n_slots * sizeof(_Atomic uint64_t);
+}
+
+static void
+free_array(void *array_)
+{
+    struct slot_array *array = array_;
+
+    if (array != NULL) {
+        pages_free(array, array_size(array->limit + 1));
+    }
 }
 
 static void
@@ -34,7 +51,7 @@ resize(struct slot_table *table, struct limbo *limbo, uint32_t (*hash_of)(uint64
 {
     struct slot_array *old = atomic_load_explicit(&table->array, memory_order_relaxed);
     uint64_t n_slots = slots_for((uint64_t) table->n_live + 1);
-    struct slot_array *array = calloc(1, sizeof *array + n_slots * sizeof array->slots[0]);
+    struct slot_array *array = pages_alloc(array_size(n_slots));
     uint64_t slot;
 
     if (array == NULL) {
@@ -48,7 +65,7 @@ resize(struct slot_table *table, struct limbo *limbo, uint32_t (*hash_of)(uint64
     table->n_used = table->n_live;
     atomic_store_explicit(&table->array, array, memory_order_release);
     if (old != NULL) {
-        limbo_put(limbo, free, old);
+        limbo_put(limbo, free_array, old);
     }
     return 0;
 }
@@ -94,7 +111,7 @@ slot_table_drop(struct slot_table *table, const struct slot_search *search)
 void
 slot_table_clear(struct slot_table *table)
 {
-    free(atomic_load_explicit(&table->array, memory_order_relaxed));
+    free_array(atomic_load_explicit(&table->array, memory_order_relaxed));
     *table = (struct slot_table){ .n_live = 0 };
 }
 
@@ -103,5 +120,5 @@ slot_table_size(const struct slot_table *table)
 {
     const struct slot_array *array = atomic_load_explicit(&table->array, memory_order_relaxed);
 
-    return array != NULL ? sizeof *array + (array->limit + 1) * sizeof array->slots[0] : 0;
+    return array != NULL ? array_size(array->limit + 1) : 0;
 }
