@@ -14,12 +14,14 @@ export const dpdkArguments = ["--no-huge", "--legacy-mem", "-m", "1024", "--no-p
 /** Swallows what is sent. */
 export const dpdkSink = "net_null1,no-rx=1";
 
-/** The device that makes the frames of `source` without end; what it repeats is put into `directory`. */
-export function dpdkSource(directory: string, source: Source): string {
-  if (source.zeroes === true) return "net_null0";
-  const file = join(directory, "source.pcap");
+/** The device that makes the frames of `source` on port `port` without end; what it repeats is put into `directory`. */
+export function dpdkSource(directory: string, source: Source, port: number): string {
+  // The sink, on port 2, has number 1.
+  const number = port - 1;
+  if (source.zeroes === true) return `net_null${number}`;
+  const file = join(directory, `source${port}.pcap`);
   writePcap(file, source);
-  return `net_pcap0,rx_pcap=${file},infinite_rx=1`;
+  return `net_pcap${number},rx_pcap=${file},infinite_rx=1`;
 }
 
 /** Compiles native/dpdk/bench/io_bench.c and lets it carry net_null's frames to net_null. */

@@ -11,6 +11,9 @@ export interface Source {
   readonly order?: "sequential" | "random";
   /** One flow of frames that are all zero bytes, as DPDK's net_null makes them. */
   readonly zeroes?: boolean;
+  /** Addresses that share any number of bits with 10.0.0.10 and 11.0.0.11, of source and destination: a mask for each of
+   *  1024 pairs where rules name these two. */
+  readonly pattern?: "prefixes";
 }
 
 /** What frames of such sources differ in. */
@@ -31,6 +34,12 @@ export function sourceAddress(source: Source, flow: number): number {
   return 0x0a000000 + ((flow % (source.masks ?? 1)) << 24) + (flow & 0xffffff);
 }
 
+/** An address that has the first `bit` bits of `address`, not the next one, and then those of `rest`. */
+function differ(address: number, bit: number, rest: number): number {
+  const first = 0x80000000 >>> bit;
+  return (address ^ first ^ (rest & (first - 1))) >>> 0;
+}
+
 /** The frame of flow number `flow`, as null ports make it. */
 export function frame(source: Source, flow: number): Uint8Array {
   const bytes = Uint8Array.of(
@@ -43,6 +52,10 @@ export function frame(source: Source, flow: number): Uint8Array {
   const headers = source.headers?.(flow);
   if (headers === undefined) {
     view.setUint32(26, sourceAddress(source, flow));
+    if (source.pattern === "prefixes") {
+      view.setUint32(26, differ(0x0a00000a, flow % 32, Math.imul(flow, 2654435761)));
+      view.setUint32(30, differ(0x0b00000b, (flow >>> 5) % 32, Math.imul(flow, 2246822519)));
+    }
   } else {
     view.setUint8(23, headers.proto);
     view.setUint32(26, headers.src);

@@ -1,6 +1,7 @@
 /** `npm run bench`: first figures of Sluice, beside those of the installed Open vSwitch. */
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
+import { attacks } from "./attack.js";
 import { churns } from "./churn.js";
 import { dpdk } from "./dpdk.js";
 import { flowMods } from "./flow-mods.js";
@@ -20,7 +21,16 @@ const usage = `Usage: npm run bench -- [options]
   --list          the questions and their ids
 `;
 
-const cases: readonly Case[] = [...forwarding, ...dpdk, ...megaflows, ...misses, ...churns, ...flowMods, ...packetIns];
+const cases: readonly Case[] = [
+  ...forwarding,
+  ...dpdk,
+  ...megaflows,
+  ...misses,
+  ...churns,
+  ...attacks,
+  ...flowMods,
+  ...packetIns,
+];
 
 function machine(): string {
   const cpu = cpus();

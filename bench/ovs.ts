@@ -127,11 +127,32 @@ class OvsForwarder implements Forwarder {
   }
 
   async start(source: Source): Promise<void> {
-    const port = ["add-port", "br0", "p1", "--", "set", "interface", "p1", "type=dpdk", "ofport_request=1"];
-    const devargs = dpdkSource(this.#directory, source);
+    this.#startOn(1, source);
+  }
+
+  async startAttack(source: Source): Promise<void> {
+    this.#startOn(3, source);
+  }
+
+  #startOn(number: number, source: Source): void {
+    const name = `p${number}`;
+    const port = ["add-port", "br0", name, "--", "set", "interface", name, "type=dpdk", `ofport_request=${number}`];
+    const devargs = dpdkSource(this.#directory, source, number);
     run(this.#env, "ovs-vsctl", ...port, `options:dpdk-devargs=${devargs}`);
-    const failed = run(this.#env, "ovs-vsctl", "get", "interface", "p1", "error").trim();
+    const failed = run(this.#env, "ovs-vsctl", "get", "interface", name, "error").trim();
     if (failed !== "[]") throw new Error(`OVS-DPDK did not open its source: ${failed}`);
+  }
+
+  async delivered(seconds: number): Promise<number> {
+    const count = (): number => {
+      const text = run(this.#env, "ovs-ofctl", "dump-ports", "br0", "2");
+      return Number(/tx pkts=(\d+)/.exec(text)?.[1] ?? Number.NaN);
+    };
+    const began = performance.now();
+    const before = count();
+    await sleep(1000 * seconds);
+    const after = count();
+    return (after - before) / ((performance.now() - began) / 1000);
   }
 
   async forward(source: Source, warmSeconds: number, seconds: number): Promise<Forwarding> {

@@ -19,6 +19,9 @@ export interface Counters {
   readonly resident: number;
 }
 
+/** Flows of the port that others must not slow down. */
+export const goodFlows = 1000;
+
 /** A switch with one polling thread between a port 1 that makes packets without end and a port 2 that swallows them. */
 export interface Forwarder {
   /** Connected to its bridge. */
@@ -29,6 +32,10 @@ export interface Forwarder {
   start(source: Source): Promise<void>;
   /** Rates of the next `seconds` of packets that run. */
   watch(seconds: number): Promise<Forwarding>;
+  /** Starts packets without end on a third port. */
+  startAttack(source: Source): Promise<void>;
+  /** Packets a second that leave by port 2, over `seconds`. */
+  delivered(seconds: number): Promise<number>;
   /** Counters since the start. */
   counters(): Promise<Counters>;
   stop(): Promise<void>;

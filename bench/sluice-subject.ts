@@ -4,13 +4,12 @@ import { systemClock } from "../ts/clock/index.js";
 import { Connmgr } from "../ts/connmgr/index.js";
 import { loadProcessCalls } from "../ts/daemon/process-calls.js";
 import { portClass } from "../ts/datapath/generated/records.js";
-import { BatchBuilder, Datapath, datapathStats, workerStats } from "../ts/datapath/index.js";
+import { BatchBuilder, Datapath, datapathStats, portStats, workerStats } from "../ts/datapath/index.js";
 import { silentLogger } from "../ts/log/index.js";
 import { noFeatures, Ofprotos } from "../ts/ofproto/index.js";
 import { dpdkArguments } from "./dpdk-devices.js";
 import type { SubjectReply, SubjectRequest } from "./sluice-messages.js";
 
-const sourcePort = 1;
 const sinkPort = 2;
 
 /** Starts DPDK with the arguments that Open vSwitch's gets, but for the CPUs. */
@@ -53,6 +52,7 @@ function serve(runDirectory: string, flowLimit: number, dpdkSink?: string): void
     const { nFlows, nMasks } = datapathStats(datapath);
     return {
       ...total,
+      delivered: Number(portStats(datapath, sinkPort)?.txPackets ?? 0),
       atMs: performance.now(),
       megaflows: Number(nFlows),
       masks: nMasks,
@@ -62,12 +62,12 @@ function serve(runDirectory: string, flowLimit: number, dpdkSink?: string): void
 
   process.on("message", (request: SubjectRequest) => {
     if (request.do === "source") {
-      const { flows, masks = 1, order = "sequential" } = request.source;
-      openPort(sourcePort, portClass.null, { flows, masks, order });
+      const { flows, masks = 1, order = "sequential", pattern = "src" } = request.source;
+      openPort(request.port, portClass.null, { flows, masks, order, pattern });
     } else if (request.do === "dpdk") {
-      openPort(sourcePort, portClass.dpdk, { "dpdk-devargs": request.devargs });
+      openPort(request.port, portClass.dpdk, { "dpdk-devargs": request.devargs });
     } else if (request.do === "replay") {
-      openPort(sourcePort, portClass.pcap, { rx_pcap: request.pcap, infinite_rx: 1 });
+      openPort(request.port, portClass.pcap, { rx_pcap: request.pcap, infinite_rx: 1 });
     }
     process.send?.(stats());
   });

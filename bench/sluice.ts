@@ -27,18 +27,33 @@ class SluiceForwarder implements Forwarder {
     this.#dpdk = dpdk;
   }
 
-  async start(source: Source): Promise<void> {
+  start(source: Source): Promise<void> {
+    return this.#startOn(1, source);
+  }
+
+  startAttack(source: Source): Promise<void> {
+    return this.#startOn(3, source);
+  }
+
+  async #startOn(port: number, source: Source): Promise<void> {
     if (this.#dpdk) {
-      await this.#ask({ do: "dpdk", devargs: dpdkSource(this.#directory, source) });
+      await this.#ask({ do: "dpdk", port, devargs: dpdkSource(this.#directory, source, port) });
       return;
     }
     if (source.headers === undefined) {
-      await this.#ask({ do: "source", source });
+      await this.#ask({ do: "source", port, source });
       return;
     }
-    const pcap = join(this.#directory, "source.pcap");
+    const pcap = join(this.#directory, `source${port}.pcap`);
     writePcap(pcap, source);
-    await this.#ask({ do: "replay", pcap });
+    await this.#ask({ do: "replay", port, pcap });
+  }
+
+  async delivered(seconds: number): Promise<number> {
+    const before = await this.#ask({ do: "stats" });
+    await sleep(1000 * seconds);
+    const after = await this.#ask({ do: "stats" });
+    return (after.delivered - before.delivered) / ((after.atMs - before.atMs) / 1000);
   }
 
   async forward(source: Source, warmSeconds: number, seconds: number): Promise<Forwarding> {

@@ -283,6 +283,12 @@ flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[],
     return found;
 }
 
+uint64_t
+flow_cache_n_probes(const struct flow_cache *cache)
+{
+    return atomic_load_explicit(&cache->n_mask_probes, memory_order_relaxed);
+}
+
 /* Makes room for one when there are as many as there may be.  Once all were found in use, nothing is looked at for the
  * rest of the millisecond: a full cache must not make misses dear. */
 static bool

@@ -147,6 +147,9 @@ void flow_cache_destroy(struct flow_cache *cache);
 uint32_t flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[], uint32_t n, uint64_t change,
                            struct megaflow *megaflows[]);
 
+/* Masks searched so far.  The worker. */
+uint64_t flow_cache_n_probes(const struct flow_cache *cache);
+
 /* Whether an insertion is worth a try: false for the rest of a millisecond in which the cache was found full of megaflows
  * that are in use.  The packet then counts as not cached.  The worker. */
 bool flow_cache_may_insert(struct flow_cache *cache, uint64_t now_ms);

@@ -21,6 +21,7 @@ enum null_pattern {
     PATTERN_SRC,
     PATTERN_SRC_PORT,
     PATTERN_MAC,
+    PATTERN_PREFIXES,
 };
 
 struct null_port {
@@ -72,6 +73,8 @@ null_open(struct port *port, const struct port_options *options)
         null->pattern = PATTERN_SRC_PORT;
     } else if (pattern != NULL && strcmp(pattern, "mac") == 0) {
         null->pattern = PATTERN_MAC;
+    } else if (pattern != NULL && strcmp(pattern, "prefixes") == 0) {
+        null->pattern = PATTERN_PREFIXES;
     } else if (pattern != NULL && strcmp(pattern, "src") != 0) {
         return EINVAL;
     }
@@ -92,6 +95,15 @@ static void
 null_close(struct port *port)
 {
     (void) port;
+}
+
+/* An address that has the first 'bit' bits of 'address', not the next one, and then those of 'rest'. */
+static uint32_t
+differ(uint32_t address, uint32_t bit, uint32_t rest)
+{
+    uint32_t first = UINT32_C(0x80000000) >> bit;
+
+    return address ^ first ^ (rest & (first - 1));
 }
 
 /* Gives the frame of 'flow' its difference. */
@@ -115,6 +127,12 @@ vary(const struct null_port *null, uint8_t *frame, uint32_t flow)
         put_be16(frame + 24, (uint16_t) ~(sum + (sum >> 16)));
         break;
     }
+    case PATTERN_PREFIXES:
+        put_be32(frame + 26, differ(0x0a00000a, flow % 32, flow * 2654435761u));
+        put_be32(frame + 30, differ(0x0b00000b, flow / 32 % 32, flow * 2246822519u));
+        put_raw16(frame + 24, 0);
+        put_raw16(frame + 24, checksum(frame + 14, 20));
+        break;
     default:
         break;
     }

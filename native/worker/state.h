@@ -16,6 +16,7 @@
 #include "port/port.h"
 #include "sluice/datapath.h"
 #include "tunnel/header.h"
+#include "worker/miss_share.h"
 #include "worker/ring.h"
 #include "worker/worker.h"
 
@@ -33,6 +34,7 @@ struct rx_queue {
     _Bool is_watched; /* 'fd' is in the epoll set.  The control thread's. */
     uint32_t n_empty; /* Polls in a row that found nothing.  The worker's. */
     _Bool is_hot;     /* In the worker's hot list.  The worker's. */
+    struct miss_debt debt;
 };
 
 /* An open port. */

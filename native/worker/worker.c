@@ -13,6 +13,7 @@
 #include "packet/bytes.h"
 #include "packet/parse.h"
 #include "pipeline/pipeline.h"
+#include "worker/cycles.h"
 #include "worker/megaflow.h"
 #include "worker/state.h"
 
@@ -27,20 +28,6 @@ static void
 count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
-static uint64_t
-cycles(void)
-{
-#if defined __x86_64__
-    return __builtin_ia32_rdtsc();
-#elif defined __aarch64__
-    uint64_t value;
-    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(value));
-    return value;
-#else
-    return 0;
-#endif
 }
 
 /* Puts a translation into the cache.  Null if it is not cached; then it keeps its credits. */
@@ -176,17 +163,49 @@ add_to_group(struct group_list *list, struct megaflow *megaflow, struct packet *
     }
 }
 
+/* Finds or makes the megaflows of packets that the burst's lookup did not find, and groups all that have one. */
+static void
+process_missing(struct worker *worker, const struct action_sink *sink, struct packet_batch *batch,
+                const struct flow_key *const keys[], struct megaflow *megaflows[], struct group_list *list)
+{
+    uint64_t change = pipeline_change(worker->datapath->pipeline);
+    uint64_t before = worker->share.miss_cycles;
+    uint64_t begin = cycles();
+    _Bool inserted = 0;
+
+    for (uint32_t i = 0; i < batch->n; i++) {
+        struct megaflow *megaflow = megaflows[i];
+        _Bool is_hit = 1;
+        if (megaflow == NULL && inserted) {
+            flow_cache_lookup(worker->cache, &keys[i], 1, change, &megaflow);
+        }
+        if (megaflow == NULL) {
+            megaflow =
+                translate(worker, sink, batch->packets[i], keys[i], worker->levels[worker->depth].now_ms, &is_hit);
+            inserted |= megaflow != NULL;
+            worker->share.n_misses++;
+        }
+        if (megaflow != NULL) {
+            add_to_group(list, megaflow, batch->packets[i], keys[i], is_hit);
+        }
+    }
+    credit_tally_flush(&worker->tally);
+    /* This takes in what packets cost that were translated, recirculated and missed again. */
+    worker->share.miss_cycles = before + (cycles() - begin);
+}
+
 /* What a burst of one queue goes through.  Takes the packets. */
 static void
 process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
 {
     struct pipeline *pipeline = worker->datapath->pipeline;
     struct worker_level *level = &worker->levels[worker->depth];
+    uint32_t all = batch->n < 32 ? (UINT32_C(1) << batch->n) - 1 : UINT32_MAX;
+    uint32_t found = 0;
     struct megaflow *megaflows[PACKET_BATCH_MAX];
     const struct flow_key *keys[PACKET_BATCH_MAX];
     struct group_list list;
     struct action_sink sink = worker_sink(worker);
-    _Bool inserted = 0, missed = 0;
 
     list.n = 0;
     memset(list.slots, 0, sizeof list.slots);
@@ -195,27 +214,16 @@ process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
         keys[i] = &level->keys[i];
         megaflows[i] = NULL;
     }
-    uint64_t change = pipeline_change(pipeline);
     if (worker->cache != NULL) {
-        flow_cache_lookup(worker->cache, keys, batch->n, change, megaflows);
+        found = flow_cache_lookup(worker->cache, keys, batch->n, pipeline_change(pipeline), megaflows);
     }
-    for (uint32_t i = 0; i < batch->n; i++) {
-        struct megaflow *megaflow = megaflows[i];
-        _Bool is_hit = 1;
-        if (megaflow == NULL && inserted) {
-            flow_cache_lookup(worker->cache, &keys[i], 1, change, &megaflow);
+    if (found == all) {
+        for (uint32_t i = 0; i < batch->n; i++) {
+            add_to_group(&list, megaflows[i], batch->packets[i], keys[i], 1);
         }
-        if (megaflow == NULL) {
-            megaflow = translate(worker, &sink, batch->packets[i], keys[i], now_ms, &is_hit);
-            inserted |= megaflow != NULL;
-            missed = 1;
-        }
-        if (megaflow != NULL) {
-            add_to_group(&list, megaflow, batch->packets[i], keys[i], is_hit);
-        }
-    }
-    if (missed) {
-        credit_tally_flush(&worker->tally);
+    } else {
+        level->now_ms = now_ms;
+        process_missing(worker, &sink, batch, keys, megaflows, &list);
     }
     for (uint32_t i = 0; i < list.n; i++) {
         struct group *group = &list.groups[i];
@@ -264,6 +272,8 @@ static uint32_t
 poll_queue(struct worker *worker, struct rx_queue *queue)
 {
     struct packet_batch batch;
+    uint64_t begin = queue->debt.cycles != 0 ? cycles() : 0;
+    uint64_t n_probes = worker->n_probes;
 
     port_rx(queue->port, queue->queue, worker->pool, &batch);
     uint32_t n = batch.n;
@@ -276,7 +286,26 @@ poll_queue(struct worker *worker, struct rx_queue *queue)
         process(worker, &batch, worker->now_ms);
     }
     worker_flush(worker);
+    worker->n_probes = flow_cache_n_probes(worker->cache);
+    n_probes = worker->n_probes - n_probes;
+    if (worker->share.n_misses != 0 || begin != 0 || n_probes > (uint64_t) n * MISS_SHARE_PROBES) {
+        miss_share_charge(&worker->share, &queue->debt, n, n_probes, begin != 0 ? cycles() - begin : 0);
+    }
+    if (n == PACKET_BATCH_MAX) {
+        miss_share_backlog(&worker->share, &queue->debt);
+    }
     return n;
+}
+
+/* Whether the queue is left alone this turn, because others wait and it costs too much. */
+static _Bool
+hold(struct worker *worker, struct rx_queue *queue)
+{
+    if (miss_share_holds(&worker->share, &queue->debt)) {
+        count(&queue->debt.n_held, 1);
+        return 1;
+    }
+    return 0;
 }
 
 uint64_t
@@ -332,6 +361,10 @@ poll_hot(struct worker *worker)
 
     for (uint32_t i = 0; i < worker->n_hot; i++) {
         struct rx_queue *queue = worker->hot[i];
+        if (hold(worker, queue)) {
+            worker->hot[n_kept++] = queue;
+            continue;
+        }
         uint32_t n = poll_queue(worker, queue);
         queue->n_empty = n != 0 ? 0 : queue->n_empty + 1;
         n_packets += n;
@@ -358,7 +391,7 @@ poll_others(struct worker *worker, const struct queue_list *list, _Bool *is_busy
     for (uint32_t i = 0; i < list->n; i++) {
         struct rx_queue *queue = list->queues[i];
         if (queue->fd < 0 && port_wait_fd(queue->port, queue->queue) == PORT_WAIT_BUSY) {
-            n_packets += poll_queue(worker, queue);
+            n_packets += hold(worker, queue) ? 0 : poll_queue(worker, queue);
             *is_busy = 1;
         }
     }
@@ -430,6 +463,7 @@ worker_main(void *aux)
         uint64_t now = cycles();
         count(&worker->counters.n_polls, 1);
         count(n != 0 ? &worker->counters.busy_cycles : &worker->counters.idle_cycles, now - then);
+        miss_share_turn(&worker->share, list, now - then);
         then = now;
         if (n != 0) {
             count(&worker->counters.n_packets, n);
@@ -499,6 +533,7 @@ worker_create(struct sluice_datapath *datapath, uint32_t index, _Bool is_control
     worker->random += worker->random == 0;
     worker->epoll_fd = -1;
     worker->wake_fd = -1;
+    miss_share_init(&worker->share);
     for (uint32_t i = 0; i <= WORKER_RECIRCULATIONS_MAX; i++) {
         xlate_out_init(&worker->levels[i].xlate);
     }

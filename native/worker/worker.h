@@ -14,6 +14,7 @@
 #include "sluice/datapath.h"
 #include "sluice/flow_key.h"
 #include "worker/megaflow.h"
+#include "worker/miss_share.h"
 
 struct epoch_reader;
 struct flow_cache;
@@ -52,6 +53,7 @@ struct worker_counters {
 struct worker_level {
     struct flow_key keys[PACKET_BATCH_MAX];
     uint64_t maps[PACKET_BATCH_MAX]; /* Words of 'keys' that may be other than zero. */
+    uint64_t now_ms;
     struct xlate_out xlate;
 };
 
@@ -83,6 +85,9 @@ struct worker {
     uint32_t n_hot;
     uint32_t hot_room;
     uint64_t seen; /* Version of the list that 'hot' was made for. */
+
+    struct miss_share share;
+    uint64_t n_probes; /* What flow_cache_n_probes() said after the burst before. */
 
     /* Sleep. */
     int epoll_fd;
