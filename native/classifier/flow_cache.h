@@ -10,10 +10,6 @@
  * connection, and a flood of masks costs translations and not ever slower searches.  There are at most 'flows_max'
  * megaflows: a new one then replaces one that had no packet lately, or is not cached.
  *
- * A datapath port whose packets fill the cache does not shut out others: one that has less than its part of 'flows_max' may
- * take the place of megaflows of ports that have more, and one that has less than its part of the masks finds room for
- * a few more.
- *
  * Staleness.  A megaflow carries the owner's change number of when it was last found to be current.  If that differs
  * from the present one, the owner's is_stale() decides.  A stale megaflow is not found any more; inserting the same
  * match replaces it.  Sweeps have the owner translate it again: it gets the new actions if the new translation read
@@ -72,10 +68,7 @@ struct megaflow {
     _Atomic uint16_t state;
     _Atomic uint16_t tcp_flags; /* All that were seen, as bits of the number. */
     uint32_t index;
-    union {
-        uint32_t dp_port;   /* By which its packets come. */
-        uint32_t next_free; /* While it is free. */
-    };
+    uint32_t next_free;
     uint64_t values[MEGAFLOW_VALUES];
 };
 
@@ -157,9 +150,9 @@ uint32_t flow_cache_lookup(struct flow_cache *cache, const struct flow_key *cons
 /* Masks searched so far.  The worker. */
 uint64_t flow_cache_n_probes(const struct flow_cache *cache);
 
-/* Whether an insertion for the packet of 'key' is worth a try: false for the rest of a millisecond in which the cache was
- * found full of megaflows that are in use, if its port has its part of them.  The packet then counts as not cached.  The worker. */
-bool flow_cache_may_insert(struct flow_cache *cache, const struct flow_key *key, uint64_t now_ms);
+/* Whether an insertion is worth a try: false for the rest of a millisecond in which the cache was found full of megaflows
+ * that are in use.  The packet then counts as not cached.  The worker. */
+bool flow_cache_may_insert(struct flow_cache *cache, uint64_t now_ms);
 
 struct flow_cache_insertion {
     const struct flow_key *key;  /* The packet that was translated. */

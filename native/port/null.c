@@ -8,6 +8,7 @@
  *   masks=N      the source address' upper byte takes N values in turn, so that flow tables with one mask for each
  *                value can be laid over them; the default is 1
  *   order=O      "sequential" (the default) or "random" (a permutation by a fixed multiplier)
+ *   polled=N     1: the port must be polled even if it makes nothing, as a device without a descriptor; the default is 0
  *   size=N       frame bytes without frame check sequence, 60 to 1514 */
 #include <errno.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct null_port {
     uint32_t n_flows;
     uint32_t n_masks;
     uint32_t size;
+    uint32_t is_polled;
     uint32_t step;       /* From one flow's number to the next's, odd. */
     uint32_t header_sum; /* Of the IPv4 header without the source address; not folded. */
     enum null_pattern pattern;
@@ -61,10 +63,11 @@ null_open(struct port *port, const struct port_options *options)
     const char *config = options->config;
     const char *pattern = port_config_get(config, options->config_size, "pattern");
     const char *order = port_config_get(config, options->config_size, "order");
-    uint64_t n_flows, n_masks, size, n_rxq;
+    uint64_t n_flows, n_masks, size, n_rxq, polled;
 
     if (!port_config_number(config, options->config_size, "flows", 0, 1 << 24, 0, &n_flows)
         || !port_config_number(config, options->config_size, "masks", 1, 128, 1, &n_masks)
+        || !port_config_number(config, options->config_size, "polled", 0, 1, 0, &polled)
         || !port_config_number(config, options->config_size, "size", 60, 1514, 60, &size)
         || !port_config_number(config, options->config_size, "n_rxq", 1, PORT_QUEUES_MAX, 1, &n_rxq)) {
         return EINVAL;
@@ -82,6 +85,7 @@ null_open(struct port *port, const struct port_options *options)
     null->n_flows = (uint32_t) n_flows;
     null->n_masks = (uint32_t) n_masks;
     null->size = (uint32_t) size;
+    null->is_polled = (uint32_t) polled;
     port->n_rxq = (uint32_t) n_rxq;
     port->n_txq = options->n_threads < PORT_QUEUES_MAX ? options->n_threads : PORT_QUEUES_MAX;
     port->offloads = PORT_OFFLOAD_CHECKSUM | PORT_OFFLOAD_SEGMENT;
@@ -176,7 +180,7 @@ null_wait_fd(struct port *port, uint32_t queue)
     const struct null_port *null = (const struct null_port *) port;
 
     (void) queue;
-    return null->n_flows == 0 ? PORT_WAIT_NEVER : PORT_WAIT_BUSY;
+    return null->n_flows == 0 && !null->is_polled ? PORT_WAIT_NEVER : PORT_WAIT_BUSY;
 }
 
 const struct port_class port_class_null = {

@@ -230,6 +230,52 @@ do_link_set(struct sluice_datapath *datapath, const struct sluice_record *record
     }
 }
 
+static void
+placement_result(struct sluice_result *result, int error)
+{
+    if (error == ENOENT) {
+        fail(result, SLUICE_ERROR_NO_SUCH_PORT, 0);
+    } else {
+        device_result(result, error);
+    }
+}
+
+static void
+do_worker_set(struct sluice_datapath *datapath, const struct sluice_record *record, struct sluice_result *result)
+{
+    const struct sluice_worker_set *set = (const struct sluice_worker_set *) record;
+
+    if (record->size != sizeof *set) {
+        fail(result, SLUICE_ERROR_INVALID_RECORD, 0);
+        return;
+    }
+    placement_result(result, placement_set_worker(datapath, set));
+}
+
+static void
+do_queue_place(struct sluice_datapath *datapath, const struct sluice_record *record, struct sluice_result *result)
+{
+    const struct sluice_queue_place *place = (const struct sluice_queue_place *) record;
+
+    if (record->size != sizeof *place) {
+        fail(result, SLUICE_ERROR_INVALID_RECORD, 0);
+        return;
+    }
+    placement_result(result, port_table_place(datapath, place->dp_port, place->queue, place->worker));
+}
+
+static void
+do_polling_set(struct sluice_datapath *datapath, const struct sluice_record *record, struct sluice_result *result)
+{
+    const struct sluice_polling_set *set = (const struct sluice_polling_set *) record;
+
+    if (record->size != sizeof *set) {
+        fail(result, SLUICE_ERROR_INVALID_RECORD, 0);
+        return;
+    }
+    placement_result(result, placement_set_polling(datapath, set));
+}
+
 typedef void command_func(struct sluice_datapath *, const struct sluice_record *, struct sluice_result *);
 
 static command_func *
@@ -252,6 +298,12 @@ own_command(uint16_t type)
         return do_megaflow_flush;
     case SLUICE_COMMAND_LINK_SET:
         return do_link_set;
+    case SLUICE_COMMAND_WORKER_SET:
+        return do_worker_set;
+    case SLUICE_COMMAND_QUEUE_PLACE:
+        return do_queue_place;
+    case SLUICE_COMMAND_POLLING_SET:
+        return do_polling_set;
     default:
         return NULL;
     }

@@ -4,12 +4,18 @@
 #include "worker/state.h"
 
 uint64_t
-real_now_ms(void)
+real_now_ns(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+    return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
+uint64_t
+real_now_ms(void)
+{
+    return real_now_ns() / 1000000;
 }
 
 uint64_t

@@ -121,7 +121,9 @@ sluice_datapath_create(const struct sluice_datapath_options *options, struct slu
     }
     memset(datapath, 0, sizeof *datapath);
     datapath->n_threads = options->n_workers;
-    datapath->n_workers = options->n_workers == 0 ? 1 : options->n_workers;
+    datapath->n_shared = options->n_workers == 0 ? 1 : options->n_workers;
+    datapath->n_workers = datapath->n_shared;
+    polling_init(&datapath->polling);
     datapath->flow_limit = options->flow_limit != 0 ? options->flow_limit : FLOW_LIMIT_DEFAULT;
     datapath->max_idle_ms = MAX_IDLE_MS_DEFAULT;
     datapath->monitor.fd = -1;
@@ -142,7 +144,7 @@ sluice_datapath_destroy(struct sluice_datapath *datapath)
     if (datapath == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < datapath->n_threads; i++) {
+    for (uint32_t i = 0; i < datapath->n_workers; i++) {
         if (datapath->workers[i] != NULL) {
             worker_stop(datapath->workers[i]);
         }

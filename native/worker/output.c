@@ -16,6 +16,8 @@ send_output(struct worker *worker, struct worker_output *output)
     struct port *port = port_table_get(worker->datapath, output->dp_port);
 
     if (port != NULL) {
+        worker_count(&worker->counters.n_tx_batches, 1);
+        worker_count(&worker->counters.n_tx_packets, output->batch.n);
         port_tx(port, worker->index, worker->pool, &output->batch);
     } else {
         pipeline_count_drop(worker->datapath->pipeline, SLUICE_DROP_REASON_NO_DEVICE, output->batch.n);

@@ -46,7 +46,8 @@ host_readable(void *aux, uint32_t dp_port)
 
     (void) dp_port;
     if (datapath->n_threads != 0) {
-        for (uint32_t i = 0; i < datapath->n_workers; i++) {
+        uint32_t n = atomic_load(&datapath->n_workers);
+        for (uint32_t i = 0; i < n; i++) {
             worker_wake(datapath->workers[i]);
         }
     }
@@ -131,13 +132,13 @@ port_table_uninit(struct sluice_datapath *datapath)
     free(table->ports);
 }
 
-/* The worker with the fewest queues, counting those of 'entry' that are placed already. */
+/* The shared worker with the fewest queues, counting those that were chosen already. */
 static uint32_t
 choose_worker(const struct sluice_datapath *datapath, uint32_t *loads)
 {
     uint32_t best = 0;
 
-    for (uint32_t i = 1; i < datapath->n_workers; i++) {
+    for (uint32_t i = 1; i < datapath->n_shared; i++) {
         if (loads[i] < loads[best]) {
             best = i;
         }
@@ -149,17 +150,16 @@ choose_worker(const struct sluice_datapath *datapath, uint32_t *loads)
 static void
 place_queues(struct sluice_datapath *datapath, struct dp_port *entry)
 {
-    uint32_t loads[DATAPATH_WORKERS_MAX];
+    uint32_t loads[DATAPATH_WORKERS_MAX] = { 0 };
 
-    for (uint32_t i = 0; i < datapath->n_workers; i++) {
-        loads[i] = 0;
-    }
     for (uint32_t n = 0, i = 0; n < datapath->ports.n_ports && i < DATAPATH_PORTS_MAX; i++) {
         const struct dp_port *other = atomic_load_explicit(&datapath->ports.ports[i], memory_order_relaxed);
         if (other != NULL) {
             n++;
             for (uint32_t q = 0; q < other->port->n_rxq; q++) {
-                loads[other->queues[q].worker]++;
+                if (other->queues[q].wanted != WORKER_NONE) {
+                    loads[other->queues[q].wanted]++;
+                }
             }
         }
     }
@@ -167,7 +167,7 @@ place_queues(struct sluice_datapath *datapath, struct dp_port *entry)
         struct rx_queue *queue = &entry->queues[q];
         queue->port = entry->port;
         queue->queue = q;
-        queue->worker = choose_worker(datapath, loads);
+        queue->worker = queue->wanted = choose_worker(datapath, loads);
         queue->fd = port_wait_fd(entry->port, q);
         if (queue->fd < 0) {
             queue->fd = -1;
@@ -202,6 +202,16 @@ port_table_open(struct sluice_datapath *datapath, uint32_t port_class, const str
     return 0;
 }
 
+/* From now on no worker learns from its descriptors that the queue has something. */
+static void
+unwatch(const struct sluice_datapath *datapath, struct rx_queue *queue)
+{
+    if (queue->is_watched) {
+        epoll_ctl(datapath->workers[queue->worker]->epoll_fd, EPOLL_CTL_DEL, queue->fd, NULL);
+        queue->is_watched = 0;
+    }
+}
+
 int
 port_table_close(struct sluice_datapath *datapath, uint32_t number)
 {
@@ -213,10 +223,7 @@ port_table_close(struct sluice_datapath *datapath, uint32_t number)
         return ENOENT;
     }
     for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
-        struct rx_queue *queue = &entry->queues[q];
-        if (queue->fd >= 0 && datapath->n_threads != 0) {
-            epoll_ctl(datapath->workers[queue->worker]->epoll_fd, EPOLL_CTL_DEL, queue->fd, NULL);
-        }
+        unwatch(datapath, &entry->queues[q]);
     }
     atomic_store_explicit(&table->ports[number], NULL, memory_order_release);
     entry->next_closing = table->closing;
@@ -276,6 +283,95 @@ watch_list(const struct worker *worker, const struct queue_list *list)
     }
 }
 
+int
+port_table_place(struct sluice_datapath *datapath, uint32_t number, uint32_t queue, uint32_t worker)
+{
+    struct port_table *table = &datapath->ports;
+    struct dp_port *entry =
+        number < DATAPATH_PORTS_MAX ? atomic_load_explicit(&table->ports[number], memory_order_relaxed) : NULL;
+
+    if (entry == NULL || queue >= entry->port->n_rxq) {
+        return ENOENT;
+    }
+    if (worker != WORKER_NONE && worker >= datapath->n_workers) {
+        return EINVAL;
+    }
+    entry->queues[queue].wanted = worker;
+    table->is_dirty |= entry->queues[queue].worker != worker;
+    return 0;
+}
+
+/* Hands each worker a list of its queues.  False without memory for a list: the worker's old one may name closed ports and
+ * queues that moved. */
+static _Bool
+hand_out(struct sluice_datapath *datapath)
+{
+    struct port_table *table = &datapath->ports;
+
+    table->version++;
+    for (uint32_t i = 0; i < datapath->n_workers; i++) {
+        struct worker *worker = datapath->workers[i];
+        struct queue_list *list = make_list(datapath, i);
+        if (list == NULL) {
+            return 0;
+        }
+        limbo_put(&table->limbo, free, atomic_exchange(&worker->queues, list));
+        if (datapath->n_threads != 0) {
+            watch_list(worker, list);
+            worker_wake(worker);
+        }
+    }
+    return 1;
+}
+
+/* Waits until no worker looks at lists that were replaced. */
+static void
+wait_for_workers(struct sluice_datapath *datapath)
+{
+    epoch_offline(datapath->control_reader);
+    epoch_synchronize(datapath->epoch);
+    epoch_online(datapath->control_reader);
+}
+
+/* Takes the queues that move from those who poll them.  Returns how many move. */
+static uint32_t
+take_moving(struct sluice_datapath *datapath)
+{
+    uint32_t n = 0;
+
+    for (uint32_t seen = 0, i = 0; seen < datapath->ports.n_ports && i < DATAPATH_PORTS_MAX; i++) {
+        struct dp_port *entry = atomic_load_explicit(&datapath->ports.ports[i], memory_order_relaxed);
+        if (entry == NULL) {
+            continue;
+        }
+        seen++;
+        for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+            struct rx_queue *queue = &entry->queues[q];
+            if (queue->worker != queue->wanted) {
+                /* Before the lists are: a worker with a list without the queue hears nothing of it. */
+                unwatch(datapath, queue);
+                queue->worker = WORKER_NONE;
+                n++;
+            }
+        }
+    }
+    return n;
+}
+
+static void
+give_moving(struct sluice_datapath *datapath)
+{
+    for (uint32_t seen = 0, i = 0; seen < datapath->ports.n_ports && i < DATAPATH_PORTS_MAX; i++) {
+        struct dp_port *entry = atomic_load_explicit(&datapath->ports.ports[i], memory_order_relaxed);
+        if (entry != NULL) {
+            seen++;
+            for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+                entry->queues[q].worker = entry->queues[q].wanted;
+            }
+        }
+    }
+}
+
 void
 port_table_publish(struct sluice_datapath *datapath)
 {
@@ -284,27 +380,21 @@ port_table_publish(struct sluice_datapath *datapath)
     if (!table->is_dirty) {
         return;
     }
-    table->version++;
-    for (uint32_t i = 0; i < datapath->n_workers; i++) {
-        struct worker *worker = datapath->workers[i];
-        struct queue_list *list = make_list(datapath, i);
-        if (list == NULL) {
-            /* Without memory for a list the worker's old one would name closed ports: keep those open for now. */
+    _Bool moves = take_moving(datapath) != 0;
+    if (!hand_out(datapath)) {
+        return;
+    }
+    if (moves || table->closing != NULL) {
+        wait_for_workers(datapath);
+        close_unlinked(table);
+    }
+    if (moves) {
+        give_moving(datapath);
+        if (!hand_out(datapath)) {
             return;
-        }
-        limbo_put(&table->limbo, free, atomic_exchange(&worker->queues, list));
-        if (datapath->n_threads != 0) {
-            watch_list(worker, list);
-            worker_wake(worker);
         }
     }
     table->is_dirty = 0;
-    if (table->closing != NULL) {
-        epoch_offline(datapath->control_reader);
-        epoch_synchronize(datapath->epoch);
-        epoch_online(datapath->control_reader);
-        close_unlinked(table);
-    }
     limbo_reclaim(&table->limbo);
 }
 

@@ -8,6 +8,8 @@
 #include "packet/packet.h"
 #include "packet/parse.h"
 #include "pipeline/pipeline.h"
+#include "worker/dump.h"
+#include "worker/query_worker.h"
 #include "worker/state.h"
 
 /* The upper bits of a megaflow_dump's cursor say which worker is being read. */
@@ -17,70 +19,6 @@ static size_t
 pad8(size_t size)
 {
     return (size + 7) & ~(size_t) 7;
-}
-
-/* A dump being written: a dump_reply, then records. */
-struct dump {
-    uint8_t *reply;
-    size_t size;
-    size_t used;
-    uint32_t n;
-    uint64_t skip;   /* Records still to be passed over. */
-    uint64_t cursor; /* Of the next record. */
-    _Bool is_full;
-};
-
-static int
-dump_begin(struct dump *dump, const struct sluice_record *query, uint8_t *reply, size_t reply_size)
-{
-    const struct sluice_dump_query *ask = (const struct sluice_dump_query *) query;
-
-    if (query->size != sizeof *ask) {
-        return EINVAL;
-    }
-    if (reply_size < sizeof(struct sluice_dump_reply)) {
-        return ENOSPC;
-    }
-    *dump = (struct dump){
-        .reply = reply, .size = reply_size, .used = sizeof(struct sluice_dump_reply), .skip = ask->cursor
-    };
-    return 0;
-}
-
-/* Room for a record of 'size' bytes, or null when it is to be passed over or the reply is full. */
-static void *
-dump_add(struct dump *dump, size_t size)
-{
-    if (dump->is_full) {
-        return NULL;
-    }
-    if (dump->cursor < dump->skip) {
-        dump->cursor++;
-        return NULL;
-    }
-    if (dump->size - dump->used < size) {
-        dump->is_full = 1;
-        return NULL;
-    }
-    uint8_t *record = dump->reply + dump->used;
-    memset(record, 0, size);
-    dump->used += size;
-    dump->n++;
-    dump->cursor++;
-    return record;
-}
-
-static int
-dump_end(struct dump *dump, size_t *used)
-{
-    struct sluice_dump_reply reply = { .cursor = dump->is_full ? dump->cursor : 0, .n_records = dump->n };
-
-    if (dump->is_full && dump->n == 0) {
-        return ENOSPC;
-    }
-    memcpy(dump->reply, &reply, sizeof reply);
-    *used = dump->used;
-    return 0;
 }
 
 static int
@@ -261,37 +199,6 @@ answer_datapath_stats(struct sluice_datapath *datapath, const struct sluice_reco
     return give(&info, sizeof info, reply, reply_size, used);
 }
 
-static int
-answer_worker_stats(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
-                    size_t reply_size, size_t *used)
-{
-    struct dump dump;
-    int error = dump_begin(&dump, query, reply, reply_size);
-
-    for (uint32_t i = 0; i < datapath->n_workers && error == 0; i++) {
-        const struct worker *worker = datapath->workers[i];
-        const struct worker_counters *counters = &worker->counters;
-        struct flow_cache_stats stats = { 0 };
-        flow_cache_add_stats(worker->cache, &stats);
-        struct sluice_worker_info *info = dump_add(&dump, sizeof *info);
-        if (info != NULL) {
-            info->type = SLUICE_QUERY_WORKER_STATS;
-            info->size = sizeof *info;
-            info->worker = i;
-            info->core = worker->core;
-            info->n_polls = atomic_load_explicit(&counters->n_polls, memory_order_relaxed);
-            info->n_idle_polls = atomic_load_explicit(&counters->n_idle_polls, memory_order_relaxed);
-            info->n_packets = atomic_load_explicit(&counters->n_packets, memory_order_relaxed);
-            info->n_emc_hit = stats.n_signature_hits;
-            info->n_megaflow_hit = stats.n_hits - stats.n_signature_hits;
-            info->n_miss = atomic_load_explicit(&counters->n_misses, memory_order_relaxed);
-            info->busy_cycles = atomic_load_explicit(&counters->busy_cycles, memory_order_relaxed);
-            info->idle_cycles = atomic_load_explicit(&counters->idle_cycles, memory_order_relaxed);
-        }
-    }
-    return error != 0 ? error : dump_end(&dump, used);
-}
-
 /* Gives the megaflows' part of the answer; the pipeline knows of rules. */
 static int
 answer_memory(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
@@ -409,7 +316,13 @@ own_query(uint16_t type)
     case SLUICE_QUERY_STATS_SYNC:
         return answer_stats_sync;
     case SLUICE_QUERY_WORKER_STATS:
-        return answer_worker_stats;
+        return query_worker_stats;
+    case SLUICE_QUERY_QUEUE_STATS:
+        return query_queue_stats;
+    case SLUICE_QUERY_WORKER_HISTOGRAMS:
+        return query_worker_histograms;
+    case SLUICE_QUERY_WORKER_HISTORY:
+        return query_worker_history;
     case SLUICE_QUERY_MEMORY:
         return answer_memory;
     case SLUICE_QUERY_LINK_LIST:

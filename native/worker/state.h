@@ -8,6 +8,7 @@
 #define WORKER_STATE_H 1
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@
 #include "sluice/datapath.h"
 #include "tunnel/header.h"
 #include "worker/miss_share.h"
+#include "worker/perf.h"
 #include "worker/ring.h"
 #include "worker/worker.h"
 
@@ -25,16 +27,23 @@
 
 struct pipeline;
 
-/* A receive queue of an open port.  Freed with its port, after a grace period. */
+/* In place of a worker's number: nobody. */
+#define WORKER_NONE UINT32_MAX
+
+/* A receive queue of an open port.  Freed with its port, after a grace period.
+ *
+ * It moves in two steps, between which a grace period passes: in the first nobody polls it. */
 struct rx_queue {
     struct port *port;
     uint32_t queue;
-    uint32_t worker;  /* Who polls it; never changes. */
+    uint32_t worker;  /* Who polls it, or WORKER_NONE.  The control thread's. */
+    uint32_t wanted;  /* Who shall poll it. */
     int fd;           /* What to wait for, or -1. */
     _Bool is_watched; /* 'fd' is in the epoll set.  The control thread's. */
     uint32_t n_empty; /* Polls in a row that found nothing.  The worker's. */
     _Bool is_hot;     /* In the worker's hot list.  The worker's. */
     struct miss_debt debt;
+    _Atomic uint64_t cycles; /* That its packets took.  Written by the worker. */
 };
 
 /* An open port. */
@@ -55,6 +64,16 @@ struct port_table {
     struct port_host host;
 };
 
+/* How workers pause and what they measure. */
+struct polling {
+    _Atomic uint32_t pause_us_max;
+    _Atomic uint32_t flags; /* SLUICE_POLLING_FLAG_* */
+    uint64_t walls[PERF_HISTOGRAMS * PERF_BINS];
+    uint64_t base_cycles; /* When the datapath was made, and when that was. */
+    uint64_t base_ns;
+    cpu_set_t cpus; /* Where the process could run then. */
+};
+
 struct datapath_clock {
     _Atomic uint32_t is_frozen;
     _Atomic uint64_t frozen_ms;
@@ -70,8 +89,11 @@ struct sluice_datapath {
     struct datapath_clock clock;
     struct port_table ports;
     uint32_t n_threads; /* Worker threads; 0 in manual mode. */
-    uint32_t n_workers; /* Elements of 'workers', at least 1. */
+    uint32_t n_shared;  /* Workers that poll what nobody placed: the first, at least 1. */
+    /* Elements of 'workers'.  It grows, and an element is there before it is counted, so that any thread may look. */
+    _Atomic uint32_t n_workers;
     struct worker *workers[DATAPATH_WORKERS_MAX];
+    struct polling polling;
     struct worker *control_worker;                /* Executes packet-outs, under 'control'. */
     _Atomic uint32_t sequences[TUNNEL_SEQUENCES]; /* Of tunnels that number their packets. */
     uint32_t flow_limit;
@@ -91,6 +113,7 @@ struct sluice_datapath {
 /* clock.c */
 uint64_t datapath_now(const struct sluice_datapath *datapath);
 uint64_t real_now_ms(void);
+uint64_t real_now_ns(void);
 
 /* control.c */
 
@@ -111,6 +134,9 @@ int port_table_open(struct sluice_datapath *datapath, uint32_t port_class, const
                     uint32_t *ifindex);
 int port_table_close(struct sluice_datapath *datapath, uint32_t number);
 
+/* Has 'worker' poll the queue from the next publication on.  ENOENT: no such port or queue. */
+int port_table_place(struct sluice_datapath *datapath, uint32_t number, uint32_t queue, uint32_t worker);
+
 /* Hands the workers their queues if those changed, and closes what was unlinked. */
 void port_table_publish(struct sluice_datapath *datapath);
 
@@ -130,6 +156,14 @@ uint32_t port_table_find_ifindex(const struct sluice_datapath *datapath, uint32_
 /* batch.c: checks and applies a batch.  With the control lock. */
 int batch_apply(struct sluice_datapath *datapath, const void *batch, size_t size, struct sluice_result *results,
                 size_t n_results);
+
+/* placement.c: the commands about workers.  With the control lock.  They return errno values. */
+void polling_init(struct polling *polling);
+int placement_set_worker(struct sluice_datapath *datapath, const struct sluice_worker_set *set);
+int placement_set_polling(struct sluice_datapath *datapath, const struct sluice_polling_set *set);
+
+/* Cycles in a second, as far as is known by now. */
+uint64_t polling_hz(const struct polling *polling);
 
 /* query.c: answers a query that is not the pipeline's.  With the control lock. */
 int query_answer(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply, size_t reply_size,

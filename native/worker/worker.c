@@ -1,11 +1,14 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "actions/execute.h"
@@ -15,6 +18,7 @@
 #include "pipeline/pipeline.h"
 #include "worker/cycles.h"
 #include "worker/megaflow.h"
+#include "worker/perf.h"
 #include "worker/state.h"
 
 /* Polls without a packet after which a queue with a descriptor is only watched. */
@@ -24,11 +28,10 @@
 #define TURNS_PER_WATCH 16u
 #define EVENTS_MAX 64
 
-static void
-count(_Atomic uint64_t *counter, uint64_t n)
-{
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
+/* A pause is so much longer than the one before it, and there is none after so many packets. */
+#define PAUSE_STEP_NS 1000u
+#define PAUSE_PACKETS 16u
+#define TIMER_SLACK_NS 1000u
 
 /* Puts a translation into the cache.  Null if it is not cached; then it keeps its credits. */
 static struct megaflow *
@@ -38,7 +41,7 @@ cache_translation(struct worker *worker, struct xlate_out *out, const struct flo
     struct flow_cache_insertion insertion = { .key = key, .now_ms = now_ms };
     struct megaflow *megaflow = NULL;
 
-    if (worker->cache == NULL || !flow_cache_may_insert(worker->cache, key, now_ms)
+    if (worker->cache == NULL || !flow_cache_may_insert(worker->cache, now_ms)
         || !megaflow_insertion(worker->datapath, out, worker->origin, &insertion)
         || flow_cache_insert(worker->cache, &insertion, &megaflow, replaced) != 0) {
         return NULL;
@@ -84,7 +87,7 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
     const struct xlate_in in = { .key = key, .now_ms = now_ms, .learn = true };
     struct xlate_out *out = &worker->levels[worker->depth].xlate;
 
-    count(&worker->counters.n_misses, 1);
+    worker_count(&worker->counters.n_misses, 1);
     megaflow_tell_miss(worker->datapath, packet, key);
     xlate(pipeline, &in, out);
     const struct solicitations solicitations = out->solicitations;
@@ -101,6 +104,18 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
     for (uint32_t i = 0; i < solicitations.n; i++) {
         solicit(worker, sink, &solicitations.all[i], now_ms);
     }
+    return megaflow;
+}
+
+/* The same, when translations are measured. */
+static struct megaflow *
+translate_measured(struct worker *worker, const struct action_sink *sink, struct packet *packet,
+                   const struct flow_key *key, uint64_t now_ms, _Bool *is_hit)
+{
+    uint64_t begin = cycles();
+    struct megaflow *megaflow = translate(worker, sink, packet, key, now_ms, is_hit);
+
+    perf_histogram_add(worker->measures, SLUICE_HISTOGRAM_CYCLES_PER_MISS, cycles() - begin);
     return megaflow;
 }
 
@@ -180,8 +195,10 @@ process_missing(struct worker *worker, const struct action_sink *sink, struct pa
             flow_cache_lookup(worker->cache, &keys[i], 1, change, &megaflow);
         }
         if (megaflow == NULL) {
-            megaflow =
-                translate(worker, sink, batch->packets[i], keys[i], worker->levels[worker->depth].now_ms, &is_hit);
+            uint64_t now_ms = worker->levels[worker->depth].now_ms;
+            megaflow = worker->measures == NULL
+                           ? translate(worker, sink, batch->packets[i], keys[i], now_ms, &is_hit)
+                           : translate_measured(worker, sink, batch->packets[i], keys[i], now_ms, &is_hit);
             inserted |= megaflow != NULL;
             worker->share.n_misses++;
         }
@@ -245,6 +262,7 @@ worker_recirculate(struct worker *worker, struct packet *const *packets, uint32_
     }
     struct packet_batch batch = { .n = n };
     memcpy(batch.packets, packets, n * sizeof packets[0]);
+    worker_count(&worker->counters.n_recirculated, n);
     worker->depth++;
     process(worker, &batch, datapath_now(worker->datapath));
     worker->depth--;
@@ -286,6 +304,13 @@ poll_queue(struct worker *worker, struct rx_queue *queue)
         process(worker, &batch, worker->now_ms);
     }
     worker_flush(worker);
+    worker_count(&worker->counters.n_batches, 1);
+    if (worker->measures != NULL) {
+        perf_histogram_add(worker->measures, SLUICE_HISTOGRAM_PACKETS_PER_BATCH, n);
+    }
+    if (worker->share.n_misses != 0) {
+        worker_count(&worker->counters.miss_cycles, worker->share.miss_cycles);
+    }
     worker->n_probes = flow_cache_n_probes(worker->cache);
     n_probes = worker->n_probes - n_probes;
     if (worker->share.n_misses != 0 || begin != 0 || n_probes > (uint64_t) n * MISS_SHARE_PROBES) {
@@ -294,6 +319,9 @@ poll_queue(struct worker *worker, struct rx_queue *queue)
     if (n == PACKET_BATCH_MAX) {
         miss_share_backlog(&worker->share, &queue->debt);
     }
+    uint64_t now = cycles();
+    worker_count(&queue->cycles, now - worker->then);
+    worker->then = now;
     return n;
 }
 
@@ -302,7 +330,7 @@ static _Bool
 hold(struct worker *worker, struct rx_queue *queue)
 {
     if (miss_share_holds(&worker->share, &queue->debt)) {
-        count(&queue->debt.n_held, 1);
+        worker_count(&queue->debt.n_held, 1);
         return 1;
     }
     return 0;
@@ -315,6 +343,7 @@ worker_run(struct worker *worker, uint32_t max_bursts, uint32_t *n_bursts)
     uint64_t n_packets = 0;
 
     epoch_online(worker->reader);
+    worker->then = cycles();
     for (uint32_t i = 0; list != NULL && i < list->n && *n_bursts < max_bursts; i++) {
         uint32_t n = poll_queue(worker, list->queues[i]);
         if (n != 0) {
@@ -322,8 +351,8 @@ worker_run(struct worker *worker, uint32_t max_bursts, uint32_t *n_bursts)
             ++*n_bursts;
         }
     }
-    count(&worker->counters.n_packets, n_packets);
-    count(&worker->counters.n_polls, 1);
+    worker_count(&worker->counters.n_packets, n_packets);
+    worker_count(&worker->counters.n_polls, 1);
     epoch_offline(worker->reader);
     return n_packets;
 }
@@ -432,20 +461,105 @@ others_wait(const struct queue_list *list)
     return 0;
 }
 
-/* Sleeps until a descriptor is readable or someone wakes us.  Whoever gives us work exchanges 'is_sleeping' after
- * giving it, and we look for work after exchanging it, so one of the two sees what the other did before. */
-static void
-sleep_until_work(struct worker *worker, const struct queue_list *list)
+/* Whether the worker has nothing to do but to wait; one that only pauses may have queues that always have something. */
+static _Bool
+may_sleep(struct worker *worker, const struct queue_list *list, _Bool pauses)
 {
+    return (pauses || !others_wait(list)) && !atomic_load(&worker->is_stopping) && atomic_load(&worker->queues) == list;
+}
+
+/* Sleeps until a descriptor is readable or someone wakes us, or at most 'pause_ns' if that is not 0.  Whoever gives us
+ * work exchanges 'is_sleeping' after giving it, and we look for work after exchanging it, so one of the two sees what the
+ * other did before. */
+static void
+sleep_until_work(struct worker *worker, const struct queue_list *list, uint64_t pause_ns)
+{
+    uint64_t start = cycles();
+
     atomic_exchange(&worker->is_sleeping, 1);
-    if (!others_wait(list) && !atomic_load(&worker->is_stopping) && atomic_load(&worker->queues) == list) {
+    if (may_sleep(worker, list, pause_ns != 0)) {
         /* Events name queues; they are looked at while online, so that none of them is freed meanwhile. */
-        struct epoll_event event;
+        struct pollfd descriptor = { .fd = worker->epoll_fd, .events = POLLIN };
+        const struct timespec limit = { .tv_nsec = (long) pause_ns };
         epoch_offline(worker->reader);
-        epoll_wait(worker->epoll_fd, &event, 1, -1);
+        ppoll(&descriptor, 1, pause_ns == 0 ? NULL : &limit, NULL);
         epoch_online(worker->reader);
+        worker_count(&worker->counters.n_sleeps, 1);
     }
     atomic_store(&worker->is_sleeping, 0);
+    worker->then = cycles();
+    worker_count(&worker->counters.sleep_cycles, worker->then - start);
+}
+
+/* How long to pause after a turn that found 'n' packets: little by little more while there is not much, as in Open
+ * vSwitch.  0: not at all. */
+static uint64_t
+next_pause(struct worker *worker, uint32_t n)
+{
+    uint64_t limit = 1000ull * atomic_load_explicit(&worker->datapath->polling.pause_us_max, memory_order_relaxed);
+
+    if (limit == 0 || n >= PAUSE_PACKETS) {
+        worker->pause_ns = 0;
+    } else {
+        worker->pause_ns = worker->pause_ns + PAUSE_STEP_NS < limit ? worker->pause_ns + PAUSE_STEP_NS : limit;
+    }
+    return worker->pause_ns;
+}
+
+/* What the counters were when a turn began. */
+struct turn_start {
+    uint64_t then;
+    uint64_t miss_cycles;
+    uint64_t n_batches;
+    uint64_t n_misses;
+};
+
+static uint64_t
+get(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static struct turn_start
+begin_turn(struct worker *worker)
+{
+    const struct worker_counters *counters = &worker->counters;
+    uint32_t flags = atomic_load_explicit(&worker->datapath->polling.flags, memory_order_relaxed);
+
+    worker->measures =
+        flags & SLUICE_POLLING_FLAG_METRICS ? atomic_load_explicit(&worker->perf, memory_order_acquire) : NULL;
+    return (struct turn_start){ worker->then, get(&counters->miss_cycles), get(&counters->n_batches),
+                                get(&counters->n_misses) };
+}
+
+/* Counts a turn that found 'n' packets.  Returns the cycles that it took. */
+static uint64_t
+end_turn(struct worker *worker, const struct turn_start *start, uint32_t n)
+{
+    struct worker_counters *counters = &worker->counters;
+    uint64_t now = cycles();
+
+    worker->then = now;
+    worker_count(&counters->n_polls, 1);
+    if (n != 0) {
+        worker_count(&counters->busy_cycles, now - start->then);
+        worker_count(&counters->n_packets, n);
+    } else {
+        worker_count(&counters->idle_cycles, now - start->then);
+        worker_count(&counters->n_idle_polls, 1);
+    }
+    if (worker->measures != NULL) {
+        const struct perf_turn turn = {
+            .number = get(&counters->n_polls),
+            .cycles = now - start->then,
+            .miss_cycles = get(&counters->miss_cycles) - start->miss_cycles,
+            .n_packets = n,
+            .n_batches = get(&counters->n_batches) - start->n_batches,
+            .n_misses = get(&counters->n_misses) - start->n_misses,
+        };
+        perf_add_turn(worker->measures, &turn, datapath_now(worker->datapath));
+    }
+    return now - start->then;
 }
 
 static void *
@@ -453,26 +567,20 @@ worker_main(void *aux)
 {
     struct worker *worker = aux;
     uint32_t turn = 0;
-    uint64_t then = cycles();
 
+    /* The kernel may make a pause longer by so much to wake several threads at once. */
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
+    worker->then = cycles();
     epoch_online(worker->reader);
     while (!atomic_load_explicit(&worker->is_stopping, memory_order_relaxed)) {
         const struct queue_list *list = take_list(worker);
+        const struct turn_start start = begin_turn(worker);
         _Bool is_busy = 0;
         uint32_t n = poll_others(worker, list, &is_busy) + poll_hot(worker);
-        uint64_t now = cycles();
-        count(&worker->counters.n_polls, 1);
-        count(n != 0 ? &worker->counters.busy_cycles : &worker->counters.idle_cycles, now - then);
-        miss_share_turn(&worker->share, list, now - then);
-        then = now;
-        if (n != 0) {
-            count(&worker->counters.n_packets, n);
-        } else {
-            count(&worker->counters.n_idle_polls, 1);
-        }
-        if (!is_busy && worker->n_hot == 0) {
-            sleep_until_work(worker, list);
-            then = cycles();
+        miss_share_turn(&worker->share, list, end_turn(worker, &start, n));
+        uint64_t pause_ns = is_busy && worker->n_hot == 0 ? next_pause(worker, n) : 0;
+        if (worker->n_hot == 0 && (!is_busy || pause_ns != 0)) {
+            sleep_until_work(worker, list, pause_ns);
             /* Events name queues of the list as it is now. */
             watch(worker, take_list(worker), 0);
         } else if (++turn % TURNS_PER_WATCH == 0) {
@@ -529,6 +637,8 @@ worker_create(struct sluice_datapath *datapath, uint32_t index, _Bool is_control
     }
     worker->datapath = datapath;
     worker->index = index;
+    worker->core = WORKER_NONE;
+    worker->cpu = WORKER_NONE;
     worker->random = (uint32_t) (datapath_now(datapath) * 2654435761u) ^ (index + 1) * 0x9e3779b9u;
     worker->random += worker->random == 0;
     worker->epoll_fd = -1;
@@ -565,6 +675,7 @@ worker_destroy(struct worker *worker)
     packet_pool_destroy(worker->pool);
     free(worker->queues);
     free(worker->hot);
+    free(worker->perf);
     if (worker->epoll_fd >= 0) {
         close(worker->epoll_fd);
     }

@@ -19,6 +19,7 @@
 struct epoch_reader;
 struct flow_cache;
 struct rx_queue;
+struct worker_perf;
 
 /* Ports that one turn collects packets for before it must send some. */
 #define WORKER_OUTPUTS_MAX 16u
@@ -42,11 +43,25 @@ struct worker_output {
 struct worker_counters {
     _Atomic uint64_t n_polls;
     _Atomic uint64_t n_idle_polls;
+    _Atomic uint64_t n_sleeps;
     _Atomic uint64_t n_packets;
+    _Atomic uint64_t n_batches;
+    _Atomic uint64_t n_recirculated;
     _Atomic uint64_t n_misses;
+    _Atomic uint64_t n_tx_packets;
+    _Atomic uint64_t n_tx_batches;
     _Atomic uint64_t busy_cycles;
     _Atomic uint64_t idle_cycles;
+    _Atomic uint64_t sleep_cycles;
+    _Atomic uint64_t miss_cycles;
 };
+
+/* One thread writes each counter. */
+static inline void
+worker_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
 
 /* What a burst needs that is being processed: one for packets as received, one for those that came back once, and so
  * on. */
@@ -60,7 +75,8 @@ struct worker_level {
 struct worker {
     struct sluice_datapath *datapath;
     uint32_t index;
-    uint32_t core;
+    uint32_t core;               /* What it is told apart by, or WORKER_NONE.  The control thread's, as 'cpu'. */
+    uint32_t cpu;                /* That the thread is bound to, or WORKER_NONE. */
     struct epoch_reader *reader; /* Null for the control worker, which is the control reader. */
     struct flow_cache *cache;    /* Null for the control worker. */
     struct packet_pool *pool;
@@ -85,6 +101,11 @@ struct worker {
     uint32_t n_hot;
     uint32_t hot_room;
     uint64_t seen; /* Version of the list that 'hot' was made for. */
+    uint64_t then; /* Cycles until which time is accounted for. */
+
+    uint64_t pause_ns;                  /* Of the next pause. */
+    _Atomic(struct worker_perf *) perf; /* Null until it was once asked to measure. */
+    struct worker_perf *measures;       /* The same while it is asked to. */
 
     struct miss_share share;
     uint64_t n_probes; /* What flow_cache_n_probes() said after the burst before. */

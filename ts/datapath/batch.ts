@@ -23,11 +23,14 @@ import {
   type OfportSet,
   ofportDelSize,
   ofportSetSize,
+  type PollingSet,
   packetOutSize,
+  pollingSetSize,
   portCloseSize,
   portInjectSize,
   portOpenSize,
   portSetSize,
+  queuePlaceSize,
   type Result,
   readResult,
   recordOffsets,
@@ -36,6 +39,7 @@ import {
   settingsSize,
   type TableSet,
   tableSetSize,
+  workerSetSize,
   writeBatch,
   writeBridgeAdd,
   writeBridgeDel,
@@ -51,12 +55,15 @@ import {
   writeOfportDel,
   writeOfportSet,
   writePacketOut,
+  writePollingSet,
   writePortClose,
   writePortInject,
   writePortOpen,
   writePortSet,
+  writeQueuePlace,
   writeSettings,
   writeTableSet,
+  writeWorkerSet,
 } from "./generated/records.js";
 
 /** A record's members without what the builder fills in. */
@@ -253,6 +260,24 @@ export class BatchBuilder {
   settings(settings: Body<Settings>): this {
     return this.add(command.settings, settingsSize, (view, at) => writeSettings(view, at, { ...header, ...settings }));
   }
+  /** Gives worker `worker` a core and binds it to `cpu`, if given; without a core it rests. */
+  workerSet(worker: number, core: number | undefined, cpu?: number): this {
+    const numbers = { worker, core: core ?? none, cpu: cpu ?? none };
+    return this.add(command.workerSet, workerSetSize, (view, at) =>
+      writeWorkerSet(view, at, { ...header, ...numbers }),
+    );
+  }
+  /** Has `worker` poll a receive queue; undefined: nobody. */
+  queuePlace(dpPort: number, queue: number, worker: number | undefined): this {
+    return this.add(command.queuePlace, queuePlaceSize, (view, at) =>
+      writeQueuePlace(view, at, { ...header, dpPort, queue, worker: worker ?? none }),
+    );
+  }
+  pollingSet(polling: Body<PollingSet>): this {
+    return this.add(command.pollingSet, pollingSetSize, (view, at) =>
+      writePollingSet(view, at, { ...header, ...polling }),
+    );
+  }
   linkSet(name: string, change: Body<LinkSet, "nameSize">): this {
     const bytes = utf8.encode(name);
     return this.add(
@@ -299,6 +324,9 @@ export class BatchBuilder {
     });
   }
 }
+
+/** In place of a worker, core or CPU: none. */
+const none = 0xffffffff;
 
 /** What `add` overwrites. */
 const header = { type: 0, flags: 0, size: 0 } as const;

@@ -22,8 +22,11 @@ export {
   portStats,
   type QueryTarget,
   queryRecord,
+  queueStats,
   syncStats,
   type TraceRequest,
   trace,
+  workerHistograms,
+  workerHistory,
   workerStats,
 } from "./queries.js";

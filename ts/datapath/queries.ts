@@ -12,6 +12,10 @@ import {
   dumpQueryOffsets,
   dumpQuerySize,
   dumpReplySize,
+  type HistogramInfo,
+  type HistoryInfo,
+  historyInfoSize,
+  historyQuerySize,
   type LinkInfo,
   linkInfoSize,
   linkQuerySize,
@@ -27,17 +31,21 @@ import {
   parseQuerySize,
   portInfoSize,
   portQuerySize,
+  type QueueInfo,
   query,
   readArrivalInfo,
   readCounterInfo,
   readDatapathStats,
   readDumpReply,
+  readHistogramInfo,
+  readHistoryInfo,
   readLinkInfo,
   readMegaflowInfo,
   readMemoryInfo,
   readNeighborSet,
   readOfportInfo,
   readPortInfo,
+  readQueueInfo,
   readWorkerInfo,
   recordOffsets,
   type TraceQuery,
@@ -46,6 +54,7 @@ import {
   writeArrivalQuery,
   writeComposeQuery,
   writeDumpQuery,
+  writeHistoryQuery,
   writeLinkQuery,
   writeOfportQuery,
   writeParseQuery,
@@ -240,6 +249,29 @@ export function* counters(target: QueryTarget): Generator<CounterInfo, void> {
 
 export function* workerStats(target: QueryTarget): Generator<WorkerInfo, void> {
   for (const record of dumpRecords(target, dumpQuery(query.workerStats))) yield readWorkerInfo(viewOf(record), 0);
+}
+
+/** Receive queues of all ports. */
+export function* queueStats(target: QueryTarget): Generator<QueueInfo, void> {
+  for (const record of dumpRecords(target, dumpQuery(query.queueStats))) yield readQueueInfo(viewOf(record), 0);
+}
+
+/** Of workers that were ever asked to measure, by the numbers of `histogram`. */
+export function* workerHistograms(target: QueryTarget): Generator<HistogramInfo, void> {
+  for (const record of dumpRecords(target, dumpQuery(query.workerHistograms)))
+    yield readHistogramInfo(viewOf(record), 0);
+}
+
+/** The last turns or milliseconds of a worker, newest first; `kind` is one of `history`. */
+export function workerHistory(target: QueryTarget, worker: number, kind: number, limit: number): HistoryInfo[] {
+  const asked = queryRecord(historyQuerySize, (view, size) =>
+    writeHistoryQuery(view, 0, { type: query.workerHistory, flags: 0, size, worker, kind, limit }),
+  );
+  const reply = must(ask(target, asked, dumpReplySize + limit * historyInfoSize));
+  const { nRecords } = readDumpReply(viewOf(reply), 0);
+  return Array.from({ length: nRecords }, (_, index) =>
+    readHistoryInfo(viewOf(reply), dumpReplySize + index * historyInfoSize),
+  );
 }
 
 /** Takes the changes of rules that are to be told, each a flow_report record. */

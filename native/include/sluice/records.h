@@ -49,6 +49,14 @@ enum sluice_command {
     SLUICE_COMMAND_FDB_STATS_CLEAR = 32, /* Counts changes of learned addresses from zero again. */
     SLUICE_COMMAND_TLV_MAP_SET = 33, /* Says which Geneve options the fields tun_metadata0 to 63 of a bridge are. */
     SLUICE_COMMAND_RESUME = 34, /* Goes on with a packet that was paused for a controller. */
+    SLUICE_COMMAND_WORKER_SET = 35, /* Gives a core to a worker thread, which is made if it is not there; or lets it rest. */
+    SLUICE_COMMAND_QUEUE_PLACE = 36, /* Says which worker polls a receive queue. */
+    SLUICE_COMMAND_POLLING_SET = 37, /* How workers pause and what they measure. */
+};
+
+/* What workers measure besides their counters. */
+enum sluice_polling_flag {
+    SLUICE_POLLING_FLAG_METRICS = 1, /* Histograms of turns, and the last turns and milliseconds one by one. */
 };
 
 /* Types of queries. */
@@ -77,6 +85,25 @@ enum sluice_query {
     SLUICE_QUERY_NEIGHBOR_DUMP = 22, /* Neighbours that are known. */
     SLUICE_QUERY_GROUP_DUMP = 23, /* Groups of a bridge and their counters, streamed by a cursor. */
     SLUICE_QUERY_FDB_STATS = 24, /* How full the table of addresses of a bridge is, and what became of them; the reply is a fdb_stats_info. */
+    SLUICE_QUERY_QUEUE_STATS = 25, /* Receive queues: who polls each, and what it cost. */
+    SLUICE_QUERY_WORKER_HISTOGRAMS = 26, /* How the turns of workers are distributed. Only what was measured while polling_set asked. */
+    SLUICE_QUERY_WORKER_HISTORY = 27, /* The last turns or milliseconds of a worker, newest first. */
+};
+
+/* What is counted by size. */
+enum sluice_histogram {
+    SLUICE_HISTOGRAM_CYCLES = 0, /* Cycles of a turn. */
+    SLUICE_HISTOGRAM_PACKETS = 1, /* Packets of a turn. */
+    SLUICE_HISTOGRAM_CYCLES_PER_PACKET = 2, /* Cycles of a turn by its packets. */
+    SLUICE_HISTOGRAM_PACKETS_PER_BATCH = 3, /* Packets of a burst. */
+    SLUICE_HISTOGRAM_MISSES = 4, /* Translations of a turn. */
+    SLUICE_HISTOGRAM_CYCLES_PER_MISS = 5, /* Cycles of a translation. */
+};
+
+/* What a worker remembers one by one. */
+enum sluice_history {
+    SLUICE_HISTORY_TURNS = 0, /* Turns. */
+    SLUICE_HISTORY_MILLISECONDS = 1, /* Sums of the turns of a millisecond. */
 };
 
 /* Settings of a mirror. */
@@ -1224,6 +1251,60 @@ _Static_assert(offsetof(struct sluice_megaflow_flush, flags) == 2, "sluice_megaf
 _Static_assert(offsetof(struct sluice_megaflow_flush, size) == 4, "sluice_megaflow_flush.size");
 _Static_assert(offsetof(struct sluice_megaflow_flush, pad) == 8, "sluice_megaflow_flush.pad");
 
+/* Workers are numbered from 0; those that the datapath was made with poll what nobody placed, and have no core. */
+struct sluice_worker_set {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t worker; /* The number of workers so far, to make one. */
+    uint32_t core; /* What the worker is told apart by; 0xffffffff: it rests, and its cache is emptied. */
+    uint32_t cpu; /* The CPU that the thread is bound to; 0xffffffff: any that the process may use. */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_worker_set) == 24, "size of sluice_worker_set");
+_Static_assert(offsetof(struct sluice_worker_set, type) == 0, "sluice_worker_set.type");
+_Static_assert(offsetof(struct sluice_worker_set, flags) == 2, "sluice_worker_set.flags");
+_Static_assert(offsetof(struct sluice_worker_set, size) == 4, "sluice_worker_set.size");
+_Static_assert(offsetof(struct sluice_worker_set, worker) == 8, "sluice_worker_set.worker");
+_Static_assert(offsetof(struct sluice_worker_set, core) == 12, "sluice_worker_set.core");
+_Static_assert(offsetof(struct sluice_worker_set, cpu) == 16, "sluice_worker_set.cpu");
+_Static_assert(offsetof(struct sluice_worker_set, pad) == 20, "sluice_worker_set.pad");
+
+/* A queue that nobody placed is polled by the worker that has the fewest, of those without a core. */
+struct sluice_queue_place {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t dp_port;
+    uint32_t queue;
+    uint32_t worker; /* 0xffffffff: nobody polls it. */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_queue_place) == 24, "size of sluice_queue_place");
+_Static_assert(offsetof(struct sluice_queue_place, type) == 0, "sluice_queue_place.type");
+_Static_assert(offsetof(struct sluice_queue_place, flags) == 2, "sluice_queue_place.flags");
+_Static_assert(offsetof(struct sluice_queue_place, size) == 4, "sluice_queue_place.size");
+_Static_assert(offsetof(struct sluice_queue_place, dp_port) == 8, "sluice_queue_place.dp_port");
+_Static_assert(offsetof(struct sluice_queue_place, queue) == 12, "sluice_queue_place.queue");
+_Static_assert(offsetof(struct sluice_queue_place, worker) == 16, "sluice_queue_place.worker");
+_Static_assert(offsetof(struct sluice_queue_place, pad) == 20, "sluice_queue_place.pad");
+
+struct sluice_polling_set {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t pause_us_max; /* Longest pause of a worker that found little in queues without a descriptor; 0: it never pauses. */
+    uint32_t polling_flags; /* polling_flag */
+    uint64_t walls[192]; /* Walls of each histogram's bins, 32 for each, in the order of `histogram`.  A worker keeps the first that it got. */
+};
+_Static_assert(sizeof(struct sluice_polling_set) == 1552, "size of sluice_polling_set");
+_Static_assert(offsetof(struct sluice_polling_set, type) == 0, "sluice_polling_set.type");
+_Static_assert(offsetof(struct sluice_polling_set, flags) == 2, "sluice_polling_set.flags");
+_Static_assert(offsetof(struct sluice_polling_set, size) == 4, "sluice_polling_set.size");
+_Static_assert(offsetof(struct sluice_polling_set, pause_us_max) == 8, "sluice_polling_set.pause_us_max");
+_Static_assert(offsetof(struct sluice_polling_set, polling_flags) == 12, "sluice_polling_set.polling_flags");
+_Static_assert(offsetof(struct sluice_polling_set, walls) == 16, "sluice_polling_set.walls");
+
 struct sluice_settings {
     uint16_t type;
     uint16_t flags;
@@ -1972,7 +2053,7 @@ _Static_assert(offsetof(struct sluice_port_info, collisions) == 168, "sluice_por
 _Static_assert(offsetof(struct sluice_port_info, xdp_mode) == 176, "sluice_port_info.xdp_mode");
 _Static_assert(offsetof(struct sluice_port_info, pad) == 180, "sluice_port_info.pad");
 
-/* Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, flow_changes, stats_sync, link_list. */
+/* Asks megaflow_dump, counters, datapath_stats, worker_stats, queue_stats, worker_histograms, memory, flow_changes, stats_sync, link_list. */
 struct sluice_dump_query {
     uint16_t type;
     uint16_t flags;
@@ -2226,35 +2307,147 @@ _Static_assert(offsetof(struct sluice_counter_info, id) == 8, "sluice_counter_in
 _Static_assert(offsetof(struct sluice_counter_info, dp_port) == 12, "sluice_counter_info.dp_port");
 _Static_assert(offsetof(struct sluice_counter_info, value) == 16, "sluice_counter_info.value");
 
+/* Counters are since the worker was made; cycles are of the CPU's time stamp counter. */
 struct sluice_worker_info {
     uint16_t type;
     uint16_t flags;
     uint32_t size; /* Size of the whole record in bytes. */
     uint32_t worker;
-    uint32_t core;
-    uint64_t n_polls;
-    uint64_t n_idle_polls;
+    uint32_t core; /* 0xffffffff: none. */
+    uint32_t cpu; /* That the thread is bound to; 0xffffffff: none. */
+    uint32_t n_queues; /* That it polls. */
+    uint64_t n_polls; /* Turns: each looks at every queue that may have something. */
+    uint64_t n_idle_polls; /* Turns that found nothing. */
+    uint64_t n_sleeps; /* Turns that ended with a sleep. */
+    uint64_t busy_cycles; /* Of turns that found something, without sleep. */
+    uint64_t idle_cycles; /* Of the others, without sleep. */
+    uint64_t sleep_cycles;
+    uint64_t miss_cycles; /* Of busy cycles, those that translations took. */
     uint64_t n_packets;
-    uint64_t n_emc_hit;
-    uint64_t n_megaflow_hit;
+    uint64_t n_batches; /* Bursts that the packets came in. */
+    uint64_t n_recirculated; /* Packets that were looked up once more. */
+    uint64_t n_emc_hit; /* Found by signature. */
+    uint64_t n_megaflow_hit; /* Found by mask. */
+    uint64_t n_mask_probe; /* Masks searched. */
     uint64_t n_miss;
-    uint64_t busy_cycles;
-    uint64_t idle_cycles;
+    uint64_t n_tx_packets;
+    uint64_t n_tx_batches;
+    uint64_t cycles_hz; /* Cycles in a second. */
+    uint64_t now_cycles; /* The counter now. */
 };
-_Static_assert(sizeof(struct sluice_worker_info) == 80, "size of sluice_worker_info");
+_Static_assert(sizeof(struct sluice_worker_info) == 168, "size of sluice_worker_info");
 _Static_assert(offsetof(struct sluice_worker_info, type) == 0, "sluice_worker_info.type");
 _Static_assert(offsetof(struct sluice_worker_info, flags) == 2, "sluice_worker_info.flags");
 _Static_assert(offsetof(struct sluice_worker_info, size) == 4, "sluice_worker_info.size");
 _Static_assert(offsetof(struct sluice_worker_info, worker) == 8, "sluice_worker_info.worker");
 _Static_assert(offsetof(struct sluice_worker_info, core) == 12, "sluice_worker_info.core");
-_Static_assert(offsetof(struct sluice_worker_info, n_polls) == 16, "sluice_worker_info.n_polls");
-_Static_assert(offsetof(struct sluice_worker_info, n_idle_polls) == 24, "sluice_worker_info.n_idle_polls");
-_Static_assert(offsetof(struct sluice_worker_info, n_packets) == 32, "sluice_worker_info.n_packets");
-_Static_assert(offsetof(struct sluice_worker_info, n_emc_hit) == 40, "sluice_worker_info.n_emc_hit");
-_Static_assert(offsetof(struct sluice_worker_info, n_megaflow_hit) == 48, "sluice_worker_info.n_megaflow_hit");
-_Static_assert(offsetof(struct sluice_worker_info, n_miss) == 56, "sluice_worker_info.n_miss");
-_Static_assert(offsetof(struct sluice_worker_info, busy_cycles) == 64, "sluice_worker_info.busy_cycles");
-_Static_assert(offsetof(struct sluice_worker_info, idle_cycles) == 72, "sluice_worker_info.idle_cycles");
+_Static_assert(offsetof(struct sluice_worker_info, cpu) == 16, "sluice_worker_info.cpu");
+_Static_assert(offsetof(struct sluice_worker_info, n_queues) == 20, "sluice_worker_info.n_queues");
+_Static_assert(offsetof(struct sluice_worker_info, n_polls) == 24, "sluice_worker_info.n_polls");
+_Static_assert(offsetof(struct sluice_worker_info, n_idle_polls) == 32, "sluice_worker_info.n_idle_polls");
+_Static_assert(offsetof(struct sluice_worker_info, n_sleeps) == 40, "sluice_worker_info.n_sleeps");
+_Static_assert(offsetof(struct sluice_worker_info, busy_cycles) == 48, "sluice_worker_info.busy_cycles");
+_Static_assert(offsetof(struct sluice_worker_info, idle_cycles) == 56, "sluice_worker_info.idle_cycles");
+_Static_assert(offsetof(struct sluice_worker_info, sleep_cycles) == 64, "sluice_worker_info.sleep_cycles");
+_Static_assert(offsetof(struct sluice_worker_info, miss_cycles) == 72, "sluice_worker_info.miss_cycles");
+_Static_assert(offsetof(struct sluice_worker_info, n_packets) == 80, "sluice_worker_info.n_packets");
+_Static_assert(offsetof(struct sluice_worker_info, n_batches) == 88, "sluice_worker_info.n_batches");
+_Static_assert(offsetof(struct sluice_worker_info, n_recirculated) == 96, "sluice_worker_info.n_recirculated");
+_Static_assert(offsetof(struct sluice_worker_info, n_emc_hit) == 104, "sluice_worker_info.n_emc_hit");
+_Static_assert(offsetof(struct sluice_worker_info, n_megaflow_hit) == 112, "sluice_worker_info.n_megaflow_hit");
+_Static_assert(offsetof(struct sluice_worker_info, n_mask_probe) == 120, "sluice_worker_info.n_mask_probe");
+_Static_assert(offsetof(struct sluice_worker_info, n_miss) == 128, "sluice_worker_info.n_miss");
+_Static_assert(offsetof(struct sluice_worker_info, n_tx_packets) == 136, "sluice_worker_info.n_tx_packets");
+_Static_assert(offsetof(struct sluice_worker_info, n_tx_batches) == 144, "sluice_worker_info.n_tx_batches");
+_Static_assert(offsetof(struct sluice_worker_info, cycles_hz) == 152, "sluice_worker_info.cycles_hz");
+_Static_assert(offsetof(struct sluice_worker_info, now_cycles) == 160, "sluice_worker_info.now_cycles");
+
+/* One for each receive queue of each datapath port. */
+struct sluice_queue_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t dp_port;
+    uint32_t queue;
+    uint32_t worker; /* 0xffffffff: nobody. */
+    uint32_t pad;
+    uint64_t n_packets;
+    uint64_t cycles; /* That its packets took, from reception to transmission. */
+};
+_Static_assert(sizeof(struct sluice_queue_info) == 40, "size of sluice_queue_info");
+_Static_assert(offsetof(struct sluice_queue_info, type) == 0, "sluice_queue_info.type");
+_Static_assert(offsetof(struct sluice_queue_info, flags) == 2, "sluice_queue_info.flags");
+_Static_assert(offsetof(struct sluice_queue_info, size) == 4, "sluice_queue_info.size");
+_Static_assert(offsetof(struct sluice_queue_info, dp_port) == 8, "sluice_queue_info.dp_port");
+_Static_assert(offsetof(struct sluice_queue_info, queue) == 12, "sluice_queue_info.queue");
+_Static_assert(offsetof(struct sluice_queue_info, worker) == 16, "sluice_queue_info.worker");
+_Static_assert(offsetof(struct sluice_queue_info, pad) == 20, "sluice_queue_info.pad");
+_Static_assert(offsetof(struct sluice_queue_info, n_packets) == 24, "sluice_queue_info.n_packets");
+_Static_assert(offsetof(struct sluice_queue_info, cycles) == 32, "sluice_queue_info.cycles");
+
+/* A bin counts samples up to its wall and above the wall before; the last wall is without limit. */
+struct sluice_histogram_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t worker;
+    uint32_t kind; /* histogram */
+    uint64_t walls[32];
+    uint64_t bins[32];
+};
+_Static_assert(sizeof(struct sluice_histogram_info) == 528, "size of sluice_histogram_info");
+_Static_assert(offsetof(struct sluice_histogram_info, type) == 0, "sluice_histogram_info.type");
+_Static_assert(offsetof(struct sluice_histogram_info, flags) == 2, "sluice_histogram_info.flags");
+_Static_assert(offsetof(struct sluice_histogram_info, size) == 4, "sluice_histogram_info.size");
+_Static_assert(offsetof(struct sluice_histogram_info, worker) == 8, "sluice_histogram_info.worker");
+_Static_assert(offsetof(struct sluice_histogram_info, kind) == 12, "sluice_histogram_info.kind");
+_Static_assert(offsetof(struct sluice_histogram_info, walls) == 16, "sluice_histogram_info.walls");
+_Static_assert(offsetof(struct sluice_histogram_info, bins) == 272, "sluice_histogram_info.bins");
+
+/* Asks worker_history; the reply is a dump_reply and at most 'limit' records. */
+struct sluice_history_query {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t worker;
+    uint32_t kind; /* history */
+    uint32_t limit;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_history_query) == 24, "size of sluice_history_query");
+_Static_assert(offsetof(struct sluice_history_query, type) == 0, "sluice_history_query.type");
+_Static_assert(offsetof(struct sluice_history_query, flags) == 2, "sluice_history_query.flags");
+_Static_assert(offsetof(struct sluice_history_query, size) == 4, "sluice_history_query.size");
+_Static_assert(offsetof(struct sluice_history_query, worker) == 8, "sluice_history_query.worker");
+_Static_assert(offsetof(struct sluice_history_query, kind) == 12, "sluice_history_query.kind");
+_Static_assert(offsetof(struct sluice_history_query, limit) == 16, "sluice_history_query.limit");
+_Static_assert(offsetof(struct sluice_history_query, pad) == 20, "sluice_history_query.pad");
+
+struct sluice_history_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint64_t stamp; /* Of a turn, its number; of a millisecond, the datapath's clock. */
+    uint64_t n_turns;
+    uint64_t cycles;
+    uint64_t busy_cycles;
+    uint64_t miss_cycles;
+    uint64_t n_packets;
+    uint64_t n_batches;
+    uint64_t n_misses;
+};
+_Static_assert(sizeof(struct sluice_history_info) == 72, "size of sluice_history_info");
+_Static_assert(offsetof(struct sluice_history_info, type) == 0, "sluice_history_info.type");
+_Static_assert(offsetof(struct sluice_history_info, flags) == 2, "sluice_history_info.flags");
+_Static_assert(offsetof(struct sluice_history_info, size) == 4, "sluice_history_info.size");
+_Static_assert(offsetof(struct sluice_history_info, stamp) == 8, "sluice_history_info.stamp");
+_Static_assert(offsetof(struct sluice_history_info, n_turns) == 16, "sluice_history_info.n_turns");
+_Static_assert(offsetof(struct sluice_history_info, cycles) == 24, "sluice_history_info.cycles");
+_Static_assert(offsetof(struct sluice_history_info, busy_cycles) == 32, "sluice_history_info.busy_cycles");
+_Static_assert(offsetof(struct sluice_history_info, miss_cycles) == 40, "sluice_history_info.miss_cycles");
+_Static_assert(offsetof(struct sluice_history_info, n_packets) == 48, "sluice_history_info.n_packets");
+_Static_assert(offsetof(struct sluice_history_info, n_batches) == 56, "sluice_history_info.n_batches");
+_Static_assert(offsetof(struct sluice_history_info, n_misses) == 64, "sluice_history_info.n_misses");
 
 struct sluice_memory_info {
     uint64_t rule_bytes;

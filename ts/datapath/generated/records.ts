@@ -93,6 +93,18 @@ export const command = {
   tlvMapSet: 33,
   /** Goes on with a packet that was paused for a controller. */
   resume: 34,
+  /** Gives a core to a worker thread, which is made if it is not there; or lets it rest. */
+  workerSet: 35,
+  /** Says which worker polls a receive queue. */
+  queuePlace: 36,
+  /** How workers pause and what they measure. */
+  pollingSet: 37,
+} as const;
+
+/** What workers measure besides their counters. */
+export const pollingFlag = {
+  /** Histograms of turns, and the last turns and milliseconds one by one. */
+  metrics: 1,
 } as const;
 
 /** Types of queries. */
@@ -145,6 +157,36 @@ export const query = {
   groupDump: 23,
   /** How full the table of addresses of a bridge is, and what became of them; the reply is a fdb_stats_info. */
   fdbStats: 24,
+  /** Receive queues: who polls each, and what it cost. */
+  queueStats: 25,
+  /** How the turns of workers are distributed. Only what was measured while polling_set asked. */
+  workerHistograms: 26,
+  /** The last turns or milliseconds of a worker, newest first. */
+  workerHistory: 27,
+} as const;
+
+/** What is counted by size. */
+export const histogram = {
+  /** Cycles of a turn. */
+  cycles: 0,
+  /** Packets of a turn. */
+  packets: 1,
+  /** Cycles of a turn by its packets. */
+  cyclesPerPacket: 2,
+  /** Packets of a burst. */
+  packetsPerBatch: 3,
+  /** Translations of a turn. */
+  misses: 4,
+  /** Cycles of a translation. */
+  cyclesPerMiss: 5,
+} as const;
+
+/** What a worker remembers one by one. */
+export const history = {
+  /** Turns. */
+  turns: 0,
+  /** Sums of the turns of a millisecond. */
+  milliseconds: 1,
 } as const;
 
 /** Settings of a mirror. */
@@ -2163,6 +2205,106 @@ export function writeMegaflowFlush(view: DataView, at: number, record: MegaflowF
   view.setUint32(at + 4, record.size, true);
 }
 
+/** Workers are numbered from 0; those that the datapath was made with poll what nobody placed, and have no core. */
+export interface WorkerSet {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** The number of workers so far, to make one. */
+  worker: number;
+  /** What the worker is told apart by; 0xffffffff: it rests, and its cache is emptied. */
+  core: number;
+  /** The CPU that the thread is bound to; 0xffffffff: any that the process may use. */
+  cpu: number;
+}
+export const workerSetSize = 24;
+export const workerSetOffsets = { type: 0, flags: 2, size: 4, worker: 8, core: 12, cpu: 16, pad: 20 } as const;
+export function readWorkerSet(view: DataView, at: number): WorkerSet {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    worker: view.getUint32(at + 8, true),
+    core: view.getUint32(at + 12, true),
+    cpu: view.getUint32(at + 16, true),
+  };
+}
+export function writeWorkerSet(view: DataView, at: number, record: WorkerSet): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.worker, true);
+  view.setUint32(at + 12, record.core, true);
+  view.setUint32(at + 16, record.cpu, true);
+}
+
+/** A queue that nobody placed is polled by the worker that has the fewest, of those without a core. */
+export interface QueuePlace {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  dpPort: number;
+  queue: number;
+  /** 0xffffffff: nobody polls it. */
+  worker: number;
+}
+export const queuePlaceSize = 24;
+export const queuePlaceOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, queue: 12, worker: 16, pad: 20 } as const;
+export function readQueuePlace(view: DataView, at: number): QueuePlace {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    dpPort: view.getUint32(at + 8, true),
+    queue: view.getUint32(at + 12, true),
+    worker: view.getUint32(at + 16, true),
+  };
+}
+export function writeQueuePlace(view: DataView, at: number, record: QueuePlace): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.dpPort, true);
+  view.setUint32(at + 12, record.queue, true);
+  view.setUint32(at + 16, record.worker, true);
+}
+
+/** The record polling_set. */
+export interface PollingSet {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** Longest pause of a worker that found little in queues without a descriptor; 0: it never pauses. */
+  pauseUsMax: number;
+  /** polling_flag */
+  pollingFlags: number;
+  /** Walls of each histogram's bins, 32 for each, in the order of `histogram`.  A worker keeps the first that it got. */
+  walls: BigUint64Array;
+}
+export const pollingSetSize = 1552;
+export const pollingSetOffsets = { type: 0, flags: 2, size: 4, pauseUsMax: 8, pollingFlags: 12, walls: 16 } as const;
+export function readPollingSet(view: DataView, at: number): PollingSet {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    pauseUsMax: view.getUint32(at + 8, true),
+    pollingFlags: view.getUint32(at + 12, true),
+    walls: readWords(view, at + 16, 192),
+  };
+}
+export function writePollingSet(view: DataView, at: number, record: PollingSet): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.pauseUsMax, true);
+  view.setUint32(at + 12, record.pollingFlags, true);
+  writeWords(view, at + 16, 192, record.walls);
+}
+
 /** The record settings. */
 export interface Settings {
   type: number;
@@ -3469,7 +3611,7 @@ export function writePortInfo(view: DataView, at: number, record: PortInfo): voi
   view.setUint32(at + 176, record.xdpMode, true);
 }
 
-/** Asks megaflow_dump, counters, datapath_stats, worker_stats, memory, flow_changes, stats_sync, link_list. */
+/** Asks megaflow_dump, counters, datapath_stats, worker_stats, queue_stats, worker_histograms, memory, flow_changes, stats_sync, link_list. */
 export interface DumpQuery {
   type: number;
   flags: number;
@@ -3913,25 +4055,53 @@ export function writeCounterInfo(view: DataView, at: number, record: CounterInfo
   view.setBigUint64(at + 16, record.value, true);
 }
 
-/** The record worker_info. */
+/** Counters are since the worker was made; cycles are of the CPU's time stamp counter. */
 export interface WorkerInfo {
   type: number;
   flags: number;
   /** Size of the whole record in bytes. */
   size: number;
   worker: number;
+  /** 0xffffffff: none. */
   core: number;
+  /** That the thread is bound to; 0xffffffff: none. */
+  cpu: number;
+  /** That it polls. */
+  nQueues: number;
+  /** Turns: each looks at every queue that may have something. */
   nPolls: bigint;
+  /** Turns that found nothing. */
   nIdlePolls: bigint;
-  nPackets: bigint;
-  nEmcHit: bigint;
-  nMegaflowHit: bigint;
-  nMiss: bigint;
+  /** Turns that ended with a sleep. */
+  nSleeps: bigint;
+  /** Of turns that found something, without sleep. */
   busyCycles: bigint;
+  /** Of the others, without sleep. */
   idleCycles: bigint;
+  sleepCycles: bigint;
+  /** Of busy cycles, those that translations took. */
+  missCycles: bigint;
+  nPackets: bigint;
+  /** Bursts that the packets came in. */
+  nBatches: bigint;
+  /** Packets that were looked up once more. */
+  nRecirculated: bigint;
+  /** Found by signature. */
+  nEmcHit: bigint;
+  /** Found by mask. */
+  nMegaflowHit: bigint;
+  /** Masks searched. */
+  nMaskProbe: bigint;
+  nMiss: bigint;
+  nTxPackets: bigint;
+  nTxBatches: bigint;
+  /** Cycles in a second. */
+  cyclesHz: bigint;
+  /** The counter now. */
+  nowCycles: bigint;
 }
-export const workerInfoSize = 80;
-export const workerInfoOffsets = { type: 0, flags: 2, size: 4, worker: 8, core: 12, nPolls: 16, nIdlePolls: 24, nPackets: 32, nEmcHit: 40, nMegaflowHit: 48, nMiss: 56, busyCycles: 64, idleCycles: 72 } as const;
+export const workerInfoSize = 168;
+export const workerInfoOffsets = { type: 0, flags: 2, size: 4, worker: 8, core: 12, cpu: 16, nQueues: 20, nPolls: 24, nIdlePolls: 32, nSleeps: 40, busyCycles: 48, idleCycles: 56, sleepCycles: 64, missCycles: 72, nPackets: 80, nBatches: 88, nRecirculated: 96, nEmcHit: 104, nMegaflowHit: 112, nMaskProbe: 120, nMiss: 128, nTxPackets: 136, nTxBatches: 144, cyclesHz: 152, nowCycles: 160 } as const;
 export function readWorkerInfo(view: DataView, at: number): WorkerInfo {
   return {
     type: view.getUint16(at + 0, true),
@@ -3939,14 +4109,26 @@ export function readWorkerInfo(view: DataView, at: number): WorkerInfo {
     size: view.getUint32(at + 4, true),
     worker: view.getUint32(at + 8, true),
     core: view.getUint32(at + 12, true),
-    nPolls: view.getBigUint64(at + 16, true),
-    nIdlePolls: view.getBigUint64(at + 24, true),
-    nPackets: view.getBigUint64(at + 32, true),
-    nEmcHit: view.getBigUint64(at + 40, true),
-    nMegaflowHit: view.getBigUint64(at + 48, true),
-    nMiss: view.getBigUint64(at + 56, true),
-    busyCycles: view.getBigUint64(at + 64, true),
-    idleCycles: view.getBigUint64(at + 72, true),
+    cpu: view.getUint32(at + 16, true),
+    nQueues: view.getUint32(at + 20, true),
+    nPolls: view.getBigUint64(at + 24, true),
+    nIdlePolls: view.getBigUint64(at + 32, true),
+    nSleeps: view.getBigUint64(at + 40, true),
+    busyCycles: view.getBigUint64(at + 48, true),
+    idleCycles: view.getBigUint64(at + 56, true),
+    sleepCycles: view.getBigUint64(at + 64, true),
+    missCycles: view.getBigUint64(at + 72, true),
+    nPackets: view.getBigUint64(at + 80, true),
+    nBatches: view.getBigUint64(at + 88, true),
+    nRecirculated: view.getBigUint64(at + 96, true),
+    nEmcHit: view.getBigUint64(at + 104, true),
+    nMegaflowHit: view.getBigUint64(at + 112, true),
+    nMaskProbe: view.getBigUint64(at + 120, true),
+    nMiss: view.getBigUint64(at + 128, true),
+    nTxPackets: view.getBigUint64(at + 136, true),
+    nTxBatches: view.getBigUint64(at + 144, true),
+    cyclesHz: view.getBigUint64(at + 152, true),
+    nowCycles: view.getBigUint64(at + 160, true),
   };
 }
 export function writeWorkerInfo(view: DataView, at: number, record: WorkerInfo): void {
@@ -3955,14 +4137,179 @@ export function writeWorkerInfo(view: DataView, at: number, record: WorkerInfo):
   view.setUint32(at + 4, record.size, true);
   view.setUint32(at + 8, record.worker, true);
   view.setUint32(at + 12, record.core, true);
-  view.setBigUint64(at + 16, record.nPolls, true);
-  view.setBigUint64(at + 24, record.nIdlePolls, true);
-  view.setBigUint64(at + 32, record.nPackets, true);
-  view.setBigUint64(at + 40, record.nEmcHit, true);
-  view.setBigUint64(at + 48, record.nMegaflowHit, true);
-  view.setBigUint64(at + 56, record.nMiss, true);
-  view.setBigUint64(at + 64, record.busyCycles, true);
-  view.setBigUint64(at + 72, record.idleCycles, true);
+  view.setUint32(at + 16, record.cpu, true);
+  view.setUint32(at + 20, record.nQueues, true);
+  view.setBigUint64(at + 24, record.nPolls, true);
+  view.setBigUint64(at + 32, record.nIdlePolls, true);
+  view.setBigUint64(at + 40, record.nSleeps, true);
+  view.setBigUint64(at + 48, record.busyCycles, true);
+  view.setBigUint64(at + 56, record.idleCycles, true);
+  view.setBigUint64(at + 64, record.sleepCycles, true);
+  view.setBigUint64(at + 72, record.missCycles, true);
+  view.setBigUint64(at + 80, record.nPackets, true);
+  view.setBigUint64(at + 88, record.nBatches, true);
+  view.setBigUint64(at + 96, record.nRecirculated, true);
+  view.setBigUint64(at + 104, record.nEmcHit, true);
+  view.setBigUint64(at + 112, record.nMegaflowHit, true);
+  view.setBigUint64(at + 120, record.nMaskProbe, true);
+  view.setBigUint64(at + 128, record.nMiss, true);
+  view.setBigUint64(at + 136, record.nTxPackets, true);
+  view.setBigUint64(at + 144, record.nTxBatches, true);
+  view.setBigUint64(at + 152, record.cyclesHz, true);
+  view.setBigUint64(at + 160, record.nowCycles, true);
+}
+
+/** One for each receive queue of each datapath port. */
+export interface QueueInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  dpPort: number;
+  queue: number;
+  /** 0xffffffff: nobody. */
+  worker: number;
+  nPackets: bigint;
+  /** That its packets took, from reception to transmission. */
+  cycles: bigint;
+}
+export const queueInfoSize = 40;
+export const queueInfoOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, queue: 12, worker: 16, pad: 20, nPackets: 24, cycles: 32 } as const;
+export function readQueueInfo(view: DataView, at: number): QueueInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    dpPort: view.getUint32(at + 8, true),
+    queue: view.getUint32(at + 12, true),
+    worker: view.getUint32(at + 16, true),
+    nPackets: view.getBigUint64(at + 24, true),
+    cycles: view.getBigUint64(at + 32, true),
+  };
+}
+export function writeQueueInfo(view: DataView, at: number, record: QueueInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.dpPort, true);
+  view.setUint32(at + 12, record.queue, true);
+  view.setUint32(at + 16, record.worker, true);
+  view.setBigUint64(at + 24, record.nPackets, true);
+  view.setBigUint64(at + 32, record.cycles, true);
+}
+
+/** A bin counts samples up to its wall and above the wall before; the last wall is without limit. */
+export interface HistogramInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  worker: number;
+  /** histogram */
+  kind: number;
+  walls: BigUint64Array;
+  bins: BigUint64Array;
+}
+export const histogramInfoSize = 528;
+export const histogramInfoOffsets = { type: 0, flags: 2, size: 4, worker: 8, kind: 12, walls: 16, bins: 272 } as const;
+export function readHistogramInfo(view: DataView, at: number): HistogramInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    worker: view.getUint32(at + 8, true),
+    kind: view.getUint32(at + 12, true),
+    walls: readWords(view, at + 16, 32),
+    bins: readWords(view, at + 272, 32),
+  };
+}
+export function writeHistogramInfo(view: DataView, at: number, record: HistogramInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.worker, true);
+  view.setUint32(at + 12, record.kind, true);
+  writeWords(view, at + 16, 32, record.walls);
+  writeWords(view, at + 272, 32, record.bins);
+}
+
+/** Asks worker_history; the reply is a dump_reply and at most 'limit' records. */
+export interface HistoryQuery {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  worker: number;
+  /** history */
+  kind: number;
+  limit: number;
+}
+export const historyQuerySize = 24;
+export const historyQueryOffsets = { type: 0, flags: 2, size: 4, worker: 8, kind: 12, limit: 16, pad: 20 } as const;
+export function readHistoryQuery(view: DataView, at: number): HistoryQuery {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    worker: view.getUint32(at + 8, true),
+    kind: view.getUint32(at + 12, true),
+    limit: view.getUint32(at + 16, true),
+  };
+}
+export function writeHistoryQuery(view: DataView, at: number, record: HistoryQuery): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.worker, true);
+  view.setUint32(at + 12, record.kind, true);
+  view.setUint32(at + 16, record.limit, true);
+}
+
+/** The record history_info. */
+export interface HistoryInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** Of a turn, its number; of a millisecond, the datapath's clock. */
+  stamp: bigint;
+  nTurns: bigint;
+  cycles: bigint;
+  busyCycles: bigint;
+  missCycles: bigint;
+  nPackets: bigint;
+  nBatches: bigint;
+  nMisses: bigint;
+}
+export const historyInfoSize = 72;
+export const historyInfoOffsets = { type: 0, flags: 2, size: 4, stamp: 8, nTurns: 16, cycles: 24, busyCycles: 32, missCycles: 40, nPackets: 48, nBatches: 56, nMisses: 64 } as const;
+export function readHistoryInfo(view: DataView, at: number): HistoryInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    stamp: view.getBigUint64(at + 8, true),
+    nTurns: view.getBigUint64(at + 16, true),
+    cycles: view.getBigUint64(at + 24, true),
+    busyCycles: view.getBigUint64(at + 32, true),
+    missCycles: view.getBigUint64(at + 40, true),
+    nPackets: view.getBigUint64(at + 48, true),
+    nBatches: view.getBigUint64(at + 56, true),
+    nMisses: view.getBigUint64(at + 64, true),
+  };
+}
+export function writeHistoryInfo(view: DataView, at: number, record: HistoryInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setBigUint64(at + 8, record.stamp, true);
+  view.setBigUint64(at + 16, record.nTurns, true);
+  view.setBigUint64(at + 24, record.cycles, true);
+  view.setBigUint64(at + 32, record.busyCycles, true);
+  view.setBigUint64(at + 40, record.missCycles, true);
+  view.setBigUint64(at + 48, record.nPackets, true);
+  view.setBigUint64(at + 56, record.nBatches, true);
+  view.setBigUint64(at + 64, record.nMisses, true);
 }
 
 /** The record memory_info. */

@@ -68,7 +68,15 @@ export const constantSets: readonly ConstantSet[] = [
       ["fdb_stats_clear", "Counts changes of learned addresses from zero again."],
       ["tlv_map_set", "Says which Geneve options the fields tun_metadata0 to 63 of a bridge are."],
       ["resume", "Goes on with a packet that was paused for a controller."],
+      ["worker_set", "Gives a core to a worker thread, which is made if it is not there; or lets it rest."],
+      ["queue_place", "Says which worker polls a receive queue."],
+      ["polling_set", "How workers pause and what they measure."],
     ]),
+  },
+  {
+    prefix: "polling_flag",
+    doc: "What workers measure besides their counters.",
+    rows: bits([["metrics", "Histograms of turns, and the last turns and milliseconds one by one."]]),
   },
   {
     prefix: "query",
@@ -101,6 +109,32 @@ export const constantSets: readonly ConstantSet[] = [
         "fdb_stats",
         "How full the table of addresses of a bridge is, and what became of them; the reply is a fdb_stats_info.",
       ],
+      ["queue_stats", "Receive queues: who polls each, and what it cost."],
+      [
+        "worker_histograms",
+        "How the turns of workers are distributed. Only what was measured while polling_set asked.",
+      ],
+      ["worker_history", "The last turns or milliseconds of a worker, newest first."],
+    ]),
+  },
+  {
+    prefix: "histogram",
+    doc: "What is counted by size.",
+    rows: enumerate(0, [
+      ["cycles", "Cycles of a turn."],
+      ["packets", "Packets of a turn."],
+      ["cycles_per_packet", "Cycles of a turn by its packets."],
+      ["packets_per_batch", "Packets of a burst."],
+      ["misses", "Translations of a turn."],
+      ["cycles_per_miss", "Cycles of a translation."],
+    ]),
+  },
+  {
+    prefix: "history",
+    doc: "What a worker remembers one by one.",
+    rows: enumerate(0, [
+      ["turns", "Turns."],
+      ["milliseconds", "Sums of the turns of a millisecond."],
     ]),
   },
   {

@@ -314,6 +314,46 @@ export const records: readonly RecordRow[] = [
   },
   { name: "megaflow_flush", doc: "", fields: [...header, ["pad", "u64"]] },
   {
+    name: "worker_set",
+    doc: "Workers are numbered from 0; those that the datapath was made with poll what nobody placed, and have no core.",
+    fields: [
+      ...header,
+      ["worker", "u32", "The number of workers so far, to make one."],
+      ["core", "u32", "What the worker is told apart by; 0xffffffff: it rests, and its cache is emptied."],
+      ["cpu", "u32", "The CPU that the thread is bound to; 0xffffffff: any that the process may use."],
+      ["pad", "u32"],
+    ],
+  },
+  {
+    name: "queue_place",
+    doc: "A queue that nobody placed is polled by the worker that has the fewest, of those without a core.",
+    fields: [
+      ...header,
+      ["dp_port", "u32"],
+      ["queue", "u32"],
+      ["worker", "u32", "0xffffffff: nobody polls it."],
+      ["pad", "u32"],
+    ],
+  },
+  {
+    name: "polling_set",
+    doc: "",
+    fields: [
+      ...header,
+      [
+        "pause_us_max",
+        "u32",
+        "Longest pause of a worker that found little in queues without a descriptor; 0: it never pauses.",
+      ],
+      ["polling_flags", "u32", "polling_flag"],
+      [
+        "walls",
+        "u64x192",
+        "Walls of each histogram's bins, 32 for each, in the order of `histogram`.  A worker keeps the first that it got.",
+      ],
+    ],
+  },
+  {
     name: "settings",
     doc: "",
     fields: [
