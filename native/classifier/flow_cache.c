@@ -283,6 +283,44 @@ flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[],
     return found;
 }
 
+bool
+megaflow_is_wide(const struct megaflow *megaflow)
+{
+    static const struct flow_key wide = {
+        .eth_type = UINT16_MAX,
+        .vlan0_tpid = UINT16_MAX,
+        .vlan0_tci = UINT16_MAX,
+        .vlan1_tpid = UINT16_MAX,
+        .vlan1_tci = UINT16_MAX,
+        .mpls0_lse = UINT32_MAX,
+        .mpls1_lse = UINT32_MAX,
+        .mpls2_lse = UINT32_MAX,
+        .ip_frag = UINT8_MAX,
+    };
+    const struct megaflow_mask *mask = atomic_load_explicit(&megaflow->mask, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < mask->n_words; i++) {
+        uint64_t word = mask->words[i].key_word;
+        if (word >= SLUICE_KEY_L2_WORD && word < SLUICE_KEY_OPTIONS_WORD && mask->words[i].mask & ~wide.words[word]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+flow_cache_find_again(struct flow_cache *cache, struct megaflow *megaflow, uint64_t serial, uint32_t n, uint64_t change)
+{
+    if (megaflow_state(megaflow) != MEGAFLOW_LIVE || megaflow->body->serial != serial
+        || !is_current(cache, megaflow, change)) {
+        return false;
+    }
+    count(&cache->n_hits, n);
+    count(&cache->n_again_hits, n);
+    count(&atomic_load_explicit(&megaflow->mask, memory_order_relaxed)->n_hits, n);
+    return true;
+}
+
 uint64_t
 flow_cache_n_probes(const struct flow_cache *cache)
 {

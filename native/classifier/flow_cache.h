@@ -51,7 +51,8 @@ struct megaflow_body {
     uint64_t n_packets_pushed;              /* Under the cache's mutex. */
     uint64_t n_bytes_pushed;
     uint64_t created_ms;
-    uint64_t id;      /* Never used twice in a cache. */
+    uint64_t id;      /* Of the match: what a megaflow becomes when it is translated again has the same. */
+    uint64_t serial;  /* Never used twice in a cache. */
     uint64_t *values; /* Values of a match of more than MEGAFLOW_VALUES words, else null. */
     uint64_t bytes[]; /* The actions, the owner's data, the words of 'key_map', then what 'values' points to. */
 };
@@ -147,6 +148,22 @@ void flow_cache_destroy(struct flow_cache *cache);
 uint32_t flow_cache_lookup(struct flow_cache *cache, const struct flow_key *const keys[], uint32_t n, uint64_t change,
                            struct megaflow *megaflows[]);
 
+/* Whether the megaflow reads nothing of packets but their Ethernet type, tags and labels and whether they are fragments:
+ * what packet_burst_is_alike() tells.  The worker. */
+bool megaflow_is_wide(const struct megaflow *megaflow);
+
+/* A number that no other megaflow of the cache has or had, nor this one before it was translated again. */
+static inline uint64_t
+megaflow_serial(const struct megaflow *megaflow)
+{
+    return megaflow->body->serial;
+}
+
+/* Whether a megaflow that was once found is still there, as 'serial' says, and current; then 'n' packets have found it again.
+ * The worker. */
+bool flow_cache_find_again(struct flow_cache *cache, struct megaflow *megaflow, uint64_t serial, uint32_t n,
+                           uint64_t change);
+
 /* Masks searched so far.  The worker. */
 uint64_t flow_cache_n_probes(const struct flow_cache *cache);
 
@@ -216,6 +233,7 @@ struct flow_cache_stats {
     uint64_t n_hits; /* Packets found, by signature or by mask. */
     uint64_t n_misses;
     uint64_t n_signature_hits;
+    uint64_t n_again_hits;  /* Those found again without a key. */
     uint64_t n_mask_probes; /* Subtables searched. */
     uint64_t n_not_cached;  /* Insertions refused, for whatever reason. */
     uint64_t n_replaced;    /* Megaflows that had to go for a new one. */

@@ -263,6 +263,7 @@ flow_cache_add_stats(struct flow_cache *cache, struct flow_cache_stats *stats)
     uint64_t n_signatures = atomic_load_explicit(&cache->signatures.n_entries, memory_order_relaxed);
     stats->n_hits += atomic_load_explicit(&cache->n_hits, memory_order_relaxed);
     stats->n_misses += atomic_load_explicit(&cache->n_misses, memory_order_relaxed);
+    stats->n_again_hits += atomic_load_explicit(&cache->n_again_hits, memory_order_relaxed);
     stats->n_signature_hits += atomic_load_explicit(&cache->n_signature_hits, memory_order_relaxed);
     stats->n_mask_probes += atomic_load_explicit(&cache->n_mask_probes, memory_order_relaxed);
     stats->n_not_cached += atomic_load_explicit(&cache->n_not_cached, memory_order_relaxed);

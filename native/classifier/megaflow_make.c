@@ -97,6 +97,7 @@ fill(struct flow_cache *cache, struct megaflow *megaflow, const struct megaflow_
     } else {
         body->id = ++cache->last_id;
     }
+    body->serial = ++cache->last_serial;
     atomic_store_explicit(&megaflow->change, insertion->change, memory_order_relaxed);
     atomic_store_explicit(&megaflow->n_packets, body->n_packets_pushed, memory_order_relaxed);
     atomic_store_explicit(&megaflow->n_bytes, body->n_bytes_pushed, memory_order_relaxed);

@@ -59,6 +59,7 @@ struct flow_cache {
     _Atomic uint64_t n_hits;
     _Atomic uint64_t n_misses;
     _Atomic uint64_t n_signature_hits;
+    _Atomic uint64_t n_again_hits;
     _Atomic uint64_t n_mask_probes;
     _Atomic uint64_t n_not_cached;
     _Atomic uint64_t full_ms; /* When the cache was last full of megaflows in use, if none has gone since. */
@@ -82,6 +83,7 @@ struct flow_cache {
     uint64_t vain_ms;    /* When that were all. */
     uint64_t n_replaced;
     uint64_t last_id;
+    uint64_t last_serial;
     struct slab slab; /* Of chunks and bodies. */
 };
 

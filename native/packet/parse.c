@@ -523,3 +523,70 @@ packet_parse(struct packet *packet, uint32_t vlan_limit, struct flow_key *key)
     memset(key, 0, sizeof *key);
     packet_parse_burst(&packet, 1, vlan_limit, key, &map);
 }
+
+/* TCP flags at a glance; false if the packet may be a fragment or has options or extension headers. */
+static inline bool
+glance_ipv4(const struct packet *packet, uint16_t *tcp_flags)
+{
+    const uint8_t *ip = packet->data + ETH_SIZE;
+    if (packet->size < ETH_SIZE + IPV4_SIZE || ip[0] != 0x45
+        || get_raw16(ip + 6) & be16(IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)) {
+        return false;
+    }
+    uint32_t total_size = get_be16(ip + 2);
+    if (ip[9] == PROTO_TCP && total_size >= IPV4_SIZE + TCP_SIZE && total_size <= packet->size - ETH_SIZE) {
+        *tcp_flags |= get_be16(ip + IPV4_SIZE + 12) & 0x0fff;
+    }
+    return true;
+}
+
+static inline bool
+glance_ipv6(const struct packet *packet, uint16_t *tcp_flags)
+{
+    const uint8_t *ip = packet->data + ETH_SIZE;
+    if (packet->size < ETH_SIZE + IPV6_SIZE || (ip[6] != PROTO_TCP && ip[6] != PROTO_UDP && ip[6] != PROTO_ICMPV6)) {
+        return false;
+    }
+    uint32_t payload_size = get_be16(ip + 4);
+    if (ip[6] == PROTO_TCP && payload_size >= TCP_SIZE && payload_size <= packet->size - ETH_SIZE - IPV6_SIZE) {
+        *tcp_flags |= get_be16(ip + IPV6_SIZE + 12) & 0x0fff;
+    }
+    return true;
+}
+
+/* Frames that have a length where others have their type: no LLC header that goes on with a type. */
+static inline bool
+glance_length(const struct packet *packet)
+{
+    return packet->size > ETH_SIZE && packet->data[ETH_SIZE] != 0xaa;
+}
+
+bool
+packet_burst_is_alike(struct packet *const *packets, uint32_t n, uint16_t eth_type, uint64_t *n_bytes,
+                      uint16_t *tcp_flags)
+{
+    uint64_t size = 0;
+    uint32_t odd = 0;
+    bool alike = true;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct packet *packet = packets[i];
+        uint16_t type = get_raw16(packet->data + ETH_ADDRESSES_SIZE);
+        odd |= (packet->flags & (PACKET_CSUM_PARTIAL | PACKET_METADATA)) | packet->gso_type | packet->bare_type;
+        size += packet->size;
+        if (type == be16(ETH_TYPE_IPV4)) {
+            alike &= glance_ipv4(packet, tcp_flags);
+        } else if (type == be16(ETH_TYPE_IPV6)) {
+            alike &= glance_ipv6(packet, tcp_flags);
+        } else if (be16(type) < ETH_TYPE_MIN) {
+            alike &= glance_length(packet);
+            type = be16(ETH_TYPE_NONE);
+        }
+        if (type != eth_type || !alike) {
+            return false;
+        }
+    }
+    *n_bytes += size;
+    return odd == 0 && !eth_type_is_vlan(be16(eth_type)) && !eth_type_is_mpls(be16(eth_type))
+           && eth_type != be16(ETH_TYPE_NSH);
+}

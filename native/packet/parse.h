@@ -11,6 +11,7 @@
 #ifndef PACKET_PARSE_H
 #define PACKET_PARSE_H 1
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "packet/packet.h"
@@ -31,5 +32,11 @@ void packet_parse(struct packet *packet, uint32_t vlan_limit, struct flow_key *k
  * keys and maps once and passes them again and again; so only words that differ in use are touched. */
 void packet_parse_burst(struct packet *const *packets, uint32_t n, uint32_t vlan_limit, struct flow_key *keys,
                         uint64_t *maps);
+
+/* Whether 'n' packets, as ports receive them, are alike: of the key's 'eth_type' (network order), without tag, label or
+ * metadata, no fragments, nothing for a device to complete.  False, too, where that takes more than a glance.  Does not
+ * parse.  Adds the packets' bytes to '*n_bytes' and the TCP flags, in host order, to '*tcp_flags'. */
+bool packet_burst_is_alike(struct packet *const *packets, uint32_t n, uint16_t eth_type, uint64_t *n_bytes,
+                           uint16_t *tcp_flags);
 
 #endif

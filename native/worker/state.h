@@ -20,6 +20,7 @@
 #include "worker/miss_share.h"
 #include "worker/perf.h"
 #include "worker/ring.h"
+#include "worker/shortcut.h"
 #include "worker/worker.h"
 
 #define DATAPATH_WORKERS_MAX 64u
@@ -44,6 +45,7 @@ struct rx_queue {
     _Bool is_hot;     /* In the worker's hot list.  The worker's. */
     struct miss_debt debt;
     _Atomic uint64_t cycles; /* That its packets took.  Written by the worker. */
+    struct shortcut shortcut;
 };
 
 /* An open port. */

@@ -211,8 +211,8 @@ process_missing(struct worker *worker, const struct action_sink *sink, struct pa
     worker->share.miss_cycles = before + (cycles() - begin);
 }
 
-/* What a burst of one queue goes through.  Takes the packets. */
-static void
+/* What a burst of one queue goes through.  Takes the packets.  Returns the megaflow that all of them found, or null. */
+static struct megaflow *
 process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
 {
     struct pipeline *pipeline = worker->datapath->pipeline;
@@ -250,6 +250,7 @@ process(struct worker *worker, struct packet_batch *batch, uint64_t now_ms)
         actions_execute(&sink, group->packets, group->n, megaflow_actions(group->megaflow),
                         megaflow_actions_size(group->megaflow));
     }
+    return list.n == 1 && found == all ? list.groups[0].megaflow : NULL;
 }
 
 void
@@ -301,7 +302,12 @@ poll_queue(struct worker *worker, struct rx_queue *queue)
     drop_runts(worker, &batch);
     if (batch.n != 0) {
         worker->now_ms = datapath_now(worker->datapath);
-        process(worker, &batch, worker->now_ms);
+        if (!shortcut_take(worker, &queue->shortcut, &batch, worker->now_ms)) {
+            struct megaflow *only = process(worker, &batch, worker->now_ms);
+            if (only != NULL) {
+                shortcut_consider(&queue->shortcut, only, &worker->levels[0].keys[0]);
+            }
+        }
     }
     worker_flush(worker);
     worker_count(&worker->counters.n_batches, 1);
@@ -367,6 +373,8 @@ take_list(struct worker *worker)
     if (list->version != worker->seen) {
         for (uint32_t i = 0; i < list->n; i++) {
             list->queues[i]->is_hot = 0;
+            /* It was of another worker's cache, if the queue is new here. */
+            list->queues[i]->shortcut = (struct shortcut){ .megaflow = NULL };
         }
         worker->n_hot = 0;
         if (list->n > worker->hot_room) {
