@@ -238,7 +238,7 @@ is_current(struct flow_cache *cache, struct megaflow *megaflow, uint64_t change)
     if (known == change || cache->hooks.is_stale == NULL) {
         return true;
     }
-    if (cache->hooks.is_stale(cache->hooks.aux, megaflow_data(megaflow), &known)) {
+    if (cache->hooks.is_stale(cache->hooks.aux, megaflow, &known)) {
         return false;
     }
     atomic_store_explicit(&megaflow->change, known, memory_order_relaxed);

@@ -73,6 +73,23 @@ struct megaflow {
     uint64_t values[MEGAFLOW_VALUES];
 };
 
+/* One word of a megaflow's mask. */
+struct megaflow_word {
+    uint64_t mask;
+    uint64_t factor; /* For the hash. */
+    uint64_t key_word;
+};
+
+/* A megaflow's match: values for the words of its mask, in the order of the key. */
+struct megaflow_words {
+    uint32_t n;
+    const struct megaflow_word *masks;
+    const uint64_t *values;
+};
+
+/* The match.  As a reader of the epoch. */
+struct megaflow_words megaflow_words(const struct megaflow *megaflow);
+
 /* What to do.  'actions' are 8-byte aligned and valid until the worker's next quiescent point. */
 static inline const void *
 megaflow_actions(const struct megaflow *megaflow)
@@ -115,8 +132,8 @@ struct flow_cache_insertion;
 struct flow_cache_hooks {
     void *aux;
     /* Whether the megaflow may be wrong by now.  '*change' is when it was last known to be current; when the answer
-     * is false the hook brings it up to date. */
-    bool (*is_stale)(void *aux, void *data, uint64_t *change);
+     * is false the hook brings it up to date.  Two threads may ask at once. */
+    bool (*is_stale)(void *aux, const struct megaflow *megaflow, uint64_t *change);
     /* Counts packets for what the megaflow was made from.  One thread at a time for a cache. */
     void (*credit)(void *aux, void *data, uint64_t n_packets, uint64_t n_bytes, uint64_t used_ms, uint16_t tcp_flags);
     /* The megaflow is freed: give up what 'data' refers to. */

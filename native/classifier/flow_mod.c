@@ -93,30 +93,17 @@ rule_flags(const struct sluice_flow_mod *record)
               | SLUICE_FLOW_FLAG_READ_ONLY);
 }
 
-static struct rule_stats *
-create_stats(uint64_t created_ms, uint64_t used_ms)
-{
-    struct rule_stats *stats = calloc(1, sizeof *stats);
-
-    if (stats != NULL) {
-        stats->created_ms = created_ms;
-        atomic_init(&stats->used_ms, used_ms);
-        atomic_init(&stats->refs, 1);
-    }
-    return stats;
-}
-
 /* Statistics of a rule that is added in the place of 'old', which may be null.  As in Open vSwitch it goes on being idle
  * where the old one was, and on counting unless the command says that counts begin anew. */
 static struct rule_stats *
 create_added_stats(const struct request *request, const struct rule *old)
 {
     if (old == NULL) {
-        return create_stats(request->now_ms, request->now_ms);
+        return rule_stats_create(request->now_ms, request->now_ms);
     }
     struct rule_stats *from = old->stats;
     struct rule_stats *stats =
-        create_stats(request->now_ms, atomic_load_explicit(&from->used_ms, memory_order_relaxed));
+        rule_stats_create(request->now_ms, atomic_load_explicit(&from->used_ms, memory_order_relaxed));
     if (stats == NULL) {
         return NULL;
     }
@@ -393,7 +380,7 @@ create_modified(struct flow_store *store, const struct request *request, const s
     rule->flags = (uint16_t) ((old->flags & ~RULE_FLAG_SOFT) | (rule->flags & RULE_FLAG_SOFT));
     if (record->flow_flags & SLUICE_FLOW_FLAG_RESET_COUNTS) {
         rule->stats =
-            create_stats(old->stats->created_ms, atomic_load_explicit(&old->stats->used_ms, memory_order_relaxed));
+            rule_stats_create(old->stats->created_ms, atomic_load_explicit(&old->stats->used_ms, memory_order_relaxed));
         if (rule->stats == NULL) {
             rule_unref(rule);
             return NULL;

@@ -100,6 +100,10 @@ uint32_t flow_store_count_cookie(const struct flow_store *store, uint8_t table, 
 /* Makes the timeouts of a rule in seconds at most 'idle_s' and 'hard_s', of which 0 changes nothing. */
 void flow_store_reduce_timeouts(struct flow_store *store, const struct rule *rule, uint16_t idle_s, uint16_t hard_s);
 
+/* The rules that the open transaction adds and removes: their number, and each. */
+uint32_t flow_store_n_changes(const struct flow_store *store);
+const struct rule *flow_store_change(const struct flow_store *store, uint32_t i);
+
 /* Bit for each table that the open, or else the last, transaction changed. */
 const uint64_t *flow_store_changed_tables(const struct flow_store *store);
 

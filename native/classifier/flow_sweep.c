@@ -52,7 +52,7 @@ is_stale(struct flow_cache *cache, struct megaflow *megaflow, uint64_t change)
     if (known == change || cache->hooks.is_stale == NULL) {
         return false;
     }
-    if (cache->hooks.is_stale(cache->hooks.aux, megaflow_data(megaflow), &known)) {
+    if (cache->hooks.is_stale(cache->hooks.aux, megaflow, &known)) {
         return true;
     }
     atomic_store_explicit(&megaflow->change, known, memory_order_relaxed);

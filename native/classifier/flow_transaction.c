@@ -294,6 +294,18 @@ unlink_removed(void *list_)
     free(list);
 }
 
+uint32_t
+flow_store_n_changes(const struct flow_store *store)
+{
+    return store->list != NULL ? store->list->n : 0;
+}
+
+const struct rule *
+flow_store_change(const struct flow_store *store, uint32_t i)
+{
+    return store->list->changes[i].rule;
+}
+
 static void
 tidy_orders(struct flow_store *store)
 {

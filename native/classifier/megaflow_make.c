@@ -63,6 +63,14 @@ create_body(struct flow_cache *cache, const struct flow_cache_insertion *inserti
     return body;
 }
 
+struct megaflow_words
+megaflow_words(const struct megaflow *megaflow)
+{
+    const struct megaflow_mask *mask = atomic_load_explicit(&megaflow->mask, memory_order_relaxed);
+
+    return (struct megaflow_words){ mask->n_words, mask->words, megaflow_values(megaflow, mask) };
+}
+
 void
 megaflow_get_key(const struct megaflow *megaflow, struct flow_key *key)
 {

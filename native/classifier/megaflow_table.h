@@ -28,12 +28,6 @@ enum megaflow_state {
     MEGAFLOW_DEAD, /* Unlinked; waits for readers. */
 };
 
-struct megaflow_word {
-    uint64_t mask;
-    uint64_t factor; /* For the hash. */
-    uint64_t key_word;
-};
-
 /* The megaflows of one mask. */
 struct megaflow_mask {
     struct slot_table slots; /* The hash, then the index plus one. */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "classifier/rule_memory.h"
 #include "classifier/rule_table.h"
 
 void
@@ -27,12 +28,25 @@ rule_mask_unref(struct rule_mask *mask)
     }
 }
 
+struct rule_stats *
+rule_stats_create(uint64_t created_ms, uint64_t used_ms)
+{
+    struct rule_stats *stats = rule_memory_alloc(sizeof *stats);
+
+    if (stats != NULL) {
+        stats->created_ms = created_ms;
+        atomic_init(&stats->used_ms, used_ms);
+        atomic_init(&stats->refs, 1);
+    }
+    return stats;
+}
+
 void
 rule_stats_unref(struct rule_stats *stats)
 {
     while (stats != NULL && atomic_fetch_sub_explicit(&stats->refs, 1, memory_order_acq_rel) == 1) {
         struct rule_stats *successor = atomic_load_explicit(&stats->successor, memory_order_relaxed);
-        free(stats);
+        rule_memory_free(stats, sizeof *stats);
         stats = successor;
     }
 }
@@ -52,8 +66,9 @@ rule_unref(const struct rule *const_rule)
     if (rule != NULL && atomic_fetch_sub_explicit(&rule->refs, 1, memory_order_acq_rel) == 1) {
         action_list_unref(rule->actions);
         rule_stats_unref(rule->stats);
+        size_t size = rule_size(rule->mask->n_words);
         rule_mask_unref(rule->mask);
-        free(rule);
+        rule_memory_free(rule, size);
     }
 }
 

@@ -91,6 +91,13 @@ struct rule {
     uint64_t values[]; /* mask->n_words of them. */
 };
 
+/* Bytes of a rule whose match has 'n_words' words. */
+static inline size_t
+rule_size(uint32_t n_words)
+{
+    return sizeof(struct rule) + n_words * sizeof(uint64_t);
+}
+
 static inline const uint8_t *
 rule_mask_indexes(const struct rule_mask *mask)
 {
@@ -117,6 +124,9 @@ void rule_unref(const struct rule *rule);
 /* Give up references to what rules share.  Null is fine.  Any thread. */
 void rule_mask_unref(struct rule_mask *mask);
 void rule_stats_unref(struct rule_stats *stats);
+
+/* Statistics with one reference, which is the caller's, or null without memory.  Any thread. */
+struct rule_stats *rule_stats_create(uint64_t created_ms, uint64_t used_ms);
 
 /* Has what is counted for 'old' from now on be counted for 'new'.  The writer, once. */
 void rule_stats_succeed(struct rule_stats *old, struct rule_stats *new);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "classifier/rule_memory.h"
 #include "classifier/conjunction.h"
 #include "classifier/hash.h"
 #include "classifier/subtable.h"
@@ -323,7 +324,7 @@ struct rule *
 rule_table_new_rule(struct rule_table *table, const struct match *match)
 {
     uint32_t n = match_map_count(match->map);
-    struct rule *rule = calloc(1, sizeof *rule + n * sizeof rule->values[0]);
+    struct rule *rule = rule_memory_alloc(rule_size(n));
 
     if (rule == NULL) {
         return NULL;
@@ -333,7 +334,7 @@ rule_table_new_rule(struct rule_table *table, const struct match *match)
         subtable = create_subtable(table, match);
     }
     if (subtable == NULL) {
-        free(rule);
+        rule_memory_free(rule, rule_size(n));
         return NULL;
     }
     rule->mask = subtable->mask;

@@ -11,7 +11,7 @@
 #define FIRST_REGION_BLOCKS 8u
 
 /* Sizes in a block are multiples of GRAIN. */
-#define GRAIN 32u
+#define GRAIN 16u
 #define HEADER_SIZE 64u
 #define CLASS_SIZE_MAX ((size_t) SLAB_CLASSES * GRAIN)
 

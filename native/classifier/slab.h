@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SLAB_CLASSES 64u
+#define SLAB_CLASSES 128u
 
 struct slab_block;
 struct slab_region;
@@ -24,7 +24,7 @@ struct slab {
     uint64_t n_bytes;  /* Of all that it has from the kernel. */
 };
 
-/* Memory that is not cleared, aligned to 32 bytes, to a page if it is more than 2 kB.  Null when there is none.  A slab of
+/* Memory that is not cleared, aligned to 16 bytes, to 64 if its size is a multiple of that, to a page if it is more than 2 kB.  Null when there is none.  A slab of
  * zeros is an empty one. */
 void *slab_alloc(struct slab *slab, size_t size);
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "classifier/change_log.h"
 #include "classifier/epoch.h"
 #include "pipeline/chore.h"
 #include "pipeline/config.h"
@@ -18,9 +19,15 @@
  *
  * A configuration cell holds the version of the configuration that changed it last: what was translated at an older
  * version is stale.  An address cell holds a count of its changes: what was translated after reading another count is
- * stale; it is read before the address is looked up, and counted up after the change can be seen. */
+ * stale; it is read before the address is looked up, and counted up after the change can be seen.  A table cell is a
+ * configuration cell; which rules changed is in the log of changes. */
 #define PIPELINE_CELLS 16384u
-#define PIPELINE_CELL_ADDRESS 0x80000000u /* In a stamp: an address cell. */
+#define PIPELINE_CELL_NUMBER (PIPELINE_CELLS - 1)
+
+/* In a stamp. */
+#define PIPELINE_CELL_ADDRESS 0x80000000u   /* An address cell. */
+#define PIPELINE_CELL_TABLE 0x40000000u     /* A table cell. */
+#define PIPELINE_CELL_UNCHANGED 0x20000000u /* And packets come to the table with the headers that they arrived with. */
 
 enum cell_kind {
     CELL_BRIDGE,   /* Settings, ports and bundles of a bridge. */
@@ -106,6 +113,8 @@ struct pipeline {
     _Atomic uint32_t vlan_limit;
     struct frozen_table *frozen;
     _Atomic uint32_t cells[PIPELINE_CELLS];
+    _Atomic uint32_t table_cells[PIPELINE_CELLS];
+    struct change_log changes; /* By table cell. */
     _Atomic uint32_t address_cells[PIPELINE_CELLS];
     _Atomic uint64_t drops[PIPELINE_DROP_REASONS];
     _Atomic uint64_t coverage[PIPELINE_COVERAGE]; /* By enum sluice_coverage; element 0 is for what nobody counts. */

@@ -372,12 +372,33 @@ adopt_drafts(struct pipeline *pipeline)
     }
 }
 
+/* Makes what depends on the tables that changed stale, unless it can tell that no rule that came or went concerns it. */
+static void
+log_changes(struct pipeline *pipeline, uint32_t bridge, const struct flow_store *flows)
+{
+    uint32_t version = (uint32_t) current_version(pipeline);
+    const uint64_t *changed = flow_store_changed_tables(flows);
+    uint32_t n_changes = flow_store_n_changes(flows);
+    for (uint32_t i = 0; i < n_changes && n_changes <= CHANGE_LOG_SPAN; i++) {
+        const struct rule *rule = flow_store_change(flows, i);
+        change_log_put(&pipeline->changes, pipeline_cell(CELL_TABLE, bridge, rule->table), version, rule);
+    }
+    for (uint32_t table = 0; table < BRIDGE_TABLES_MAX; table++) {
+        if (changed[table / 64] >> (table % 64) & 1) {
+            uint32_t cell = pipeline_cell(CELL_TABLE, bridge, table);
+            if (n_changes > CHANGE_LOG_SPAN) {
+                change_log_put(&pipeline->changes, cell, version, NULL);
+            }
+            atomic_store_explicit(&pipeline->table_cells[cell], version, memory_order_release);
+        }
+    }
+}
+
 /* Ends the transactions of the rules.  Returns true if removed rules wait to be reported. */
 static bool
 commit_flows(struct pipeline *pipeline)
 {
     const struct transaction *txn = &pipeline->transaction;
-    uint64_t version = current_version(pipeline);
     bool removed = false;
     for (uint32_t i = 0; i < txn->n_touched; i++) {
         uint32_t id = txn->touched[i];
@@ -392,12 +413,7 @@ commit_flows(struct pipeline *pipeline)
             continue;
         }
         struct flow_store *flows = slot->view->bridge->flows;
-        const uint64_t *changed = flow_store_changed_tables(flows);
-        for (uint32_t table = 0; table < BRIDGE_TABLES_MAX; table++) {
-            if (changed[table / 64] >> (table % 64) & 1) {
-                pipeline_set_cell(pipeline, pipeline_cell(CELL_TABLE, id, table), version);
-            }
-        }
+        log_changes(pipeline, id, flows);
         removed |= flow_store_commit(flows);
     }
     return removed;

@@ -20,9 +20,11 @@ xlate_stamp(struct xlate_ctx *ctx, uint32_t cell)
 {
     struct xlate_out *out = ctx->out;
     for (uint32_t i = 0; i < out->n_stamps && i < XLATE_STAMPS_MAX; i++) {
-        if (out->stamps[i].cell == cell) {
-            return;
+        if ((out->stamps[i].cell ^ cell) & ~PIPELINE_CELL_UNCHANGED) {
+            continue;
         }
+        out->stamps[i].cell &= cell; /* A table that is visited again is one to compare only if both visits are. */
+        return;
     }
     if (out->n_stamps >= XLATE_STAMPS_MAX) {
         out->n_stamps = XLATE_STAMPS_MAX + 1;
@@ -30,14 +32,59 @@ xlate_stamp(struct xlate_ctx *ctx, uint32_t cell)
     }
     uint32_t state = (uint32_t) ctx->config->version;
     if (cell & PIPELINE_CELL_ADDRESS) {
-        state =
-            atomic_load_explicit(&ctx->pipeline->address_cells[cell & ~PIPELINE_CELL_ADDRESS], memory_order_acquire);
+        state = atomic_load_explicit(&ctx->pipeline->address_cells[cell & PIPELINE_CELL_NUMBER], memory_order_acquire);
     }
     out->stamps[out->n_stamps++] = (struct xlate_stamp){ cell, state };
 }
 
+/* A stamp for the table at hand.  The megaflow's match tells which packets come there only while none of what they
+ * arrived with is changed. */
+static void
+stamp_table(struct xlate_ctx *ctx)
+{
+    uint32_t cell = pipeline_cell(CELL_TABLE, ctx->view->bridge->id, ctx->table) | PIPELINE_CELL_TABLE;
+    ctx->is_changed = ctx->is_changed
+                      || memcmp(&ctx->flow.words[CHANGE_LOG_FIRST_WORD], &ctx->in->key->words[CHANGE_LOG_FIRST_WORD],
+                                (CHANGE_LOG_END_WORD - CHANGE_LOG_FIRST_WORD) * sizeof ctx->flow.words[0])
+                             != 0;
+    xlate_stamp(ctx, ctx->is_changed ? cell : cell | PIPELINE_CELL_UNCHANGED);
+}
+
+/* Whether rules of a table changed that may concern packets of the megaflow. */
+static bool
+table_is_stale(const struct pipeline *pipeline, struct xlate_stamp *stamp, const struct megaflow *megaflow)
+{
+    uint32_t cell = stamp->cell & PIPELINE_CELL_NUMBER;
+    uint32_t state = atomic_load_explicit(&stamp->state, memory_order_relaxed);
+    uint32_t version = atomic_load_explicit(&pipeline->table_cells[cell], memory_order_acquire);
+    if ((int32_t) (version - state) <= 0) {
+        return false;
+    }
+    if (!megaflow || !(stamp->cell & PIPELINE_CELL_UNCHANGED)
+        || change_log_concerns(&pipeline->changes, cell, state, megaflow)) {
+        return true;
+    }
+    atomic_store_explicit(&stamp->state, version, memory_order_relaxed);
+    return false;
+}
+
+static bool
+stamp_is_stale(const struct pipeline *pipeline, struct xlate_stamp *stamp, const struct megaflow *megaflow)
+{
+    uint32_t cell = stamp->cell & PIPELINE_CELL_NUMBER;
+    uint32_t state = atomic_load_explicit(&stamp->state, memory_order_relaxed);
+    if (stamp->cell & PIPELINE_CELL_TABLE) {
+        return table_is_stale(pipeline, stamp, megaflow);
+    }
+    if (stamp->cell & PIPELINE_CELL_ADDRESS) {
+        return atomic_load_explicit(&pipeline->address_cells[cell], memory_order_relaxed) != state;
+    }
+    return (int32_t) (atomic_load_explicit(&pipeline->cells[cell], memory_order_relaxed) - state) > 0;
+}
+
 bool
-xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const struct xlate_stamp *stamps, uint32_t n_stamps)
+xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, struct xlate_stamp *stamps, uint32_t n_stamps,
+               const struct megaflow *megaflow)
 {
     uint64_t now = pipeline_change(pipeline);
     if (*change == now) {
@@ -47,16 +94,7 @@ xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const struct x
         return true;
     }
     for (uint32_t i = 0; i < n_stamps; i++) {
-        uint32_t cell = stamps[i].cell;
-        bool stale;
-        if (cell & PIPELINE_CELL_ADDRESS) {
-            cell &= ~PIPELINE_CELL_ADDRESS;
-            stale = atomic_load_explicit(&pipeline->address_cells[cell], memory_order_relaxed) != stamps[i].state;
-        } else {
-            uint32_t version = atomic_load_explicit(&pipeline->cells[cell], memory_order_relaxed);
-            stale = (int32_t) (version - stamps[i].state) > 0;
-        }
-        if (stale) {
+        if (stamp_is_stale(pipeline, &stamps[i], megaflow)) {
             return true;
         }
     }
@@ -216,7 +254,7 @@ lookup(struct xlate_ctx *ctx, uint32_t in_port, bool may_miss)
 
     enum lookup result = LOOKUP_DROP;
     for (;;) {
-        xlate_stamp(ctx, pipeline_cell(CELL_TABLE, view->bridge->id, ctx->table));
+        stamp_table(ctx);
         ctx->rule = flow_store_lookup(view->bridge->flows, ctx->table, ctx->config->version, &ctx->flow, ctx->wild);
         if (ctx->rule) {
             result = LOOKUP_RULE;

@@ -22,6 +22,7 @@
 #include "pipeline/solicit.h"
 #include "sluice/flow_key.h"
 
+struct megaflow;
 struct config;
 struct frozen_state;
 struct learned;
@@ -45,10 +46,10 @@ struct trace_sink;
 /* Stamps that a result may carry; one that needs more goes stale with every change. */
 #define XLATE_STAMPS_MAX 48
 
-/* One cell, and its state at the time of translation. */
+/* One cell, and its state at the time of translation, or when a change since was last found to be of no concern. */
 struct xlate_stamp {
     uint32_t cell;
-    uint32_t state;
+    _Atomic uint32_t state;
 };
 
 /* What a packet that takes this path counts for, besides the megaflow itself. */
@@ -136,10 +137,11 @@ void xlate_out_uninit(struct xlate_out *out);
 /* Translates.  Never fails: what cannot be executed is a drop with a reason (SLUICE_DROP_REASON_*). */
 void xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *out);
 
-/* True if configuration that 'stamps' depend on changed since '*change'.  When false, '*change' is brought up to date,
- * so that the next call is quick again.  Any thread that owns '*change'. */
-bool xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, const struct xlate_stamp *stamps,
-                    uint32_t n_stamps);
+/* True if configuration that 'stamps' depend on changed since '*change'.  When false, '*change' and the stamps are brought
+ * up to date, so that the next call is quick again.  Rules that cannot match packets of 'megaflow' are of no concern; a null
+ * one is any packet.  Any thread that owns '*change'. */
+bool xlate_is_stale(const struct pipeline *pipeline, uint64_t *change, struct xlate_stamp *stamps, uint32_t n_stamps,
+                    const struct megaflow *megaflow);
 
 /* Packets of one burst that are yet to be counted for rules and tables.  Misses of a burst tend to meet the same rules,
  * and workers share the counters: each is written once a burst.  Zeroed, it is empty.  One thread's; all packets have the

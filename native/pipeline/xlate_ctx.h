@@ -22,6 +22,7 @@ struct xlate_ctx {
 
     const struct sluice_continuation *frozen; /* What the translation began with, or null. */
     const struct bridge_view *view;           /* The bridge that the packet is in now. */
+    bool is_changed;                          /* The headers, since the packet arrived, at the last table. */
     const struct bridge_view *first_view;     /* Whose map tells what the options of the packet are; null: nobody's. */
     struct flow_key flow;                     /* The packet as it is now; 'in_port' is the OpenFlow port. */
     struct flow_key base;                     /* The packet as the datapath actions so far make it. */

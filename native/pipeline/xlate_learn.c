@@ -78,7 +78,7 @@ xlate_learn(struct xlate_ctx *ctx, const struct sluice_action_learn *action)
     }
     if (action->limit) {
         /* Whether there is room depends on what else is in that table. */
-        xlate_stamp(ctx, pipeline_cell(CELL_TABLE, ctx->view->bridge->id, action->table));
+        xlate_stamp(ctx, PIPELINE_CELL_TABLE | pipeline_cell(CELL_TABLE, ctx->view->bridge->id, action->table));
     }
     trace_learned(ctx, learned->record);
     bool below_limit = learn(ctx, learned, needs_answer);

@@ -26,12 +26,12 @@ origin_credits(struct megaflow_origin *origin)
 }
 
 static bool
-is_stale(void *aux, void *data, uint64_t *change)
+is_stale(void *aux, const struct megaflow *megaflow, uint64_t *change)
 {
     const struct sluice_datapath *datapath = aux;
-    const struct megaflow_origin *origin = data;
+    struct megaflow_origin *origin = megaflow_data(megaflow);
 
-    return xlate_is_stale(datapath->pipeline, change, origin->stamps, origin->n_stamps);
+    return xlate_is_stale(datapath->pipeline, change, origin->stamps, origin->n_stamps, megaflow);
 }
 
 static void

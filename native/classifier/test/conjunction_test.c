@@ -53,8 +53,7 @@ add_rule(struct fixture *fixture, const struct flow_key *key, const struct flow_
     struct rule *rule = rule_table_new_rule(fixture->table, &match->match);
     rule->priority = priority;
     rule->add_version = VERSION;
-    rule->stats = calloc(1, sizeof *rule->stats);
-    rule->stats->refs = 1;
+    rule->stats = rule_stats_create(0, 0);
     rule->actions = action_lists_get(fixture->lists, clauses, n * sizeof *clauses);
     CHECK(rule->actions->n_conjunctions == n);
     rule->flags = n != 0 ? RULE_FLAG_SOFT : 0;

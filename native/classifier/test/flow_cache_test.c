@@ -36,11 +36,11 @@ release(void *owner_, void *data)
 }
 
 static bool
-is_stale(void *owner_, void *data, uint64_t *change)
+is_stale(void *owner_, const struct megaflow *megaflow, uint64_t *change)
 {
     struct owner *owner = owner_;
 
-    (void) data;
+    (void) megaflow;
     if (*change < owner->stale_before) {
         return true;
     }

@@ -39,13 +39,13 @@ release(void *shared_, void *data)
 
 /* One flow in eight goes stale with each change. */
 static bool
-is_stale(void *shared_, void *data, uint64_t *change)
+is_stale(void *shared_, const struct megaflow *megaflow, uint64_t *change)
 {
     uint64_t now = atomic_load(&((struct shared *) shared_)->change);
     bool stale = false;
 
     for (uint64_t i = *change + 1; i <= now && !stale; i++) {
-        stale = (*(uint64_t *) data + i) % 8 == 0;
+        stale = (*(uint64_t *) megaflow_data(megaflow) + i) % 8 == 0;
     }
     if (!stale) {
         *change = now;

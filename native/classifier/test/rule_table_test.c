@@ -39,8 +39,7 @@ complete_rule(struct rule *rule, uint32_t priority, uint64_t version)
 {
     rule->priority = priority;
     rule->add_version = version;
-    rule->stats = calloc(1, sizeof *rule->stats);
-    rule->stats->refs = 1;
+    rule->stats = rule_stats_create(0, 0);
 }
 
 static void

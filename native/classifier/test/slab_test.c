@@ -49,7 +49,11 @@ test_random_lives(uint64_t seed)
             thing->fill = (uint8_t) random_next(&random);
             thing->memory = slab_alloc(&slab, thing->size);
             CHECK(thing->memory != NULL);
-            CHECK((uintptr_t) thing->memory % (thing->size > 2048 ? 4096 : 32) == 0);
+            CHECK((uintptr_t) thing->memory
+                      % (thing->size > 2048                          ? 4096
+                         : thing->size % 64 == 0 && thing->size != 0 ? 64
+                                                                     : 16)
+                  == 0);
             memset(thing->memory, thing->fill, thing->size);
         } else if (thing->memory != NULL && !grows) {
             check_fill(thing);

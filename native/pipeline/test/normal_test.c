@@ -160,15 +160,15 @@ test_stale(struct rig *rig)
     xlate_out_init(&out);
     rig_xlate(rig, &key, NULL);
     xlate(rig->pipeline, &in, &out);
-    CHECK(!xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps));
+    CHECK(!xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps, NULL));
 
     EXPECT_PACKET(rig, 100, 0x99, 0x98, 40, 0, "1");
-    CHECK(!xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps));
+    CHECK(!xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps, NULL));
     CHECK(out.change == pipeline_change(rig->pipeline));
     rig_xlate(rig, &(struct flow_key){ .in_port = 0 }, NULL);
     key = packet(100, 0x62, 0x61, 40, 0);
     rig_xlate(rig, &key, NULL);
-    CHECK(xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps));
+    CHECK(xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps, NULL));
     claim("learning an address makes stale what flooded for it, and nothing else");
 
     key = packet(1, 0x61, 0x62, 40, 0);
@@ -176,7 +176,7 @@ test_stale(struct rig *rig)
     struct actions a = { .size = 0 };
     add_output(&a, 2);
     CHECK(!rig_flow(rig, 1, 7, 1, NULL, NULL, &a));
-    CHECK(!xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps));
+    CHECK(!xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps, NULL));
     struct flow_key value;
     struct flow_key mask;
     memset(&value, 0, sizeof value);
@@ -184,14 +184,14 @@ test_stale(struct rig *rig)
     value.in_port = be32(3);
     mask.in_port = UINT32_MAX;
     CHECK(!rig_flow(rig, 1, 0, 1, &value, &mask, &a));
-    CHECK(xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps));
+    CHECK(xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps, NULL));
     claim("a change of a table makes stale what visited it, and nothing else");
 
     xlate(rig->pipeline, &in, &out);
     rig_bridge(rig, 9);
-    CHECK(!xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps));
+    CHECK(!xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps, NULL));
     rig_port(rig, 1, 4, 4, 0);
-    CHECK(xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps));
+    CHECK(xlate_is_stale(rig->pipeline, &out.change, out.stamps, out.n_stamps, NULL));
     claim("a change of a bridge makes its own megaflows stale, not another's");
     xlate_out_uninit(&out);
 }

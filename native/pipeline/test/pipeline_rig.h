@@ -414,6 +414,23 @@ rig_flow_command(struct rig *rig, uint32_t bridge, uint8_t table, uint32_t prior
     return rig_command(rig, &command, SLUICE_COMMAND_FLOW_MOD, (uint32_t) (sizeof command.mod + size + actions->size));
 }
 
+/* Deletes the rules of a table that a cookie-less loose command for everything finds, if their actions output to
+ * 'out_port'. */
+static inline uint32_t
+rig_delete_command(struct rig *rig, uint32_t bridge, uint8_t table, uint32_t out_port)
+{
+    struct {
+        struct sluice_flow_mod mod;
+        uint64_t match[2];
+    } command = { .mod = { .bridge = bridge,
+                           .table = table,
+                           .command = SLUICE_FLOW_COMMAND_DELETE,
+                           .out_port = out_port,
+                           .out_group = UINT32_MAX,
+                           .match_size = sizeof command.match } };
+    return rig_command(rig, &command, SLUICE_COMMAND_FLOW_MOD, sizeof command);
+}
+
 static inline uint32_t
 rig_flow(struct rig *rig, uint32_t bridge, uint8_t table, uint32_t priority, const struct flow_key *value,
          const struct flow_key *mask, const struct actions *actions)

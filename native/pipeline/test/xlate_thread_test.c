@@ -43,7 +43,7 @@ worker(void *aux)
             }
         }
         xlate_credit(rig.pipeline, kept.credits, kept.n_credits, &(struct xlate_traffic){ 1, 60, in.now_ms, 0, NULL });
-        xlate_is_stale(rig.pipeline, &kept.change, kept.stamps, kept.n_stamps);
+        xlate_is_stale(rig.pipeline, &kept.change, kept.stamps, kept.n_stamps, NULL);
         epoch_quiesce(reader);
         n++;
     }
