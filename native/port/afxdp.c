@@ -1,9 +1,13 @@
-/* "afxdp" ports: AF_XDP sockets on an existing network device, one for each of its first n_rxq queues.
+/* "afxdp" ports: AF_XDP sockets on an existing network device, one for each of its first n_rxq queues, with one umem.
  *
  * Configuration: n_rxq (1 to 15, default 1), xdp-mode (best-effort, native-with-zerocopy, native, generic; the default
- * best-effort tries them in that order).
+ * best-effort tries them in that order), use-need-wakeup (true, the default, or false: the kernel is called for every
+ * burst, whether or not it asks for it).
  *
- * Offloads.  AF_XDP carries none, so we complete in software what we send.  What we receive from a veth may be
+ * A received packet stays in the umem's frame; it leaves in it by a port's own queue, and is copied once to any other.
+ *
+ * Offloads.  In copy mode the kernel (Linux 6.11) takes partial checksums from us; super-frames are cut in software.
+ * What we receive from a veth may be
  * unfinished too: its peer's stack believes that the device adds the L4 checksum, and there is no word in AF_XDP to say
  * so.  Such a frame is known by its checksum field, which holds exactly the pseudo-header's sum; it is marked as
  * partial, and whoever sends it on completes it.  (A frame whose right checksum happens to be that number is
@@ -11,7 +15,9 @@
  * offload from its peer, so there are none.  In generic mode it does not; from Linux 6.6 on such a frame comes in
  * pieces and is cut to the MTU again when it is sent on, older kernels drop it. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "packet/bytes.h"
 #include "packet/checksum.h"
@@ -20,23 +26,50 @@
 #include "port/device.h"
 #include "port/xdp_socket.h"
 
+/* The kernel frees a queue some time after its socket was closed; until then it says that the queue is busy. */
+#define BUSY_TRIES 100
+#define BUSY_WAIT_NS 2000000
+
 struct afxdp_port {
     struct port port;
     struct device device;
     struct xdp_program program;
     enum xdp_mode mode;
+    _Bool asks_for_wakeup;
     _Bool peer_may_leave_checksums;
-    struct xdp_socket sockets[PORT_QUEUES_MAX];
-    uint64_t n_dropped_said; /* Of the kernel's drops, those that are in our counters. */
+    struct xdp_umem umem;
+    struct xdp_socket *sockets; /* n_rxq of them. */
+    uint64_t n_dropped_said;    /* Of the kernel's drops, those that are in our counters. */
 };
 
 static void
 close_sockets(struct afxdp_port *afxdp)
 {
-    for (uint32_t i = 0; i < PORT_QUEUES_MAX; i++) {
-        xdp_socket_close(&afxdp->sockets[i]);
+    for (uint32_t i = afxdp->port.n_rxq; i > 0; i--) {
+        xdp_socket_close(&afxdp->sockets[i - 1]);
     }
+    xdp_umem_destroy(&afxdp->umem);
     xdp_program_detach(&afxdp->program);
+}
+
+static int
+open_queue(struct afxdp_port *afxdp, uint32_t queue, enum xdp_mode mode)
+{
+    const struct xdp_socket_options options = {
+        .program = &afxdp->program,
+        .ifindex = afxdp->port.ifindex,
+        .queue = queue,
+        .mode = mode,
+        .asks_for_wakeup = afxdp->asks_for_wakeup,
+    };
+    int error = EBUSY;
+
+    for (int i = 0; i < BUSY_TRIES && error == EBUSY; i++) {
+        const struct timespec pause = { .tv_nsec = i == 0 ? 0 : BUSY_WAIT_NS };
+        nanosleep(&pause, NULL);
+        error = xdp_socket_open(&afxdp->sockets[queue], &afxdp->umem, &options);
+    }
+    return error;
 }
 
 static int
@@ -45,13 +78,17 @@ try_mode(struct afxdp_port *afxdp, enum xdp_mode mode)
     struct port *port = &afxdp->port;
     int error = xdp_program_attach(&afxdp->program, port->ifindex, mode, PORT_QUEUES_MAX);
 
+    if (error == 0) {
+        error = xdp_umem_create(&afxdp->umem, port->n_rxq);
+    }
     for (uint32_t i = 0; i < port->n_rxq && error == 0; i++) {
-        error = xdp_socket_open(&afxdp->sockets[i], &afxdp->program, port->ifindex, i, mode);
+        error = open_queue(afxdp, i, mode);
     }
     if (error != 0) {
         close_sockets(afxdp);
     }
     afxdp->mode = mode;
+    port->offloads = afxdp->umem.carries_checksums ? PORT_OFFLOAD_CHECKSUM : 0;
     return error;
 }
 
@@ -82,6 +119,16 @@ open_mode(struct afxdp_port *afxdp, const char *name)
     return error;
 }
 
+/* The value of 'key', "true" or "false"; false if it is neither. */
+static _Bool
+read_flag(const struct port_options *options, const char *key, _Bool fallback, _Bool *value)
+{
+    const char *text = port_config_get(options->config, options->config_size, key);
+
+    *value = text == NULL ? fallback : strcmp(text, "true") == 0;
+    return text == NULL || *value || strcmp(text, "false") == 0;
+}
+
 static int
 afxdp_open(struct port *port, const struct port_options *options)
 {
@@ -90,12 +137,17 @@ afxdp_open(struct port *port, const struct port_options *options)
     char kind[32];
     uint64_t n_rxq;
 
-    if (!port_config_number(options->config, options->config_size, "n_rxq", 1, PORT_QUEUES_MAX - 1, 1, &n_rxq)) {
+    if (!port_config_number(options->config, options->config_size, "n_rxq", 1, PORT_QUEUES_MAX - 1, 1, &n_rxq)
+        || !read_flag(options, "use-need-wakeup", 1, &afxdp->asks_for_wakeup)) {
         return EINVAL;
     }
     port->n_rxq = (uint32_t) n_rxq;
     port->n_txq = (uint32_t) n_rxq;
-    for (uint32_t i = 0; i < PORT_QUEUES_MAX; i++) {
+    afxdp->sockets = calloc(n_rxq, sizeof *afxdp->sockets);
+    if (afxdp->sockets == NULL) {
+        return ENOMEM;
+    }
+    for (uint32_t i = 0; i < n_rxq; i++) {
         afxdp->sockets[i].fd = -1;
     }
     int error = device_look_up(port, kind);
@@ -109,6 +161,9 @@ afxdp_open(struct port *port, const struct port_options *options)
             close_sockets(afxdp);
         }
     }
+    if (error != 0) {
+        free(afxdp->sockets);
+    }
     return error;
 }
 
@@ -119,6 +174,75 @@ afxdp_close(struct port *port)
 
     device_restore(&afxdp->device, port);
     close_sockets(afxdp);
+    free(afxdp->sockets);
+}
+
+/* Where L4 is in a frame of the commonest form: no tag, IPv4 without options that is no fragment, or IPv6 without
+ * extension headers.  Returns TCP's or UDP's protocol number, or 0 for what must be parsed. */
+static uint8_t
+find_plain_l4(const struct packet *packet, uint32_t *l4_ofs, uint32_t *l4_size, uint32_t *pseudo)
+{
+    const uint8_t *l3 = packet->data + 14;
+    uint16_t type = packet->size < 54 ? 0 : get_be16(packet->data + 12);
+    uint8_t proto = 0;
+    uint32_t address_ofs = 8, address_size = 32;
+
+    if (type == 0x0800 && l3[0] == 0x45 && (get_be16(l3 + 6) & 0x3fff) == 0 && get_be16(l3 + 2) >= 20u) {
+        proto = l3[9];
+        *l4_ofs = 34;
+        *l4_size = get_be16(l3 + 2) - 20u;
+        address_ofs = 12;
+        address_size = 8;
+    } else if (type == 0x86dd && l3[0] >> 4 == 6) {
+        proto = l3[6];
+        *l4_ofs = 54;
+        *l4_size = get_be16(l3 + 4);
+    }
+    uint32_t header_size = proto == 6 ? 20 : 8;
+    if ((proto != 6 && proto != 17) || *l4_size < header_size || *l4_size > packet->size - *l4_ofs) {
+        return 0;
+    }
+    *pseudo = checksum_add(0, l3 + address_ofs, address_size) + be16(proto) + be16((uint16_t) *l4_size);
+    return proto;
+}
+
+/* The same for any frame that has TCP or UDP. */
+static uint8_t
+find_l4(struct packet *packet, uint32_t *l4_ofs, uint32_t *pseudo)
+{
+    struct flow_key key;
+    uint32_t size;
+    uint8_t proto = find_plain_l4(packet, l4_ofs, &size, pseudo);
+
+    if (proto != 0) {
+        return proto;
+    }
+    packet_parse(packet, 2, &key);
+    _Bool tcp = packet->l4_type == PACKET_L4_TCP;
+    if ((!tcp && packet->l4_type != PACKET_L4_UDP) || key.ip_frag != 0) {
+        return 0;
+    }
+    *l4_ofs = packet->l4_ofs;
+    *pseudo = checksum_pseudo(packet, tcp ? 6 : 17, packet->l4_size);
+    return tcp ? 6 : 17;
+}
+
+/* A frame that is longer than the MTU was one that the sender left to the device to cut. */
+static void
+mark_super_frame(struct packet *packet, uint32_t l4_ofs, uint32_t mtu)
+{
+    uint16_t type = get_be16(packet->data + 12);
+    uint32_t l3_ofs = 14;
+
+    while ((type == 0x8100 || type == 0x88a8) && l3_ofs + 4 <= l4_ofs) {
+        type = get_be16(packet->data + l3_ofs + 2);
+        l3_ofs += 4;
+    }
+    uint32_t header_size = l4_ofs - l3_ofs + (packet->data[l4_ofs + 12] >> 4) * 4u;
+    if (packet->size - l3_ofs > mtu && mtu > header_size + 8) {
+        packet->gso_type = type == 0x0800 ? PACKET_GSO_TCPV4 : PACKET_GSO_TCPV6;
+        packet->gso_size = (uint16_t) (mtu - header_size);
+    }
 }
 
 /* Marks a checksum that is only the pseudo-header's sum as partial, and TCP that is longer than the device's MTU as the
@@ -126,35 +250,55 @@ afxdp_close(struct port *port)
 static void
 find_offloads(struct packet *packet, uint32_t mtu)
 {
-    struct flow_key key;
+    uint32_t start, pseudo;
+    uint8_t proto = find_l4(packet, &start, &pseudo);
 
-    packet_parse(packet, 2, &key);
-    _Bool tcp = packet->l4_type == PACKET_L4_TCP;
-    if ((!tcp && packet->l4_type != PACKET_L4_UDP) || key.ip_frag != 0) {
+    if (proto == 0) {
         return;
     }
-    uint32_t start = packet->l4_ofs;
+    _Bool tcp = proto == 6;
     uint32_t offset = tcp ? 16 : 6;
-    uint16_t field = get_raw16(packet->data + start + offset);
-    if (field == checksum_fold(checksum_pseudo(packet, tcp ? 6 : 17, packet->l4_size))) {
+    if (get_raw16(packet->data + start + offset) == checksum_fold(pseudo)) {
         packet->flags |= PACKET_CSUM_PARTIAL;
         packet->csum_start = (uint16_t) start;
         packet->csum_offset = (uint16_t) offset;
     }
-    uint32_t header_size = start - packet->l3_ofs + (tcp ? (packet->data[start + 12] >> 4) * 4u : 0);
-    if (tcp && packet->size - packet->l3_ofs > mtu && mtu > header_size + 8) {
-        packet->gso_type = packet->l3_type == PACKET_L3_IPV4 ? PACKET_GSO_TCPV4 : PACKET_GSO_TCPV6;
-        packet->gso_size = (uint16_t) (mtu - header_size);
+    if (tcp && packet->size > mtu + 14) {
+        mark_super_frame(packet, start, mtu);
     }
 }
 
-/* Copies the packet whose first descriptor is 'i' of 'n'; '*next' gets the descriptor behind it.  Null when there was
- * no buffer; '*next' stays 'i' when the packet is not whole yet. */
+/* Copies a packet that lies in descriptors 'i' to 'end'.  Null when there is no buffer. */
+static struct packet *
+gather(struct afxdp_port *afxdp, uint32_t queue, struct packet_pool *pool, uint32_t i, uint32_t end, uint32_t total)
+{
+    struct xdp_socket *socket = &afxdp->sockets[queue];
+    struct packet *packet = packet_alloc(pool, total);
+    uint32_t size, at = 0;
+    _Bool more;
+
+    if (packet == NULL) {
+        port_count_drop(&afxdp->port.rx[queue], SLUICE_PORT_DROP_RX_NO_BUFFER, 1);
+    }
+    for (; i < end; i++) {
+        const uint8_t *frame = xdp_socket_rx_frame(socket, i, &size, &more);
+        if (packet != NULL) {
+            memcpy(packet->data + at, frame, size);
+        }
+        at += size;
+        xdp_socket_rx_drop(socket, i);
+    }
+    return packet;
+}
+
+/* Takes the packet whose first descriptor is 'i' of 'n'; '*next' gets the descriptor behind it.  Null when it was
+ * dropped; '*next' stays 'i' when the packet is not whole yet. */
 static struct packet *
 take_packet(struct afxdp_port *afxdp, uint32_t queue, struct packet_pool *pool, uint32_t i, uint32_t n, uint32_t *next)
 {
     struct xdp_socket *socket = &afxdp->sockets[queue];
-    uint32_t total = 0, size, at = 0;
+    struct packet *packet = NULL;
+    uint32_t total = 0, size;
     uint32_t last = i;
     _Bool more = 1;
 
@@ -166,17 +310,10 @@ take_packet(struct afxdp_port *afxdp, uint32_t queue, struct packet_pool *pool, 
         return NULL;
     }
     *next = last;
-    struct packet *packet = packet_alloc(pool, total);
-    if (packet == NULL) {
-        port_count_drop(&afxdp->port.rx[queue], SLUICE_PORT_DROP_RX_NO_BUFFER, 1);
-        return NULL;
+    if (last == i + 1) {
+        packet = xdp_socket_rx_packet(socket, i);
     }
-    for (; i < last; i++) {
-        const uint8_t *frame = xdp_socket_rx_frame(socket, i, &size, &more);
-        memcpy(packet->data + at, frame, size);
-        at += size;
-    }
-    return packet;
+    return packet != NULL ? packet : gather(afxdp, queue, pool, i, last, total);
 }
 
 static void
@@ -196,11 +333,12 @@ afxdp_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct pac
         }
         i = next;
         if (packet != NULL) {
-            if (afxdp->peer_may_leave_checksums) {
-                find_offloads(packet, mtu);
-            }
+            __builtin_prefetch(packet->data);
             batch->packets[batch->n++] = packet;
         }
+    }
+    for (uint32_t j = 0; j < batch->n && afxdp->peer_may_leave_checksums; j++) {
+        find_offloads(batch->packets[j], mtu);
     }
     if (i != 0) {
         xdp_socket_rx_done(socket, i);
@@ -215,20 +353,15 @@ afxdp_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t
     uint32_t n_sent = 0;
 
     for (uint32_t i = 0; i < batch->n; i++) {
-        const struct packet *packet = batch->packets[i];
-        if (packet->size > XDP_FRAME_SIZE) {
+        struct packet *packet = batch->packets[i];
+        if (packet->size > XDP_TX_SIZE_MAX) {
             port_count_drop(&port->tx[queue], SLUICE_PORT_DROP_TX_TOO_LONG, 1);
-            continue;
-        }
-        uint8_t *frame = xdp_socket_tx_frame(socket);
-        if (frame == NULL) {
+        } else if (!xdp_socket_tx_put(socket, packet)) {
             port_count_drop(&port->tx[queue], SLUICE_PORT_DROP_TX_QUEUE_FULL, 1);
-            continue;
+        } else {
+            *n_bytes += packet->size;
+            n_sent++;
         }
-        memcpy(frame, packet->data, packet->size);
-        xdp_socket_tx_put(socket, frame, packet->size);
-        *n_bytes += packet->size;
-        n_sent++;
     }
     int error = xdp_socket_tx_kick(socket);
     if (error != 0) {
@@ -253,7 +386,9 @@ afxdp_stats(struct port *port, struct sluice_port_info *info)
     uint64_t n = 0;
 
     for (uint32_t i = 0; i < port->n_rxq; i++) {
-        n += xdp_socket_n_dropped(&afxdp->sockets[i]);
+        struct xdp_statistics statistics;
+        xdp_socket_statistics(&afxdp->sockets[i], &statistics);
+        n += statistics.rx_dropped + statistics.rx_ring_full + statistics.rx_fill_ring_empty_descs;
     }
     /* Counted on a queue that no worker polls, since this is the control thread. */
     port_count_drop(&port->rx[PORT_QUEUES_MAX - 1], SLUICE_PORT_DROP_RX_DEVICE, n - afxdp->n_dropped_said);
@@ -261,6 +396,24 @@ afxdp_stats(struct port *port, struct sluice_port_info *info)
     afxdp->n_dropped_said = n;
     device_stats(port, info);
     info->xdp_mode = afxdp->mode + 1;
+    info->xdp_use_need_wakeup = afxdp->asks_for_wakeup;
+}
+
+static void
+afxdp_queue_stats(struct port *port, uint32_t queue, struct sluice_xsk_info *info)
+{
+    const struct afxdp_port *afxdp = (const struct afxdp_port *) port;
+    struct xdp_statistics statistics;
+
+    xdp_socket_statistics(&afxdp->sockets[queue], &statistics);
+    *info = (struct sluice_xsk_info){
+        .rx_dropped = statistics.rx_dropped,
+        .rx_invalid_descs = statistics.rx_invalid_descs,
+        .tx_invalid_descs = statistics.tx_invalid_descs,
+        .rx_ring_full = statistics.rx_ring_full,
+        .rx_fill_ring_empty_descs = statistics.rx_fill_ring_empty_descs,
+        .tx_ring_empty_descs = statistics.tx_ring_empty_descs,
+    };
 }
 
 const struct port_class port_class_afxdp = {
@@ -273,4 +426,5 @@ const struct port_class port_class_afxdp = {
     .tx = afxdp_tx,
     .wait_fd = afxdp_wait_fd,
     .stats = afxdp_stats,
+    .queue_stats = afxdp_queue_stats,
 };

@@ -114,6 +114,9 @@ struct port_class {
 
     /* Fills what the device knows beyond the port's own counters.  May be null. */
     void (*stats)(struct port *port, struct sluice_port_info *info);
+
+    /* Fills what the kernel counts for an AF_XDP socket.  Null: the port has none. */
+    void (*queue_stats)(struct port *port, uint32_t queue, struct sluice_xsk_info *info);
 };
 
 /* Opens a port of class 'number'.  On success '*port' is the caller's to close.  EINVAL, ENOMEM, ENOTSUP (no such class

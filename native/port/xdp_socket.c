@@ -1,119 +1,66 @@
 #include "port/xdp_socket.h"
 
 #include <errno.h>
-#include <linux/bpf.h>
-#include <linux/if_link.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#define N_FRAMES (2 * XDP_RING_SIZE)
-#define UMEM_SIZE ((size_t) N_FRAMES * XDP_FRAME_SIZE)
+#define FRAMES_PER_SOCKET (2 * XDP_RING_SIZE)
 #define RING_MASK (XDP_RING_SIZE - 1)
-#define HELPER_REDIRECT_MAP 51
 
-/* Linux 5.18's and 6.6's, which older headers lack: packets in several frames. */
-#define PROGRAM_HAS_FRAGS (1u << 5)
+/* What a socket may have on its way in the kernel: all of its frames, with what the kernel adds to each. */
+#define SEND_BUFFER_SIZE ((int) (XDP_RING_SIZE * (XDP_FRAME_SIZE + 1024)))
+
+/* Of Linux 6.6 and 6.11, which older headers lack: packets in several frames; words to the kernel before a frame. */
 #define BIND_USE_SG (1u << 4)
 #define DESCRIPTOR_CONTINUES (1u << 0)
+#define DESCRIPTOR_HAS_METADATA (1u << 1)
+#define UMEM_HAS_METADATA_SIZE (1u << 2)
+#define METADATA_CHECKSUM (1u << 1)
 
-static int
-bpf(enum bpf_cmd command, union bpf_attr *attributes)
-{
-    long fd = syscall(SYS_bpf, command, attributes, sizeof *attributes);
+struct umem_registration {
+    uint64_t memory;
+    uint64_t size;
+    uint32_t frame_size;
+    uint32_t headroom;
+    uint32_t flags;
+    uint32_t metadata_size;
+};
+_Static_assert(sizeof(struct umem_registration) == 32, "as in the kernel");
 
-    return fd < 0 ? -1 : (int) fd;
-}
-
-static int
-create_map(uint32_t n_queues)
-{
-    union bpf_attr attributes;
-
-    memset(&attributes, 0, sizeof attributes);
-    attributes.map_type = BPF_MAP_TYPE_XSKMAP;
-    attributes.key_size = 4;
-    attributes.value_size = 4;
-    attributes.max_entries = n_queues;
-    return bpf(BPF_MAP_CREATE, &attributes);
-}
-
-/* return bpf_redirect_map(map, ctx->rx_queue_index, XDP_PASS); */
-static int
-load_program(int map_fd, uint32_t flags)
-{
-    const struct bpf_insn code[] = {
-        { .code = BPF_LDX | BPF_MEM | BPF_W,
-          .dst_reg = 2,
-          .src_reg = 1,
-          .off = offsetof(struct xdp_md, rx_queue_index) },
-        { .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map_fd },
-        { .code = 0 },
-        { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = XDP_PASS },
-        { .code = BPF_JMP | BPF_CALL, .imm = HELPER_REDIRECT_MAP },
-        { .code = BPF_JMP | BPF_EXIT },
-    };
-    union bpf_attr attributes;
-
-    memset(&attributes, 0, sizeof attributes);
-    attributes.prog_type = BPF_PROG_TYPE_XDP;
-    attributes.insns = (uint64_t) (uintptr_t) code;
-    attributes.insn_cnt = sizeof code / sizeof code[0];
-    attributes.license = (uint64_t) (uintptr_t) "Dual BSD/GPL";
-    attributes.prog_flags = flags;
-    memcpy(attributes.prog_name, "sluice", 7);
-    return bpf(BPF_PROG_LOAD, &attributes);
-}
-
-static int
-create_link(int program_fd, uint32_t ifindex, enum xdp_mode mode)
-{
-    union bpf_attr attributes;
-
-    memset(&attributes, 0, sizeof attributes);
-    attributes.link_create.prog_fd = (uint32_t) program_fd;
-    attributes.link_create.target_ifindex = ifindex;
-    attributes.link_create.attach_type = BPF_XDP;
-    attributes.link_create.flags = mode == XDP_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
-    return bpf(BPF_LINK_CREATE, &attributes);
-}
+/* Lies directly before a frame. */
+struct tx_metadata {
+    uint64_t flags;
+    uint16_t csum_start;
+    uint16_t csum_offset;
+    uint32_t pad;
+    uint64_t launch_time;
+};
+_Static_assert(sizeof(struct tx_metadata) == 24 && sizeof(struct tx_metadata) <= XDP_TX_HEADROOM, "as in the kernel");
 
 int
-xdp_program_attach(struct xdp_program *program, uint32_t ifindex, enum xdp_mode mode, uint32_t n_queues)
+xdp_umem_create(struct xdp_umem *umem, uint32_t n_sockets)
 {
-    *program = (struct xdp_program){ -1, -1, -1 };
-    program->map_fd = create_map(n_queues);
-    if (program->map_fd >= 0) {
-        program->program_fd = load_program(program->map_fd, mode == XDP_MODE_GENERIC ? PROGRAM_HAS_FRAGS : 0);
+    size_t size = (size_t) n_sockets * FRAMES_PER_SOCKET * XDP_FRAME_SIZE;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    *umem = (struct xdp_umem){ .fd = -1 };
+    if (memory == MAP_FAILED) {
+        return ENOMEM;
     }
-    if (program->map_fd >= 0 && program->program_fd < 0 && mode == XDP_MODE_GENERIC && errno == EINVAL) {
-        program->program_fd = load_program(program->map_fd, 0);
-    }
-    if (program->program_fd >= 0) {
-        program->link_fd = create_link(program->program_fd, ifindex, mode);
-    }
-    if (program->link_fd >= 0) {
-        return 0;
-    }
-    int error = errno;
-    xdp_program_detach(program);
-    return error;
+    umem->memory = memory;
+    umem->size = size;
+    return 0;
 }
 
 void
-xdp_program_detach(struct xdp_program *program)
+xdp_umem_destroy(struct xdp_umem *umem)
 {
-    int *const fds[] = { &program->link_fd, &program->program_fd, &program->map_fd };
-
-    for (int i = 0; i < 3; i++) {
-        if (*fds[i] >= 0) {
-            close(*fds[i]);
-            *fds[i] = -1;
-        }
+    if (umem->memory != NULL) {
+        munmap(umem->memory, umem->size);
+        umem->memory = NULL;
     }
 }
 
@@ -153,83 +100,117 @@ map_rings(struct xdp_socket *socket)
                       : map_ring(socket->fd, &offsets.tx, sizeof(struct xdp_desc), XDP_PGOFF_TX_RING, &socket->tx);
 }
 
+/* Makes the umem known to the kernel.  Words before frames are for copy mode alone: there the kernel heeds them whatever
+ * the device, and a device that does not sum is helped. */
+static int
+register_umem(struct xdp_umem *umem, int fd, enum xdp_mode mode)
+{
+    struct umem_registration registration = {
+        .memory = (uint64_t) (uintptr_t) umem->memory,
+        .size = umem->size,
+        .frame_size = XDP_FRAME_SIZE,
+        .flags = UMEM_HAS_METADATA_SIZE,
+        .metadata_size = sizeof(struct tx_metadata),
+    };
+
+    umem->carries_checksums = mode != XDP_MODE_NATIVE_ZEROCOPY
+                              && setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &registration, sizeof registration) == 0;
+    if (!umem->carries_checksums) {
+        registration.flags = 0;
+        registration.metadata_size = 0;
+        if (setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &registration, sizeof(struct xdp_umem_reg)) != 0) {
+            return errno;
+        }
+    }
+    umem->fd = fd;
+    return 0;
+}
+
 static int
 set_rings(struct xdp_socket *socket)
 {
     static const int options[] = { XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_RX_RING, XDP_TX_RING };
-    const struct xdp_umem_reg umem = {
-        .addr = (uint64_t) (uintptr_t) socket->umem,
-        .len = UMEM_SIZE,
-        .chunk_size = XDP_FRAME_SIZE,
-    };
+    int send_buffer_size = SEND_BUFFER_SIZE;
     uint32_t size = XDP_RING_SIZE;
 
-    if (setsockopt(socket->fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof umem) != 0) {
-        return errno;
-    }
     for (int i = 0; i < 4; i++) {
         if (setsockopt(socket->fd, SOL_XDP, options[i], &size, sizeof size) != 0) {
             return errno;
         }
     }
+    if (setsockopt(socket->fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer_size, sizeof send_buffer_size) != 0) {
+        setsockopt(socket->fd, SOL_SOCKET, SO_SNDBUF, &send_buffer_size, sizeof send_buffer_size);
+    }
     return map_rings(socket);
 }
 
+static void release_packets(struct packet_owner *owner, struct packet *const *packets, uint32_t n);
+
+/* Gives the kernel the frames to receive into, and us those to transmit from. */
 static void
-fill_all(struct xdp_socket *socket)
+share_out(struct xdp_socket *socket, uint32_t queue)
 {
     uint64_t *fill = socket->fill.entries;
+    uint32_t first = queue * FRAMES_PER_SOCKET;
 
     for (uint32_t i = 0; i < XDP_RING_SIZE; i++) {
-        fill[i] = (uint64_t) i * XDP_FRAME_SIZE;
-        socket->free_tx[i] = (uint64_t) (XDP_RING_SIZE + i) * XDP_FRAME_SIZE;
+        fill[i] = (uint64_t) (first + i) * XDP_FRAME_SIZE;
+        socket->free_tx[i] = first + XDP_RING_SIZE + i;
     }
     atomic_store_explicit(socket->fill.producer, XDP_RING_SIZE, memory_order_release);
     socket->n_free_tx = XDP_RING_SIZE;
+    for (uint32_t i = 0; i < XDP_PACKETS_MAX; i++) {
+        socket->packets[i] = &socket->headers[i];
+    }
+    socket->n_packets = XDP_PACKETS_MAX;
+    socket->owner.release = release_packets;
 }
 
+/* A socket that shares a umem has its mode and its way of wake-ups from the one that registered it. */
 static int
-bind_socket(const struct xdp_socket *socket, const struct xdp_program *program, uint32_t ifindex, uint32_t queue,
-            enum xdp_mode mode)
+bind_socket(const struct xdp_socket *socket, const struct xdp_socket_options *options)
 {
+    _Bool shares = socket->umem->fd != socket->fd;
+    uint16_t copy = options->mode == XDP_MODE_NATIVE_ZEROCOPY ? XDP_ZEROCOPY : XDP_COPY;
+    uint16_t wakeup = options->asks_for_wakeup ? XDP_USE_NEED_WAKEUP : 0;
     struct sockaddr_xdp address = {
         .sxdp_family = AF_XDP,
-        .sxdp_flags = (uint16_t) (XDP_USE_NEED_WAKEUP | (mode == XDP_MODE_NATIVE_ZEROCOPY ? XDP_ZEROCOPY : XDP_COPY)
-                                  | (mode == XDP_MODE_GENERIC ? BIND_USE_SG : 0)),
-        .sxdp_ifindex = ifindex,
-        .sxdp_queue_id = queue,
+        .sxdp_flags = shares ? XDP_SHARED_UMEM : (uint16_t) (copy | wakeup),
+        .sxdp_ifindex = options->ifindex,
+        .sxdp_queue_id = options->queue,
+        .sxdp_shared_umem_fd = shares ? (uint32_t) socket->umem->fd : 0,
     };
-    union bpf_attr attributes;
+    uint16_t plain = address.sxdp_flags;
 
+    if (options->mode == XDP_MODE_GENERIC && !shares) {
+        address.sxdp_flags |= BIND_USE_SG;
+    }
     int error = bind(socket->fd, (const struct sockaddr *) &address, sizeof address) == 0 ? 0 : errno;
-    if (error == EINVAL && address.sxdp_flags & BIND_USE_SG) {
-        address.sxdp_flags &= (uint16_t) ~BIND_USE_SG;
+    if (error == EINVAL && address.sxdp_flags != plain) {
+        address.sxdp_flags = plain;
         error = bind(socket->fd, (const struct sockaddr *) &address, sizeof address) == 0 ? 0 : errno;
     }
-    if (error != 0) {
-        return error;
-    }
-    memset(&attributes, 0, sizeof attributes);
-    attributes.map_fd = (uint32_t) program->map_fd;
-    attributes.key = (uint64_t) (uintptr_t) &queue;
-    attributes.value = (uint64_t) (uintptr_t) &socket->fd;
-    return bpf(BPF_MAP_UPDATE_ELEM, &attributes) < 0 ? errno : 0;
+    return error;
 }
 
 int
-xdp_socket_open(struct xdp_socket *socket_, const struct xdp_program *program, uint32_t ifindex, uint32_t queue,
-                enum xdp_mode mode)
+xdp_socket_open(struct xdp_socket *socket_, struct xdp_umem *umem, const struct xdp_socket_options *options)
 {
     memset(socket_, 0, sizeof *socket_);
+    socket_->umem = umem;
+    socket_->asks_for_wakeup = options->asks_for_wakeup;
     socket_->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
     if (socket_->fd < 0) {
         return errno;
     }
-    socket_->umem = mmap(NULL, UMEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    int error = socket_->umem == MAP_FAILED ? ENOMEM : set_rings(socket_);
+    int error = umem->fd < 0 ? register_umem(umem, socket_->fd, options->mode) : 0;
+    error = error != 0 ? error : set_rings(socket_);
     if (error == 0) {
-        fill_all(socket_);
-        error = bind_socket(socket_, program, ifindex, queue, mode);
+        share_out(socket_, options->queue);
+        error = bind_socket(socket_, options);
+    }
+    if (error == 0) {
+        error = xdp_program_set(options->program, options->queue, socket_->fd);
     }
     if (error != 0) {
         xdp_socket_close(socket_);
@@ -245,6 +226,9 @@ xdp_socket_close(struct xdp_socket *socket)
     if (socket->fd < 0) {
         return;
     }
+    if (socket->umem->fd == socket->fd) {
+        socket->umem->fd = -1;
+    }
     close(socket->fd);
     socket->fd = -1;
     for (int i = 0; i < 4; i++) {
@@ -253,15 +237,40 @@ xdp_socket_close(struct xdp_socket *socket)
             rings[i]->map = NULL;
         }
     }
-    if (socket->umem != NULL && socket->umem != MAP_FAILED) {
-        munmap(socket->umem, UMEM_SIZE);
+}
+
+static const struct xdp_desc *
+descriptor(const struct xdp_socket *socket, uint32_t i)
+{
+    uint32_t consumer = atomic_load_explicit(socket->rx.consumer, memory_order_relaxed);
+
+    return (const struct xdp_desc *) socket->rx.entries + ((consumer + i) & RING_MASK);
+}
+
+/* The fill ring has room for all receive frames. */
+static void
+refill(struct xdp_socket *socket)
+{
+    uint32_t producer = atomic_load_explicit(socket->fill.producer, memory_order_relaxed);
+    uint64_t *fill = socket->fill.entries;
+    uint32_t n = socket->n_spare;
+
+    for (uint32_t i = 0; i < n; i++) {
+        fill[(producer + i) & RING_MASK] = (uint64_t) socket->spare[i] * XDP_FRAME_SIZE;
     }
-    socket->umem = NULL;
+    socket->n_spare = 0;
+    atomic_store_explicit(socket->fill.producer, producer + n, memory_order_release);
+    if (atomic_load_explicit(socket->fill.flags, memory_order_relaxed) & XDP_RING_NEED_WAKEUP) {
+        recvfrom(socket->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+    }
 }
 
 uint32_t
-xdp_socket_rx_peek(const struct xdp_socket *socket)
+xdp_socket_rx_peek(struct xdp_socket *socket)
 {
+    if (socket->n_spare != 0) {
+        refill(socket);
+    }
     return atomic_load_explicit(socket->rx.producer, memory_order_acquire)
            - atomic_load_explicit(socket->rx.consumer, memory_order_relaxed);
 }
@@ -269,31 +278,59 @@ xdp_socket_rx_peek(const struct xdp_socket *socket)
 const uint8_t *
 xdp_socket_rx_frame(const struct xdp_socket *socket, uint32_t i, uint32_t *size, _Bool *more)
 {
-    uint32_t consumer = atomic_load_explicit(socket->rx.consumer, memory_order_relaxed);
-    const struct xdp_desc *entry = (const struct xdp_desc *) socket->rx.entries + ((consumer + i) & RING_MASK);
+    const struct xdp_desc *entry = descriptor(socket, i);
 
     *size = entry->len;
     *more = (entry->options & DESCRIPTOR_CONTINUES) != 0;
-    return socket->umem + entry->addr;
+    return socket->umem->memory + entry->addr;
+}
+
+struct packet *
+xdp_socket_rx_packet(struct xdp_socket *socket, uint32_t i)
+{
+    const struct xdp_desc *entry = descriptor(socket, i);
+
+    if (socket->n_packets == 0) {
+        return NULL;
+    }
+    struct packet *packet = socket->packets[--socket->n_packets];
+    packet->base = socket->umem->memory + (entry->addr & ~(uint64_t) (XDP_FRAME_SIZE - 1));
+    packet->capacity = XDP_FRAME_SIZE;
+    packet->owner = &socket->owner;
+    packet->data = socket->umem->memory + entry->addr;
+    packet->size = entry->len;
+    packet_reset(packet);
+    return packet;
+}
+
+static uint32_t
+frame_number(const struct xdp_umem *umem, const uint8_t *base)
+{
+    return (uint32_t) ((size_t) (base - umem->memory) / XDP_FRAME_SIZE);
+}
+
+void
+xdp_socket_rx_drop(struct xdp_socket *socket, uint32_t i)
+{
+    socket->spare[socket->n_spare++] = (uint32_t) (descriptor(socket, i)->addr / XDP_FRAME_SIZE);
 }
 
 void
 xdp_socket_rx_done(struct xdp_socket *socket, uint32_t n)
 {
     uint32_t consumer = atomic_load_explicit(socket->rx.consumer, memory_order_relaxed);
-    uint32_t producer = atomic_load_explicit(socket->fill.producer, memory_order_relaxed);
-    const struct xdp_desc *entries = socket->rx.entries;
-    uint64_t *fill = socket->fill.entries;
 
-    /* The fill ring has room: it is as large as there are receive frames. */
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t address = entries[(consumer + i) & RING_MASK].addr;
-        fill[(producer + i) & RING_MASK] = address - address % XDP_FRAME_SIZE;
-    }
     atomic_store_explicit(socket->rx.consumer, consumer + n, memory_order_release);
-    atomic_store_explicit(socket->fill.producer, producer + n, memory_order_release);
-    if (atomic_load_explicit(socket->fill.flags, memory_order_relaxed) & XDP_RING_NEED_WAKEUP) {
-        recvfrom(socket->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+}
+
+static void
+release_packets(struct packet_owner *owner, struct packet *const *packets, uint32_t n)
+{
+    struct xdp_socket *socket = (struct xdp_socket *) (void *) owner;
+
+    for (uint32_t i = 0; i < n; i++) {
+        socket->spare[socket->n_spare++] = frame_number(socket->umem, packets[i]->base);
+        socket->packets[socket->n_packets++] = packets[i];
     }
 }
 
@@ -306,29 +343,61 @@ reclaim(struct xdp_socket *socket)
     const uint64_t *entries = socket->completion.entries;
 
     for (uint32_t i = 0; i < n && socket->n_free_tx < XDP_RING_SIZE; i++) {
-        socket->free_tx[socket->n_free_tx++] = entries[(consumer + i) & RING_MASK];
+        uint64_t address = entries[(consumer + i) & RING_MASK];
+        socket->free_tx[socket->n_free_tx++] = (uint32_t) (address / XDP_FRAME_SIZE);
     }
     atomic_store_explicit(socket->completion.consumer, consumer + n, memory_order_release);
 }
 
-uint8_t *
-xdp_socket_tx_frame(struct xdp_socket *socket)
+/* The packet's bytes in the umem: its own frame if that is of this umem, else a copy.  The packet is left with what is
+ * not on its way: its own memory, or the frame that it got for the one that it gave. */
+static uint8_t *
+frame_of(struct xdp_socket *socket, struct packet *packet)
 {
-    if (socket->n_free_tx == 0) {
-        reclaim(socket);
+    uint8_t *spare = socket->umem->memory + (size_t) socket->free_tx[--socket->n_free_tx] * XDP_FRAME_SIZE;
+    const struct xdp_socket *from = (const struct xdp_socket *) (const void *) packet->owner;
+
+    if (packet->owner->release == release_packets && from->umem == socket->umem
+        && packet_headroom(packet) >= sizeof(struct tx_metadata)) {
+        uint8_t *frame = packet->data;
+        packet->base = spare;
+        packet->data = spare + XDP_TX_HEADROOM;
+        return frame;
     }
-    return socket->n_free_tx == 0 ? NULL : socket->umem + socket->free_tx[socket->n_free_tx - 1];
+    memcpy(spare + XDP_TX_HEADROOM, packet->data, packet->size);
+    return spare + XDP_TX_HEADROOM;
 }
 
-void
-xdp_socket_tx_put(struct xdp_socket *socket, uint8_t *frame, uint32_t size)
+_Bool
+xdp_socket_tx_put(struct xdp_socket *socket, struct packet *packet)
 {
     uint32_t producer = atomic_load_explicit(socket->tx.producer, memory_order_relaxed);
     struct xdp_desc *entry = (struct xdp_desc *) socket->tx.entries + (producer & RING_MASK);
+    uint32_t options = 0;
 
-    socket->n_free_tx--;
-    *entry = (struct xdp_desc){ .addr = (uint64_t) (frame - socket->umem), .len = size };
+    if (socket->n_free_tx == 0) {
+        reclaim(socket);
+    }
+    if (socket->n_free_tx == 0) {
+        return 0;
+    }
+    uint8_t *frame = frame_of(socket, packet);
+    if (packet->flags & PACKET_CSUM_PARTIAL) {
+        const struct tx_metadata metadata = {
+            .flags = METADATA_CHECKSUM,
+            .csum_start = packet->csum_start,
+            .csum_offset = packet->csum_offset,
+        };
+        memcpy(frame - sizeof metadata, &metadata, sizeof metadata);
+        options = DESCRIPTOR_HAS_METADATA;
+    }
+    *entry = (struct xdp_desc){
+        .addr = (uint64_t) (frame - socket->umem->memory),
+        .len = packet->size,
+        .options = options,
+    };
     atomic_store_explicit(socket->tx.producer, producer + 1, memory_order_release);
+    return 1;
 }
 
 int
@@ -340,7 +409,8 @@ xdp_socket_tx_kick(struct xdp_socket *socket)
             == atomic_load_explicit(socket->tx.consumer, memory_order_acquire)) {
             return 0;
         }
-        if (!(atomic_load_explicit(socket->tx.flags, memory_order_relaxed) & XDP_RING_NEED_WAKEUP)) {
+        if (socket->asks_for_wakeup
+            && !(atomic_load_explicit(socket->tx.flags, memory_order_relaxed) & XDP_RING_NEED_WAKEUP)) {
             return 0;
         }
         if (sendto(socket->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno != EAGAIN && errno != EINTR) {
@@ -350,15 +420,13 @@ xdp_socket_tx_kick(struct xdp_socket *socket)
     return 0;
 }
 
-uint64_t
-xdp_socket_n_dropped(const struct xdp_socket *socket)
+void
+xdp_socket_statistics(const struct xdp_socket *socket, struct xdp_statistics *statistics)
 {
-    struct xdp_statistics statistics;
-    socklen_t size = sizeof statistics;
+    socklen_t size = sizeof *statistics;
 
-    memset(&statistics, 0, sizeof statistics);
-    if (getsockopt(socket->fd, SOL_XDP, XDP_STATISTICS, &statistics, &size) != 0) {
-        return 0;
+    memset(statistics, 0, sizeof *statistics);
+    if (getsockopt(socket->fd, SOL_XDP, XDP_STATISTICS, statistics, &size) != 0) {
+        memset(statistics, 0, sizeof *statistics);
     }
-    return statistics.rx_dropped + statistics.rx_ring_full + statistics.rx_fill_ring_empty_descs;
 }

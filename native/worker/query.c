@@ -48,7 +48,19 @@ answer_port_stats(struct sluice_datapath *datapath, const struct sluice_record *
     }
     port_stats(port, &info);
     info.type = SLUICE_QUERY_PORT_STATS;
-    return give(&info, sizeof info, reply, reply_size, used);
+    uint32_t n_sockets = port->class->queue_stats == NULL ? 0 : port->n_rxq;
+    info.size += n_sockets * (uint32_t) sizeof(struct sluice_xsk_info);
+    if (reply_size < info.size) {
+        return ENOSPC;
+    }
+    for (uint32_t i = 0; i < n_sockets; i++) {
+        struct sluice_xsk_info socket;
+        port->class->queue_stats(port, i, &socket);
+        memcpy(reply + sizeof info + i * sizeof socket, &socket, sizeof socket);
+    }
+    memcpy(reply, &info, sizeof info);
+    *used = info.size;
+    return 0;
 }
 
 /* Writes a link as a record: what a link_info is followed by. */

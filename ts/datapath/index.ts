@@ -29,4 +29,5 @@ export {
   workerHistograms,
   workerHistory,
   workerStats,
+  xskStats,
 } from "./queries.js";

@@ -47,6 +47,7 @@ import {
   readPortInfo,
   readQueueInfo,
   readWorkerInfo,
+  readXskInfo,
   recordOffsets,
   type TraceQuery,
   traceQuerySize,
@@ -60,6 +61,8 @@ import {
   writeParseQuery,
   writePortQuery,
   writeTraceQuery,
+  type XskInfo,
+  xskInfoSize,
 } from "./generated/records.js";
 
 /** What is asked; `Datapath` is one. */
@@ -142,16 +145,29 @@ export function* dumpRecords(
 const dumpQuery = (type: number): Uint8Array<ArrayBuffer> =>
   queryRecord(dumpQuerySize, (view, size) => writeDumpQuery(view, 0, { type, flags: 0, size, cursor: 0n }));
 
+/** Queues of a port at most. */
+const portQueuesMax = 16;
+
+function askPort(target: QueryTarget, dpPort: number): Uint8Array | undefined {
+  const asked = queryRecord(portQuerySize, (view, size) =>
+    writePortQuery(view, 0, { type: query.portStats, flags: 0, size, dpPort }),
+  );
+  return ask(target, asked, portInfoSize + portQueuesMax * xskInfoSize);
+}
+
 /** State and counters of a datapath port, or undefined when there is none of that number. */
 export function portStats(target: QueryTarget, dpPort: number): PortInfo | undefined {
-  const reply = ask(
-    target,
-    queryRecord(portQuerySize, (view, size) =>
-      writePortQuery(view, 0, { type: query.portStats, flags: 0, size, dpPort }),
-    ),
-    portInfoSize,
-  );
+  const reply = askPort(target, dpPort);
   return reply === undefined ? undefined : readPortInfo(viewOf(reply), 0);
+}
+
+/** What the kernel counts for the AF_XDP sockets of a port, one for each queue; none for other ports. */
+export function xskStats(target: QueryTarget, dpPort: number): XskInfo[] {
+  const reply = askPort(target, dpPort);
+  if (reply === undefined) return [];
+  const view = viewOf(reply);
+  const count = (readPortInfo(view, 0).size - portInfoSize) / xskInfoSize;
+  return Array.from({ length: count }, (_, queue) => readXskInfo(view, portInfoSize + queue * xskInfoSize));
 }
 
 /** Counters of a patch port, which has no datapath port; undefined when the bridge has no such port. */

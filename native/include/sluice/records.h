@@ -1986,7 +1986,7 @@ _Static_assert(offsetof(struct sluice_meter_band_info, burst_size) == 4, "sluice
 _Static_assert(offsetof(struct sluice_meter_band_info, n_packets) == 8, "sluice_meter_band_info.n_packets");
 _Static_assert(offsetof(struct sluice_meter_band_info, n_bytes) == 16, "sluice_meter_band_info.n_bytes");
 
-/* Counters are since the port was opened. */
+/* Counters are since the port was opened. Followed by: xsk_info for each queue of an afxdp port. */
 struct sluice_port_info {
     uint16_t type;
     uint16_t flags;
@@ -2018,7 +2018,7 @@ struct sluice_port_info {
     uint64_t rx_missed_errors;
     uint64_t collisions;
     uint32_t xdp_mode; /* 1 native-with-zerocopy, 2 native, 3 generic; 0: not an afxdp port */
-    uint32_t pad;
+    uint32_t xdp_use_need_wakeup; /* 1: the kernel of an afxdp port says when it wants to be called. */
 };
 _Static_assert(sizeof(struct sluice_port_info) == 184, "size of sluice_port_info");
 _Static_assert(offsetof(struct sluice_port_info, type) == 0, "sluice_port_info.type");
@@ -2051,7 +2051,24 @@ _Static_assert(offsetof(struct sluice_port_info, rx_over_errors) == 152, "sluice
 _Static_assert(offsetof(struct sluice_port_info, rx_missed_errors) == 160, "sluice_port_info.rx_missed_errors");
 _Static_assert(offsetof(struct sluice_port_info, collisions) == 168, "sluice_port_info.collisions");
 _Static_assert(offsetof(struct sluice_port_info, xdp_mode) == 176, "sluice_port_info.xdp_mode");
-_Static_assert(offsetof(struct sluice_port_info, pad) == 180, "sluice_port_info.pad");
+_Static_assert(offsetof(struct sluice_port_info, xdp_use_need_wakeup) == 180, "sluice_port_info.xdp_use_need_wakeup");
+
+/* What the kernel counts for the AF_XDP socket of a queue. */
+struct sluice_xsk_info {
+    uint64_t rx_dropped;
+    uint64_t rx_invalid_descs;
+    uint64_t tx_invalid_descs;
+    uint64_t rx_ring_full;
+    uint64_t rx_fill_ring_empty_descs;
+    uint64_t tx_ring_empty_descs;
+};
+_Static_assert(sizeof(struct sluice_xsk_info) == 48, "size of sluice_xsk_info");
+_Static_assert(offsetof(struct sluice_xsk_info, rx_dropped) == 0, "sluice_xsk_info.rx_dropped");
+_Static_assert(offsetof(struct sluice_xsk_info, rx_invalid_descs) == 8, "sluice_xsk_info.rx_invalid_descs");
+_Static_assert(offsetof(struct sluice_xsk_info, tx_invalid_descs) == 16, "sluice_xsk_info.tx_invalid_descs");
+_Static_assert(offsetof(struct sluice_xsk_info, rx_ring_full) == 24, "sluice_xsk_info.rx_ring_full");
+_Static_assert(offsetof(struct sluice_xsk_info, rx_fill_ring_empty_descs) == 32, "sluice_xsk_info.rx_fill_ring_empty_descs");
+_Static_assert(offsetof(struct sluice_xsk_info, tx_ring_empty_descs) == 40, "sluice_xsk_info.tx_ring_empty_descs");
 
 /* Asks megaflow_dump, counters, datapath_stats, worker_stats, queue_stats, worker_histograms, memory, flow_changes, stats_sync, link_list. */
 struct sluice_dump_query {

@@ -3507,7 +3507,7 @@ export function writeMeterBandInfo(view: DataView, at: number, record: MeterBand
   view.setBigUint64(at + 16, record.nBytes, true);
 }
 
-/** Counters are since the port was opened. */
+/** Counters are since the port was opened. Followed by: xsk_info for each queue of an afxdp port. */
 export interface PortInfo {
   type: number;
   flags: number;
@@ -3541,9 +3541,11 @@ export interface PortInfo {
   collisions: bigint;
   /** 1 native-with-zerocopy, 2 native, 3 generic; 0: not an afxdp port */
   xdpMode: number;
+  /** 1: the kernel of an afxdp port says when it wants to be called. */
+  xdpUseNeedWakeup: number;
 }
 export const portInfoSize = 184;
-export const portInfoOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, portClass: 12, rxPackets: 16, rxBytes: 24, rxDropped: 32, rxErrors: 40, txPackets: 48, txBytes: 56, txDropped: 64, txErrors: 72, mac: 80, ifindex: 88, mtu: 92, up: 96, carrier: 100, carrierChanges: 104, nRxq: 112, nTxq: 116, linkSpeedMbps: 120, fullDuplex: 124, multicast: 128, rxCrcErrors: 136, rxFrameErrors: 144, rxOverErrors: 152, rxMissedErrors: 160, collisions: 168, xdpMode: 176, pad: 180 } as const;
+export const portInfoOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, portClass: 12, rxPackets: 16, rxBytes: 24, rxDropped: 32, rxErrors: 40, txPackets: 48, txBytes: 56, txDropped: 64, txErrors: 72, mac: 80, ifindex: 88, mtu: 92, up: 96, carrier: 100, carrierChanges: 104, nRxq: 112, nTxq: 116, linkSpeedMbps: 120, fullDuplex: 124, multicast: 128, rxCrcErrors: 136, rxFrameErrors: 144, rxOverErrors: 152, rxMissedErrors: 160, collisions: 168, xdpMode: 176, xdpUseNeedWakeup: 180 } as const;
 export function readPortInfo(view: DataView, at: number): PortInfo {
   return {
     type: view.getUint16(at + 0, true),
@@ -3576,6 +3578,7 @@ export function readPortInfo(view: DataView, at: number): PortInfo {
     rxMissedErrors: view.getBigUint64(at + 160, true),
     collisions: view.getBigUint64(at + 168, true),
     xdpMode: view.getUint32(at + 176, true),
+    xdpUseNeedWakeup: view.getUint32(at + 180, true),
   };
 }
 export function writePortInfo(view: DataView, at: number, record: PortInfo): void {
@@ -3609,6 +3612,37 @@ export function writePortInfo(view: DataView, at: number, record: PortInfo): voi
   view.setBigUint64(at + 160, record.rxMissedErrors, true);
   view.setBigUint64(at + 168, record.collisions, true);
   view.setUint32(at + 176, record.xdpMode, true);
+  view.setUint32(at + 180, record.xdpUseNeedWakeup, true);
+}
+
+/** What the kernel counts for the AF_XDP socket of a queue. */
+export interface XskInfo {
+  rxDropped: bigint;
+  rxInvalidDescs: bigint;
+  txInvalidDescs: bigint;
+  rxRingFull: bigint;
+  rxFillRingEmptyDescs: bigint;
+  txRingEmptyDescs: bigint;
+}
+export const xskInfoSize = 48;
+export const xskInfoOffsets = { rxDropped: 0, rxInvalidDescs: 8, txInvalidDescs: 16, rxRingFull: 24, rxFillRingEmptyDescs: 32, txRingEmptyDescs: 40 } as const;
+export function readXskInfo(view: DataView, at: number): XskInfo {
+  return {
+    rxDropped: view.getBigUint64(at + 0, true),
+    rxInvalidDescs: view.getBigUint64(at + 8, true),
+    txInvalidDescs: view.getBigUint64(at + 16, true),
+    rxRingFull: view.getBigUint64(at + 24, true),
+    rxFillRingEmptyDescs: view.getBigUint64(at + 32, true),
+    txRingEmptyDescs: view.getBigUint64(at + 40, true),
+  };
+}
+export function writeXskInfo(view: DataView, at: number, record: XskInfo): void {
+  view.setBigUint64(at + 0, record.rxDropped, true);
+  view.setBigUint64(at + 8, record.rxInvalidDescs, true);
+  view.setBigUint64(at + 16, record.txInvalidDescs, true);
+  view.setBigUint64(at + 24, record.rxRingFull, true);
+  view.setBigUint64(at + 32, record.rxFillRingEmptyDescs, true);
+  view.setBigUint64(at + 40, record.txRingEmptyDescs, true);
 }
 
 /** Asks megaflow_dump, counters, datapath_stats, worker_stats, queue_stats, worker_histograms, memory, flow_changes, stats_sync, link_list. */

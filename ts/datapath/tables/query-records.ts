@@ -223,6 +223,7 @@ export const queryRecords: readonly RecordRow[] = [
   },
   {
     name: "port_info",
+    tail: "xsk_info for each queue of an afxdp port",
     doc: "Counters are since the port was opened.",
     fields: [
       ...header,
@@ -253,7 +254,19 @@ export const queryRecords: readonly RecordRow[] = [
       ["rx_missed_errors", "u64"],
       ["collisions", "u64"],
       ["xdp_mode", "u32", "1 native-with-zerocopy, 2 native, 3 generic; 0: not an afxdp port"],
-      ["pad", "u32"],
+      ["xdp_use_need_wakeup", "u32", "1: the kernel of an afxdp port says when it wants to be called."],
+    ],
+  },
+  {
+    name: "xsk_info",
+    doc: "What the kernel counts for the AF_XDP socket of a queue.",
+    fields: [
+      ["rx_dropped", "u64"],
+      ["rx_invalid_descs", "u64"],
+      ["tx_invalid_descs", "u64"],
+      ["rx_ring_full", "u64"],
+      ["rx_fill_ring_empty_descs", "u64"],
+      ["tx_ring_empty_descs", "u64"],
     ],
   },
   {
