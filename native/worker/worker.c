@@ -371,7 +371,9 @@ take_list(struct worker *worker)
     const struct queue_list *list = atomic_load_explicit(&worker->queues, memory_order_acquire);
 
     if (list->version != worker->seen) {
+        worker->n_descriptors = 0;
         for (uint32_t i = 0; i < list->n; i++) {
+            worker->n_descriptors += list->queues[i]->fd >= 0;
             list->queues[i]->is_hot = 0;
             /* It was of another worker's cache, if the queue is new here. */
             list->queues[i]->shortcut = (struct shortcut){ .megaflow = NULL };
@@ -591,7 +593,7 @@ worker_main(void *aux)
             sleep_until_work(worker, list, pause_ns);
             /* Events name queues of the list as it is now. */
             watch(worker, take_list(worker), 0);
-        } else if (++turn % TURNS_PER_WATCH == 0) {
+        } else if (worker->n_hot < worker->n_descriptors && ++turn % TURNS_PER_WATCH == 0) {
             watch(worker, list, 0);
         }
         epoch_quiesce(worker->reader);

@@ -99,6 +99,7 @@ struct worker {
     _Atomic(struct queue_list *) queues;
     struct rx_queue **hot; /* Of 'hot_room' elements: descriptor queues that had packets lately. */
     uint32_t n_hot;
+    uint32_t n_descriptors; /* Queues with one. */
     uint32_t hot_room;
     uint64_t seen; /* Version of the list that 'hot' was made for. */
     uint64_t then; /* Cycles until which time is accounted for. */
