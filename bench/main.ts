@@ -17,7 +17,7 @@ import { sluice } from "./sluice.js";
 const usage = `Usage: npm run bench -- [options]
   --quick         a few minutes less: short measurements, once each
   --only=TEXT     only the questions whose id contains TEXT
-  --rounds=N      measurements of each side; the default is 4 (A B B A A B B A), with --quick 1
+  --rounds=N      measurements of each side; the default is 5 (A B B A A B B A A B), with --quick 1
   --list          the questions and their ids
 `;
 
@@ -53,7 +53,7 @@ if (values.help) {
 } else if (values.list) {
   for (const one of cases) process.stdout.write(`${one.id.padEnd(24)}${one.text}\n`);
 } else {
-  await main(values.quick, values.only, Number(values.rounds ?? (values.quick ? 1 : 4)));
+  await main(values.quick, values.only, Number(values.rounds ?? (values.quick ? 1 : 5)));
 }
 
 async function main(quick: boolean, only: string, rounds: number): Promise<void> {
