@@ -40,6 +40,11 @@ export interface OpenInterface extends RunningInterface {
 /** Of Ethernet. */
 const mtuDefault = 1500;
 
+/** What `dpif/show` tells of the device: of one that threads poll, as it is when asked. */
+function shownConfig(netdev: Netdev): string | undefined | (() => string | undefined) {
+  return netdev.type.polled === true ? () => netdev.shownConfig : netdev.shownConfig;
+}
+
 /** Why an interface is not there. */
 interface Failure {
   /** For Interface.error. */
@@ -110,7 +115,7 @@ export class Bridge implements RunningBridge {
         dpName: netdev.dpName,
         requestedNumber: requested,
         shownAs: netdev.type.shownAs,
-        shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : netdev.shownConfig,
+        shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : shownConfig(netdev),
         tunnel: netdev.tunnel === undefined ? undefined : tunnelRecord(netdev.tunnel),
         setUp: (up) => {
           this.#setUp(opened, up);

@@ -4,6 +4,7 @@ import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type Dpdk, type NetdevPolicy, Netdevs, Router } from "../netdev/index.js";
 import { defaultSettings, type FlowDatapath, Ofprotos } from "../ofproto/index.js";
 import type { Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
+import type { PmdThreads, PolledPort } from "../pmd/index.js";
 import type { Aggregate } from "./aggregate.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
 import { formatDatapathId } from "./bridge-address.js";
@@ -11,6 +12,7 @@ import { controllerOptions, inBandManagers, inBandQueue } from "./controllers.js
 import { Exporters } from "./exporters.js";
 import { configureLocalAddress, type LocalAddressCalls } from "./local-address.js";
 import { plan, type Step } from "./plan.js";
+import { polledPort } from "./polled-ports.js";
 
 import { failedColumns, runningColumns } from "./status.js";
 import { configureTables } from "./table-rows.js";
@@ -36,6 +38,8 @@ export interface BridgesOptions {
   readonly localAddress?: LocalAddressCalls | undefined;
   /** Whether tunnels use the host's routes; unless told, as system devices are used. */
   readonly systemRoutes?: boolean;
+  /** Threads that poll ports on cores of their own. */
+  readonly threads?: PmdThreads | undefined;
   /** Asks for another `run`. */
   readonly wake: () => void;
 }
@@ -272,6 +276,7 @@ export class Bridges {
       return undefined;
     };
     for (const { bridge } of this.#running.values()) bridge.configurePeers(find);
+    this.#configureThreads();
     this.tunnelPaths.update();
   }
 
@@ -398,6 +403,26 @@ export class Bridges {
       maxIdleMs: number("max-idle", defaultSettings.maxIdleMs, 1),
       vlanLimit: number("vlan-limit", 1, 0),
     });
+  }
+
+  /** Threads for ports that want some. */
+  #configureThreads(): void {
+    const { threads } = this.#options;
+    if (threads === undefined) return;
+    const ports: PolledPort[] = [];
+    for (const { bridge } of this.#running.values()) {
+      for (const { netdev, row } of bridge.interfaces.values()) {
+        const columns = row === undefined ? undefined : this.#idl.table("Interface").get(row);
+        const port = columns === undefined ? undefined : polledPort(netdev, columns);
+        if (port !== undefined) ports.push(port);
+      }
+    }
+    // As in Open vSwitch, whose datapath comes with its first bridge.
+    const config = this.#idl.table("Open_vSwitch").first()?.other_config;
+    const isPolling =
+      ports.length > 0 || [...this.#running.values()].some(({ bridge }) => bridge.datapathType !== "system");
+    threads.configure(isPolling ? config : undefined, ports);
+    this.netdevs.transmitters = 1 + threads.threads.length;
   }
 
   /** Another process has the database: keep nothing that it will want. */

@@ -10,6 +10,7 @@ import { Dpdk, deviceCommands, routerCommands } from "../netdev/index.js";
 import {
   DatapathLog,
   datapathCommands,
+  datapathViews,
   fdbCommands,
   featureCommands,
   flowCommands,
@@ -18,6 +19,7 @@ import {
   upcallCommands,
 } from "../ofproto/index.js";
 import { flowText } from "../openflow/index.js";
+import { machineTopology, madeUpTopology, PmdThreads, pmdCommands } from "../pmd/index.js";
 import type { TlsFiles } from "./options.js";
 import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 
@@ -28,9 +30,16 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   const { idl, clock, log, coverage, dummy, disableSystem, disableSystemRoute, directories, wake } = surroundings;
   // One core is left to the control plane; the datapath's threads sleep when ports are silent.
   const datapath = new Datapath({ workers: Math.max(1, Math.min(workersMax, availableParallelism() - 1)) });
+  const threads = new PmdThreads({
+    datapath,
+    topology: surroundings.dummyNuma === undefined ? machineTopology() : madeUpTopology(surroundings.dummyNuma),
+    clock,
+    log,
+  });
   const bridges = new Bridges({
     idl,
     datapath,
+    threads,
     policy: { dummy, system: !disableSystem },
     dpdk: new Dpdk({ calls: surroundings.calls, log: log("dpdk"), cpu: lowestCpu }),
     systemRoutes: !disableSystemRoute,
@@ -102,6 +111,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       }),
       ...datapathCommands(bridges.ofprotos),
       ...featureCommands(bridges.ofprotos),
+      ...pmdCommands({ threads, datapaths: () => datapathViews(bridges.ofprotos).map(({ type }) => `ovs-${type}`) }),
       ...upcallCommands(bridges.ofprotos, datapathLog),
       ...routerCommands({
         router: bridges.router,
@@ -131,6 +141,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       datapath.closed ? {} : { ports: bridges.netdevs.all().length, rules: Number(memory(datapath).nRules) },
     counters: () => (datapath.closed ? {} : nativeCounters(datapath)),
     close: async () => {
+      threads.close();
       bridges.close();
       datapath.dispose();
     },

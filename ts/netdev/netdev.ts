@@ -110,7 +110,18 @@ export class Netdev {
 
   /** What `dpif/show` tells after the type. */
   get shownConfig(): string | undefined {
+    if (this.type.name === "dummy-pmd") return this.#shownQueues();
     return this.tunnel === undefined ? undefined : formatTunnel(this.tunnel);
+  }
+
+  /** Each thread may transmit on a queue of its own. */
+  #shownQueues(): string {
+    const received = this.counters()?.nRxq ?? 0;
+    const sent = this.owner.transmitters;
+    return (
+      `configured_rx_queues=${received}, configured_tx_queues=${sent}, ` +
+      `requested_rx_queues=${received}, requested_tx_queues=${sent}`
+    );
   }
 
   /** Whether the host knows it as a network device. */
@@ -374,6 +385,8 @@ export interface TunnelPort {
 /** All open devices of one datapath. */
 export class Netdevs {
   readonly datapath: DeviceDatapath;
+  /** Threads that transmit: the main one, and those that poll ports. */
+  transmitters = 1;
   readonly #policy: NetdevPolicy;
   readonly #dpdk: Dpdk | undefined;
   readonly #log: Logger;

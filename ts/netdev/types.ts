@@ -20,6 +20,8 @@ export interface NetdevType {
   readonly tunnel?: TunnelType;
   /** Only while DPDK runs.  What its driver is to open comes of the options; undefined when they say too little. */
   readonly dpdk?: (options: ReadonlyMap<string, string>) => string | undefined;
+  /** Threads with cores of their own poll it, as Open vSwitch's PMD threads do. */
+  readonly polled?: true;
   /** Numbers of the queues that a device of the type always has. */
   readonly queues?: readonly number[];
   /** Keys of Interface.options that it understands. */
@@ -104,6 +106,7 @@ export const netdevTypes: readonly NetdevType[] = [
   ),
   {
     name: "afxdp",
+    polled: true,
     portClass: portClass.afxdp,
     shownAs: "afxdp",
     host: true,
@@ -113,6 +116,7 @@ export const netdevTypes: readonly NetdevType[] = [
   },
   {
     name: "dpdk",
+    polled: true,
     portClass: portClass.dpdk,
     shownAs: "dpdk",
     host: true,
@@ -123,6 +127,7 @@ export const netdevTypes: readonly NetdevType[] = [
   },
   {
     name: "dpdkvhostuserclient",
+    polled: true,
     portClass: portClass.dpdk,
     shownAs: "dpdkvhostuserclient",
     host: true,
@@ -153,6 +158,7 @@ export const netdevTypes: readonly NetdevType[] = [
   },
   {
     name: "dummy-pmd",
+    polled: true,
     portClass: portClass.dummy,
     shownAs: "dummy-pmd",
     queues: [0],

@@ -53,8 +53,9 @@ export function findBridge(all: Ofprotos, name: string, message = "no such bridg
 }
 
 function describeDevice(port: OfPort): string {
-  const config = port.spec.shownConfig === undefined ? "" : `: ${port.spec.shownConfig}`;
-  return `(${port.spec.shownAs}${config})`;
+  const { shownAs, shownConfig } = port.spec;
+  const config = typeof shownConfig === "function" ? shownConfig() : shownConfig;
+  return `(${shownAs}${config === undefined ? "" : `: ${config}`})`;
 }
 
 function showInterfaces(all: Ofprotos): string {

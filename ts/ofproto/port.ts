@@ -83,7 +83,7 @@ export interface PortSpec extends PortDevice {
   /** Type that dpif/show prints. */
   readonly shownAs: string;
   /** What dpif/show prints after the type, e.g. `peer=p2`. */
-  readonly shownConfig?: string | undefined;
+  readonly shownConfig?: string | (() => string | undefined) | undefined;
   /** What makes the port one end of a tunnel. */
   readonly tunnel?: Tunnel | undefined;
   /** The other end of a patch port. */
