@@ -69,7 +69,8 @@ open_queue(struct afxdp_port *afxdp, uint32_t queue, enum xdp_mode mode)
         nanosleep(&pause, NULL);
         error = xdp_socket_open(&afxdp->sockets[queue], &afxdp->umem, &options);
     }
-    return error;
+    /* EBUSY is for another XDP program, of whose end the host tells; of a socket's it does not. */
+    return error == EBUSY ? EADDRINUSE : error;
 }
 
 static int
@@ -111,7 +112,7 @@ open_mode(struct afxdp_port *afxdp, const char *name)
         if (any || strcmp(name, modes[i].name) == 0) {
             error = try_mode(afxdp, modes[i].mode);
             /* Another mode does not help if the device is taken or we may not. */
-            if (error == 0 || error == EBUSY || error == EPERM) {
+            if (error == 0 || error == EBUSY || error == EADDRINUSE || error == EPERM) {
                 return error;
             }
         }

@@ -61,6 +61,8 @@ export interface SwitchOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly directory?: string;
   readonly args?: readonly string[];
+  /** A command that starts Sluice's with what it takes from it, such as capabilities; it must exec. */
+  readonly under?: readonly string[];
 }
 
 function environment(directory: string): NodeJS.ProcessEnv {
@@ -125,11 +127,12 @@ export async function startSluice(options: SwitchOptions = {}): Promise<Switch> 
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), "sluice-test-"));
   const env = { ...environment(directory), ...options.env };
   const dummy = options.dummy === true ? ["--enable-dummy", "--disable-system"] : [];
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [sluice, "vswitchd", "--pidfile", "--log-file", "-vconsole:off", ...dummy, ...(options.args ?? [])],
-    { env, stdio: ["ignore", "pipe", "pipe"] },
-  );
+  const [command = process.execPath, ...args] = [
+    ...(options.under ?? []),
+    ...[process.execPath, sluice, "vswitchd", "--pidfile", "--log-file", "-vconsole:off", ...dummy],
+    ...(options.args ?? []),
+  ];
+  const child: ChildProcess = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   child.stdout?.on("data", (data: Buffer) => {
     output += data.toString();

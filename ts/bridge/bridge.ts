@@ -2,7 +2,7 @@ import type { Clock } from "../clock/index.js";
 import { patchStats } from "../datapath/index.js";
 import type { Logger, LogSource } from "../log/index.js";
 import {
-  customStatistics,
+  isCustomStatistic,
   linkFeatures,
   type Netdev,
   NetdevError,
@@ -552,7 +552,7 @@ function countersOf(statistics: ReadonlyMap<string, number>): PortCounters | und
   if (statistics.size === 0) return undefined;
   // All bits set: the device does not count that.
   const at = (key: string): bigint => BigInt(statistics.get(key) ?? 0xffffffffffffffffn);
-  const custom = customStatistics.filter((key) => statistics.has(key)).map((key) => [key, at(key)] as const);
+  const custom = [...statistics.keys()].filter(isCustomStatistic).map((key) => [key, at(key)] as const);
   return {
     ...(custom.length === 0 ? {} : { custom }),
     rxPackets: at("rx_packets"),

@@ -92,6 +92,7 @@ export class Bridges {
       dpdk: options.dpdk,
       log: options.log("netdev"),
       vportLog: options.log("netdev_vport"),
+      afxdpLog: options.log("netdev_afxdp"),
       random: options.random,
     });
     this.router = new Router({ netdevs: this.netdevs, system: options.systemRoutes ?? options.policy.system });

@@ -34,6 +34,7 @@ export const errno = {
   addressFamily: 97,
   addressInUse: 98,
   noMemory: 12,
+  busy: 16,
 } as const;
 
 export function errnoWords(number: number): string {

@@ -5,9 +5,9 @@ export { Dpdk, type DpdkCalls } from "./dpdk.js";
 export { errnoWords } from "./errno.js";
 export { type LinkFeatures, linkFeatures } from "./features.js";
 export {
-  customStatistics,
   type DeviceDatapath,
   type DeviceState,
+  isCustomStatistic,
   Netdev,
   NetdevError,
   Netdevs,

@@ -6,9 +6,18 @@ import {
   portClass,
   type Result,
 } from "../datapath/generated/records.js";
-import { BatchBuilder, type BatchTarget, link, portStats, type QueryTarget } from "../datapath/index.js";
+import { BatchBuilder, type BatchTarget, link, portStats, type QueryTarget, xskStats } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import type { Network } from "./address.js";
+import {
+  type AfxdpConfig,
+  afxdpOptions,
+  afxdpRemedy,
+  afxdpShown,
+  afxdpStatistics,
+  afxdpStatus,
+  readAfxdp,
+} from "./afxdp.js";
 import type { Dpdk } from "./dpdk.js";
 import { errno, errnoWords } from "./errno.js";
 import { FrameStream } from "./frame-stream.js";
@@ -72,8 +81,6 @@ function cString(bytes: Uint8Array): string {
 /** What `link_set` may change, in the bits of its `what`. */
 const linkWhat = { mtu: 1, mac: 2, flags: 4 } as const;
 const linkFlag = { up: 1, running: 0x40, lowerUp: 0x10000 } as const;
-/** Names of `port_info.xdp_mode`. */
-const xdpModes = [undefined, "native-with-zerocopy", "native", "generic"] as const;
 const dpPortMax = 65535;
 
 export class Netdev {
@@ -83,6 +90,8 @@ export class Netdev {
   addresses: readonly Network[] = [];
   /** Of a tunnel: what its options say. */
   tunnel: TunnelConfig | undefined;
+  /** Of an AF_XDP port: what its options say. */
+  afxdp: AfxdpConfig | undefined;
   /** Of a test device that is joined to another: where its frames go to and come from. */
   stream: FrameStream | undefined;
   #last: DeviceState | undefined;
@@ -111,6 +120,7 @@ export class Netdev {
   /** What `dpif/show` tells after the type. */
   get shownConfig(): string | undefined {
     if (this.type.name === "dummy-pmd") return this.#shownQueues();
+    if (this.afxdp !== undefined) return afxdpShown(this.afxdp, this.counters());
     return this.tunnel === undefined ? undefined : formatTunnel(this.tunnel);
   }
 
@@ -170,7 +180,10 @@ export class Netdev {
       return this.type.dpdk === undefined ? dummyStatistics(info) : dpdkStatistics(info);
     }
     const found = link(this.owner.datapath, this.name);
-    return found === undefined ? new Map() : linkStatistics(found, this.isOurs);
+    if (found === undefined) return new Map();
+    const statistics = linkStatistics(found, this.isOurs);
+    if (this.afxdp === undefined) return statistics;
+    return new Map([...statistics, ...afxdpStatistics(xskStats(this.owner.datapath, this.dpPort))]);
   }
 
   /** Interface.status: the driver's words, which stay the same as long as the device is open. */
@@ -189,9 +202,8 @@ export class Netdev {
       ["driver_version", cString(found.driverVersion)],
       ["firmware_version", cString(found.firmwareVersion)],
     ]);
-    const mode = xdpModes[this.counters()?.xdpMode ?? 0];
-    if (mode !== undefined) status.set("xdp-mode", mode);
-    return status;
+    if (this.afxdp === undefined) return status;
+    return new Map([...status, ...afxdpStatus(this.counters())]);
   }
 
   counters(): PortInfo | undefined {
@@ -331,7 +343,11 @@ const dummyCounters: readonly (readonly [name: string, read: (info: PortInfo) =>
   ["tx_q0_bytes", (info) => info.txBytes],
   ["tx_q0_packets", (info) => info.txPackets],
 ];
-export const customStatistics: readonly string[] = dummyCounters.map(([name]) => name);
+
+/** Whether OpenFlow has no word of its own for a counter of Interface.statistics. */
+export function isCustomStatistic(key: string): boolean {
+  return key.startsWith("xsk_queue_") || dummyCounters.some(([name]) => name === key);
+}
 
 function dummyStatistics(info: PortInfo): Map<string, number> {
   return new Map<string, number>([
@@ -365,6 +381,8 @@ export interface NetdevsOptions {
   readonly log: Logger;
   /** For what is wrong with a tunnel's options. */
   readonly vportLog?: Logger;
+  /** For what is wrong with an AF_XDP port's options. */
+  readonly afxdpLog?: Logger;
   /** Makes the address of a port without a device. */
   readonly random: () => number;
 }
@@ -394,6 +412,7 @@ export class Netdevs {
   readonly #byName = new Map<string, Netdev>();
   readonly #byDpPort = new Map<number, Netdev>();
   readonly #vportLog: Logger;
+  readonly #afxdpLog: Logger;
   /** The datapath ports that tunnels share, by datapath type and name. */
   readonly #tunnelPorts = new Map<string, TunnelPort>();
 
@@ -403,6 +422,7 @@ export class Netdevs {
     this.#dpdk = options.dpdk;
     this.#log = options.log;
     this.#vportLog = options.vportLog ?? options.log;
+    this.#afxdpLog = options.afxdpLog ?? options.log;
     this.#random = options.random;
   }
 
@@ -448,9 +468,12 @@ export class Netdevs {
       if (!resolved.options.includes(key))
         this.#log.warn(`${name}: unknown ${resolved.name} option '${key}'`, { name, key });
     }
+    const afxdp = resolved.portClass === portClass.afxdp ? this.#readAfxdp(name, options) : undefined;
     const dpPort = resolved.portClass === undefined ? 0 : this.#chooseNumber(name, resolved.dummy);
-    if (resolved.portClass !== undefined) this.#openPort(dpPort, name, resolved, resolved.portClass, options);
+    if (afxdp !== undefined) this.#openAfxdp(dpPort, name, afxdp);
+    else if (resolved.portClass !== undefined) this.#openPort(dpPort, name, resolved, resolved.portClass, options);
     const netdev = new Netdev(name, resolved, dpPort, this, this.#randomMac());
+    netdev.afxdp = afxdp;
     this.#byName.set(name, netdev);
     if (dpPort !== 0) this.#byDpPort.set(dpPort, netdev);
     this.followStream(netdev, options);
@@ -478,6 +501,27 @@ export class Netdevs {
     throw devargs === undefined
       ? this.#refused(name, error)
       : this.#complained(name, this.#refused(name, error).message);
+  }
+
+  #readAfxdp(name: string, options: ReadonlyMap<string, string>): AfxdpConfig {
+    const config = readAfxdp(name, options);
+    if (typeof config !== "string") return config;
+    this.#afxdpLog.err(config, { name });
+    throw this.#complained(name, `${name}: could not set configuration (${errnoWords(errno.invalid)})`);
+  }
+
+  #openAfxdp(dpPort: number, name: string, config: AfxdpConfig): void {
+    const options = afxdpOptions(config);
+    const error = errnoOf(new BatchBuilder().portOpen(dpPort, portClass.afxdp, name, options).submit(this.datapath));
+    if (error === 0) return;
+    const remedy = error === errno.noDevice ? undefined : afxdpRemedy(name, error, config);
+    if (remedy === undefined) throw this.#refused(name, error);
+    throw new NetdevError(`could not add network device ${name} to ofproto (${errnoWords(error)}): ${remedy}`, {
+      name,
+      errno: error,
+      // Every try that gets as far as attaching a program is itself a change of the device.
+      settled: error !== errno.busy,
+    });
   }
 
   /** DPDK's devices do not come by themselves, and one that it gives up is itself a device that comes and goes. */

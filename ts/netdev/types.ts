@@ -44,6 +44,8 @@ const dummyOptions = [
   "ip6addr",
 ] as const;
 
+const afxdpOptionNames = ["n_rxq", "xdp-mode", "use-need-wakeup"] as const;
+
 const dpdkQueueOptions = ["n_rxq", "n_rxq_desc", "n_txq_desc"] as const;
 
 /** DPDK's vhost devices want numbers, which are never used again. */
@@ -111,8 +113,17 @@ export const netdevTypes: readonly NetdevType[] = [
     shownAs: "afxdp",
     host: true,
     dummy: false,
-    options: ["n_rxq", "xdp-mode", "use-need-wakeup"],
+    options: afxdpOptionNames,
     doc: "A network device of the host, driven by AF_XDP.",
+  },
+  {
+    name: "afxdp-nonpmd",
+    portClass: portClass.afxdp,
+    shownAs: "afxdp-nonpmd",
+    host: true,
+    dummy: false,
+    options: afxdpOptionNames,
+    doc: "The same; Open vSwitch polls it with the thread that polls devices of the system, Sluice as any other.",
   },
   {
     name: "dpdk",
