@@ -1,4 +1,5 @@
 import { type ConstantSet, constantSets } from "../ts/datapath/tables/constants.js";
+import { dropNamesOfOvs } from "../ts/datapath/tables/drops.js";
 import { type FieldType, type RecordRow, records } from "../ts/datapath/tables/records.js";
 import { fieldSpan, fields } from "../ts/openflow/tables/fields.js";
 import { keyMapWords, keyMembers, keySize, keyStageNames, keyStages, keyWords } from "../ts/openflow/tables/key.js";
@@ -355,6 +356,40 @@ function referencePage(): string {
 }
 
 /** Every file of the ABI that follows from rows. */
+/** The page of drop reasons, of which scripts and dashboards need the names. */
+function dropsPage(): string {
+  const set = (prefix: string): ConstantSet => constantSets.find((each) => each.prefix === prefix)!;
+  const packetRows = set("drop_reason").rows.map(
+    ({ name, doc }) => `| \`${name}\` | ${doc} | \`${dropNamesOfOvs[name] ?? `drop_${name}`}\` |`,
+  );
+  const portRows = set("port_drop").rows.map(({ name, doc }) => `| \`${name}\` | ${doc} | \`port_drop_${name}\` |`);
+  const head = ["| Reason | When | In coverage/show |", "|---|---|---|"];
+  return [
+    `<!-- ${warning} -->`,
+    "",
+    "# Drop reasons",
+    "",
+    "Every packet that is dropped counts under one of these reasons and one port. `ovs-appctl sluice/drops [PORT]...` shows them",
+    "by port, as JSON with `--format json`; `coverage/show` sums them over all ports, by the names that Open vSwitch has for those",
+    "that it counts too; a program has `drops()` of its switch.",
+    "",
+    "The accounts agree at any moment without traffic: packets that ports received, and `packet_injected`, and `packet_copied`,",
+    "are those that ports sent, and those dropped for the reasons of the first table or on the way out of a port, and",
+    "`packet_consumed`. What a port drops on the way in was never received, but for `rx_policed`.",
+    "",
+    "## In the switch, by the port that the packet came by",
+    "",
+    ...head,
+    ...packetRows,
+    "",
+    "## In a port",
+    "",
+    ...head,
+    ...portRows,
+    "",
+  ].join("\n");
+}
+
 export function generate(): Map<string, string> {
   return new Map([
     ["native/include/sluice/records.h", recordsHeader()],
@@ -362,5 +397,6 @@ export function generate(): Map<string, string> {
     ["ts/datapath/generated/records.ts", recordsModule()],
     ["ts/openflow/generated/opcodes.ts", opcodesModule()],
     ["docs/reference/abi.md", referencePage()],
+    ["docs/reference/drops.md", dropsPage()],
   ]);
 }

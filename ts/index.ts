@@ -13,6 +13,8 @@
  *  console.log(br.dumpFlows(), br.trace("in_port=a,icmp").text);
  *  await sw.dispose();
  *  ``` */
+
+export type { DropCount, PacketAccounts } from "./datapath/index.js";
 export { NetdevError } from "./netdev/index.js";
 export {
   type PacketInEvent,

@@ -1,7 +1,7 @@
 /** A switch inside a program: no root, no files and no sockets unless asked for. */
 import { tmpdir } from "node:os";
 import { type AdjustableClock, systemClock, virtualClock } from "./clock/index.js";
-import { BatchBuilder, Datapath } from "./datapath/index.js";
+import { BatchBuilder, Datapath, type DropCount, drops, type PacketAccounts } from "./datapath/index.js";
 import { type LogSource, silentLog } from "./log/index.js";
 import { Netdevs } from "./netdev/index.js";
 import { Ofprotos } from "./ofproto/index.js";
@@ -102,6 +102,16 @@ export class Switch {
 
   bridges(): readonly SwitchBridge[] {
     return [...this.#bridges.values()];
+  }
+
+  /** Packets that were dropped so far, by port and reason, and what else became of packets. */
+  drops(): {
+    readonly drops: readonly (DropCount & { readonly port: string | undefined })[];
+    readonly accounts: PacketAccounts;
+  } {
+    this.#mustBeOpen();
+    const { drops: found, accounts } = drops(this.#datapath);
+    return { accounts, drops: found.map((drop) => ({ ...drop, port: this.#netdevs.byDpPort(drop.dpPort)?.name })) };
   }
 
   /** Milliseconds of the switch's clock. */

@@ -18,6 +18,50 @@ struct action {
     uint16_t size;
 };
 
+/* What becomes of the packets of a list of actions. */
+struct fate {
+    bool is_copy; /* They are copies, which may end anywhere. */
+    bool given;   /* They, or copies of them, went to a port or to the control thread, or are looked up again. */
+};
+
+static void
+count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static void
+count_copies(const struct action_sink *sink, uint64_t n)
+{
+    if (sink->counts) {
+        count(&sink->counts->n_copied, n);
+    }
+}
+
+static void
+drop(const struct action_sink *sink, uint32_t reason, struct packet *const *packets, uint32_t n)
+{
+    sink->drop(sink->aux, reason, n);
+    packet_release_burst(packets, n);
+}
+
+/* The packets have come to the end of their actions. */
+static void
+end(const struct action_sink *sink, struct packet *const *packets, uint32_t n, const struct fate *fate)
+{
+    if (n == 0) {
+        return;
+    }
+    if (!fate->is_copy && !fate->given) {
+        drop(sink, SLUICE_DROP_REASON_NO_OUTPUT, packets, n);
+        return;
+    }
+    if (sink->counts) {
+        count(&sink->counts->n_consumed, n);
+    }
+    packet_release_burst(packets, n);
+}
+
 /* Copies of up to 'size_max' bytes of each packet.  Returns how many there are; the others are counted as lost. */
 static uint32_t
 clone_batch(const struct action_sink *sink, struct packet *const *packets, uint32_t n, uint32_t size_max,
@@ -31,8 +75,9 @@ clone_batch(const struct action_sink *sink, struct packet *const *packets, uint3
         copies[n_copies] = packet_clone(sink->pool, packets[i], size_max);
         n_copies += copies[n_copies] != NULL;
     }
+    count_copies(sink, n);
     if (n_copies < n) {
-        sink->lost(sink->aux, n - n_copies);
+        sink->drop(sink->aux, SLUICE_DROP_REASON_NO_BUFFER, n - n_copies);
     }
     return n_copies;
 }
@@ -107,6 +152,7 @@ execute_headers(const struct action_sink *sink, const void *action, uint16_t opc
                 uint32_t n, uint32_t *size_max)
 {
     uint32_t n_left = 0;
+    uint32_t n_lost = 0;
     uint32_t before = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t size = packets[i]->size;
@@ -115,13 +161,16 @@ execute_headers(const struct action_sink *sink, const void *action, uint16_t opc
             before = size;
         } else {
             packet_release(packets[i]);
+            n_lost++;
         }
     }
     if (n_left) {
         adjust_size_max(size_max, before, packets[n_left - 1]);
     }
-    if (n_left < n) {
-        sink->lost(sink->aux, n - n_left);
+    if (n_lost) {
+        sink->drop(sink->aux,
+                   opcode == SLUICE_DP_ACTION_POP_NSH ? SLUICE_DROP_REASON_NSH_DECAP : SLUICE_DROP_REASON_NO_HEADROOM,
+                   n_lost);
     }
     return n_left;
 }
@@ -175,7 +224,30 @@ execute_recirc(const struct action_sink *sink, const struct sluice_dp_action_rec
 }
 
 static void execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions,
-                         size_t size);
+                         size_t size, struct fate *fate);
+
+/* Executes 'actions' on copies. */
+static void
+execute_on_copies(const struct action_sink *sink, struct packet **copies, uint32_t n, const uint8_t *actions,
+                  size_t size, struct fate *fate)
+{
+    struct fate of_copies = { .is_copy = true };
+    execute_list(sink, copies, n, actions, size, &of_copies);
+    fate->given |= of_copies.given;
+}
+
+/* A packet was cut into 'n' segments; what is left of it is lost. */
+static void
+end_segments(const struct action_sink *sink, struct packet_segmenter *segmenter, uint64_t n)
+{
+    if (packet_segment_done(segmenter)) {
+        count_copies(sink, n - 1);
+    } else {
+        count_copies(sink, n);
+        sink->drop(sink->aux, SLUICE_DROP_REASON_NO_BUFFER, 1);
+    }
+    packet_segment_end(segmenter);
+}
 
 /* Puts headers before packets that need no segmenting, and returns how many are left. */
 static uint32_t
@@ -192,7 +264,7 @@ push_headers(const struct action_sink *sink, const struct sluice_dp_action_tunne
         }
     }
     if (n_left < n) {
-        sink->tunnel_failed(sink->aux, SLUICE_DROP_REASON_TUNNEL_PUSH, n - n_left);
+        sink->drop(sink->aux, SLUICE_DROP_REASON_TUNNEL_PUSH, n - n_left);
     }
     return n_left;
 }
@@ -200,36 +272,35 @@ push_headers(const struct action_sink *sink, const struct sluice_dp_action_tunne
 /* Cuts a packet into segments, each of which gets the headers and goes through the 'rest' of the actions. */
 static void
 push_segments(const struct action_sink *sink, const struct sluice_dp_action_tunnel_push *push, struct packet *packet,
-              const uint8_t *rest, size_t rest_size)
+              const uint8_t *rest, size_t rest_size, struct fate *fate)
 {
     struct packet_segmenter segmenter;
     struct packet *segments[PACKET_BATCH_MAX];
+    uint64_t n_all = 0;
     uint32_t n;
     packet_segment_begin(&segmenter, sink->pool, packet);
     while ((n = packet_segment_next(&segmenter, segments, PACKET_BATCH_MAX)) != 0) {
+        n_all += n;
         n = push_headers(sink, push, segments, n);
         if (n) {
-            execute_list(sink, segments, n, rest, rest_size);
+            execute_list(sink, segments, n, rest, rest_size, fate);
         }
     }
-    if (!packet_segment_done(&segmenter)) {
-        sink->lost(sink->aux, 1);
-    }
-    packet_segment_end(&segmenter);
+    end_segments(sink, &segmenter, n_all);
 }
 
 /* Takes packets to be segmented through the 'rest' of the actions, pushes headers on the others, and returns how many
  * these are. */
 static uint32_t
 execute_tunnel_push(const struct action_sink *sink, const struct sluice_dp_action_tunnel_push *push,
-                    struct packet **packets, uint32_t n, const uint8_t *rest, size_t rest_size)
+                    struct packet **packets, uint32_t n, const uint8_t *rest, size_t rest_size, struct fate *fate)
 {
     uint32_t n_plain = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (packets[i]->gso_type == PACKET_GSO_NONE) {
             packets[n_plain++] = packets[i];
         } else {
-            push_segments(sink, push, packets[i], rest, rest_size);
+            push_segments(sink, push, packets[i], rest, rest_size, fate);
         }
     }
     return push_headers(sink, push, packets, n_plain);
@@ -256,7 +327,7 @@ execute_tunnel_pop(const struct action_sink *sink, const struct sluice_dp_action
         }
     }
     if (n_left < n) {
-        sink->tunnel_failed(sink->aux, SLUICE_DROP_REASON_TUNNEL_POP, n - n_left);
+        sink->drop(sink->aux, SLUICE_DROP_REASON_TUNNEL_POP, n - n_left);
     }
     if (n_left) {
         sink->recirc(sink->aux, popped, n_left);
@@ -266,17 +337,17 @@ execute_tunnel_pop(const struct action_sink *sink, const struct sluice_dp_action
 /* A copy has at most 'size_max' bytes, because it is a tunnel's output.  Takes the packets if 'last'. */
 static void
 execute_clone(const struct action_sink *sink, const struct sluice_dp_action_clone *clone, struct packet **packets,
-              uint32_t n, uint32_t size_max, bool last)
+              uint32_t n, uint32_t size_max, bool last, struct fate *fate)
 {
     const uint8_t *nested = (const uint8_t *) (clone + 1);
     if (last) {
         truncate_batch(packets, n, size_max);
-        execute_list(sink, packets, n, nested, clone->actions_size);
+        execute_list(sink, packets, n, nested, clone->actions_size, fate);
         return;
     }
     struct packet *copies[PACKET_BATCH_MAX];
     uint32_t n_copies = clone_batch(sink, packets, n, size_max, copies);
-    execute_list(sink, copies, n_copies, nested, clone->actions_size);
+    execute_on_copies(sink, copies, n_copies, nested, clone->actions_size, fate);
 }
 
 /* Xorshift: good enough to choose packets that no pattern of traffic can dodge, and cheap. */
@@ -293,7 +364,7 @@ next_random(uint32_t *state)
 /* Runs the nested actions on copies of the packets that chance picks. */
 static void
 execute_sample(const struct action_sink *sink, const struct sluice_dp_action_sample *sample,
-               struct packet *const *packets, uint32_t n)
+               struct packet *const *packets, uint32_t n, struct fate *fate)
 {
     struct packet *chosen[PACKET_BATCH_MAX];
     uint32_t n_chosen = 0;
@@ -313,13 +384,27 @@ execute_sample(const struct action_sink *sink, const struct sluice_dp_action_sam
     }
     struct packet *copies[PACKET_BATCH_MAX];
     uint32_t n_copies = clone_batch(sink, chosen, n_chosen, UINT32_MAX, copies);
-    execute_list(sink, copies, n_copies, (const uint8_t *) nested, sample->actions_size);
+    execute_on_copies(sink, copies, n_copies, (const uint8_t *) nested, sample->actions_size, fate);
+}
+
+/* Runs one branch of a check_pkt_len.  Takes the packets if 'last'. */
+static void
+execute_branch(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions, size_t size,
+               bool last, struct fate *fate)
+{
+    if (last && n) {
+        execute_list(sink, packets, n, actions, size, fate);
+    } else if (n && size) {
+        struct packet *copies[PACKET_BATCH_MAX];
+        uint32_t n_copies = clone_batch(sink, packets, n, UINT32_MAX, copies);
+        execute_on_copies(sink, copies, n_copies, actions, size, fate);
+    }
 }
 
 /* Takes the packets if 'last'. */
 static void
 execute_check_pkt_len(const struct action_sink *sink, const struct sluice_dp_action_check_pkt_len *check,
-                      struct packet **packets, uint32_t n, bool last)
+                      struct packet **packets, uint32_t n, bool last, struct fate *fate)
 {
     const uint8_t *greater = (const uint8_t *) (check + 1);
     const uint8_t *less_equal = greater + check->greater_size;
@@ -334,24 +419,29 @@ execute_check_pkt_len(const struct action_sink *sink, const struct sluice_dp_act
             others[n_others++] = packets[i];
         }
     }
-    struct packet *copies[PACKET_BATCH_MAX];
-    if (n_larger) {
-        uint32_t n_run = last ? n_larger : clone_batch(sink, larger, n_larger, UINT32_MAX, copies);
-        execute_list(sink, last ? larger : copies, n_run, greater, check->greater_size);
-    }
-    if (n_others) {
-        uint32_t n_run = last ? n_others : clone_batch(sink, others, n_others, UINT32_MAX, copies);
-        execute_list(sink, last ? others : copies, n_run, less_equal, check->less_equal_size);
-    }
+    struct fate of_others = *fate;
+    execute_branch(sink, larger, n_larger, greater, check->greater_size, last, fate);
+    execute_branch(sink, others, n_others, less_equal, check->less_equal_size, last, &of_others);
+    fate->given |= of_others.given;
+}
+
+/* Whether packets that came to this action are not dropped when nothing else becomes of them. */
+static bool
+gives(uint16_t opcode)
+{
+    return opcode == SLUICE_DP_ACTION_OUTPUT || opcode == SLUICE_DP_ACTION_CONTROLLER
+           || opcode == SLUICE_DP_ACTION_PROTOCOL || opcode == SLUICE_DP_ACTION_RECIRC
+           || opcode == SLUICE_DP_ACTION_TUNNEL_POP;
 }
 
 /* Executes one action on '*n' packets; some may be lost.  '*size_max' is what an output may send of each.  Returns whether
- * the packets were taken, which only happens if the action is the 'last'. */
+ * the packets were taken, which only happens if the action is the 'last' or a drop. */
 static bool
 execute_one(const struct action_sink *sink, const struct action *action, struct packet **packets, uint32_t *n,
-            uint32_t *size_max, bool last)
+            uint32_t *size_max, bool last, struct fate *fate)
 {
     const void *body = action;
+    fate->given |= gives(action->opcode);
     switch (action->opcode) {
     case SLUICE_DP_ACTION_OUTPUT:
         execute_output(sink, body, packets, *n, *size_max, last);
@@ -361,7 +451,7 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
         *size_max = ((const struct sluice_dp_action_trunc *) body)->max_len;
         return false;
     case SLUICE_DP_ACTION_CHECK_PKT_LEN:
-        execute_check_pkt_len(sink, body, packets, *n, last);
+        execute_check_pkt_len(sink, body, packets, *n, last, fate);
         return last;
     case SLUICE_DP_ACTION_CONTROLLER:
         sink->controller(sink->aux, body, packets, *n);
@@ -373,7 +463,7 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
         sink->report(sink->aux, body, packets, *n);
         return false;
     case SLUICE_DP_ACTION_SAMPLE:
-        execute_sample(sink, body, packets, *n);
+        execute_sample(sink, body, packets, *n, fate);
         return false;
     case SLUICE_DP_ACTION_SET:
         packet_rewrite(packets, *n, (const void *) ((const struct sluice_dp_action_set *) body + 1));
@@ -391,7 +481,7 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
         execute_pop(body, action->opcode, packets, *n, size_max);
         return false;
     case SLUICE_DP_ACTION_CLONE:
-        execute_clone(sink, body, packets, *n, *size_max, last);
+        execute_clone(sink, body, packets, *n, *size_max, last, fate);
         *size_max = UINT32_MAX;
         return last;
     case SLUICE_DP_ACTION_RECIRC:
@@ -415,8 +505,8 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
         sink->meter(sink->aux, ((const struct sluice_dp_action_meter *) body)->meter, packets, n);
         return false;
     case SLUICE_DP_ACTION_DROP:
-        sink->drop(sink->aux, ((const struct sluice_dp_action_drop *) body)->reason, *n);
-        return false;
+        drop(sink, ((const struct sluice_dp_action_drop *) body)->reason, packets, *n);
+        return true;
     default:
         assert(!"an action that actions_check() refuses");
         return false;
@@ -427,7 +517,7 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
  * packets there are. */
 static uint32_t
 execute_on_segments(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions,
-                    size_t size)
+                    size_t size, struct fate *fate)
 {
     uint32_t n_left = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -437,42 +527,42 @@ execute_on_segments(const struct action_sink *sink, struct packet **packets, uin
         }
         struct packet_segmenter segmenter;
         struct packet *segments[PACKET_BATCH_MAX];
+        uint64_t n_all = 0;
         uint32_t n_segments;
         packet_segment_begin(&segmenter, sink->pool, packets[i]);
         while ((n_segments = packet_segment_next(&segmenter, segments, PACKET_BATCH_MAX)) > 0) {
-            execute_list(sink, segments, n_segments, actions, size);
+            n_all += n_segments;
+            execute_list(sink, segments, n_segments, actions, size, fate);
         }
-        if (!packet_segment_done(&segmenter)) {
-            sink->lost(sink->aux, 1);
-        }
-        packet_segment_end(&segmenter);
+        end_segments(sink, &segmenter, n_all);
     }
     return n_left;
 }
 
 /* Takes the packets; 'packets' itself is used as working space. */
 static void
-execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions, size_t size)
+execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions, size_t size,
+             struct fate *fate)
 {
     uint32_t size_max = UINT32_MAX;
     for (size_t offset = 0; offset < size && n;) {
         const struct action *action = (const void *) (actions + offset);
         assert(size - offset >= 8 && action->size >= 8 && action->size <= size - offset);
         if (action->opcode == SLUICE_DP_ACTION_PUSH_NSH) {
-            n = execute_on_segments(sink, packets, n, actions + offset, size - offset);
+            n = execute_on_segments(sink, packets, n, actions + offset, size - offset, fate);
         }
         offset += action->size;
         if (action->opcode == SLUICE_DP_ACTION_TUNNEL_PUSH) {
             truncate_batch(packets, n, size_max);
             size_max = UINT32_MAX;
-            n = execute_tunnel_push(sink, (const void *) action, packets, n, actions + offset, size - offset);
+            n = execute_tunnel_push(sink, (const void *) action, packets, n, actions + offset, size - offset, fate);
             continue;
         }
-        if (execute_one(sink, action, packets, &n, &size_max, offset >= size)) {
+        if (execute_one(sink, action, packets, &n, &size_max, offset >= size, fate)) {
             return;
         }
     }
-    packet_release_burst(packets, n);
+    end(sink, packets, n, fate);
 }
 
 void
@@ -480,7 +570,8 @@ actions_execute(const struct action_sink *sink, struct packet *const *packets, u
                 size_t size)
 {
     struct packet *working[PACKET_BATCH_MAX];
+    struct fate fate = { .given = false };
     assert(n <= PACKET_BATCH_MAX);
     memcpy(working, packets, n * sizeof *working);
-    execute_list(sink, working, n, actions, size);
+    execute_list(sink, working, n, actions, size, &fate);
 }

@@ -7,6 +7,7 @@
 #ifndef ACTIONS_EXECUTE_H
 #define ACTIONS_EXECUTE_H 1
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,13 @@
 
 /* Clones within clones at most. */
 #define ACTIONS_DEPTH_MAX 32
+
+/* Packets that came into being and ended in the course of actions.  Whatever is executed: packets taken, and 'n_copied',
+ * are those that were output, dropped or looked up again, and 'n_consumed'.  Written by the executing thread. */
+struct action_counts {
+    _Atomic uint64_t n_copied;   /* Copies and segments beyond the packet itself. */
+    _Atomic uint64_t n_consumed; /* Originals after their copies were sent or told of, and copies of no more use. */
+};
 
 /* Where packets go.  No member may be null.  'n' is at most PACKET_BATCH_MAX. */
 struct action_sink {
@@ -43,21 +51,15 @@ struct action_sink {
      * them, together. */
     void (*meter)(void *aux, uint32_t meter, struct packet **packets, uint32_t *n);
 
-    /* Counts 'n' packets that were dropped because a tunnel's headers could not be put before them or taken off.
-     * 'reason' is the drop_reason. */
-    void (*tunnel_failed)(void *aux, uint32_t reason, uint32_t n);
-
-    /* Counts 'n' packets dropped by a drop action; 'reason' is its drop_reason.  Borrows nothing: the packets are
-     * released by actions_execute(). */
+    /* Counts 'n' packets or copies that were dropped, by a drop action or because something could not be done to them.
+     * 'reason' is the drop_reason.  Borrows nothing: the packets are released by actions_execute(). */
     void (*drop)(void *aux, uint32_t reason, uint32_t n);
 
-    /* Counts 'n' packets or copies lost because the pool was dry or a tag did not fit. */
-    void (*lost)(void *aux, uint32_t n);
-
     void *aux;
-    struct packet_pool *pool;    /* Copies come from here. */
-    uint32_t *random;            /* State of the generator that chooses samples, not 0.  Null: every packet is one. */
-    _Atomic uint32_t *sequences; /* TUNNEL_SEQUENCES of them. */
+    struct action_counts *counts; /* May be null. */
+    struct packet_pool *pool;     /* Copies come from here. */
+    uint32_t *random;             /* State of the generator that chooses samples, not 0.  Null: every packet is one. */
+    _Atomic uint32_t *sequences;  /* TUNNEL_SEQUENCES of them. */
 };
 
 /* Executes 'size' bytes of 'actions' on 'n' packets (at most PACKET_BATCH_MAX), which were parsed.  Takes the packets:

@@ -101,14 +101,18 @@ memory_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct pa
 static uint32_t
 memory_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t *n_bytes)
 {
-    (void) queue;
+    uint32_t n_sent = 0;
+
     for (uint32_t i = 0; i < batch->n; i++) {
         struct packet *packet = batch->packets[i];
-        *n_bytes += packet->size;
-        port->host->frame(port->host->aux, port->dp_port, packet->data, packet->size);
+        if (port->host->frame(port->host->aux, port->dp_port, packet->data, packet->size)) {
+            *n_bytes += packet->size;
+            n_sent++;
+        }
     }
+    port_count_drop(&port->tx[queue], SLUICE_PORT_DROP_TX_QUEUE_FULL, batch->n - n_sent);
     packet_release_burst(batch->packets, batch->n);
-    return batch->n;
+    return n_sent;
 }
 
 static int

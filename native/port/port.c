@@ -159,7 +159,9 @@ filter(struct port *port, struct port_queue *queue, struct packet_batch *batch)
         struct packet *packet = batch->packets[i];
         if (!up) {
             release_dropped(queue, SLUICE_PORT_DROP_TX_DOWN, packet);
-        } else if (packet->size < ETHERNET_SIZE || !fits(packet, mtu)) {
+        } else if (packet->size < ETHERNET_SIZE) {
+            release_dropped(queue, SLUICE_PORT_DROP_TX_TOO_SHORT, packet);
+        } else if (!fits(packet, mtu)) {
             release_dropped(queue, SLUICE_PORT_DROP_TX_TOO_LONG, packet);
         } else {
             batch->packets[n++] = packet;
@@ -206,6 +208,7 @@ send_segments(struct port *port, uint32_t queue_index, struct packet_pool *pool,
               struct packet_batch *out)
 {
     struct packet_segmenter segmenter;
+    uint64_t n = 0;
 
     send_batch(port, queue_index, out);
     packet_segment_begin(&segmenter, pool, packet);
@@ -214,9 +217,12 @@ send_segments(struct port *port, uint32_t queue_index, struct packet_pool *pool,
         if (out->n == 0) {
             break;
         }
+        n += out->n;
         send_batch(port, queue_index, out);
     }
-    if (!packet_segment_done(&segmenter)) {
+    _Bool whole = packet_segment_done(&segmenter);
+    add(&port->tx[queue_index].n_segments, whole ? n - 1 : n);
+    if (!whole) {
         port_count_drop(&port->tx[queue_index], SLUICE_PORT_DROP_TX_NO_BUFFER, 1);
     }
     packet_segment_end(&segmenter);
@@ -278,6 +284,17 @@ port_n_dropped(const struct port *port, uint32_t reason)
     return n;
 }
 
+uint64_t
+port_n_segments(const struct port *port)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < PORT_QUEUES_MAX; i++) {
+        n += get(&port->tx[i].n_segments);
+    }
+    return n;
+}
+
 static uint64_t
 dropped_between(const struct port *port, uint32_t first, uint32_t last)
 {
@@ -304,7 +321,7 @@ port_stats(struct port *port, struct sluice_port_info *info)
         info->tx_bytes += get(&port->tx[i].n_bytes);
         info->tx_errors += get(&port->tx[i].n_errors);
     }
-    info->rx_dropped = dropped_between(port, SLUICE_PORT_DROP_RX_NO_BUFFER, SLUICE_PORT_DROP_RX_DEVICE);
+    info->rx_dropped = dropped_between(port, SLUICE_PORT_DROP_RX_NO_BUFFER, SLUICE_PORT_DROP_RX_POLICED);
     info->tx_dropped = dropped_between(port, SLUICE_PORT_DROP_TX_DOWN, SLUICE_PORT_DROP_TX_UNSUPPORTED);
     memcpy(info->mac, port->mac, sizeof port->mac);
     info->ifindex = port->ifindex;

@@ -26,6 +26,9 @@ struct port;
 #define PORT_QUEUES_MAX 16u
 #define PORT_NAME_SIZE 128u
 
+/* Counters of drops, by enum sluice_port_drop; number 0 is not used. */
+#define PORT_DROPS 16u
+
 /* port_class.wait_fd's answers besides a descriptor. */
 #define PORT_WAIT_NEVER (-1) /* Nothing will come: the queue need not be waited for. */
 #define PORT_WAIT_BUSY (-2)  /* There is always something: the worker must not sleep. */
@@ -41,7 +44,8 @@ struct port_counters {
 
 /* What a port tells the datapath.  Functions may be called by any thread, and never call back into the port. */
 struct port_host {
-    void (*frame)(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size); /* A memory port transmitted. */
+    /* A port whose frames the control thread takes transmitted one.  False: there was no room for it. */
+    _Bool (*frame)(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size);
     void (*changed)(void *aux, uint32_t dp_port, int error); /* Carrier changed (0), or the device failed (errno). */
     void (*readable)(void *aux, uint32_t dp_port);           /* A frame was injected: who polls the port may sleep. */
     void *aux;
@@ -63,8 +67,9 @@ struct port_queue {
     _Alignas(64) atomic_flag lock; /* Transmit queues only. */
     _Atomic uint64_t n_packets;
     _Atomic uint64_t n_bytes;
-    _Atomic uint64_t n_errors;      /* The device refused with an error. */
-    _Atomic uint64_t n_dropped[16]; /* By enum sluice_port_drop. */
+    _Atomic uint64_t n_errors;              /* The device refused with an error. */
+    _Atomic uint64_t n_segments;            /* Packets that came of cutting others, beyond these. */
+    _Atomic uint64_t n_dropped[PORT_DROPS]; /* By enum sluice_port_drop. */
 };
 
 /* What every driver's structure begins with.  Set by port_open() and class->open; 'up', 'mtu' and 'mac' may change. */
@@ -139,6 +144,9 @@ int port_wait_fd(struct port *port, uint32_t queue);
 
 /* Sums the counters and adds what the device knows. */
 void port_stats(struct port *port, struct sluice_port_info *info);
+
+/* Packets that came of cutting others, beyond these. */
+uint64_t port_n_segments(const struct port *port);
 
 /* Packets of this port dropped for 'reason' (enum sluice_port_drop) since it was opened. */
 uint64_t port_n_dropped(const struct port *port, uint32_t reason);

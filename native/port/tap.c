@@ -128,8 +128,7 @@ tap_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct packe
     for (uint32_t i = 0; i < PACKET_BATCH_MAX; i++) {
         struct packet *buffer = packet_alloc(pool, PACKET_SMALL_SIZE);
         if (buffer == NULL) {
-            port_count_drop(&port->rx[0], SLUICE_PORT_DROP_RX_NO_BUFFER, 1);
-            return;
+            return; /* The frame, if there is one, waits. */
         }
         struct packet *packet = read_frame(tap, pool, buffer);
         if (packet != NULL) {

@@ -10,6 +10,33 @@
 #include "port/port.h"
 #include "worker/state.h"
 
+void
+worker_count_drop(struct worker *worker, uint32_t reason, uint32_t n)
+{
+    if (worker->drops != NULL && reason < DROP_REASONS) {
+        /* Several workers may receive from one port. */
+        atomic_fetch_add_explicit(&worker->drops->n[reason], n, memory_order_relaxed);
+    } else {
+        pipeline_count_drop(worker->datapath->pipeline, reason, n);
+    }
+}
+
+static void
+sink_drop(void *aux, uint32_t reason, uint32_t n)
+{
+    worker_count_drop(aux, reason, n);
+}
+
+/* Packets of which the control thread was to be told, and was not: what is dropped is a copy for it. */
+static void
+count_untold(struct worker *worker, uint32_t reason, uint32_t n)
+{
+    if (n != 0) {
+        atomic_fetch_add_explicit(&worker->counts.n_copied, n, memory_order_relaxed);
+        worker_count_drop(worker, reason, n);
+    }
+}
+
 static void
 send_output(struct worker *worker, struct worker_output *output)
 {
@@ -20,7 +47,7 @@ send_output(struct worker *worker, struct worker_output *output)
         worker_count(&worker->counters.n_tx_packets, output->batch.n);
         port_tx(port, worker->index, worker->pool, &output->batch);
     } else {
-        pipeline_count_drop(worker->datapath->pipeline, SLUICE_DROP_REASON_NO_DEVICE, output->batch.n);
+        worker_count_drop(worker, SLUICE_DROP_REASON_NO_DEVICE, output->batch.n);
         packet_release_burst(output->batch.packets, output->batch.n);
     }
     output->batch.n = 0;
@@ -81,8 +108,6 @@ pad8(size_t size)
 /* Bytes of what a paused packet goes on with: it is in the message with the packet.  A packet with more is dropped. */
 #define CONTINUATION_SIZE_MAX 32768
 
-static void sink_drop(void *aux, uint32_t reason, uint32_t n);
-
 static void
 sink_controller(void *aux, const struct sluice_dp_action_controller *action, struct packet *const *packets, uint32_t n)
 {
@@ -95,10 +120,11 @@ sink_controller(void *aux, const struct sluice_dp_action_controller *action, str
     if (action->recirc_id) {
         continuation = pipeline_frozen(worker->datapath->pipeline, action->recirc_id, &continuation_size);
         if (continuation == NULL || continuation_size > CONTINUATION_SIZE_MAX) {
-            sink_drop(worker, SLUICE_DROP_REASON_NO_RECIRCULATION, n);
+            count_untold(worker, SLUICE_DROP_REASON_NO_RECIRCULATION, n);
             return;
         }
     }
+    uint32_t n_untold = 0;
     uint32_t packet_size_max = PACKET_IN_SIZE_MAX - (uint32_t) continuation_size;
     for (uint32_t i = 0; i < n; i++) {
         struct packet *packet = packets[i];
@@ -129,14 +155,16 @@ sink_controller(void *aux, const struct sluice_dp_action_controller *action, str
         };
         /* Source 0 is for events of state, so the control thread's packets are of port 65536. */
         uint32_t source = packet->in_port != 0 ? packet->in_port : DATAPATH_PORTS_MAX;
-        ring_put(&worker->datapath->ring, source, (struct sluice_record *) &event, parts, 5);
+        n_untold += !ring_put(&worker->datapath->ring, source, (struct sluice_record *) &event, parts, 5);
     }
+    count_untold(worker, SLUICE_DROP_REASON_CONTROL_QUEUE_FULL, n_untold);
 }
 
 static void
 sink_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct packet *const *packets, uint32_t n)
 {
     struct worker *worker = aux;
+    uint32_t n_untold = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         struct packet *packet = packets[i];
@@ -149,8 +177,9 @@ sink_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct 
             .packet_size = packet->size,
         };
         const struct ring_part parts[] = { { &event, sizeof event }, { packet->data, packet->size } };
-        ring_put(&worker->datapath->ring, packet->in_port, (struct sluice_record *) &event, parts, 2);
+        n_untold += !ring_put(&worker->datapath->ring, packet->in_port, (struct sluice_record *) &event, parts, 2);
     }
+    count_untold(worker, SLUICE_DROP_REASON_CONTROL_QUEUE_FULL, n_untold);
 }
 
 static void
@@ -201,14 +230,6 @@ sink_recirc(void *aux, struct packet *const *packets, uint32_t n)
 }
 
 static void
-sink_drop(void *aux, uint32_t reason, uint32_t n)
-{
-    struct worker *worker = aux;
-
-    pipeline_count_drop(worker->datapath->pipeline, reason, n);
-}
-
-static void
 sink_meter(void *aux, uint32_t id, struct packet **packets, uint32_t *n)
 {
     struct worker *worker = aux;
@@ -237,18 +258,6 @@ sink_meter(void *aux, uint32_t id, struct packet **packets, uint32_t *n)
     *n = n_left;
 }
 
-static void
-sink_tunnel_failed(void *aux, uint32_t reason, uint32_t n)
-{
-    sink_drop(aux, reason, n);
-}
-
-static void
-sink_lost(void *aux, uint32_t n)
-{
-    sink_drop(aux, SLUICE_DROP_REASON_NO_BUFFER, n);
-}
-
 struct action_sink
 worker_sink(struct worker *worker)
 {
@@ -260,10 +269,9 @@ worker_sink(struct worker *worker)
         .recirc = sink_recirc,
         .meter = sink_meter,
         .drop = sink_drop,
-        .lost = sink_lost,
-        .tunnel_failed = sink_tunnel_failed,
         .sequences = worker->datapath->sequences,
         .aux = worker,
+        .counts = &worker->counts,
         .pool = worker->pool,
         .random = &worker->random,
     };
@@ -276,8 +284,9 @@ execute_on_frame(struct worker *worker, const struct action_sink *sink, const st
 {
     struct packet *packet = frame_size <= PACKET_LARGE_SIZE ? packet_alloc(worker->pool, (uint32_t) frame_size) : NULL;
 
+    atomic_fetch_add_explicit(&worker->n_injected, 1, memory_order_relaxed);
     if (packet == NULL) {
-        sink_lost(worker, 1);
+        worker_count_drop(worker, SLUICE_DROP_REASON_NO_BUFFER, 1);
         return;
     }
     memcpy(packet->data, frame, frame_size);
@@ -302,16 +311,17 @@ worker_execute(struct worker *worker, const struct flow_key *key, const uint8_t 
 static void
 swallow_output(void *aux, uint32_t dp_port, struct packet *const *packets, uint32_t n)
 {
-    (void) aux;
+    struct worker *worker = aux;
+
     (void) dp_port;
+    atomic_fetch_add_explicit(&worker->counts.n_consumed, n, memory_order_relaxed);
     packet_release_burst(packets, n);
 }
 
 static void
 swallow_recirc(void *aux, struct packet *const *packets, uint32_t n)
 {
-    (void) aux;
-    packet_release_burst(packets, n);
+    swallow_output(aux, 0, packets, n);
 }
 
 void

@@ -4,12 +4,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "pipeline/pipeline.h"
 #include "worker/state.h"
 
 /* Threads that close ports at once. */
 #define CLOSE_THREADS_MAX 32u
 
-static void
+static _Bool
 host_frame(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size)
 {
     struct sluice_datapath *datapath = aux;
@@ -20,7 +21,7 @@ host_frame(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size)
     };
     const struct ring_part parts[] = { { &event, sizeof event }, { frame, size } };
 
-    ring_put(&datapath->ring, dp_port, (struct sluice_record *) &event, parts, 2);
+    return ring_put(&datapath->ring, dp_port, (struct sluice_record *) &event, parts, 2);
 }
 
 static void
@@ -88,11 +89,28 @@ close_some(void *aux)
     }
 }
 
+/* What a port dropped that is closed counts as nobody's from now on. */
+static void
+keep_drops(struct sluice_datapath *datapath, const struct dp_port *entry)
+{
+    for (uint32_t reason = 0; reason < DROP_REASONS; reason++) {
+        uint64_t n = atomic_load_explicit(&entry->drops.n[reason], memory_order_relaxed);
+        if (n != 0) {
+            pipeline_count_drop(datapath->pipeline, reason, n);
+        }
+    }
+    for (uint32_t reason = 0; reason < PORT_DROPS; reason++) {
+        datapath->ports.closed_drops[reason] += port_n_dropped(entry->port, reason);
+    }
+    datapath->ports.closed_segments += port_n_segments(entry->port);
+}
+
 /* Closes what was unlinked.  The kernel makes each close of a socket or tap wait for milliseconds, but lets them wait
  * together; so many ports are closed by several threads, for as long as that takes. */
 static void
-close_unlinked(struct port_table *table)
+close_unlinked(struct sluice_datapath *datapath)
 {
+    struct port_table *table = &datapath->ports;
     struct closing closing = { .lock = PTHREAD_MUTEX_INITIALIZER, .next = table->closing };
     pthread_t threads[CLOSE_THREADS_MAX];
     uint32_t n_threads = 0;
@@ -100,6 +118,7 @@ close_unlinked(struct port_table *table)
 
     for (const struct dp_port *entry = table->closing; entry != NULL; entry = entry->next_closing) {
         n_slow += entry->queues[0].fd >= 0;
+        keep_drops(datapath, entry);
     }
     table->closing = NULL;
     while (n_threads < CLOSE_THREADS_MAX && n_threads + 1 < n_slow
@@ -127,7 +146,7 @@ port_table_uninit(struct sluice_datapath *datapath)
             table->closing = entry;
         }
     }
-    close_unlinked(table);
+    close_unlinked(datapath);
     limbo_uninit(&table->limbo);
     free(table->ports);
 }
@@ -165,6 +184,7 @@ place_queues(struct sluice_datapath *datapath, struct dp_port *entry)
     }
     for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
         struct rx_queue *queue = &entry->queues[q];
+        queue->entry = entry;
         queue->port = entry->port;
         queue->queue = q;
         queue->worker = queue->wanted = choose_worker(datapath, loads);
@@ -386,7 +406,7 @@ port_table_publish(struct sluice_datapath *datapath)
     }
     if (moves || table->closing != NULL) {
         wait_for_workers(datapath);
-        close_unlinked(table);
+        close_unlinked(datapath);
     }
     if (moves) {
         give_moving(datapath);

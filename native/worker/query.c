@@ -251,23 +251,57 @@ answer_stats_sync(struct sluice_datapath *datapath, const struct sluice_record *
     return dump_end(&dump, used);
 }
 
+/* Sets of counters: where each begins in the ids of counter_info. */
+#define COVERAGE_BASE 0x10000u
+#define PORT_DROP_BASE 0x20000u
+
 static void
-add_drops(struct dump *dump, const struct port *port)
+add_counter(struct dump *dump, uint32_t id, uint32_t dp_port, uint64_t value)
 {
-    for (uint32_t reason = 1; reason < 16; reason++) {
-        uint64_t value = port_n_dropped(port, reason);
-        struct sluice_counter_info *info = value != 0 ? dump_add(dump, sizeof *info) : NULL;
-        if (info != NULL) {
-            info->type = SLUICE_QUERY_COUNTERS;
-            info->size = sizeof *info;
-            info->id = 0x20000 + reason;
-            info->dp_port = port->dp_port;
-            info->value = value;
-        }
+    struct sluice_counter_info *info = value != 0 ? dump_add(dump, sizeof *info) : NULL;
+
+    if (info != NULL) {
+        info->type = SLUICE_QUERY_COUNTERS;
+        info->size = sizeof *info;
+        info->id = id;
+        info->dp_port = dp_port;
+        info->value = value;
     }
 }
 
-/* The pipeline's counters come first, under its cursors; then, under cursors from this bit on, the ports'. */
+static void
+add_drops(struct dump *dump, struct dp_port *entry)
+{
+    struct sluice_port_info info;
+    uint32_t number = entry->port->dp_port;
+
+    port_stats(entry->port, &info); /* What the device dropped is counted when it is asked. */
+    for (uint32_t reason = 1; reason < PORT_DROPS; reason++) {
+        add_counter(dump, PORT_DROP_BASE + reason, number, port_n_dropped(entry->port, reason));
+    }
+    for (uint32_t reason = 1; reason < DROP_REASONS; reason++) {
+        add_counter(dump, reason, number, atomic_load_explicit(&entry->drops.n[reason], memory_order_relaxed));
+    }
+}
+
+/* What becomes of packets besides being received, sent and dropped. */
+static void
+add_packet_counts(struct dump *dump, const struct sluice_datapath *datapath, uint64_t n_segments)
+{
+    uint64_t n_injected = 0, n_copied = n_segments, n_consumed = 0;
+
+    for (uint32_t i = 0; i <= datapath->n_workers; i++) {
+        const struct worker *worker = i < datapath->n_workers ? datapath->workers[i] : datapath->control_worker;
+        n_injected += atomic_load_explicit(&worker->n_injected, memory_order_relaxed);
+        n_copied += atomic_load_explicit(&worker->counts.n_copied, memory_order_relaxed);
+        n_consumed += atomic_load_explicit(&worker->counts.n_consumed, memory_order_relaxed);
+    }
+    add_counter(dump, COVERAGE_BASE + SLUICE_COVERAGE_PACKET_INJECTED, 0, n_injected);
+    add_counter(dump, COVERAGE_BASE + SLUICE_COVERAGE_PACKET_COPIED, 0, n_copied);
+    add_counter(dump, COVERAGE_BASE + SLUICE_COVERAGE_PACKET_CONSUMED, 0, n_consumed);
+}
+
+/* The pipeline's counters come first, under its cursors; then, under cursors from this bit on, the others. */
 #define PORT_CURSOR (UINT64_C(1) << 63)
 
 static int
@@ -275,6 +309,7 @@ answer_counters(struct sluice_datapath *datapath, const struct sluice_record *qu
                 size_t *used)
 {
     const struct sluice_dump_query *ask = (const struct sluice_dump_query *) query;
+    uint64_t n_segments = datapath->ports.closed_segments;
     struct sluice_dump_reply header;
     struct dump dump;
     int error = dump_begin(&dump, query, reply, reply_size);
@@ -294,13 +329,18 @@ answer_counters(struct sluice_datapath *datapath, const struct sluice_record *qu
     } else {
         dump.skip = ask->cursor - PORT_CURSOR;
     }
+    for (uint32_t reason = 1; reason < PORT_DROPS; reason++) {
+        add_counter(&dump, PORT_DROP_BASE + reason, 0, datapath->ports.closed_drops[reason]);
+    }
     for (uint32_t seen = 0, i = 0; seen < datapath->ports.n_ports && i < DATAPATH_PORTS_MAX; i++) {
-        const struct port *port = port_table_get(datapath, i);
-        if (port != NULL) {
+        struct dp_port *entry = atomic_load_explicit(&datapath->ports.ports[i], memory_order_relaxed);
+        if (entry != NULL) {
             seen++;
-            add_drops(&dump, port);
+            add_drops(&dump, entry);
+            n_segments += port_n_segments(entry->port);
         }
     }
+    add_packet_counts(&dump, datapath, n_segments);
     error = dump_end(&dump, used);
     if (error == 0 && dump.is_full) {
         header = (struct sluice_dump_reply){ .cursor = PORT_CURSOR + dump.cursor, .n_records = dump.n };

@@ -28,6 +28,12 @@
 
 struct pipeline;
 
+/* Packets that came by a port and were dropped, by drop_reason. */
+#define DROP_REASONS 64u
+struct drop_counts {
+    _Atomic uint64_t n[DROP_REASONS];
+};
+
 /* In place of a worker's number: nobody. */
 #define WORKER_NONE UINT32_MAX
 
@@ -35,6 +41,7 @@ struct pipeline;
  *
  * It moves in two steps, between which a grace period passes: in the first nobody polls it. */
 struct rx_queue {
+    struct dp_port *entry;
     struct port *port;
     uint32_t queue;
     uint32_t worker;  /* Who polls it, or WORKER_NONE.  The control thread's. */
@@ -52,6 +59,7 @@ struct rx_queue {
 struct dp_port {
     struct port *port;
     struct rx_queue queues[PORT_QUEUES_MAX];
+    struct drop_counts drops;
     struct dp_port *next_closing;
 };
 
@@ -64,6 +72,9 @@ struct port_table {
     _Bool is_dirty;   /* The workers' queue lists are out of date. */
     struct port_counters counters;
     struct port_host host;
+    /* Of ports that are gone. */
+    uint64_t closed_drops[PORT_DROPS];
+    uint64_t closed_segments;
 };
 
 /* How workers pause and what they measure. */

@@ -64,8 +64,9 @@ solicit(struct worker *worker, const struct action_sink *sink, const struct soli
     struct packet *packet = packet_alloc(worker->pool, solicitation->size);
     struct flow_key key;
 
+    atomic_fetch_add_explicit(&worker->n_injected, 1, memory_order_relaxed);
     if (packet == NULL) {
-        sink->lost(sink->aux, 1);
+        sink->drop(sink->aux, SLUICE_DROP_REASON_NO_BUFFER, 1);
         return;
     }
     memcpy(packet->data, solicitation->frame, solicitation->size);
@@ -257,7 +258,7 @@ void
 worker_recirculate(struct worker *worker, struct packet *const *packets, uint32_t n)
 {
     if (worker->depth == WORKER_RECIRCULATIONS_MAX) {
-        pipeline_count_drop(worker->datapath->pipeline, SLUICE_DROP_REASON_RECIRCULATION_TOO_DEEP, n);
+        worker_count_drop(worker, SLUICE_DROP_REASON_RECIRCULATION_TOO_DEEP, n);
         packet_release_burst(packets, n);
         return;
     }
@@ -277,7 +278,7 @@ drop_runts(struct worker *worker, struct packet_batch *batch)
 
     for (uint32_t i = 0; i < batch->n; i++) {
         if (batch->packets[i]->size < 14) {
-            pipeline_count_drop(worker->datapath->pipeline, SLUICE_DROP_REASON_BAD_PACKET, 1);
+            worker_count_drop(worker, SLUICE_DROP_REASON_BAD_PACKET, 1);
             packet_release(batch->packets[i]);
         } else {
             batch->packets[n++] = batch->packets[i];
@@ -299,6 +300,7 @@ poll_queue(struct worker *worker, struct rx_queue *queue)
     if (n == 0) {
         return 0;
     }
+    worker->drops = &queue->entry->drops;
     drop_runts(worker, &batch);
     if (batch.n != 0) {
         worker->now_ms = datapath_now(worker->datapath);
@@ -375,10 +377,12 @@ take_list(struct worker *worker)
         for (uint32_t i = 0; i < list->n; i++) {
             worker->n_descriptors += list->queues[i]->fd >= 0;
             list->queues[i]->is_hot = 0;
+            list->queues[i]->debt.cycles = 0; /* It may have been run into with another worker. */
             /* It was of another worker's cache, if the queue is new here. */
             list->queues[i]->shortcut = (struct shortcut){ .megaflow = NULL };
         }
         worker->n_hot = 0;
+        worker->share.n_debtors = 0;
         if (list->n > worker->hot_room) {
             struct rx_queue **hot = realloc(worker->hot, list->n * sizeof *hot);
             if (hot != NULL) {

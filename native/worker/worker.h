@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "actions/execute.h"
 #include "packet/packet.h"
 #include "pipeline/xlate.h"
 #include "sluice/datapath.h"
@@ -18,6 +19,7 @@
 
 struct epoch_reader;
 struct flow_cache;
+struct drop_counts;
 struct rx_queue;
 struct worker_perf;
 
@@ -85,6 +87,10 @@ struct worker {
 
     uint32_t random; /* Chooses samples. */
 
+    struct drop_counts *drops; /* Of the port that the packets at hand came by; null: they came by none. */
+    struct action_counts counts;
+    _Atomic uint64_t n_injected; /* Packets that came by no port. */
+
     struct credit_tally tally; /* Of the burst's misses. */
 
     /* The burst at hand, and those that it became by recirculation. */
@@ -150,6 +156,9 @@ void worker_execute_telling(struct worker *worker, const struct flow_key *key, c
 /* Looks packets up again that carry a recirculation id, and executes what that leads to.  Takes them.  Too deep, they
  * are dropped and counted. */
 void worker_recirculate(struct worker *worker, struct packet *const *packets, uint32_t n);
+
+/* Counts packets that were dropped for a drop_reason, for the port that they came by. */
+void worker_count_drop(struct worker *worker, uint32_t reason, uint32_t n);
 
 /* output.c: the sink of actions_execute(), and sending what it collected. */
 struct action_sink worker_sink(struct worker *worker);

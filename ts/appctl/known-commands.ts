@@ -135,6 +135,7 @@ export const knownCommands: readonly KnownCommand[] = [
   row("revalidator/wait", "have", "waits until counters are up to date"),
   row("rstp/show", "planned", "state of the rapid spanning tree"),
   row("rstp/tcn", "planned", "tells it of a change of topology"),
+  row("sluice/drops", "have", "packets that were dropped, by port and reason"),
   row("stopwatch/reset", "planned", "forgets durations"),
   row("stopwatch/show", "planned", "durations of the main loop's parts"),
   row("stp/show", "planned", "state of the spanning tree"),

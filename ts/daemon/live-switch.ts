@@ -5,12 +5,13 @@ import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { aggregateCommands, Bridges, datapathPortCommands, tunnelCommands } from "../bridge/index.js";
 import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
-import { BatchBuilder, counters, Datapath, memory } from "../datapath/index.js";
+import { BatchBuilder, counters, Datapath, dropNamesOfOvs, memory } from "../datapath/index.js";
 import { Dpdk, deviceCommands, routerCommands } from "../netdev/index.js";
 import {
   DatapathLog,
   datapathCommands,
   datapathViews,
+  dropCommands,
   fdbCommands,
   featureCommands,
   flowCommands,
@@ -110,6 +111,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
         bridges.deviceChanged(0, 0);
       }),
       ...datapathCommands(bridges.ofprotos),
+      ...dropCommands(bridges.ofprotos),
       ...featureCommands(bridges.ofprotos),
       ...pmdCommands({ threads, datapaths: () => datapathViews(bridges.ofprotos).map(({ type }) => `ovs-${type}`) }),
       ...upcallCommands(bridges.ofprotos, datapathLog),
@@ -164,18 +166,6 @@ function tlsNames(files: TlsFiles): TlsFileNames {
   };
 }
 
-/** Names of drop reasons that Open vSwitch counts too, as it calls them. */
-const ovsNames: Readonly<Record<string, string>> = {
-  noOutput: "drop_action_of_pipeline",
-  tableMiss: "drop_action_of_pipeline",
-  recursionTooDeep: "drop_action_recursion_too_deep",
-  tooManyResubmits: "drop_action_too_many_resubmit",
-  stackTooBig: "drop_action_stack_too_deep",
-  noDevice: "datapath_drop_invalid_port",
-  notEcnCapable: "drop_action_congestion",
-  meter: "datapath_drop_meter",
-};
-
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** Sets that `counter_info.id` counts in, and where each begins. */
@@ -186,7 +176,7 @@ const counterSets = [
 ] as const;
 
 function coverageName(prefix: string, name: string): string {
-  return (prefix === "drop_" ? ovsNames[name] : undefined) ?? `${prefix}${snake(name)}`;
+  return (prefix === "drop_" ? dropNamesOfOvs[snake(name)] : undefined) ?? `${prefix}${snake(name)}`;
 }
 
 /** What native code counted; a port's drops are added up over all ports.  Counters that never moved are there as 0. */

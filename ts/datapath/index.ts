@@ -1,5 +1,6 @@
 export { BatchBuilder, type BatchTarget, encodeConfig } from "./batch.js";
 export { Datapath, type DatapathOptions } from "./datapath.js";
+export { type DropCount, type Drops, drops, type PacketAccounts } from "./drops.js";
 export { DatapathError, errorName } from "./errors.js";
 export type { DatapathEvent, DatapathEvents, PacketIn, PortFrame, ProtocolPacket, Remark, Sample } from "./events.js";
 export {
@@ -31,3 +32,4 @@ export {
   workerStats,
   xskStats,
 } from "./queries.js";
+export { dropNamesOfOvs } from "./tables/drops.js";

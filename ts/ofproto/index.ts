@@ -2,6 +2,7 @@
 export { outputAction } from "./abi-actions.js";
 export { CommandBatch, type CommandResult, DatapathError, type FlowDatapath } from "./abi-batch.js";
 export { datapathCommands, datapathViews } from "./appctl-datapath.js";
+export { dropCommands } from "./appctl-drops.js";
 export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
 export { featureCommands } from "./appctl-features.js";
 export { flowCommands } from "./appctl-flows.js";

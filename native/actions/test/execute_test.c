@@ -23,7 +23,7 @@ struct list {
 
 /* What happened, in order. */
 struct happening {
-    char kind; /* o: output, c: controller, p: protocol, m: meter, d: drop, l: lost */
+    char kind; /* o: output, c: controller, p: protocol, m: meter, d: drop */
     uint32_t number;
     uint32_t n;
     uint32_t size;        /* Of the first packet. */
@@ -35,6 +35,10 @@ struct happening {
 static struct happening happenings[16];
 static uint32_t n_happenings;
 static struct packet_pool *pool;
+
+/* Packets that were output, dropped or recirculated. */
+static uint64_t n_gone;
+static struct action_counts counts;
 
 static void
 happen(char kind, uint32_t number, struct packet *const *packets, uint32_t n)
@@ -56,6 +60,7 @@ on_output(void *aux, uint32_t dp_port, struct packet *const *packets, uint32_t n
 {
     CHECK(aux == &pool);
     happen('o', dp_port, packets, n);
+    n_gone += n;
     packet_release_burst(packets, n);
 }
 
@@ -88,6 +93,7 @@ on_recirc(void *aux, struct packet *const *packets, uint32_t n)
 {
     (void) aux;
     happen('r', packets[0]->metadata.recirc_id, packets, n);
+    n_gone += n;
     for (uint32_t i = 0; i < n; i++) {
         CHECK(packets[i]->flags & PACKET_METADATA && packets[i]->metadata.recirc_id == packets[0]->metadata.recirc_id);
         hashes[i] = packets[i]->metadata.dp_hash;
@@ -100,13 +106,7 @@ on_drop(void *aux, uint32_t reason, uint32_t n)
 {
     (void) aux;
     happen('d', reason, NULL, n);
-}
-
-static void
-on_lost(void *aux, uint32_t n)
-{
-    (void) aux;
-    happen('l', 0, NULL, n);
+    n_gone += n;
 }
 
 /* A meter that drops the packets that 'meter' has a bit for. */
@@ -124,13 +124,8 @@ on_meter(void *aux, uint32_t meter, struct packet **packets, uint32_t *n)
             packets[n_left++] = packets[i];
         }
     }
+    n_gone += *n - n_left;
     *n = n_left;
-}
-
-static void
-on_tunnel_failed(void *aux, uint32_t reason, uint32_t n)
-{
-    CHECK(aux == &pool && n && (reason == SLUICE_DROP_REASON_TUNNEL_PUSH || reason == SLUICE_DROP_REASON_TUNNEL_POP));
 }
 
 static _Atomic uint32_t sequences[TUNNEL_SEQUENCES];
@@ -146,8 +141,7 @@ make_sink(void)
         .recirc = on_recirc,
         .meter = on_meter,
         .drop = on_drop,
-        .lost = on_lost,
-        .tunnel_failed = on_tunnel_failed,
+        .counts = &counts,
         .sequences = sequences,
         .aux = &pool,
         .pool = pool,
@@ -233,7 +227,7 @@ make_packets(struct packet **packets, uint32_t n)
     }
 }
 
-/* Runs the list on 'n' packets and makes sure that none leaks. */
+/* Runs the list on 'n' packets and makes sure that none leaks, and that each is accounted for. */
 static void
 run(const struct list *list, uint32_t n)
 {
@@ -243,8 +237,11 @@ run(const struct list *list, uint32_t n)
     packet_pool_get_stats(pool, &before);
     CHECK(!actions_check(list->bytes, list->size));
     n_happenings = 0;
+    n_gone = 0;
+    counts = (struct action_counts){ 0 };
     make_packets(packets, n);
     actions_execute(&sink, packets, n, list->bytes, list->size);
+    CHECK(n + counts.n_copied == n_gone + counts.n_consumed);
     packet_pool_get_stats(pool, &after);
     CHECK(before.n_small_free == after.n_small_free && before.n_large_free == after.n_large_free);
 }
@@ -254,7 +251,8 @@ test_outputs(void)
 {
     struct list list = { .size = 0 };
     run(&list, 5);
-    CHECK(n_happenings == 0);
+    CHECK(n_happenings == 1 && happenings[0].kind == 'd' && happenings[0].number == SLUICE_DROP_REASON_NO_OUTPUT);
+    CHECK(happenings[0].n == 5 && counts.n_consumed == 0);
     put_output(&list, 1, 0);
     put_output(&list, 2, 0);
     run(&list, 32);
@@ -387,7 +385,7 @@ test_sample(void)
         make_packets(packets, 10);
         n_happenings = 0;
         actions_execute(&sink, packets, 10, list.bytes, list.size);
-        n_sampled += n_happenings ? happenings[0].n : 0;
+        n_sampled += happenings[0].kind == 's' ? happenings[0].n : 0;
     }
     CHECK(n_sampled > 850 && n_sampled < 1150);
     claim("one packet in ten is about one in ten");
@@ -499,7 +497,8 @@ test_dry_pool(void)
     put_output(&list, 1, 0);
     put_output(&list, 2, 0);
     run(&list, 2);
-    CHECK(n_happenings == 3 && happenings[0].kind == 'l' && happenings[0].n == 1);
+    CHECK(n_happenings == 3 && happenings[0].kind == 'd' && happenings[0].n == 1);
+    CHECK(happenings[0].number == SLUICE_DROP_REASON_NO_BUFFER);
     CHECK(happenings[1].number == 1 && happenings[1].n == 1 && happenings[2].number == 2 && happenings[2].n == 2);
     packet_release_burst(held, n);
     claim("copies that the pool cannot give are counted, and the packet itself is still sent");
@@ -514,7 +513,8 @@ test_headroom(void)
     }
     put_output(&list, 1, 0);
     run(&list, 2);
-    CHECK(n_happenings == 1 && happenings[0].kind == 'l' && happenings[0].n == 2);
+    CHECK(n_happenings == 1 && happenings[0].kind == 'd' && happenings[0].n == 2);
+    CHECK(happenings[0].number == SLUICE_DROP_REASON_NO_HEADROOM);
     claim("packets whose headroom is used up by tags are counted and released");
 }
 

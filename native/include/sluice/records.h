@@ -527,12 +527,14 @@ enum sluice_port_drop {
     SLUICE_PORT_DROP_RX_DOWN = 3, /* Received while the port was down. */
     SLUICE_PORT_DROP_RX_INVALID = 4, /* Received with a length or an offload that cannot be. */
     SLUICE_PORT_DROP_RX_DEVICE = 5, /* The device or the kernel dropped it before we could receive it. */
-    SLUICE_PORT_DROP_TX_DOWN = 6, /* To be sent while the port or its device was down. */
-    SLUICE_PORT_DROP_TX_TOO_LONG = 7, /* To be sent, but longer than the MTU allows. */
-    SLUICE_PORT_DROP_TX_QUEUE_FULL = 8, /* To be sent, but the device's queue was full. */
-    SLUICE_PORT_DROP_TX_ERROR = 9, /* The device refused it. */
-    SLUICE_PORT_DROP_TX_NO_BUFFER = 10, /* To be cut into segments, but no packet buffer was free. */
-    SLUICE_PORT_DROP_TX_UNSUPPORTED = 11, /* To be sent with an offload that cannot be completed. */
+    SLUICE_PORT_DROP_RX_POLICED = 6, /* Received at more than the rate that the port is policed to. */
+    SLUICE_PORT_DROP_TX_DOWN = 7, /* To be sent while the port or its device was down. */
+    SLUICE_PORT_DROP_TX_TOO_LONG = 8, /* To be sent, but longer than the MTU allows. */
+    SLUICE_PORT_DROP_TX_TOO_SHORT = 9, /* To be sent, but shorter than an Ethernet header. */
+    SLUICE_PORT_DROP_TX_QUEUE_FULL = 10, /* To be sent, but the device's queue, or that of who takes a memory port's frames, was full. */
+    SLUICE_PORT_DROP_TX_ERROR = 11, /* The device refused it. */
+    SLUICE_PORT_DROP_TX_NO_BUFFER = 12, /* To be cut into segments, but no packet buffer was free. */
+    SLUICE_PORT_DROP_TX_UNSUPPORTED = 13, /* To be sent with an offload that cannot be completed. */
 };
 
 /* Events that are counted, by the names that coverage/show prints. */
@@ -545,6 +547,9 @@ enum sluice_coverage {
     SLUICE_COVERAGE_MAC_LEARNING_EVICTED = 6, /* Addresses dropped to make room. */
     SLUICE_COVERAGE_MAC_LEARNING_STATIC_NONE_MOVE = 7, /* Packets from an address that was set to be behind another port. */
     SLUICE_COVERAGE_CHORE_LOST = 8, /* Flows learned and timeouts cut short that there was no room to remember; the next packets try again. */
+    SLUICE_COVERAGE_PACKET_INJECTED = 9, /* Packets that came by no port: packet-outs, requests for neighbours. */
+    SLUICE_COVERAGE_PACKET_COPIED = 10, /* Copies and segments that packets became beyond themselves. */
+    SLUICE_COVERAGE_PACKET_CONSUMED = 11, /* Packets that ended neither sent nor dropped: originals whose copies were, and those only told of. */
 };
 
 /* Why a packet was dropped. Each has a counter. */
@@ -582,6 +587,9 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_MIRROR = 31, /* The port that it arrived on, or its destination's, is for mirrored packets only. */
     SLUICE_DROP_REASON_TOO_MANY_MPLS_LABELS = 32, /* A push or pop beyond the labels that are kept. */
     SLUICE_DROP_REASON_BOND = 33, /* NORMAL: the member of a bond that it arrived on does not let it in. */
+    SLUICE_DROP_REASON_CONTROL_QUEUE_FULL = 34, /* A copy for a controller or a protocol, for which the event ring had no room. */
+    SLUICE_DROP_REASON_NO_HEADROOM = 35, /* A header to be pushed found no room before the packet. */
+    SLUICE_DROP_REASON_NSH_DECAP = 36, /* The NSH header to be popped is not as it should be. */
 };
 
 /* What a datapath's hash action hashes. */
@@ -2313,7 +2321,7 @@ struct sluice_counter_info {
     uint16_t flags;
     uint32_t size; /* Size of the whole record in bytes. */
     uint32_t id; /* drop_reason, or 0x10000 plus coverage, or 0x20000 plus port_drop. */
-    uint32_t dp_port; /* For port_drop, else 0. */
+    uint32_t dp_port; /* That dropped it, or that it came by; 0: none, or one that is gone. */
     uint64_t value;
 };
 _Static_assert(sizeof(struct sluice_counter_info) == 24, "size of sluice_counter_info");

@@ -18,12 +18,13 @@ static struct packet_pool *pool;
 static struct port_counters port_counters;
 static uint32_t n_frames, frame_bytes, n_changed, n_readable;
 
-static void
+static _Bool
 on_frame(void *aux, uint32_t dp_port, const uint8_t *frame, uint32_t size)
 {
     (void) aux, (void) dp_port, (void) frame;
     n_frames++;
     frame_bytes += size;
+    return 1;
 }
 
 static void

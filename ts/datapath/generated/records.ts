@@ -893,18 +893,22 @@ export const portDrop = {
   rxInvalid: 4,
   /** The device or the kernel dropped it before we could receive it. */
   rxDevice: 5,
+  /** Received at more than the rate that the port is policed to. */
+  rxPoliced: 6,
   /** To be sent while the port or its device was down. */
-  txDown: 6,
+  txDown: 7,
   /** To be sent, but longer than the MTU allows. */
-  txTooLong: 7,
-  /** To be sent, but the device's queue was full. */
-  txQueueFull: 8,
+  txTooLong: 8,
+  /** To be sent, but shorter than an Ethernet header. */
+  txTooShort: 9,
+  /** To be sent, but the device's queue, or that of who takes a memory port's frames, was full. */
+  txQueueFull: 10,
   /** The device refused it. */
-  txError: 9,
+  txError: 11,
   /** To be cut into segments, but no packet buffer was free. */
-  txNoBuffer: 10,
+  txNoBuffer: 12,
   /** To be sent with an offload that cannot be completed. */
-  txUnsupported: 11,
+  txUnsupported: 13,
 } as const;
 
 /** Events that are counted, by the names that coverage/show prints. */
@@ -925,6 +929,12 @@ export const coverage = {
   macLearningStaticNoneMove: 7,
   /** Flows learned and timeouts cut short that there was no room to remember; the next packets try again. */
   choreLost: 8,
+  /** Packets that came by no port: packet-outs, requests for neighbours. */
+  packetInjected: 9,
+  /** Copies and segments that packets became beyond themselves. */
+  packetCopied: 10,
+  /** Packets that ended neither sent nor dropped: originals whose copies were, and those only told of. */
+  packetConsumed: 11,
 } as const;
 
 /** Why a packet was dropped. Each has a counter. */
@@ -995,6 +1005,12 @@ export const dropReason = {
   tooManyMplsLabels: 32,
   /** NORMAL: the member of a bond that it arrived on does not let it in. */
   bond: 33,
+  /** A copy for a controller or a protocol, for which the event ring had no room. */
+  controlQueueFull: 34,
+  /** A header to be pushed found no room before the packet. */
+  noHeadroom: 35,
+  /** The NSH header to be popped is not as it should be. */
+  nshDecap: 36,
 } as const;
 
 /** What a datapath's hash action hashes. */
@@ -4064,7 +4080,7 @@ export interface CounterInfo {
   size: number;
   /** drop_reason, or 0x10000 plus coverage, or 0x20000 plus port_drop. */
   id: number;
-  /** For port_drop, else 0. */
+  /** That dropped it, or that it came by; 0: none, or one that is gone. */
   dpPort: number;
   value: bigint;
 }

@@ -406,7 +406,7 @@ export const queryRecords: readonly RecordRow[] = [
     fields: [
       ...header,
       ["id", "u32", "drop_reason, or 0x10000 plus coverage, or 0x20000 plus port_drop."],
-      ["dp_port", "u32", "For port_drop, else 0."],
+      ["dp_port", "u32", "That dropped it, or that it came by; 0: none, or one that is gone."],
       ["value", "u64"],
     ],
   },

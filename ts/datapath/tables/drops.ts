@@ -1,0 +1,21 @@
+/** What Open vSwitch calls the drops that it counts too, by our drop_reason.  `coverage/show` uses these names. */
+export const dropNamesOfOvs: Readonly<Record<string, string>> = {
+  no_output: "drop_action_of_pipeline",
+  table_miss: "drop_action_of_pipeline",
+  recursion_too_deep: "drop_action_recursion_too_deep",
+  too_many_resubmits: "drop_action_too_many_resubmit",
+  stack_too_big: "drop_action_stack_too_deep",
+  too_many_mpls_labels: "drop_action_too_many_mpls_labels",
+  unsupported_packet_type: "drop_action_unsupported_packet_type",
+  no_recirculation: "drop_action_no_recirculation_context",
+  no_recv: "drop_action_forwarding_disabled",
+  not_ecn_capable: "drop_action_congestion",
+  no_device: "datapath_drop_invalid_port",
+  meter: "datapath_drop_meter",
+  bad_packet: "datapath_drop_rx_invalid_packet",
+  recirculation_too_deep: "datapath_drop_recirc_error",
+  tunnel_push: "datapath_drop_tunnel_push_error",
+  tunnel_pop: "datapath_drop_tunnel_pop_error",
+  nsh_decap: "datapath_drop_nsh_decap_error",
+  control_queue_full: "datapath_drop_userspace_action_error",
+};
