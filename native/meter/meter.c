@@ -3,14 +3,18 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* Tokens that a packet costs a meter of packets. */
-#define PACKET_TOKENS 1000u
+/* Tokens that a packet costs a meter of packets, and a byte one of kilobits. */
+#define PACKET_TOKENS 1000000u
+#define BYTE_TOKENS 8000u
+
+/* Tokens of a packet, or of a kilobit. */
+#define BURST_TOKENS UINT64_C(1000000)
 
 /* Idle for so many tokens' worth of time, a bucket is full whatever its word says, which may have wrapped around. */
 #define WRAP_TOKENS (UINT64_C(1) << 62)
 
 struct meter *
-meter_create(uint32_t flags, const struct sluice_meter_band *bands, uint32_t n, uint64_t now_ms)
+meter_create(uint32_t flags, const struct sluice_meter_band *bands, uint32_t n, uint64_t now_us)
 {
     struct meter *meter = calloc(1, sizeof *meter + n * sizeof meter->bands[0]);
 
@@ -20,13 +24,13 @@ meter_create(uint32_t flags, const struct sluice_meter_band *bands, uint32_t n, 
     }
     meter->flags = flags;
     meter->n_bands = n;
-    atomic_init(&meter->used_ms, now_ms);
+    atomic_init(&meter->used_us, now_us);
     for (uint32_t i = 0; i < n; i++) {
         struct meter_band *band = &meter->bands[i];
         band->rate = bands[i].rate;
         band->burst_size = bands[i].burst_size != 0 ? bands[i].burst_size : bands[i].rate;
-        band->capacity = band->burst_size * UINT64_C(1000);
-        atomic_init(&band->empty, now_ms * band->rate - band->capacity);
+        band->capacity = band->burst_size * BURST_TOKENS;
+        atomic_init(&band->empty, now_us * band->rate - band->capacity);
     }
     return meter;
 }
@@ -56,18 +60,18 @@ take(uint64_t tokens, const uint64_t *costs, uint32_t n, uint32_t *over)
 
 /* Lets the packets take from the band's bucket.  Returns a bit for each that is over the band. */
 static uint32_t
-run_band(struct meter *meter, struct meter_band *band, const uint64_t *costs, uint32_t n, uint64_t now_ms)
+run_band(struct meter *meter, struct meter_band *band, const uint64_t *costs, uint32_t n, uint64_t now_us)
 {
-    uint64_t now = now_ms * band->rate;
+    uint64_t now = now_us * band->rate;
     uint64_t empty = atomic_load_explicit(&band->empty, memory_order_acquire);
 
     for (;;) {
         /* Threads that race after so long an idle time may both find the bucket full, once, which is harmless. */
-        uint64_t used_ms = atomic_load_explicit(&meter->used_ms, memory_order_relaxed);
+        uint64_t used_us = atomic_load_explicit(&meter->used_us, memory_order_relaxed);
         uint64_t begin = empty;
         uint32_t over;
         int64_t tokens = (int64_t) (now - empty);
-        if (tokens > (int64_t) band->capacity || (now_ms > used_ms && now_ms - used_ms > WRAP_TOKENS / band->rate)) {
+        if (tokens > (int64_t) band->capacity || (now_us > used_us && now_us - used_us > WRAP_TOKENS / band->rate)) {
             tokens = (int64_t) band->capacity;
             begin = now - band->capacity;
         }
@@ -102,7 +106,7 @@ count_over(struct meter *meter, const uint32_t *over, const uint32_t *sizes, uin
 }
 
 uint32_t
-meter_run(struct meter *meter, const uint32_t *sizes, uint32_t n, uint64_t now_ms)
+meter_run(struct meter *meter, const uint32_t *sizes, uint32_t n, uint64_t now_us)
 {
     uint64_t costs[METER_BURST_MAX];
     uint32_t over[METER_BANDS_MAX];
@@ -112,15 +116,15 @@ meter_run(struct meter *meter, const uint32_t *sizes, uint32_t n, uint64_t now_m
     assert(n <= METER_BURST_MAX);
     for (uint32_t i = 0; i < n; i++) {
         n_bytes += sizes[i];
-        costs[i] = meter->flags & SLUICE_METER_FLAG_PKTPS ? PACKET_TOKENS : UINT64_C(8) * sizes[i];
+        costs[i] = meter->flags & SLUICE_METER_FLAG_PKTPS ? PACKET_TOKENS : (uint64_t) BYTE_TOKENS * sizes[i];
     }
     add(&meter->n_packets, n);
     add(&meter->n_bytes, n_bytes);
     for (uint32_t b = 0; b < meter->n_bands; b++) {
-        over[b] = run_band(meter, &meter->bands[b], costs, n, now_ms);
+        over[b] = run_band(meter, &meter->bands[b], costs, n, now_us);
         all |= over[b];
     }
-    atomic_store_explicit(&meter->used_ms, now_ms, memory_order_relaxed);
+    atomic_store_explicit(&meter->used_us, now_us, memory_order_relaxed);
     count_over(meter, over, sizes, all);
     return all;
 }

@@ -68,8 +68,8 @@ create(struct pipeline *pipeline, const struct sluice_meter_mod *command, const 
     if (meter == NULL) {
         return SLUICE_ERROR_NO_MEMORY;
     }
-    meter->meter =
-        meter_create(command->meter_flags, (const struct sluice_meter_band *) (command + 1), command->n_bands, now_ms);
+    meter->meter = meter_create(command->meter_flags, (const struct sluice_meter_band *) (command + 1),
+                                command->n_bands, 1000 * now_ms);
     meter->versioned.id = command->meter;
     meter->created_ms = old != NULL ? old->created_ms : now_ms;
     meter->dp_meter = old != NULL ? old->dp_meter : 0;

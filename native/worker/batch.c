@@ -276,6 +276,21 @@ do_polling_set(struct sluice_datapath *datapath, const struct sluice_record *rec
     placement_result(result, placement_set_polling(datapath, set));
 }
 
+static void
+do_port_police(struct sluice_datapath *datapath, const struct sluice_record *record, struct sluice_result *result)
+{
+    const struct sluice_port_police *police = (const struct sluice_port_police *) record;
+
+    if (record->size != sizeof *police) {
+        fail(result, SLUICE_ERROR_INVALID_RECORD, 0);
+        return;
+    }
+    int error = port_table_police(datapath, police);
+    if (error != 0) {
+        fail(result, error == ENOENT ? SLUICE_ERROR_NO_SUCH_PORT : SLUICE_ERROR_NO_MEMORY, 0);
+    }
+}
+
 typedef void command_func(struct sluice_datapath *, const struct sluice_record *, struct sluice_result *);
 
 static command_func *
@@ -288,6 +303,8 @@ own_command(uint16_t type)
         return do_port_close;
     case SLUICE_COMMAND_PORT_SET:
         return do_port_set;
+    case SLUICE_COMMAND_PORT_POLICE:
+        return do_port_police;
     case SLUICE_COMMAND_PORT_INJECT:
         return do_port_inject;
     case SLUICE_COMMAND_CLOCK_SET:

@@ -243,7 +243,7 @@ sink_meter(void *aux, uint32_t id, struct packet **packets, uint32_t *n)
     for (uint32_t i = 0; i < *n; i++) {
         sizes[i] = packets[i]->size;
     }
-    uint32_t over = meter_run(meter, sizes, *n, worker->now_ms);
+    uint32_t over = meter_run(meter, sizes, *n, worker->now_us);
     if (over == 0) {
         return;
     }
@@ -290,7 +290,8 @@ execute_on_frame(struct worker *worker, const struct action_sink *sink, const st
         return;
     }
     memcpy(packet->data, frame, frame_size);
-    worker->now_ms = datapath_now(worker->datapath);
+    worker->now_us = datapath_now_us(worker->datapath);
+    worker->now_ms = worker->now_us / 1000;
     packet->in_port = be32(key->in_port);
     packet->bare_type = be32(key->packet_type) >> 16 == 1 ? (uint16_t) be32(key->packet_type) : 0;
     packet_parse_burst(&packet, 1, pipeline_vlan_limit(worker->datapath->pipeline), worker->levels[0].keys,

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include "pipeline/pipeline.h"
+#include "worker/policer.h"
 #include "worker/state.h"
 
 /* Threads that close ports at once. */
@@ -85,6 +86,7 @@ close_some(void *aux)
             return NULL;
         }
         port_close(entry->port);
+        policer_destroy(entry->policer);
         free(entry);
     }
 }
@@ -416,6 +418,27 @@ port_table_publish(struct sluice_datapath *datapath)
     }
     table->is_dirty = 0;
     limbo_reclaim(&table->limbo);
+}
+
+int
+port_table_police(struct sluice_datapath *datapath, const struct sluice_port_police *command)
+{
+    struct dp_port *entry = command->dp_port < DATAPATH_PORTS_MAX
+                                ? atomic_load_explicit(&datapath->ports.ports[command->dp_port], memory_order_relaxed)
+                                : NULL;
+    struct policer *policer;
+
+    if (entry == NULL) {
+        return ENOENT;
+    }
+    int error = policer_create(command, datapath_now_us(datapath), &policer);
+    if (error == 0) {
+        struct policer *old = atomic_exchange(&entry->policer, policer);
+        if (old != NULL) {
+            limbo_put(&datapath->ports.limbo, policer_destroy, old);
+        }
+    }
+    return error;
 }
 
 uint32_t

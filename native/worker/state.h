@@ -27,6 +27,7 @@
 #define DATAPATH_PORTS_MAX 65536u
 
 struct pipeline;
+struct policer;
 
 /* Packets that came by a port and were dropped, by drop_reason. */
 #define DROP_REASONS 64u
@@ -60,6 +61,7 @@ struct dp_port {
     struct port *port;
     struct rx_queue queues[PORT_QUEUES_MAX];
     struct drop_counts drops;
+    _Atomic(struct policer *) policer; /* Null: the port is not policed. */
     struct dp_port *next_closing;
 };
 
@@ -126,6 +128,9 @@ struct sluice_datapath {
 /* clock.c */
 uint64_t datapath_now(const struct sluice_datapath *datapath);
 uint64_t real_now_ms(void);
+
+/* The same clock in microseconds, for meters. */
+uint64_t datapath_now_us(const struct sluice_datapath *datapath);
 uint64_t real_now_ns(void);
 
 /* control.c */
@@ -152,6 +157,9 @@ int port_table_place(struct sluice_datapath *datapath, uint32_t number, uint32_t
 
 /* Hands the workers their queues if those changed, and closes what was unlinked. */
 void port_table_publish(struct sluice_datapath *datapath);
+
+/* Polices what the port receives, or no more.  ENOENT or ENOMEM. */
+int port_table_police(struct sluice_datapath *datapath, const struct sluice_port_police *command);
 
 /* The port, or null.  Under the control lock, or as a reader of the epoch. */
 static inline struct port *

@@ -18,6 +18,7 @@
 #include "pipeline/pipeline.h"
 #include "worker/cycles.h"
 #include "worker/megaflow.h"
+#include "worker/policer.h"
 #include "worker/perf.h"
 #include "worker/state.h"
 
@@ -301,9 +302,14 @@ poll_queue(struct worker *worker, struct rx_queue *queue)
         return 0;
     }
     worker->drops = &queue->entry->drops;
+    worker->now_us = datapath_now_us(worker->datapath);
+    worker->now_ms = worker->now_us / 1000;
+    struct policer *policer = atomic_load_explicit(&queue->entry->policer, memory_order_acquire);
+    if (policer != NULL) {
+        policer_run(policer, &queue->port->rx[queue->queue], &batch, worker->now_us);
+    }
     drop_runts(worker, &batch);
     if (batch.n != 0) {
-        worker->now_ms = datapath_now(worker->datapath);
         if (!shortcut_take(worker, &queue->shortcut, &batch, worker->now_ms)) {
             struct megaflow *only = process(worker, &batch, worker->now_ms);
             if (only != NULL) {

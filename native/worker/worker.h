@@ -84,6 +84,7 @@ struct worker {
     struct packet_pool *pool;
     uint64_t origin[MEGAFLOW_ORIGIN_WORDS]; /* Room to put the origin of a megaflow together. */
     uint64_t now_ms;                        /* The datapath's clock at the burst at hand. */
+    uint64_t now_us;
 
     uint32_t random; /* Chooses samples. */
 

@@ -182,6 +182,8 @@ export class Bridge implements RunningBridge {
     this.#configureBundles(wanted);
     this.#configureMirrors(wanted);
     this.#configureMtu(wanted);
+    this.#configurePolicing(wanted);
+    this.#configurePolicing(wanted);
     this.#configureSettings(wanted);
   }
 
@@ -458,6 +460,20 @@ export class Bridge implements RunningBridge {
         open.netdev.setMac(bytesOf(asked));
       });
       this.refresh(iface.name);
+    }
+  }
+
+  #configurePolicing(wanted: WantedBridge): void {
+    for (const { name, row } of [...wanted.ports.values()].flatMap((port) => port.interfaces)) {
+      if (row === undefined) continue;
+      this.#attempt(() => {
+        this.interfaces.get(name)?.netdev.police({
+          kbps: row.ingress_policing_rate,
+          burstKb: row.ingress_policing_burst,
+          kpktps: row.ingress_policing_kpkts_rate,
+          burstKpkts: row.ingress_policing_kpkts_burst,
+        });
+      });
     }
   }
 

@@ -24,11 +24,13 @@ import {
   ofportDelSize,
   ofportSetSize,
   type PollingSet,
+  type PortPolice,
   packetOutSize,
   pollingSetSize,
   portCloseSize,
   portInjectSize,
   portOpenSize,
+  portPoliceSize,
   portSetSize,
   queuePlaceSize,
   type Result,
@@ -59,6 +61,7 @@ import {
   writePortClose,
   writePortInject,
   writePortOpen,
+  writePortPolice,
   writePortSet,
   writeQueuePlace,
   writeSettings,
@@ -268,6 +271,13 @@ export class BatchBuilder {
     );
   }
   /** Has `worker` poll a receive queue; undefined: nobody. */
+  /** Polices what the port receives; rates of 0 are no limit. */
+  portPolice(dpPort: number, police: Omit<Body<PortPolice>, "dpPort">): this {
+    return this.add(command.portPolice, portPoliceSize, (view, at) =>
+      writePortPolice(view, at, { ...header, dpPort, ...police }),
+    );
+  }
+
   queuePlace(dpPort: number, queue: number, worker: number | undefined): this {
     return this.add(command.queuePlace, queuePlaceSize, (view, at) =>
       writeQueuePlace(view, at, { ...header, dpPort, queue, worker: worker ?? none }),

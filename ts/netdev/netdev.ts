@@ -21,6 +21,7 @@ import {
 import type { Dpdk } from "./dpdk.js";
 import { errno, errnoWords } from "./errno.js";
 import { FrameStream } from "./frame-stream.js";
+import { type Policing, policeRecord, unpoliced } from "./policing.js";
 import { formatTunnel, parseTunnel, type TunnelConfig } from "./tunnel-config.js";
 import { dpPortName, type TunnelType } from "./tunnel-types.js";
 import { availableTypes, isReservedName, type NetdevPolicy, type NetdevType, resolveType } from "./types.js";
@@ -96,6 +97,7 @@ export class Netdev {
   stream: FrameStream | undefined;
   #last: DeviceState | undefined;
   #status: ReadonlyMap<string, string> | undefined;
+  #policing = JSON.stringify(policeRecord(unpoliced));
 
   constructor(
     readonly name: string,
@@ -226,6 +228,15 @@ export class Netdev {
       this.isHostDevice ? this.#setLink(linkWhat.mtu, { mtu }) : this.#setPort({ mtu }),
       `given an MTU of ${mtu}`,
     );
+  }
+
+  /** Drops what is received beyond these rates from now on.  A bucket begins full again only if something changes. */
+  police(policing: Policing): void {
+    const wanted = policeRecord(policing);
+    const text = JSON.stringify(wanted);
+    if (this.isVirtual || text === this.#policing) return;
+    this.#must(errnoOf(new BatchBuilder().portPolice(this.dpPort, wanted).submit(this.owner.datapath)), "policed");
+    this.#policing = text;
   }
 
   setMac(mac: Uint8Array): void {

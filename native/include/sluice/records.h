@@ -52,6 +52,7 @@ enum sluice_command {
     SLUICE_COMMAND_WORKER_SET = 35, /* Gives a core to a worker thread, which is made if it is not there; or lets it rest. */
     SLUICE_COMMAND_QUEUE_PLACE = 36, /* Says which worker polls a receive queue. */
     SLUICE_COMMAND_POLLING_SET = 37, /* How workers pause and what they measure. */
+    SLUICE_COMMAND_PORT_POLICE = 38, /* Limits what a port receives. */
 };
 
 /* What workers measure besides their counters. */
@@ -1277,6 +1278,29 @@ _Static_assert(offsetof(struct sluice_worker_set, worker) == 8, "sluice_worker_s
 _Static_assert(offsetof(struct sluice_worker_set, core) == 12, "sluice_worker_set.core");
 _Static_assert(offsetof(struct sluice_worker_set, cpu) == 16, "sluice_worker_set.cpu");
 _Static_assert(offsetof(struct sluice_worker_set, pad) == 20, "sluice_worker_set.pad");
+
+/* What a port receives beyond these rates is dropped. A burst of 0 is a second's worth. */
+struct sluice_port_police {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t dp_port;
+    uint32_t kbps; /* Kilobits of Ethernet frames a second; 0: any. */
+    uint32_t burst_kb; /* Kilobits. */
+    uint32_t pktps; /* Packets a second; 0: any. */
+    uint32_t burst_packets;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_port_police) == 32, "size of sluice_port_police");
+_Static_assert(offsetof(struct sluice_port_police, type) == 0, "sluice_port_police.type");
+_Static_assert(offsetof(struct sluice_port_police, flags) == 2, "sluice_port_police.flags");
+_Static_assert(offsetof(struct sluice_port_police, size) == 4, "sluice_port_police.size");
+_Static_assert(offsetof(struct sluice_port_police, dp_port) == 8, "sluice_port_police.dp_port");
+_Static_assert(offsetof(struct sluice_port_police, kbps) == 12, "sluice_port_police.kbps");
+_Static_assert(offsetof(struct sluice_port_police, burst_kb) == 16, "sluice_port_police.burst_kb");
+_Static_assert(offsetof(struct sluice_port_police, pktps) == 20, "sluice_port_police.pktps");
+_Static_assert(offsetof(struct sluice_port_police, burst_packets) == 24, "sluice_port_police.burst_packets");
+_Static_assert(offsetof(struct sluice_port_police, pad) == 28, "sluice_port_police.pad");
 
 /* A queue that nobody placed is polled by the worker that has the fewest, of those without a core. */
 struct sluice_queue_place {

@@ -99,6 +99,8 @@ export const command = {
   queuePlace: 36,
   /** How workers pause and what they measure. */
   pollingSet: 37,
+  /** Limits what a port receives. */
+  portPolice: 38,
 } as const;
 
 /** What workers measure besides their counters. */
@@ -2253,6 +2255,46 @@ export function writeWorkerSet(view: DataView, at: number, record: WorkerSet): v
   view.setUint32(at + 8, record.worker, true);
   view.setUint32(at + 12, record.core, true);
   view.setUint32(at + 16, record.cpu, true);
+}
+
+/** What a port receives beyond these rates is dropped. A burst of 0 is a second's worth. */
+export interface PortPolice {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  dpPort: number;
+  /** Kilobits of Ethernet frames a second; 0: any. */
+  kbps: number;
+  /** Kilobits. */
+  burstKb: number;
+  /** Packets a second; 0: any. */
+  pktps: number;
+  burstPackets: number;
+}
+export const portPoliceSize = 32;
+export const portPoliceOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, kbps: 12, burstKb: 16, pktps: 20, burstPackets: 24, pad: 28 } as const;
+export function readPortPolice(view: DataView, at: number): PortPolice {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    dpPort: view.getUint32(at + 8, true),
+    kbps: view.getUint32(at + 12, true),
+    burstKb: view.getUint32(at + 16, true),
+    pktps: view.getUint32(at + 20, true),
+    burstPackets: view.getUint32(at + 24, true),
+  };
+}
+export function writePortPolice(view: DataView, at: number, record: PortPolice): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.dpPort, true);
+  view.setUint32(at + 12, record.kbps, true);
+  view.setUint32(at + 16, record.burstKb, true);
+  view.setUint32(at + 20, record.pktps, true);
+  view.setUint32(at + 24, record.burstPackets, true);
 }
 
 /** A queue that nobody placed is polled by the worker that has the fewest, of those without a core. */

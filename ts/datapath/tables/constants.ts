@@ -71,6 +71,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["worker_set", "Gives a core to a worker thread, which is made if it is not there; or lets it rest."],
       ["queue_place", "Says which worker polls a receive queue."],
       ["polling_set", "How workers pause and what they measure."],
+      ["port_police", "Limits what a port receives."],
     ]),
   },
   {

@@ -325,6 +325,19 @@ export const records: readonly RecordRow[] = [
     ],
   },
   {
+    name: "port_police",
+    doc: "What a port receives beyond these rates is dropped. A burst of 0 is a second's worth.",
+    fields: [
+      ...header,
+      ["dp_port", "u32"],
+      ["kbps", "u32", "Kilobits of Ethernet frames a second; 0: any."],
+      ["burst_kb", "u32", "Kilobits."],
+      ["pktps", "u32", "Packets a second; 0: any."],
+      ["burst_packets", "u32"],
+      ["pad", "u32"],
+    ],
+  },
+  {
     name: "queue_place",
     doc: "A queue that nobody placed is polled by the worker that has the fewest, of those without a core.",
     fields: [
