@@ -86,16 +86,21 @@ dummy_set(struct port *port, const char *config, size_t size)
     const char *mac = port_config_get(config, size, "mac");
     const char *address = port_config_get(config, size, "ip4addr");
     struct in_addr ip = { atomic_load(&dummy->ip4addr) };
-    uint64_t mtu, up, ifindex, tell;
+    uint64_t mtu, up, ifindex, tell, n_rxq;
 
     if (!port_config_number(config, size, "mtu", 68, 65535, atomic_load(&port->mtu), &mtu)
         || !port_config_number(config, size, "up", 0, 1, atomic_load(&dummy->admin_up), &up)
         || !port_config_number(config, size, "tell", 0, 1, atomic_load(&dummy->is_telling), &tell)
         || !port_config_number(config, size, "ifindex", 0, INT32_MAX, port->ifindex, &ifindex)
+        || !port_config_number(config, size, "n_rxq", 1, PORT_QUEUES_MAX, port->n_rxq, &n_rxq)
         || (mac != NULL && parse_mac(mac, port->mac) != 0)
         || (address != NULL && inet_pton(AF_INET, address, &ip) != 1)) {
         return EINVAL;
     }
+    for (uint32_t i = port->n_rxq; i < n_rxq; i++) {
+        frame_queue_clear(&dummy->queues[i]);
+    }
+    port->n_rxq = (uint32_t) n_rxq;
     atomic_store(&port->mtu, (uint32_t) mtu);
     atomic_store(&dummy->ip4addr, ip.s_addr);
     atomic_store(&dummy->is_telling, (uint32_t) tell);
@@ -125,12 +130,7 @@ dummy_open(struct port *port, const struct port_options *options)
 {
     struct dummy_port *dummy = (struct dummy_port *) port;
     uint32_t number = 0xaa550000u + atomic_fetch_add(&options->host->counters->n_dummies, 1);
-    uint64_t n_rxq;
 
-    if (!port_config_number(options->config, options->config_size, "n_rxq", 1, PORT_QUEUES_MAX, 1, &n_rxq)) {
-        return EINVAL;
-    }
-    port->n_rxq = (uint32_t) n_rxq;
     atomic_init(&port->mtu, 1500);
     atomic_init(&dummy->admin_up, 1);
     atomic_flag_clear(&dummy->file_lock);
@@ -138,7 +138,7 @@ dummy_open(struct port *port, const struct port_options *options)
     port->mac[1] = 0x55;
     put_be32(port->mac + 2, number);
     int error = frame_queue_init(&dummy->replies, QUEUE_LIMIT);
-    for (uint32_t i = 0; i < port->n_rxq && error == 0; i++) {
+    for (uint32_t i = 0; i < PORT_QUEUES_MAX && error == 0; i++) {
         error = frame_queue_init(&dummy->queues[i], QUEUE_LIMIT);
     }
     if (error == 0) {

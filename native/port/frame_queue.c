@@ -24,14 +24,21 @@ frame_queue_init(struct frame_queue *queue, uint32_t limit)
 }
 
 void
-frame_queue_uninit(struct frame_queue *queue)
+frame_queue_clear(struct frame_queue *queue)
 {
     uint32_t tail = atomic_load(&queue->tail);
 
+    for (uint32_t i = atomic_load(&queue->head); i != tail; i++) {
+        free(queue->frames[i & queue->mask]);
+    }
+    atomic_store(&queue->head, tail);
+}
+
+void
+frame_queue_uninit(struct frame_queue *queue)
+{
     if (queue->frames != NULL) {
-        for (uint32_t i = atomic_load(&queue->head); i != tail; i++) {
-            free(queue->frames[i & queue->mask]);
-        }
+        frame_queue_clear(queue);
         free(queue->frames);
         queue->frames = NULL;
     }

@@ -30,6 +30,9 @@ int frame_queue_init(struct frame_queue *queue, uint32_t limit);
 /* Frees the queue and what is in it.  No thread uses it any more. */
 void frame_queue_uninit(struct frame_queue *queue);
 
+/* Forgets the frames.  No thread takes any meanwhile. */
+void frame_queue_clear(struct frame_queue *queue);
+
 /* Copies a frame to the end.  ENOBUFS when full, ENOMEM.  The producer's thread. */
 int frame_queue_put(struct frame_queue *queue, const uint8_t *data, uint32_t size);
 

@@ -100,7 +100,8 @@ struct port_class {
     /* Gives up the device and what belongs to it.  The structure is freed by the caller. */
     void (*close)(struct port *port);
 
-    /* Changes settings of an open port.  ENOTSUP: it must be opened anew for that.  May be null: always ENOTSUP. */
+    /* Changes settings of an open port, 'n_rxq' among them if the driver can: then the queues that go must bear a last
+     * poll, and those that come are empty.  ENOTSUP: it must be opened anew for that.  May be null: always ENOTSUP. */
     int (*set)(struct port *port, const char *config, size_t config_size);
 
     /* Gives the port a frame to receive; copied.  Null: ENOTSUP. */

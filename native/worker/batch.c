@@ -140,6 +140,7 @@ do_port_set(struct sluice_datapath *datapath, const struct sluice_record *record
         return;
     }
     device_result(result, port_set(port, (const char *) (set + 1), set->config_size));
+    port_table_follow(datapath, set->dp_port);
 }
 
 static void

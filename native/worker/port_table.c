@@ -168,6 +168,7 @@ choose_worker(const struct sluice_datapath *datapath, uint32_t *loads)
     return best;
 }
 
+/* Places the queues that nobody polls. */
 static void
 place_queues(struct sluice_datapath *datapath, struct dp_port *entry)
 {
@@ -177,7 +178,7 @@ place_queues(struct sluice_datapath *datapath, struct dp_port *entry)
         const struct dp_port *other = atomic_load_explicit(&datapath->ports.ports[i], memory_order_relaxed);
         if (other != NULL) {
             n++;
-            for (uint32_t q = 0; q < other->port->n_rxq; q++) {
+            for (uint32_t q = 0; q < other->n_queues; q++) {
                 if (other->queues[q].wanted != WORKER_NONE) {
                     loads[other->queues[q].wanted]++;
                 }
@@ -186,14 +187,22 @@ place_queues(struct sluice_datapath *datapath, struct dp_port *entry)
     }
     for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
         struct rx_queue *queue = &entry->queues[q];
+        if (q < entry->n_queues && queue->wanted != WORKER_NONE) {
+            continue;
+        }
         queue->entry = entry;
         queue->port = entry->port;
         queue->queue = q;
-        queue->worker = queue->wanted = choose_worker(datapath, loads);
+        queue->wanted = choose_worker(datapath, loads);
+        /* One that comes back may still be in a list from which it was to go. */
+        queue->worker = q < entry->n_queues ? WORKER_NONE : queue->wanted;
         queue->fd = port_wait_fd(entry->port, q);
         if (queue->fd < 0) {
             queue->fd = -1;
         }
+    }
+    if (entry->n_queues < entry->port->n_rxq) {
+        entry->n_queues = entry->port->n_rxq;
     }
 }
 
@@ -217,6 +226,7 @@ port_table_open(struct sluice_datapath *datapath, uint32_t port_class, const str
         return error;
     }
     place_queues(datapath, entry);
+    entry->n_rxq = entry->port->n_rxq;
     atomic_store_explicit(&table->ports[options->dp_port], entry, memory_order_release);
     table->n_ports++;
     table->is_dirty = 1;
@@ -244,7 +254,7 @@ port_table_close(struct sluice_datapath *datapath, uint32_t number)
     if (entry == NULL) {
         return ENOENT;
     }
-    for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+    for (uint32_t q = 0; q < entry->n_queues; q++) {
         unwatch(datapath, &entry->queues[q]);
     }
     atomic_store_explicit(&table->ports[number], NULL, memory_order_release);
@@ -270,7 +280,7 @@ make_list(const struct sluice_datapath *datapath, uint32_t worker)
                 continue;
             }
             seen++;
-            for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+            for (uint32_t q = 0; q < entry->n_queues; q++) {
                 if (entry->queues[q].worker == worker) {
                     if (pass == 1) {
                         list->queues[n] = &entry->queues[q];
@@ -302,6 +312,24 @@ watch_list(const struct worker *worker, const struct queue_list *list)
             epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, queue->fd, &event);
             queue->is_watched = 1;
         }
+    }
+}
+
+void
+port_table_follow(struct sluice_datapath *datapath, uint32_t number)
+{
+    struct port_table *table = &datapath->ports;
+    struct dp_port *entry = atomic_load_explicit(&table->ports[number], memory_order_relaxed);
+    uint32_t n_rxq = entry->port->n_rxq;
+
+    if (n_rxq != entry->n_rxq) {
+        for (uint32_t q = n_rxq; q < entry->n_queues; q++) {
+            entry->queues[q].wanted = WORKER_NONE;
+        }
+        place_queues(datapath, entry);
+        entry->n_rxq = n_rxq;
+        table->is_dirty = 1;
+        port_table_publish(datapath);
     }
 }
 
@@ -367,7 +395,7 @@ take_moving(struct sluice_datapath *datapath)
             continue;
         }
         seen++;
-        for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+        for (uint32_t q = 0; q < entry->n_queues; q++) {
             struct rx_queue *queue = &entry->queues[q];
             if (queue->worker != queue->wanted) {
                 /* Before the lists are: a worker with a list without the queue hears nothing of it. */
@@ -387,7 +415,7 @@ give_moving(struct sluice_datapath *datapath)
         struct dp_port *entry = atomic_load_explicit(&datapath->ports.ports[i], memory_order_relaxed);
         if (entry != NULL) {
             seen++;
-            for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+            for (uint32_t q = 0; q < entry->n_queues; q++) {
                 entry->queues[q].worker = entry->queues[q].wanted;
             }
         }

@@ -77,7 +77,7 @@ query_worker_stats(struct sluice_datapath *datapath, const struct sluice_record 
 static void
 add_queues(struct dump *dump, const struct dp_port *entry)
 {
-    for (uint32_t q = 0; q < entry->port->n_rxq; q++) {
+    for (uint32_t q = 0; q < entry->n_rxq; q++) {
         const struct rx_queue *queue = &entry->queues[q];
         struct sluice_queue_info *info = dump_add(dump, sizeof *info);
         if (info != NULL) {

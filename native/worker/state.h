@@ -59,6 +59,8 @@ struct rx_queue {
 /* An open port. */
 struct dp_port {
     struct port *port;
+    uint32_t n_rxq;    /* Receive queues that the port had when it was last looked at. */
+    uint32_t n_queues; /* Elements of 'queues' in use: as many as the port ever had. */
     struct rx_queue queues[PORT_QUEUES_MAX];
     struct drop_counts drops;
     _Atomic(struct policer *) policer; /* Null: the port is not policed. */
@@ -151,6 +153,10 @@ void port_table_uninit(struct sluice_datapath *datapath);
 int port_table_open(struct sluice_datapath *datapath, uint32_t port_class, const struct port_options *options,
                     uint32_t *ifindex);
 int port_table_close(struct sluice_datapath *datapath, uint32_t number);
+
+/* The port may have other receive queues than before: those that are new are polled from now on, those that are gone are
+ * not any more. */
+void port_table_follow(struct sluice_datapath *datapath, uint32_t number);
 
 /* Has 'worker' poll the queue from the next publication on.  ENOENT: no such port or queue. */
 int port_table_place(struct sluice_datapath *datapath, uint32_t number, uint32_t queue, uint32_t worker);

@@ -257,7 +257,9 @@ export class Netdev {
   setOptions(options: ReadonlyMap<string, string>): boolean {
     if (this.type.tunnel !== undefined) return this.owner.setTunnel(this, options);
     if (this.isVirtual) return true;
-    const taken = errnoOf(new BatchBuilder().portSet(this.dpPort, options).submit(this.owner.datapath)) === 0;
+    // An option that is taken back has its default again.
+    const all = this.type.dummy ? new Map([["n_rxq", "1"], ...options]) : options;
+    const taken = errnoOf(new BatchBuilder().portSet(this.dpPort, all).submit(this.owner.datapath)) === 0;
     if (taken) this.owner.followStream(this, options);
     return taken;
   }

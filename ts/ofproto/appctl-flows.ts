@@ -1,5 +1,5 @@
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { type Megaflow, megaflows } from "../datapath/index.js";
+import { type Megaflow, megaflows, workerStats } from "../datapath/index.js";
 import { flowText, matchInPort, withTlvMap } from "../openflow/index.js";
 import { type DatapathView, findBridge, findDatapath } from "./appctl-datapath.js";
 import { dumpFlows, everyFlow } from "./flow-records.js";
@@ -47,23 +47,55 @@ function dumpFlags(args: readonly string[]): DumpFlags {
   };
 }
 
-function dumpMegaflows(
+/** What `pmd=` says of workers without a core, and how they are told apart here. */
+const mainThread = -1;
+
+/** Lines of megaflows by the core whose thread has them. */
+function megaflowLines(
   all: Ofprotos,
   ofprotos: readonly Ofproto[],
   words: FlowWords,
   flags: DumpFlags,
   dpctl: boolean,
-): string {
+): ReadonlyMap<number, readonly string[]> {
   const names = datapathPortNames(ofprotos);
   const ours = new Set(ofprotos.flatMap((one) => one.ports()).map((port) => port.spec.dpPort));
   const now = nowOf(all);
-  const lines: string[] = [];
+  const cores = new Map([...workerStats(all.datapath)].map(({ worker, core }) => [worker, core | 0]));
+  const lines = new Map<number, string[]>();
   for (const flow of megaflows(all.datapath)) {
     if (!ours.has(matchInPort(flow.match))) continue;
     const style = { now, names: flags.names ? names : undefined, more: flags.more, dpctl };
-    lines.push(`${formatMegaflow(flow, words, style)}\n`);
+    const core = cores.get(flow.worker) ?? mainThread;
+    const line = `${formatMegaflow(flow, words, style)}\n`;
+    const there = lines.get(core);
+    if (there === undefined) lines.set(core, [line]);
+    else there.push(line);
   }
-  return lines.join("");
+  return lines;
+}
+
+function dumpDatapath(all: Ofprotos, args: readonly string[], words: FlowWords): string {
+  const flags = dumpFlags(args);
+  const view = findDatapath(
+    all,
+    flags.rest.find((arg) => !arg.includes("=")),
+  );
+  const lines = megaflowLines(all, view.ofprotos, words, flags, true);
+  const asked = flags.rest.find((arg) => arg.startsWith("pmd="))?.slice("pmd=".length);
+  if (asked !== undefined) {
+    const core = Number.parseInt(asked, 10);
+    if (Number.isNaN(core)) throw new UnixctlError("ovs-vswitchd: Invalid pmd= filter.");
+    return (lines.get(core) ?? []).join("");
+  }
+  const title = (core: number): string => {
+    if (view.type === "system") return "";
+    return core === mainThread ? "flow-dump from the main thread:\n" : `flow-dump from pmd on cpu core: ${core}\n`;
+  };
+  return [...lines]
+    .sort(([a], [b]) => a - b)
+    .map(([core, part]) => `${title(core)}${part.join("")}`)
+    .join("");
 }
 
 /** The datapath's clock, as the newest time that anything there carries. */
@@ -94,7 +126,8 @@ export function flowCommands(all: Ofprotos, words: FlowWords = flowText): readon
       maxArgs: Number.POSITIVE_INFINITY,
       handler: (args) => {
         const flags = dumpFlags(args);
-        return dumpMegaflows(all, [findBridge(all, flags.rest[0] ?? "")], words, flags, false);
+        const lines = megaflowLines(all, [findBridge(all, flags.rest[0] ?? "")], words, flags, false);
+        return [...lines.values()].flat().join("");
       },
     },
     {
@@ -102,15 +135,7 @@ export function flowCommands(all: Ofprotos, words: FlowWords = flowText): readon
       usage: "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]",
       minArgs: 0,
       maxArgs: 6,
-      handler: (args) => {
-        const flags = dumpFlags(args);
-        const view = findDatapath(
-          all,
-          flags.rest.find((arg) => !arg.includes("=")),
-        );
-        const text = dumpMegaflows(all, view.ofprotos, words, flags, true);
-        return view.type === "system" || text === "" ? text : `flow-dump from the main thread:\n${text}`;
-      },
+      handler: (args) => dumpDatapath(all, args, words),
     },
     {
       name: "dpctl/get-flow",

@@ -265,6 +265,71 @@ check_pauses(void)
 }
 
 static void
+set_queues(const char *config, size_t config_size)
+{
+    batch_begin(&batch, 0);
+    struct sluice_port_set *set = batch_add(&batch, SLUICE_COMMAND_PORT_SET, sizeof *set, config, config_size, NULL, 0);
+    set->dp_port = 1;
+    set->config_size = (uint32_t) config_size;
+    submit_all();
+}
+
+/* Gives port 1 a frame in each queue from 'first' to before 'end'. */
+static void
+inject(uint32_t first, uint32_t end)
+{
+    uint8_t frame[60] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x12, 0x34 };
+
+    batch_begin(&batch, 0);
+    for (uint32_t q = first; q < end; q++) {
+        batch_inject(&batch, 1, frame, sizeof frame);
+        ((struct sluice_port_inject *) ((uint8_t *) batch.room + batch.size - sizeof(struct sluice_port_inject) - 64))
+            ->queue = q;
+    }
+    submit_all();
+}
+
+static void
+wait_for_received(uint64_t n)
+{
+    for (int i = 0; i < 5000 && port_info(1).rx_packets < n; i++) {
+        nap(1);
+    }
+    assert(port_info(1).rx_packets == n);
+}
+
+static void
+check_queues(void)
+{
+    static const char two[] = "n_rxq=2", four[] = "n_rxq=4", one[] = "n_rxq=1";
+    uint64_t n = 0;
+
+    test_create(&test, 2);
+    batch_begin(&batch, 0);
+    batch_open(&batch, SLUICE_PORT_CLASS_DUMMY, 1, "in", two, sizeof two);
+    submit_all();
+    for (int i = 0; i < 20; i++) {
+        assert(dump(SLUICE_QUERY_QUEUE_STATS) == 2);
+        inject(0, 2);
+        wait_for_received(n += 2);
+        set_queues(four, sizeof four);
+        assert(dump(SLUICE_QUERY_QUEUE_STATS) == 4);
+        inject(0, 4);
+        wait_for_received(n += 4);
+        set_queues(one, sizeof one);
+        assert(dump(SLUICE_QUERY_QUEUE_STATS) == 1);
+        batch_begin(&batch, 0);
+        place(1, 1, 0);
+        assert(batch_submit(&batch, test.datapath) == 0 && batch.results[0].error == SLUICE_ERROR_NO_SUCH_PORT);
+        inject(0, 1);
+        wait_for_received(n += 1);
+        set_queues(two, sizeof two);
+    }
+    test_destroy(&test);
+    puts("ok - queues of an open port come and go");
+}
+
+static void
 check_refusals(void)
 {
     uint64_t start = now_ns();
@@ -312,6 +377,7 @@ main(void)
 {
     check_moves();
     check_pauses();
+    check_queues();
     check_refusals();
     return 0;
 }
