@@ -6,24 +6,29 @@
  *
  * A received packet stays in the umem's frame; it leaves in it by a port's own queue, and is copied once to any other.
  *
- * Offloads.  In copy mode the kernel (Linux 6.11) takes partial checksums from us; super-frames are cut in software.
- * What we receive from a veth may be
- * unfinished too: its peer's stack believes that the device adds the L4 checksum, and there is no word in AF_XDP to say
+ * Offloads.  In copy mode the kernel (Linux 6.11) takes partial checksums from us.  It has no word for super-frames; but
+ * in copy mode it makes a packet of its own of each frame, so that nothing is lost when those go by an AF_PACKET socket
+ * instead, and TCP segments that follow one another with them as one.  Else they are cut in software.
+ * What we receive from a veth may be unfinished too: its peer's stack believes that the device adds the L4 checksum, and there is no word in AF_XDP to say
  * so.  Such a frame is known by its checksum field, which holds exactly the pseudo-header's sum; it is marked as
  * partial, and whoever sends it on completes it.  (A frame whose right checksum happens to be that number is
  * completed to the same number.)  Super-frames: while a veth has a native XDP program, the kernel takes segmentation
  * offload from its peer, so there are none.  In generic mode it does not; from Linux 6.6 on such a frame comes in
  * pieces and is cut to the MTU again when it is sent on, older kernels drop it. */
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "packet/bytes.h"
 #include "packet/checksum.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
 #include "port/device.h"
+#include "port/frame_sender.h"
 #include "port/xdp_socket.h"
 
 /* The kernel frees a queue some time after its socket was closed; until then it says that the queue is busy. */
@@ -38,8 +43,10 @@ struct afxdp_port {
     _Bool asks_for_wakeup;
     _Bool peer_may_leave_checksums;
     struct xdp_umem umem;
-    struct xdp_socket *sockets; /* n_rxq of them. */
-    uint64_t n_dropped_said;    /* Of the kernel's drops, those that are in our counters. */
+    struct xdp_socket *sockets;   /* n_rxq of them. */
+    int sender_fd;                /* -1: super-frames are cut. */
+    struct frame_sender *senders; /* As many, by 'sender_fd'. */
+    uint64_t n_dropped_said;      /* Of the kernel's drops, those that are in our counters. */
 };
 
 static void
@@ -50,6 +57,37 @@ close_sockets(struct afxdp_port *afxdp)
     }
     xdp_umem_destroy(&afxdp->umem);
     xdp_program_detach(&afxdp->program);
+}
+
+/* Opens what super-frames are sent by.  Without it they are cut. */
+static void
+open_sender(struct afxdp_port *afxdp)
+{
+    const struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_ifindex = (int) afxdp->port.ifindex };
+    int one = 1;
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd >= 0
+        && (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof one) != 0
+            || setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof one) != 0
+            || bind(fd, (const struct sockaddr *) &address, sizeof address) != 0)) {
+        close(fd);
+        fd = -1;
+    }
+    for (uint32_t i = 0; i < afxdp->port.n_txq && fd >= 0; i++) {
+        frame_sender_init(&afxdp->senders[i], fd);
+    }
+    afxdp->sender_fd = fd;
+}
+
+static void
+close_sender(struct afxdp_port *afxdp)
+{
+    if (afxdp->sender_fd >= 0) {
+        close(afxdp->sender_fd);
+    }
+    free(afxdp->senders);
+    free(afxdp->sockets);
 }
 
 static int
@@ -144,8 +182,11 @@ afxdp_open(struct port *port, const struct port_options *options)
     }
     port->n_rxq = (uint32_t) n_rxq;
     port->n_txq = (uint32_t) n_rxq;
+    afxdp->sender_fd = -1;
     afxdp->sockets = calloc(n_rxq, sizeof *afxdp->sockets);
-    if (afxdp->sockets == NULL) {
+    afxdp->senders = calloc(n_rxq, sizeof *afxdp->senders);
+    if (afxdp->sockets == NULL || afxdp->senders == NULL) {
+        close_sender(afxdp);
         return ENOMEM;
     }
     for (uint32_t i = 0; i < n_rxq; i++) {
@@ -163,9 +204,14 @@ afxdp_open(struct port *port, const struct port_options *options)
         }
     }
     if (error != 0) {
-        free(afxdp->sockets);
+        close_sender(afxdp);
+        return error;
     }
-    return error;
+    if (port->offloads & PORT_OFFLOAD_CHECKSUM) {
+        open_sender(afxdp);
+        port->offloads |= afxdp->sender_fd >= 0 ? PORT_OFFLOAD_SEGMENT : 0;
+    }
+    return 0;
 }
 
 static void
@@ -175,7 +221,7 @@ afxdp_close(struct port *port)
 
     device_restore(&afxdp->device, port);
     close_sockets(afxdp);
-    free(afxdp->sockets);
+    close_sender(afxdp);
 }
 
 /* Where L4 is in a frame of the commonest form: no tag, IPv4 without options that is no fragment, or IPv6 without
@@ -346,12 +392,33 @@ afxdp_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct pac
     }
 }
 
+/* Whether the batch has super-frames, or segments that make one. */
+static _Bool
+has_super_frames(const struct packet_batch *batch)
+{
+    struct coalesced joined;
+
+    for (uint32_t i = 0; i < batch->n; i += joined.n) {
+        coalesce(batch->packets + i, batch->n - i, &joined);
+        if (joined.n > 1 || batch->packets[i]->gso_type != PACKET_GSO_NONE) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static uint32_t
 afxdp_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t *n_bytes)
 {
     struct afxdp_port *afxdp = (struct afxdp_port *) port;
     struct xdp_socket *socket = &afxdp->sockets[queue];
     uint32_t n_sent = 0;
+
+    if (afxdp->sender_fd >= 0 && has_super_frames(batch)) {
+        n_sent = frame_sender_send(&afxdp->senders[queue], port, queue, batch->packets, batch->n, n_bytes);
+        packet_release_burst(batch->packets, batch->n);
+        return n_sent;
+    }
 
     for (uint32_t i = 0; i < batch->n; i++) {
         struct packet *packet = batch->packets[i];

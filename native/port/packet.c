@@ -14,10 +14,11 @@
 
 #include "packet/bytes.h"
 #include "port/device.h"
+#include "port/frame_sender.h"
 
 #define BUFFER_SIZE (4 << 20)
 
-/* One message of recvmmsg or sendmmsg. */
+/* One message of recvmmsg. */
 struct packet_slot {
     struct virtio_net_hdr header;
     struct iovec iov[3];
@@ -29,11 +30,11 @@ struct packet_port {
     struct device device;
     int fd;
     uint32_t budget;   /* Packets that the next receive asks for; follows the load. */
+    uint32_t room;     /* Bytes of each of their buffers: super-frames came lately, or not. */
     uint8_t *overflow; /* PACKET_BATCH_MAX of DEVICE_OVERFLOW_SIZE; touched when needed. */
     struct mmsghdr rx_messages[PACKET_BATCH_MAX];
     struct packet_slot rx_slots[PACKET_BATCH_MAX];
-    struct mmsghdr tx_messages[PACKET_BATCH_MAX];
-    struct packet_slot tx_slots[PACKET_BATCH_MAX];
+    struct frame_sender sender;
 };
 
 static int
@@ -79,12 +80,9 @@ prepare_messages(struct packet_port *packet)
 {
     for (uint32_t i = 0; i < PACKET_BATCH_MAX; i++) {
         struct packet_slot *rx = &packet->rx_slots[i];
-        struct packet_slot *tx = &packet->tx_slots[i];
         rx->iov[0] = (struct iovec){ &rx->header, sizeof rx->header };
         rx->iov[2] = (struct iovec){ packet->overflow + (size_t) i * DEVICE_OVERFLOW_SIZE, DEVICE_OVERFLOW_SIZE };
         packet->rx_messages[i].msg_hdr = (struct msghdr){ .msg_iov = rx->iov, .msg_iovlen = 3 };
-        tx->iov[0] = (struct iovec){ &tx->header, sizeof tx->header };
-        packet->tx_messages[i].msg_hdr = (struct msghdr){ .msg_iov = tx->iov, .msg_iovlen = 2 };
     }
 }
 
@@ -113,7 +111,9 @@ packet_open(struct port *port, const struct port_options *options)
     }
     port->offloads = PORT_OFFLOAD_CHECKSUM | PORT_OFFLOAD_SEGMENT;
     packet->budget = 4;
+    packet->room = PACKET_SMALL_SIZE;
     prepare_messages(packet);
+    frame_sender_init(&packet->sender, packet->fd);
     return 0;
 }
 
@@ -163,8 +163,13 @@ finish_packet(struct packet_port *packet, uint32_t i, struct packet *first, stru
         packet_release(first);
         return NULL;
     }
-    struct packet *whole =
-        device_join(pool, first, slot->iov[2].iov_base, message->msg_len - (uint32_t) sizeof slot->header);
+    uint32_t size = message->msg_len - (uint32_t) sizeof slot->header;
+    struct packet *whole = first;
+    if (slot->iov[1].iov_len == PACKET_SMALL_SIZE) {
+        whole = device_join(pool, first, slot->iov[2].iov_base, size);
+    } else {
+        whole->size = size;
+    }
     if (whole == NULL) {
         port_count_drop(counters, SLUICE_PORT_DROP_RX_NO_BUFFER, 1);
         return NULL;
@@ -177,22 +182,37 @@ finish_packet(struct packet_port *packet, uint32_t i, struct packet *first, stru
     return whole;
 }
 
+/* Takes buffers for the next receive and lays them out.  Returns how many: where large ones run short, small ones do. */
+static uint32_t
+lay_out_buffers(struct packet_port *packet, struct packet_pool *pool, struct packet **buffers)
+{
+    uint32_t n = packet_alloc_burst(pool, packet->room, buffers, packet->budget);
+
+    if (n == 0 && packet->room != PACKET_SMALL_SIZE) {
+        packet->room = PACKET_SMALL_SIZE;
+        n = packet_alloc_burst(pool, packet->room, buffers, packet->budget);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct packet_slot *slot = &packet->rx_slots[i];
+        struct msghdr *header = &packet->rx_messages[i].msg_hdr;
+        slot->iov[1] = (struct iovec){ buffers[i]->data, packet->room };
+        header->msg_iovlen = packet->room == PACKET_SMALL_SIZE ? 3 : 2;
+        header->msg_control = slot->control;
+        header->msg_controllen = sizeof slot->control;
+        header->msg_flags = 0;
+    }
+    return n;
+}
+
 static void
 packet_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct packet_batch *batch)
 {
     struct packet_port *packet = (struct packet_port *) port;
     struct packet *buffers[PACKET_BATCH_MAX];
-    uint32_t n = packet_alloc_burst(pool, PACKET_SMALL_SIZE, buffers, packet->budget);
+    uint32_t n = lay_out_buffers(packet, pool, buffers);
+    uint32_t n_large = 0;
 
     (void) queue;
-    for (uint32_t i = 0; i < n; i++) {
-        struct packet_slot *slot = &packet->rx_slots[i];
-        struct msghdr *header = &packet->rx_messages[i].msg_hdr;
-        slot->iov[1] = (struct iovec){ buffers[i]->data, PACKET_SMALL_SIZE };
-        header->msg_control = slot->control;
-        header->msg_controllen = sizeof slot->control;
-        header->msg_flags = 0;
-    }
     int n_received = n == 0 ? 0 : recvmmsg(packet->fd, packet->rx_messages, n, MSG_DONTWAIT, NULL);
     if (n_received < 0) {
         n_received = 0;
@@ -200,6 +220,7 @@ packet_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct pa
     for (uint32_t i = 0; i < (uint32_t) n_received; i++) {
         struct packet *whole = finish_packet(packet, i, buffers[i], pool);
         if (whole != NULL) {
+            n_large += whole->size > PACKET_SMALL_SIZE;
             batch->packets[batch->n++] = whole;
         }
     }
@@ -208,53 +229,18 @@ packet_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct pa
     if (packet->budget > PACKET_BATCH_MAX) {
         packet->budget = PACKET_BATCH_MAX;
     }
-}
-
-/* Lays out the batch as messages; returns how many.  Those that cannot be told are counted. */
-static uint32_t
-fill_messages(struct packet_port *packet, uint32_t queue, const struct packet_batch *batch)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < batch->n; i++) {
-        struct packet *frame = batch->packets[i];
-        struct packet_slot *slot = &packet->tx_slots[n];
-        if (!device_give_header(frame, &slot->header)) {
-            port_count_drop(&packet->port.tx[queue], SLUICE_PORT_DROP_TX_UNSUPPORTED, 1);
-            continue;
-        }
-        slot->iov[1] = (struct iovec){ frame->data, frame->size };
-        n++;
+    /* What is received into a small buffer and what overflowed it must be joined by a copy. */
+    if (n_received > 0) {
+        packet->room = 2 * n_large >= (uint32_t) n_received ? PACKET_LARGE_SIZE : PACKET_SMALL_SIZE;
     }
-    return n;
 }
 
 static uint32_t
 packet_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t *n_bytes)
 {
     struct packet_port *packet = (struct packet_port *) port;
-    uint32_t n = fill_messages(packet, queue, batch);
-    uint32_t n_sent = 0;
-    uint32_t at = 0;
+    uint32_t n_sent = frame_sender_send(&packet->sender, port, queue, batch->packets, batch->n, n_bytes);
 
-    while (at < n) {
-        int sent = sendmmsg(packet->fd, packet->tx_messages + at, n - at, MSG_DONTWAIT);
-        if (sent > 0) {
-            for (uint32_t i = at; i < at + (uint32_t) sent; i++) {
-                *n_bytes += packet->tx_slots[i].iov[1].iov_len;
-            }
-            n_sent += (uint32_t) sent;
-            at += (uint32_t) sent;
-            continue;
-        }
-        if (errno == EINTR) {
-            continue;
-        }
-        /* A full queue refuses all that follow; other errors are of this frame. */
-        uint32_t n_lost = errno == EAGAIN || errno == ENOBUFS || errno == ENETDOWN || errno == ENXIO ? n - at : 1;
-        device_tx_error(port, queue, errno, n_lost);
-        at += n_lost;
-    }
     packet_release_burst(batch->packets, batch->n);
     return n_sent;
 }

@@ -134,17 +134,29 @@ release_dropped(struct port_queue *queue, uint32_t reason, struct packet *packet
     packet_release(packet);
 }
 
-/* Whether the frame, without its first tag, fits the MTU.  What will be segmented always does. */
+/* Whether the frame, without its first tag, fits the MTU, or the segments do that it will be cut into.  TCP that was to be
+ * cut for a greater MTU is made to be cut for this one. */
 static _Bool
-fits(const struct packet *packet, uint32_t mtu)
+fits(struct packet *packet, uint32_t mtu)
 {
     uint32_t limit = mtu + ETHERNET_SIZE;
 
-    if (mtu == 0 || packet->size <= limit || packet->gso_type != PACKET_GSO_NONE) {
+    if (mtu == 0 || packet->size <= limit) {
         return 1;
     }
     uint16_t type = get_be16(packet->data + 12);
-    return (type == 0x8100 || type == 0x88a8) && packet->size <= limit + VLAN_SIZE;
+    limit += type == 0x8100 || type == 0x88a8 ? VLAN_SIZE : 0;
+    uint32_t size = packet_segment_size(packet);
+    if (size <= limit || (packet->gso_type != PACKET_GSO_NONE && size == packet->size)) {
+        /* What we could not cut is the device's to cut. */
+        return 1;
+    }
+    _Bool is_tcp = packet->gso_type != PACKET_GSO_NONE && packet->gso_type != PACKET_GSO_UDP_L4;
+    if (!is_tcp || packet->gso_size <= size - limit) {
+        return 0;
+    }
+    packet->gso_size = (uint16_t) (packet->gso_size - (size - limit));
+    return 1;
 }
 
 /* Removes what may not be sent from the batch. */

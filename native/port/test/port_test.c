@@ -156,6 +156,46 @@ test_segments(void)
     port_close(port);
 }
 
+/* Sends a super-frame of 4,000 bytes of payload, to be cut for a greater MTU than the port's. */
+static void
+send_for_greater_mtu(struct port *port, _Bool is_tcp)
+{
+    const uint32_t header_size = is_tcp ? 54 : 42;
+    struct packet_batch batch = { .n = 1 };
+    struct packet *packet = packet_alloc(pool, header_size + 4000);
+    struct flow_key key;
+
+    make_frame(packet->data, packet->size);
+    if (is_tcp) {
+        packet->data[23] = 6;
+        packet->data[46] = 0x50;
+    }
+    packet_parse(packet, 1, &key);
+    packet->gso_type = is_tcp ? PACKET_GSO_TCPV4 : PACKET_GSO_UDP_L4;
+    packet->gso_size = 1000;
+    packet->flags = PACKET_CSUM_PARTIAL;
+    packet->csum_start = 34;
+    packet->csum_offset = is_tcp ? 16 : 6;
+    batch.packets[0] = packet;
+    n_frames = 0;
+    frame_bytes = 0;
+    port_tx(port, 0, pool, &batch);
+}
+
+static void
+test_smaller_mtu(void)
+{
+    struct port *port;
+
+    assert(open_port(SLUICE_PORT_CLASS_MEMORY, 8, "mtu=540", 8, &port) == 0);
+    send_for_greater_mtu(port, 1);
+    assert(n_frames == 8 && frame_bytes == 4000 + 8 * 54);
+    send_for_greater_mtu(port, 0);
+    assert(n_frames == 0 && port_n_dropped(port, SLUICE_PORT_DROP_TX_TOO_LONG) == 1);
+    puts("ok - TCP that was to be cut for a greater MTU is cut for the port's; datagrams of it are dropped");
+    port_close(port);
+}
+
 static void
 test_dummy(void)
 {
@@ -333,6 +373,7 @@ main(void)
     test_config();
     test_memory();
     test_segments();
+    test_smaller_mtu();
     test_dummy_arp();
     atomic_store(&port_counters.n_dummies, 0);
     test_dummy();
