@@ -44,10 +44,37 @@ take_log(const Napi::CallbackInfo &info)
     return Napi::String::New(info.Env(), text.data(), n);
 }
 
+/* dpdkAsk(words): the answer as { error, text }, the error an errno value or 0. */
+static Napi::Value
+ask(const Napi::CallbackInfo &info)
+{
+    if (info.Length() < 1 || !info[0].IsArray()) {
+        Napi::TypeError::New(info.Env(), "dpdkAsk takes an array of words").ThrowAsJavaScriptException();
+        return info.Env().Undefined();
+    }
+    Napi::Array words = info[0].As<Napi::Array>();
+    std::vector<std::string> strings;
+    std::vector<const char *> pointers;
+    for (uint32_t i = 0; i < words.Length(); i++) {
+        strings.push_back(words.Get(i).ToString());
+    }
+    for (const std::string &string : strings) {
+        pointers.push_back(string.c_str());
+    }
+    char *text = nullptr;
+    int error = sluice_dpdk_ask(static_cast<int>(pointers.size()), pointers.data(), &text);
+    Napi::Object answer = Napi::Object::New(info.Env());
+    answer.Set("error", Napi::Number::New(info.Env(), error));
+    answer.Set("text", Napi::String::New(info.Env(), text == nullptr ? "" : text));
+    free(text);
+    return answer;
+}
+
 void
 init_dpdk(Napi::Env env, Napi::Object exports)
 {
     exports.Set("dpdkStart", Napi::Function::New(env, start));
     exports.Set("dpdkVersion", Napi::Function::New(env, version));
+    exports.Set("dpdkAsk", Napi::Function::New(env, ask));
     exports.Set("dpdkLog", Napi::Function::New(env, take_log));
 }

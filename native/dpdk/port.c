@@ -1,7 +1,8 @@
 /* Ports that are DPDK's Ethernet devices: PCI devices and its virtual ones.
  *
  * Configuration: dpdk-devargs (which device, as DPDK names it; it is attached if it is not there yet), n_rxq,
- * n_rxq_desc and n_txq_desc (descriptors of each queue, powers of two to 4096), mtu, up, mac.
+ * n_rxq_desc and n_txq_desc (descriptors of each queue, powers of two to 4096), dpdk-lsc-interrupt (0 or 1: the device tells of
+ * its link), tx-retries-max (of a vhost device, 0 to 32), mtu, up, mac.  The last four can change while it is open.
  *
  * A received frame stays in the buffer that the device wrote it to: the buffer's private area, which lies before the
  * frame, holds the struct packet and room for headers.  A frame that goes out through another DPDK port goes in that
@@ -17,6 +18,8 @@
 #include <rte_mbuf_pool_ops.h>
 #include <rte_version.h>
 
+#include "dpdk/ask.h"
+#include "dpdk/device.h"
 #include "dpdk/environment.h"
 #include "packet/packet.h"
 #include "port/dpdk.h"
@@ -35,13 +38,9 @@
 #define FRAME_OVERHEAD (RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + 8u)
 #define MTU_DEFAULT 1500u
 #define MTU_MAX 9702u
-
-struct dpdk_port {
-    struct port port;
-    uint16_t id;
-    _Bool is_attached; /* We attached it, so we detach it. */
-    struct rte_mempool *pool;
-};
+/* Of transmission to a guest that takes a part of a burst. */
+#define RETRIES_DEFAULT 8u
+#define RETRIES_MAX 32u
 
 static uint32_t
 least(uint32_t a, uint32_t b)
@@ -49,7 +48,24 @@ least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-static _Bool is_used[RTE_MAX_ETHPORTS];
+static struct dpdk_port *ports[RTE_MAX_ETHPORTS];
+
+struct dpdk_port *
+device_port(uint16_t id)
+{
+    return id < RTE_MAX_ETHPORTS ? ports[id] : NULL;
+}
+
+struct dpdk_port *
+device_find(const char *name)
+{
+    for (uint16_t id = 0; id < RTE_MAX_ETHPORTS; id++) {
+        if (ports[id] != NULL && strcmp(ports[id]->port.name, name) == 0) {
+            return ports[id];
+        }
+    }
+    return NULL;
+}
 
 static struct packet *
 packet_of(struct rte_mbuf *mbuf)
@@ -74,9 +90,8 @@ release_mbufs(struct packet_owner *owner, struct packet *const *packets, uint32_
 
 static struct packet_owner mbuf_owner = { release_mbufs };
 
-/* The Ethernet device that 'devargs' names, or RTE_MAX_ETHPORTS. */
-static uint16_t
-find_device(const char *devargs)
+uint16_t
+device_id(const char *devargs)
 {
     struct rte_dev_iterator iterator;
     uint16_t id, found = RTE_MAX_ETHPORTS;
@@ -93,23 +108,23 @@ find_device(const char *devargs)
 static int
 attach(struct dpdk_port *dpdk, const char *devargs)
 {
-    uint16_t id = find_device(devargs);
+    uint16_t id = device_id(devargs);
 
     if (id == RTE_MAX_ETHPORTS) {
         if (rte_dev_probe(devargs) != 0) {
             return ENODEV;
         }
-        id = find_device(devargs);
+        id = device_id(devargs);
         dpdk->is_attached = 1;
     }
     if (id == RTE_MAX_ETHPORTS) {
         return ENODEV;
     }
-    if (is_used[id]) {
+    if (ports[id] != NULL) {
         return EADDRINUSE;
     }
     dpdk->id = id;
-    is_used[id] = 1;
+    ports[id] = dpdk;
     return 0;
 }
 
@@ -118,7 +133,7 @@ detach(struct dpdk_port *dpdk)
 {
     struct rte_eth_dev_info info;
 
-    is_used[dpdk->id] = 0;
+    ports[dpdk->id] = NULL;
     if (dpdk->is_attached && rte_eth_dev_info_get(dpdk->id, &info) == 0) {
         rte_eth_dev_close(dpdk->id);
         rte_dev_remove(info.device);
@@ -193,35 +208,29 @@ create_pool(const char *name, uint32_t n, uint16_t room, int socket)
 }
 
 static int
-make_pool(struct dpdk_port *dpdk, uint32_t mtu, uint32_t n_descriptors)
+make_pool(const struct dpdk_port *dpdk, uint32_t mtu, struct rte_mempool **pool)
 {
     static unsigned n_pools;
     char name[RTE_MEMPOOL_NAMESIZE];
+    const struct port *port = &dpdk->port;
     int socket = rte_eth_dev_socket_id(dpdk->id);
+    uint32_t n = port->n_rxq * dpdk->n_rx_descriptors + port->n_txq * dpdk->n_tx_descriptors + BUFFERS_UNDERWAY;
     uint32_t frame_size = mtu + (uint32_t) FRAME_OVERHEAD;
     uint32_t room =
         RTE_PKTMBUF_HEADROOM + (frame_size > PACKET_SMALL_SIZE ? RTE_ALIGN(frame_size, 1024u) : PACKET_SMALL_SIZE);
 
     snprintf(name, sizeof name, "sluice%u", n_pools++);
-    dpdk->pool =
-        create_pool(name, n_descriptors + BUFFERS_UNDERWAY, (uint16_t) room, socket < 0 ? SOCKET_ID_ANY : socket);
-    return dpdk->pool == NULL ? ENOMEM : 0;
+    *pool = create_pool(name, n, (uint16_t) room, socket < 0 ? SOCKET_ID_ANY : socket);
+    return *pool == NULL ? ENOMEM : 0;
 }
 
-struct wanted {
-    uint16_t n_rx_descriptors;
-    uint16_t n_tx_descriptors;
-    uint16_t mtu;
-};
-
+/* Configures the device, whose number of queues may become less. */
 static int
-set_up_queues(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, struct wanted *wanted)
+configure(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, uint32_t mtu)
 {
     struct port *port = &dpdk->port;
-    struct rte_eth_conf conf = { .rxmode.mtu = wanted->mtu };
-    unsigned socket = (unsigned) rte_eth_dev_socket_id(dpdk->id);
+    struct rte_eth_conf conf = { .rxmode.mtu = mtu, .intr_conf.lsc = dpdk->wants_interrupt };
 
-    conf.intr_conf.lsc = info->dev_flags != NULL && *info->dev_flags & RTE_ETH_DEV_INTR_LSC;
     if (port->n_rxq > 1 && info->flow_type_rss_offloads != 0) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf =
@@ -234,19 +243,25 @@ set_up_queues(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, struc
         error = rte_eth_dev_configure(dpdk->id, (uint16_t) port->n_rxq, (uint16_t) port->n_txq, &conf);
     }
     if (error == 0) {
-        error = rte_eth_dev_adjust_nb_rx_tx_desc(dpdk->id, &wanted->n_rx_descriptors, &wanted->n_tx_descriptors);
+        error = rte_eth_dev_adjust_nb_rx_tx_desc(dpdk->id, &dpdk->n_rx_descriptors, &dpdk->n_tx_descriptors);
     }
-    if (error == 0) {
-        error = -make_pool(dpdk, wanted->mtu,
-                           port->n_rxq * wanted->n_rx_descriptors + port->n_txq * wanted->n_tx_descriptors);
-    }
+    return -error;
+}
+
+static int
+set_up_queues(struct dpdk_port *dpdk)
+{
+    const struct port *port = &dpdk->port;
+    unsigned socket = (unsigned) rte_eth_dev_socket_id(dpdk->id);
+    int error = 0;
+
     for (uint16_t i = 0; i < port->n_rxq && error == 0; i++) {
-        error = rte_eth_rx_queue_setup(dpdk->id, i, wanted->n_rx_descriptors, socket, NULL, dpdk->pool);
+        error = rte_eth_rx_queue_setup(dpdk->id, i, dpdk->n_rx_descriptors, socket, NULL, dpdk->pool);
     }
     for (uint16_t i = 0; i < port->n_txq && error == 0; i++) {
-        error = rte_eth_tx_queue_setup(dpdk->id, i, wanted->n_tx_descriptors, socket, NULL);
+        error = rte_eth_tx_queue_setup(dpdk->id, i, dpdk->n_tx_descriptors, socket, NULL);
     }
-    return error == 0 ? 0 : -error;
+    return -error;
 }
 
 /* Called by a thread of DPDK's. */
@@ -266,11 +281,7 @@ static int
 start_device(struct dpdk_port *dpdk)
 {
     struct rte_ether_addr mac;
-    int error = rte_eth_dev_callback_register(dpdk->id, RTE_ETH_EVENT_INTR_LSC, link_changed, &dpdk->port);
-
-    if (error == 0) {
-        error = rte_eth_dev_start(dpdk->id);
-    }
+    int error = rte_eth_dev_start(dpdk->id);
 
     if (error != 0) {
         return -error;
@@ -284,8 +295,15 @@ start_device(struct dpdk_port *dpdk)
     return 0;
 }
 
+static void
+take_mtu(struct dpdk_port *dpdk, uint32_t mtu)
+{
+    atomic_store(&dpdk->port.mtu, mtu);
+    dpdk->max_packet_size = mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+}
+
 static int
-open_device(struct dpdk_port *dpdk, const struct port_options *options, uint32_t n_rxq, struct wanted *wanted)
+open_device(struct dpdk_port *dpdk, const struct port_options *options, uint32_t n_rxq, uint32_t mtu)
 {
     struct port *port = &dpdk->port;
     struct rte_eth_dev_info info;
@@ -299,14 +317,48 @@ open_device(struct dpdk_port *dpdk, const struct port_options *options, uint32_t
     if (port->n_rxq == 0 || port->n_txq == 0) {
         return ENOTSUP;
     }
-    error = set_up_queues(dpdk, &info, wanted);
+    error = configure(dpdk, &info, mtu);
+    if (error == 0) {
+        error = make_pool(dpdk, mtu, &dpdk->pool);
+    }
+    if (error == 0) {
+        error = set_up_queues(dpdk);
+    }
+    if (error == 0) {
+        error = -rte_eth_dev_callback_register(dpdk->id, RTE_ETH_EVENT_INTR_LSC, link_changed, port);
+    }
     if (error == 0) {
         error = start_device(dpdk);
-    }
-    if (error != 0) {
-        rte_eth_dev_callback_unregister(dpdk->id, RTE_ETH_EVENT_INTR_LSC, link_changed, port);
+        if (error != 0) {
+            rte_eth_dev_callback_unregister(dpdk->id, RTE_ETH_EVENT_INTR_LSC, link_changed, port);
+        }
     }
     return error;
+}
+
+/* What is given to be opened; false if something of it is wrong. */
+static _Bool
+read_config(struct dpdk_port *dpdk, const struct port_options *options, uint32_t *n_rxq, uint32_t *mtu)
+{
+    const char *config = options->config;
+    size_t size = options->config_size;
+    uint64_t rxq, n_rx, n_tx, bytes, interrupt, retries;
+
+    if (!port_config_number(config, size, "n_rxq", 1, PORT_QUEUES_MAX, 1, &rxq)
+        || !port_config_number(config, size, "n_rxq_desc", 1, DESCRIPTORS_MAX, DESCRIPTORS_DEFAULT, &n_rx)
+        || !port_config_number(config, size, "n_txq_desc", 1, DESCRIPTORS_MAX, DESCRIPTORS_DEFAULT, &n_tx)
+        || !port_config_number(config, size, "mtu", 68, MTU_MAX, MTU_DEFAULT, &bytes)
+        || !port_config_number(config, size, "dpdk-lsc-interrupt", 0, 1, 0, &interrupt)
+        || !port_config_number(config, size, "tx-retries-max", 0, RETRIES_MAX, RETRIES_DEFAULT, &retries)) {
+        return 0;
+    }
+    dpdk->n_rx_descriptors = (uint16_t) n_rx;
+    dpdk->n_tx_descriptors = (uint16_t) n_tx;
+    dpdk->wants_interrupt = interrupt != 0;
+    atomic_store(&dpdk->tx_retries_max, (uint32_t) retries);
+    *n_rxq = (uint32_t) rxq;
+    *mtu = (uint32_t) bytes;
+    return 1;
 }
 
 static int
@@ -314,28 +366,22 @@ dpdk_open(struct port *port, const struct port_options *options)
 {
     struct dpdk_port *dpdk = (struct dpdk_port *) port;
     const char *devargs = port_config_get(options->config, options->config_size, "dpdk-devargs");
-    uint64_t n_rxq, n_rx, n_tx, mtu;
+    uint32_t n_rxq, mtu;
 
-    if (devargs == NULL
-        || !port_config_number(options->config, options->config_size, "n_rxq", 1, PORT_QUEUES_MAX, 1, &n_rxq)
-        || !port_config_number(options->config, options->config_size, "n_rxq_desc", 1, DESCRIPTORS_MAX,
-                               DESCRIPTORS_DEFAULT, &n_rx)
-        || !port_config_number(options->config, options->config_size, "n_txq_desc", 1, DESCRIPTORS_MAX,
-                               DESCRIPTORS_DEFAULT, &n_tx)
-        || !port_config_number(options->config, options->config_size, "mtu", 68, MTU_MAX, MTU_DEFAULT, &mtu)) {
+    if (devargs == NULL || !read_config(dpdk, options, &n_rxq, &mtu)) {
         return EINVAL;
     }
-    struct wanted wanted = { (uint16_t) n_rx, (uint16_t) n_tx, (uint16_t) mtu };
+    dpdk->is_vhost = strncmp(devargs, "net_vhost", strlen("net_vhost")) == 0;
     int error = attach(dpdk, devargs);
     if (error != 0) {
         return error;
     }
-    error = open_device(dpdk, options, (uint32_t) n_rxq, &wanted);
+    error = open_device(dpdk, options, n_rxq, mtu);
     if (error != 0) {
         detach(dpdk);
         free_pools(dpdk->pool);
     } else {
-        atomic_store(&port->mtu, (uint32_t) mtu);
+        take_mtu(dpdk, mtu);
     }
     return error;
 }
@@ -351,11 +397,63 @@ dpdk_close(struct port *port)
     free_pools(dpdk->pool);
 }
 
+/* Keeps every thread out of the device, or lets them in again. */
+static void
+lock_queues(struct port *port, _Bool lock)
+{
+    for (uint32_t i = 0; i < port->n_rxq + port->n_txq; i++) {
+        struct port_queue *queue = i < port->n_rxq ? &port->rx[i] : &port->tx[i - port->n_rxq];
+        while (lock && atomic_flag_test_and_set_explicit(&queue->lock, memory_order_acquire)) {
+            rte_pause();
+        }
+        if (!lock) {
+            atomic_flag_clear_explicit(&queue->lock, memory_order_release);
+        }
+    }
+}
+
+/* Stops the device, gives it buffers for another MTU and starts it again; as it was, if that cannot be. */
+static int
+change_mtu(struct dpdk_port *dpdk, uint32_t mtu)
+{
+    struct rte_mempool *old = dpdk->pool, *pool;
+    struct rte_eth_dev_info info;
+    int error = make_pool(dpdk, mtu, &pool);
+
+    if (error == 0) {
+        error = -rte_eth_dev_info_get(dpdk->id, &info);
+    }
+    if (error != 0) {
+        return error;
+    }
+    lock_queues(&dpdk->port, 1);
+    rte_eth_dev_stop(dpdk->id);
+    dpdk->pool = pool;
+    error = configure(dpdk, &info, mtu);
+    if (error == 0) {
+        error = set_up_queues(dpdk);
+    }
+    if (error != 0) {
+        dpdk->pool = old;
+        old = pool;
+        if (configure(dpdk, &info, atomic_load(&dpdk->port.mtu)) == 0) {
+            set_up_queues(dpdk);
+        }
+    }
+    int start_error = start_device(dpdk);
+    lock_queues(&dpdk->port, 0);
+    free_pools(old);
+    if (error == 0) {
+        take_mtu(dpdk, mtu);
+    }
+    return error != 0 ? error : start_error;
+}
+
 /* What a device is opened with: other values need it to be opened anew. */
 static _Bool
 is_of_opening(const char *config, size_t size)
 {
-    static const char *const keys[] = { "dpdk-devargs", "n_rxq", "n_rxq_desc", "n_txq_desc", "vhost-server-path" };
+    static const char *const keys[] = { "dpdk-devargs", "n_rxq", "n_rxq_desc", "n_txq_desc", "dpdk-lsc-interrupt" };
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (port_config_get(config, size, keys[i]) != NULL) {
@@ -371,19 +469,25 @@ dpdk_set(struct port *port, const char *config, size_t size)
     struct dpdk_port *dpdk = (struct dpdk_port *) port;
     const char *mac = port_config_get(config, size, "mac");
     struct rte_ether_addr address;
-    uint64_t mtu, up;
+    uint64_t mtu, up, retries;
 
-    if (!port_config_number(config, size, "mtu", 68, MTU_MAX, atomic_load(&port->mtu), &mtu)
+    if (!port_config_number(config, size, "tx-retries-max", 0, RETRIES_MAX, atomic_load(&dpdk->tx_retries_max),
+                            &retries)
+        || !port_config_number(config, size, "mtu", 68, MTU_MAX, atomic_load(&port->mtu), &mtu)
         || !port_config_number(config, size, "up", 0, 1, atomic_load(&port->up), &up)
         || (mac != NULL && rte_ether_unformat_addr(mac, &address) != 0)) {
         return EINVAL;
     }
-    /* Buffers are made for an MTU. */
-    if (is_of_opening(config, size) || mtu != atomic_load(&port->mtu)) {
+    if (is_of_opening(config, size)) {
         return ENOTSUP;
     }
+    atomic_store(&dpdk->tx_retries_max, (uint32_t) retries);
+    int error = mtu != atomic_load(&port->mtu) ? change_mtu(dpdk, (uint32_t) mtu) : 0;
+    if (error != 0) {
+        return error;
+    }
     if (mac != NULL) {
-        int error = rte_eth_dev_default_mac_addr_set(dpdk->id, &address);
+        error = rte_eth_dev_default_mac_addr_set(dpdk->id, &address);
         if (error != 0) {
             return -error;
         }
@@ -416,8 +520,12 @@ dpdk_rx(struct port *port, uint32_t queue, struct packet_pool *pool, struct pack
     struct rte_mbuf *mbufs[PACKET_BATCH_MAX];
 
     (void) pool;
+    if (atomic_flag_test_and_set_explicit(&port->rx[queue].lock, memory_order_acquire)) {
+        return; /* The device is being changed. */
+    }
     environment_join();
     uint16_t n = rte_eth_rx_burst(dpdk->id, (uint16_t) queue, mbufs, PACKET_BATCH_MAX);
+    atomic_flag_clear_explicit(&port->rx[queue].lock, memory_order_release);
     for (uint16_t i = 0; i < n; i++) {
         rte_prefetch0(packet_of(mbufs[i]));
         rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
@@ -466,6 +574,28 @@ give(struct dpdk_port *dpdk, uint32_t queue, struct packet *packet)
     return mbuf;
 }
 
+/* Hands buffers to the device as long as it takes some; a guest may be slow for a moment, so that its device is tried as
+ * often as its port's options say.  Returns how many it took. */
+static uint16_t
+transmit(struct dpdk_port *dpdk, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+    uint32_t n_retries = 0;
+    uint16_t n_sent = 0;
+
+    while (n_sent < n) {
+        uint16_t n_taken = rte_eth_tx_burst(dpdk->id, queue, mbufs + n_sent, (uint16_t) (n - n_sent));
+        n_sent = (uint16_t) (n_sent + n_taken);
+        if (n_taken == 0 || n_sent == n || (dpdk->is_vhost && n_retries == atomic_load(&dpdk->tx_retries_max))) {
+            break;
+        }
+        n_retries++;
+    }
+    if (n_retries != 0) {
+        atomic_fetch_add(&dpdk->n_tx_retries, n_retries);
+    }
+    return n_sent;
+}
+
 static uint32_t
 dpdk_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t *n_bytes)
 {
@@ -481,13 +611,14 @@ dpdk_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t 
             n++;
         }
     }
-    uint16_t n_sent = rte_eth_tx_burst(dpdk->id, (uint16_t) queue, mbufs, n);
+    uint16_t n_sent = transmit(dpdk, (uint16_t) queue, mbufs, n);
     for (uint16_t i = n_sent; i < n; i++) {
         *n_bytes -= mbufs[i]->pkt_len;
         rte_pktmbuf_free(mbufs[i]);
     }
     if (n_sent < n) {
         port_count_drop(&port->tx[queue], SLUICE_PORT_DROP_TX_QUEUE_FULL, (uint64_t) (n - n_sent));
+        atomic_fetch_add(&dpdk->n_failed, (uint64_t) (n - n_sent));
     }
     return n_sent;
 }
@@ -515,7 +646,8 @@ dpdk_stats(struct port *port, struct sluice_port_info *info)
     }
     if (rte_eth_link_get_nowait(dpdk->id, &link) == 0) {
         info->carrier = info->up && link.link_status == RTE_ETH_LINK_UP;
-        info->link_speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+        /* A guest has no speed. */
+        info->link_speed_mbps = dpdk->is_vhost || link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
         info->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
     }
 }
@@ -541,4 +673,5 @@ __attribute__((visibility("default"))) const struct dpdk_driver sluice_dpdk_driv
     .version = rte_version,
     .start = environment_start,
     .take_log = environment_take_log,
+    .ask = ask,
 };

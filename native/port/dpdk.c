@@ -77,6 +77,24 @@ sluice_dpdk_take_log(char *text, size_t size)
     return loaded == NULL ? 0 : loaded->take_log(text, size);
 }
 
+int
+sluice_dpdk_ask(int n, const char *const *words, char **answer)
+{
+    size_t size;
+
+    *answer = NULL;
+    if (started != 0) {
+        return ENOSYS;
+    }
+    FILE *stream = open_memstream(answer, &size);
+    if (stream == NULL) {
+        return errno;
+    }
+    int error = loaded->ask(n, words, stream);
+    fclose(stream);
+    return *answer == NULL ? ENOMEM : error;
+}
+
 const struct port_class *
 dpdk_class(void)
 {

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct port_class;
 
@@ -25,6 +26,9 @@ struct dpdk_driver {
     /* Moves what DPDK logged into 'text', at most 'size' bytes, and returns how many.  What comes while nobody takes
      * any is lost beyond 64 KiB; how much of it is told. */
     size_t (*take_log)(char *text, size_t size);
+
+    /* Answers a question of 'n' words by text: sluice/dpdk.h lists them. */
+    int (*ask)(int n, const char *const *words, FILE *answer);
 };
 
 #define DPDK_DRIVER_SYMBOL "sluice_dpdk_driver"

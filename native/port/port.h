@@ -64,7 +64,7 @@ struct port_options {
 
 /* Counters of a queue.  Written by the queue's thread (transmit: under the queue's lock), read by anyone. */
 struct port_queue {
-    _Alignas(64) atomic_flag lock; /* Transmit queues only. */
+    _Alignas(64) atomic_flag lock; /* Of transmit queues; of receive queues, the driver's. */
     _Atomic uint64_t n_packets;
     _Atomic uint64_t n_bytes;
     _Atomic uint64_t n_errors;              /* The device refused with an error. */

@@ -18,6 +18,8 @@ export interface UnixctlCommand {
   readonly minArgs: number;
   /** Infinity where there is no end. */
   readonly maxArgs: number;
+  /** Whether it is there now; always if this is not. */
+  readonly available?: () => boolean;
   /** Throws UnixctlError for what the user did wrong; the text goes back as it is. */
   readonly handler: (args: readonly string[], context: CommandContext) => CommandReply | Promise<CommandReply>;
 }

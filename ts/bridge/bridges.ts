@@ -209,6 +209,7 @@ export class Bridges {
     const root = this.#idl.table("Open_vSwitch").first();
     if (root === undefined) return false;
     this.#options.dpdk?.tellLog();
+    if (this.#statsDue) this.#lookAtLinks();
     const seqno = this.#idl.outsideSeqno;
     const txn = this.#idl.transaction();
     if (seqno !== this.#configured || this.#devicesChanged) {
@@ -485,6 +486,17 @@ export class Bridges {
           if (iface !== undefined && bridge.failures.has(iface.name))
             txn.set("Interface", id, failedColumns(bridge.failures.get(iface.name)?.message));
         }
+      }
+    }
+  }
+
+  /** Takes in carriers that changed and did not tell. */
+  #lookAtLinks(): void {
+    for (const { bridge } of this.#running.values()) {
+      for (const iface of [...bridge.interfaces.values()]) {
+        if (!iface.netdev.hasMoved) continue;
+        this.#refresh(bridge, iface);
+        this.#statusStale = true;
       }
     }
   }

@@ -1,12 +1,12 @@
 /** The switch that runs in the process: a datapath with its workers, and the bridges of the database on it. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { aggregateCommands, Bridges, datapathPortCommands, tunnelCommands } from "../bridge/index.js";
 import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, dropNamesOfOvs, memory } from "../datapath/index.js";
-import { Dpdk, deviceCommands, routerCommands } from "../netdev/index.js";
+import { Dpdk, deviceCommands, dpdkCommands, routerCommands } from "../netdev/index.js";
 import {
   DatapathLog,
   datapathCommands,
@@ -37,12 +37,19 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     clock,
     log,
   });
+  const dpdk = new Dpdk({
+    calls: surroundings.calls,
+    log: log("dpdk"),
+    runDirectory: directories.run,
+    isDirectory: (path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true,
+    cpu: lowestCpu,
+  });
   const bridges = new Bridges({
     idl,
     datapath,
     threads,
     policy: { dummy, system: !disableSystem },
-    dpdk: new Dpdk({ calls: surroundings.calls, log: log("dpdk"), cpu: lowestCpu }),
+    dpdk,
     systemRoutes: !disableSystemRoute,
     runDirectory: directories.run,
     clock,
@@ -109,6 +116,9 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     commands: [
       ...deviceCommands(bridges.netdevs, datapath, () => {
         bridges.deviceChanged(0, 0);
+      }),
+      ...dpdkCommands(dpdk, bridges.netdevs, (netdev) => {
+        bridges.deviceChanged(netdev.dpPort, 0);
       }),
       ...datapathCommands(bridges.ofprotos),
       ...dropCommands(bridges.ofprotos),

@@ -36,12 +36,13 @@ export class CommandTable {
   }
 
   get(name: string): UnixctlCommand | undefined {
-    return this.commands.get(name);
+    const row = this.commands.get(name);
+    return row?.available?.() === false ? undefined : row;
   }
 
   /** Checks the arguments and runs the handler.  Rejects with UnixctlError for what the user did wrong. */
   async call(name: string, args: readonly string[], context: CommandContext): Promise<CommandReply> {
-    const row = this.commands.get(name);
+    const row = this.get(name);
     if (row === undefined) {
       throw new UnixctlError(`"${name}" is not a valid command (use "list-commands" to see a list of valid commands)`, {
         command: name,
@@ -57,7 +58,9 @@ export class CommandTable {
   }
 
   private sorted(): UnixctlCommand[] {
-    return [...this.commands.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...this.commands.values()]
+      .filter((row) => row.available?.() !== false)
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   private list(): string {

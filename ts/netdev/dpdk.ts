@@ -1,5 +1,6 @@
 /** DPDK in this process: started when the database asks for it, once, as `other_config` says. */
 import type { Logger } from "../log/index.js";
+import { isTrue, type VhostSettings } from "./dpdk-devices.js";
 import { errno, errnoWords } from "./errno.js";
 
 /** What the addon does of it: native/addon/dpdk.h. */
@@ -7,6 +8,13 @@ export interface DpdkCalls {
   dpdkStart(args: readonly string[]): number;
   dpdkVersion(): string;
   dpdkLog(): string;
+  dpdkAsk(words: readonly string[]): DpdkAnswer;
+}
+
+/** Of a question that native/include/sluice/dpdk.h lists: an errno value or 0, and a text. */
+export interface DpdkAnswer {
+  readonly error: number;
+  readonly text: string;
 }
 
 export type DpdkConfig = ReadonlyMap<string, string>;
@@ -22,6 +30,13 @@ const memoryOptions: readonly (readonly [key: string, option: string])[] = [
   ["dpdk-alloc-mem", "-m"],
   ["dpdk-socket-mem", "--socket-mem"],
 ];
+
+/** Keys of other_config that Open vSwitch has and that change nothing here, with the value at which that is nothing to speak of. */
+const withoutEffect = [
+  { key: "per-port-memory", plain: "true", why: "each port of DPDK has buffers of its own" },
+  { key: "shared-mempool-config", plain: "", why: "each port of DPDK has buffers of its own" },
+  { key: "tx-flush-interval", plain: "0", why: "what a turn of a thread collected for a port is sent at its end" },
+] as const;
 
 export interface DpdkArguments {
   readonly args: readonly string[];
@@ -56,6 +71,9 @@ export function dpdkArguments(config: DpdkConfig, cpu: number): DpdkArguments {
 export interface DpdkOptions {
   readonly calls: DpdkCalls;
   readonly log: Logger;
+  /** Where the sockets of vhost devices are unless the database names a directory below it. */
+  readonly runDirectory: string;
+  readonly isDirectory: (path: string) => boolean;
   /** The lowest CPU that the process may run on. */
   readonly cpu: () => number;
 }
@@ -63,6 +81,9 @@ export interface DpdkOptions {
 export class Dpdk {
   readonly #options: DpdkOptions;
   #state: "off" | "told" | "started" | "failed" = "off";
+  #vhost: VhostSettings | undefined;
+  #toldOldVhost = false;
+  #config: DpdkConfig = new Map();
 
   constructor(options: DpdkOptions) {
     this.#options = options;
@@ -70,6 +91,24 @@ export class Dpdk {
 
   get isStarted(): boolean {
     return this.#state === "started";
+  }
+
+  /** What vhost devices are opened with. */
+  get vhost(): VhostSettings {
+    return this.#vhost ?? { socketDirectory: this.#options.runDirectory, iommu: false, postcopy: false };
+  }
+
+  ask(...words: readonly string[]): DpdkAnswer {
+    return this.#options.calls.dpdkAsk(words);
+  }
+
+  /** The lines `key=value` of an answer. */
+  askPairs(...words: readonly string[]): [string, string][] {
+    const lines = this.ask(...words).text.split("\n");
+    return lines.flatMap((line) => {
+      const at = line.indexOf("=");
+      return at < 0 ? [] : [[line.slice(0, at), line.slice(at + 1)] as [string, string]];
+    });
   }
 
   /** Open_vSwitch.dpdk_version. */
@@ -81,6 +120,7 @@ export class Dpdk {
   follow(config: DpdkConfig): void {
     const wish = (config.get("dpdk-init") ?? "false").toLowerCase();
     const { log } = this.#options;
+    if (this.isStarted) this.#complain(config);
     if (wish !== "true" && wish !== "try") {
       if (this.#state === "off") log.info("DPDK Disabled - Use other_config:dpdk-init to enable");
       if (this.#state === "off") this.#state = "told";
@@ -98,10 +138,52 @@ export class Dpdk {
     const error = -calls.dpdkStart(args);
     this.#drainLog();
     this.#state = error === 0 ? "started" : "failed";
+    if (error === 0) this.#vhost = this.#vhostSettings(config);
+    if (error === 0) this.#complain(config);
     if (error === 0) log.info(`DPDK Enabled - initialized (${this.version})`);
     else if (error === errno.noEntry) {
       log.err("DPDK not supported in this copy of Sluice: it was built without libdpdk; install it and build again");
     } else log.err(`DPDK could not be initialized (${errnoWords(error)}); there are no ports of its types`);
+  }
+
+  #vhostSettings(config: DpdkConfig): VhostSettings {
+    const { log, runDirectory, isDirectory } = this.#options;
+    const below = config.get("vhost-sock-dir") ?? "";
+    const iommu = isTrue(config, "vhost-iommu-support");
+    const postcopy = isTrue(config, "vhost-postcopy-support");
+    let socketDirectory = runDirectory;
+    if (below.includes("..")) {
+      log.err(
+        `vhost-user sock directory request '${runDirectory}/${below}' has invalid characters '..' - using ${runDirectory} instead.`,
+      );
+    } else if (below !== "") {
+      socketDirectory = `${runDirectory}/${below}`;
+      if (!isDirectory(socketDirectory)) log.err(`vhost-user sock directory '${socketDirectory}' does not exist.`);
+    }
+    log.info(`IOMMU support for vhost-user-client ${iommu ? "enabled" : "disabled"}.`);
+    log.info(`POSTCOPY support for vhost-user-client ${postcopy ? "enabled" : "disabled"}.`);
+    return { socketDirectory, iommu, postcopy };
+  }
+
+  /** Says once of each key of other_config that it has no effect here. */
+  #complain(config: DpdkConfig): void {
+    for (const { key, plain, why } of withoutEffect) {
+      const value = config.get(key) ?? plain;
+      if (value !== plain && value !== this.#config.get(key)) {
+        this.#options.log.warn(`other_config:${key}=${value} has no effect: ${why}`);
+      }
+    }
+    this.#config = config;
+  }
+
+  /** Says once that ports that make the socket themselves are of the past. */
+  tellOldVhost(): void {
+    if (!this.#toldOldVhost) {
+      this.#options.log.warn(
+        "dpdkvhostuser ports are considered deprecated;  please migrate to dpdkvhostuserclient ports.",
+      );
+    }
+    this.#toldOldVhost = true;
   }
 
   /** Writes what DPDK has logged since into the log.  Its threads log at any time. */

@@ -19,9 +19,9 @@ const speedBits: ReadonlyMap<number, readonly [half: number, full: number]> = ne
   [1_000_000, [1 << 9, 1 << 9]],
 ]);
 
-export function linkFeatures(state: Pick<DeviceState, "speedMbps" | "duplex">): LinkFeatures {
+export function linkFeatures(state: Pick<DeviceState, "speedMbps" | "duplex" | "isCopper">): LinkFeatures {
   if (state.speedMbps === undefined) return { current: 0, currentSpeedKbps: 0 };
   const bits = speedBits.get(state.speedMbps);
   const speed = bits === undefined ? other : state.duplex === "half" ? bits[0] : bits[1];
-  return { current: speed | copper, currentSpeedKbps: 1000 * state.speedMbps };
+  return { current: state.isCopper === true ? speed | copper : speed, currentSpeedKbps: 1000 * state.speedMbps };
 }

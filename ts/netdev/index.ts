@@ -2,6 +2,7 @@
 export { formatAddress, formatNetwork, isMapped, mapIpv4, type Network, parseAddress } from "./address.js";
 export { deviceCommands } from "./commands.js";
 export { Dpdk, type DpdkCalls } from "./dpdk.js";
+export { dpdkCommands } from "./dpdk-commands.js";
 export { errnoWords } from "./errno.js";
 export { type LinkFeatures, linkFeatures } from "./features.js";
 export {

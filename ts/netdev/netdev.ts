@@ -19,6 +19,7 @@ import {
   readAfxdp,
 } from "./afxdp.js";
 import type { Dpdk } from "./dpdk.js";
+import { type DpdkKind, flowControlOptions, isTrue } from "./dpdk-devices.js";
 import { errno, errnoWords } from "./errno.js";
 import { FrameStream } from "./frame-stream.js";
 import { type Policing, policeRecord, unpoliced } from "./policing.js";
@@ -48,6 +49,8 @@ export interface DeviceState {
   readonly carrier: boolean;
   readonly ifindex: number;
   readonly speedMbps: number | undefined;
+  /** What the kernel says of devices whose medium it does not know. */
+  readonly isCopper?: boolean;
   readonly duplex: "half" | "full" | undefined;
 }
 
@@ -179,7 +182,8 @@ export class Netdev {
     if (!this.isHostDevice) {
       const info = portStats(this.owner.datapath, this.dpPort);
       if (info === undefined) return new Map();
-      return this.type.dpdk === undefined ? dummyStatistics(info) : dpdkStatistics(info);
+      if (this.type.dpdk === undefined) return dummyStatistics(info);
+      return dpdkStatistics(info, this.owner.dpdk?.askPairs("statistics", this.name) ?? []);
     }
     const found = link(this.owner.datapath, this.name);
     if (found === undefined) return new Map();
@@ -190,8 +194,22 @@ export class Netdev {
 
   /** Interface.status: the driver's words, which stay the same as long as the device is open. */
   status(): ReadonlyMap<string, string> {
+    if (this.type.dpdk !== undefined) return this.#askDpdkStatus(this.type.dpdk.vhostMode);
     this.#status ??= this.#askStatus();
     return this.#status;
+  }
+
+  /** Interface.status of a device of DPDK's, where a link may change and a guest may come. */
+  #askDpdkStatus(vhostMode: string | undefined): ReadonlyMap<string, string> {
+    const pairs = this.owner.dpdk?.askPairs("status", this.name) ?? [];
+    return new Map(vhostMode === undefined ? pairs : [["mode", vhostMode], ...pairs]);
+  }
+
+  /** Whether the carrier is another than when the device was last asked: DPDK's devices need not tell. */
+  get hasMoved(): boolean {
+    if (this.type.dpdk === undefined) return false;
+    const info = portStats(this.owner.datapath, this.dpPort);
+    return info !== undefined && (info.carrier !== 0) !== this.last.carrier;
   }
 
   #askStatus(): ReadonlyMap<string, string> {
@@ -257,6 +275,7 @@ export class Netdev {
   setOptions(options: ReadonlyMap<string, string>): boolean {
     if (this.type.tunnel !== undefined) return this.owner.setTunnel(this, options);
     if (this.isVirtual) return true;
+    if (this.type.dpdk !== undefined) return this.owner.setDpdkOptions(this, this.type.dpdk, options);
     // An option that is taken back has its default again.
     const all = this.type.dummy ? new Map([["n_rxq", "1"], ...options]) : options;
     const taken = errnoOf(new BatchBuilder().portSet(this.dpPort, all).submit(this.owner.datapath)) === 0;
@@ -297,9 +316,13 @@ export class Netdev {
   }
 }
 
-function missingDevice(name: string, type: NetdevType): string {
-  if (type.name !== "dpdk") return `'${name}' is missing 'options:vhost-server-path'`;
-  return `'${name}' is missing 'options:dpdk-devargs'. The old 'dpdk<port_id>' names are not supported`;
+/** What of a DPDK device's configuration means to open it anew, to be compared.  Vhost devices are numbered. */
+function configText(config: ReadonlyMap<string, string>): string {
+  const rows = [...config].filter(([key]) => key !== "tx-retries-max").map(([key, value]) => `${key}=${value}`);
+  return rows
+    .toSorted()
+    .join(" ")
+    .replace(/\bnet_vhost\d+,/, "");
 }
 
 function linkState(link: LinkInfo): DeviceState {
@@ -308,6 +331,7 @@ function linkState(link: LinkInfo): DeviceState {
     mtu: link.mtu,
     up: (link.linkFlags & linkFlag.up) !== 0,
     carrier: (link.linkFlags & linkFlag.running) !== 0,
+    isCopper: true,
     ifindex: link.ifindex,
     speedMbps: link.linkSpeedMbps === 0 || link.linkSpeedMbps === 0xffffffff ? undefined : link.linkSpeedMbps,
     duplex: link.duplex === 0 ? "half" : link.duplex === 1 ? "full" : undefined,
@@ -372,9 +396,10 @@ function dummyStatistics(info: PortInfo): Map<string, number> {
   ]);
 }
 
-function dpdkStatistics(info: PortInfo): Map<string, number> {
+/** `more`: what the device and the driver count besides. */
+function dpdkStatistics(info: PortInfo, more: readonly (readonly [string, string])[]): Map<string, number> {
   return new Map<string, number>([
-    ["ovs_tx_failure_drops", Number(info.txDropped)],
+    ...more.map(([name, value]) => [name, Number(value)] as const),
     ["rx_bytes", Number(info.rxBytes)],
     ["rx_dropped", Number(info.rxDropped)],
     ["rx_errors", Number(info.rxErrors)],
@@ -419,11 +444,13 @@ export class Netdevs {
   /** Threads that transmit: the main one, and those that poll ports. */
   transmitters = 1;
   readonly #policy: NetdevPolicy;
-  readonly #dpdk: Dpdk | undefined;
+  readonly dpdk: Dpdk | undefined;
   readonly #log: Logger;
   readonly #random: () => number;
   readonly #byName = new Map<string, Netdev>();
   readonly #byDpPort = new Map<number, Netdev>();
+  /** What each device of DPDK's was opened with. */
+  readonly #dpdkDevices = new Map<string, { readonly text: string; retries: string | undefined }>();
   readonly #vportLog: Logger;
   readonly #afxdpLog: Logger;
   /** The datapath ports that tunnels share, by datapath type and name. */
@@ -432,7 +459,7 @@ export class Netdevs {
   constructor(options: NetdevsOptions) {
     this.datapath = options.datapath;
     this.#policy = options.policy;
-    this.#dpdk = options.dpdk;
+    this.dpdk = options.dpdk;
     this.#log = options.log;
     this.#vportLog = options.vportLog ?? options.log;
     this.#afxdpLog = options.afxdpLog ?? options.log;
@@ -440,7 +467,7 @@ export class Netdevs {
   }
 
   get policy(): NetdevPolicy {
-    return { ...this.#policy, dpdk: this.#dpdk?.isStarted === true };
+    return { ...this.#policy, dpdk: this.dpdk?.isStarted === true };
   }
 
   types(): readonly NetdevType[] {
@@ -501,19 +528,73 @@ export class Netdevs {
     portClass: number,
     options: ReadonlyMap<string, string>,
   ): void {
-    const devargs = type.dpdk?.(options);
-    if (type.dpdk !== undefined && devargs === undefined) throw this.#complained(name, missingDevice(name, type));
-    const config = devargs === undefined ? options : new Map([...options, ["dpdk-devargs", devargs]]);
+    if (type.dpdk !== undefined && this.dpdk !== undefined) {
+      this.#openDpdkPort(dpPort, name, type.dpdk, portClass, this.dpdk, options);
+      return;
+    }
+    const error = errnoOf(new BatchBuilder().portOpen(dpPort, portClass, name, options).submit(this.datapath));
+    if (error !== 0) throw this.#refused(name, error);
+  }
+
+  #openDpdkPort(
+    dpPort: number,
+    name: string,
+    kind: DpdkKind,
+    portClass: number,
+    dpdk: Dpdk,
+    options: ReadonlyMap<string, string>,
+  ): void {
+    const device = kind.device(name, options, dpdk.vhost);
+    if (typeof device === "string") throw this.#complained(name, device);
+    const { devargs } = device;
+    if (kind.vhostMode === "server") dpdk.tellOldVhost();
+    const config = new Map([...device.config, ["dpdk-devargs", devargs]]);
     const error = errnoOf(new BatchBuilder().portOpen(dpPort, portClass, name, config).submit(this.datapath));
-    this.#dpdk?.tellLog();
-    if (error === 0) return;
-    if (devargs !== undefined && error === errno.noDevice)
-      throw this.#complained(name, `Error attaching device '${devargs}' to DPDK`);
-    if (devargs !== undefined && error === errno.addressInUse)
-      throw this.#complained(name, `'${name}' is trying to use device '${devargs}' which is already in use`);
-    throw devargs === undefined
-      ? this.#refused(name, error)
-      : this.#complained(name, this.#refused(name, error).message);
+    dpdk.tellLog();
+    if (error === errno.noDevice) throw this.#complained(name, `Error attaching device '${devargs}' to DPDK`);
+    if (error === errno.addressInUse) {
+      const by = dpdk.ask("user", devargs).text;
+      throw this.#complained(name, `'${name}' is trying to use device '${devargs}' which is already in use by '${by}'`);
+    }
+    if (error !== 0) throw this.#complained(name, this.#refused(name, error).message);
+    this.#dpdkDevices.set(name, { text: configText(config), retries: config.get("tx-retries-max") });
+    this.#setFlowControl(name, kind, options);
+  }
+
+  /** Flow control of a device that has it; a word to the log where it was asked for in vain. */
+  #setFlowControl(name: string, kind: DpdkKind, options: ReadonlyMap<string, string>): void {
+    if (kind.vhostMode !== undefined) return;
+    const bits = flowControlOptions.map((key) => (isTrue(options, key) ? "1" : "0"));
+    const error = this.dpdk?.ask("flow-control", name, ...bits).error ?? 0;
+    const wanted = flowControlOptions.some((key) => options.has(key));
+    if (error === errno.notSupported && wanted) this.#log.warn(`${name}: Flow control is not supported.`, { name });
+    else if (error !== 0 && error !== errno.notSupported) {
+      this.#log.warn(`${name}: Cannot get flow control parameters: ${errnoWords(error)}`, { name });
+    }
+    const mac = options.get("dpdk-vf-mac");
+    if (mac !== undefined) {
+      this.#log.warn(
+        `'${name}' is trying to set the VF MAC '${mac}' but 'options:dpdk-vf-mac' is only supported for VF representors.`,
+        { name },
+      );
+    }
+  }
+
+  /** Called by Netdev.setOptions: false when the device must be opened anew for them. */
+  setDpdkOptions(netdev: Netdev, kind: DpdkKind, options: ReadonlyMap<string, string>): boolean {
+    const device = this.dpdk === undefined ? "" : kind.device(netdev.name, options, this.dpdk.vhost);
+    if (typeof device === "string") return false;
+    const { ["tx-retries-max"]: retries, ...rest } = Object.fromEntries(device.config);
+    const config = new Map([...Object.entries(rest), ["dpdk-devargs", device.devargs]]);
+    const open = this.#dpdkDevices.get(netdev.name);
+    if (open === undefined || open.text !== configText(config)) return false;
+    if (retries !== undefined && retries !== open.retries) {
+      open.retries = retries;
+      new BatchBuilder().portSet(netdev.dpPort, { "tx-retries-max": retries }).submit(this.datapath);
+      this.#log.info(`Max Tx retries for vhost device '${netdev.name}' set to ${retries}`, { name: netdev.name });
+    }
+    this.#setFlowControl(netdev.name, kind, options);
+    return true;
   }
 
   #readAfxdp(name: string, options: ReadonlyMap<string, string>): AfxdpConfig {
@@ -571,6 +652,7 @@ export class Netdevs {
     if (this.#byName.get(netdev.name) !== netdev) return;
     netdev.stream?.close();
     this.#byName.delete(netdev.name);
+    this.#dpdkDevices.delete(netdev.name);
     if (netdev.tunnel !== undefined) this.#leaveTunnelPort(netdev);
     if (netdev.isVirtual) return;
     this.#byDpPort.delete(netdev.dpPort);

@@ -1,5 +1,6 @@
 /** Interface types: what `Interface.type` may say, and what the datapath opens for it. */
 import { portClass } from "../datapath/generated/records.js";
+import { type DpdkKind, dpdkKinds } from "./dpdk-devices.js";
 import { tunnelOptions } from "./tunnel-config.js";
 import { type TunnelType, tunnelTypes } from "./tunnel-types.js";
 
@@ -18,8 +19,8 @@ export interface NetdevType {
   readonly embedded?: boolean;
   /** What a tunnel of the type is. */
   readonly tunnel?: TunnelType;
-  /** Only while DPDK runs.  What its driver is to open comes of the options; undefined when they say too little. */
-  readonly dpdk?: (options: ReadonlyMap<string, string>) => string | undefined;
+  /** Only while DPDK runs. */
+  readonly dpdk?: DpdkKind;
   /** Threads with cores of their own poll it, as Open vSwitch's PMD threads do. */
   readonly polled?: true;
   /** Numbers of the queues that a device of the type always has. */
@@ -45,17 +46,6 @@ const dummyOptions = [
 ] as const;
 
 const afxdpOptionNames = ["n_rxq", "xdp-mode", "use-need-wakeup"] as const;
-
-const dpdkQueueOptions = ["n_rxq", "n_rxq_desc", "n_txq_desc"] as const;
-
-/** DPDK's vhost devices want numbers, which are never used again. */
-let vhostDevices = 0;
-
-function vhostUserClient(options: ReadonlyMap<string, string>): string | undefined {
-  const path = options.get("vhost-server-path");
-  if (path === undefined) return undefined;
-  return `net_vhost${vhostDevices++},iface=${path},client=1,queues=${options.get("n_rxq") ?? "1"}`;
-}
 
 export const netdevTypes: readonly NetdevType[] = [
   {
@@ -132,9 +122,20 @@ export const netdevTypes: readonly NetdevType[] = [
     shownAs: "dpdk",
     host: true,
     dummy: false,
-    dpdk: (options) => options.get("dpdk-devargs"),
-    options: ["dpdk-devargs", ...dpdkQueueOptions],
+    dpdk: dpdkKinds.ethernet,
+    options: dpdkKinds.ethernet.options,
     doc: "A device that DPDK drives: a NIC by its PCI address, or one of DPDK's virtual devices.",
+  },
+  {
+    name: "dpdkvhostuser",
+    polled: true,
+    portClass: portClass.dpdk,
+    shownAs: "dpdkvhostuser",
+    host: true,
+    dummy: false,
+    dpdk: dpdkKinds.vhostServer,
+    options: dpdkKinds.vhostServer.options,
+    doc: "One end of a virtual machine's vhost-user device, with a socket that Sluice makes; where the other type can be used, use that.",
   },
   {
     name: "dpdkvhostuserclient",
@@ -143,8 +144,8 @@ export const netdevTypes: readonly NetdevType[] = [
     shownAs: "dpdkvhostuserclient",
     host: true,
     dummy: false,
-    dpdk: vhostUserClient,
-    options: ["vhost-server-path", ...dpdkQueueOptions],
+    dpdk: dpdkKinds.vhostClient,
+    options: dpdkKinds.vhostClient.options,
     doc: "One end of a virtual machine's vhost-user device; the machine makes the socket, and may come and go.",
   },
   {
