@@ -6,6 +6,7 @@
 
 #include "classifier/flow_store.h"
 #include "pipeline/learn.h"
+#include "pipeline/netflow.h"
 #include "pipeline/pipeline_state.h"
 
 int
@@ -106,7 +107,22 @@ do_chore(struct pipeline *pipeline, const struct chore *chore, uint64_t now_ms)
 bool
 pipeline_has_chores(const struct pipeline *pipeline)
 {
-    return atomic_load(&((struct pipeline *) pipeline)->chores.n);
+    return atomic_load(&((struct pipeline *) pipeline)->chores.n) || atomic_load(&pipeline->netflow_waits);
+}
+
+/* Tells the records that wait. */
+static void
+deliver_netflow(struct pipeline *pipeline, uint64_t now_ms)
+{
+    if (!atomic_exchange(&pipeline->netflow_waits, false)) {
+        return;
+    }
+    for (uint32_t id = 0; id < pipeline->n_slots; id++) {
+        const struct bridge_view *view = pipeline_view(pipeline, id);
+        if (view && view->netflow_timeout_s) {
+            netflow_deliver(view->bridge->netflow, now_ms);
+        }
+    }
 }
 
 void
@@ -117,6 +133,7 @@ pipeline_do_chores(struct pipeline *pipeline, uint64_t now_ms)
         return;
     }
     assert(!pipeline->transaction.open);
+    deliver_netflow(pipeline, now_ms);
     pipeline_begin(pipeline, true);
     /* As many as may wait: others that come meanwhile may be done by whoever comes next. */
     for (uint32_t i = 0; i < CHORES_MAX && take(&pipeline->chores, &chore); i++) {

@@ -94,6 +94,7 @@ bridge_set(struct pipeline *pipeline, const struct sluice_bridge_set *command)
     draft->sflow_probability = command->sflow_probability;
     draft->sflow_header = command->sflow_header;
     draft->ipfix_probability = command->ipfix_probability;
+    draft->netflow_timeout_s = command->netflow_timeout_s;
     draft->mac_aging_s = command->mac_aging_s ? command->mac_aging_s : MAC_AGING_S_DEFAULT;
     draft->mac_table_size = command->mac_table_size ? command->mac_table_size : MAC_TABLE_SIZE_DEFAULT;
     return 0;

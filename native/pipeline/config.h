@@ -20,6 +20,7 @@
 struct flow_key;
 struct flow_store;
 struct mac_table;
+struct netflow;
 struct version_map;
 struct pipeline;
 struct tunnel_index;
@@ -109,6 +110,7 @@ struct bridge {
     uint32_t n_tables;
     struct flow_store *flows;
     struct mac_table *macs;     /* Counted. */
+    struct netflow *netflow;    /* Counted. */
     struct version_map *meters; /* Of struct ofmeter. */
     struct version_map *groups; /* Of struct ofgroup. */
 };
@@ -121,6 +123,7 @@ struct bridge_view {
     uint32_t sflow_probability; /* Of UINT32_MAX; 0: no sFlow. */
     uint32_t sflow_header;
     uint32_t ipfix_probability; /* Of UINT32_MAX; 0: no IPFIX of the bridge's. */
+    uint32_t netflow_timeout_s; /* 0: no NetFlow. */
     uint32_t mac_aging_s;
     uint32_t mac_table_size;
 

@@ -4,6 +4,7 @@
 #include "pipeline/frozen.h"
 #include "pipeline/learn.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/netflow.h"
 #include "pipeline/pipeline_state.h"
 #include "pipeline/ofgroup.h"
 #include "pipeline/xlate.h"
@@ -144,6 +145,9 @@ xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint
                 neighbor_use(credit->neighbor, traffic.used_ms);
             }
             break;
+        case XLATE_CREDIT_NETFLOW:
+            netflow_count(credit->path, credit->bundle, all);
+            break;
         case XLATE_CREDIT_HEADER:
             traffic.n_bytes += traffic.n_packets * (uint64_t) (int32_t) credit->bundle;
             break;
@@ -180,6 +184,9 @@ release(const struct xlate_credit *credit, bool lingers)
     case XLATE_CREDIT_NEIGHBOR:
         neighbor_unref(credit->neighbor);
         break;
+    case XLATE_CREDIT_NETFLOW:
+        netflow_path_free(credit->path);
+        break;
     case XLATE_CREDIT_HEADER:
         break;
     case XLATE_CREDIT_FROZEN:
@@ -192,6 +199,9 @@ void
 xlate_credits_release(struct xlate_credit *credits, uint32_t n_credits, bool lingers)
 {
     for (uint32_t i = 0; i < n_credits; i++) {
+        if (credits[i].kind == XLATE_CREDIT_NETFLOW) {
+            netflow_end(credits[i].path);
+        }
         release(&credits[i], lingers);
     }
 }

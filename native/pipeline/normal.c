@@ -4,6 +4,7 @@
 #include "packet/bytes.h"
 #include "pipeline/bond.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/netflow.h"
 #include "pipeline/xlate_ctx.h"
 
 static uint64_t
@@ -388,6 +389,7 @@ forward(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags
     if (!bundle) {
         trace_note(ctx, SLUICE_TRACE_NOTE_NO_LEARNED_MAC, 0, 0, 0);
         flood_bundles(ctx, in, tags);
+        ctx->netflow_output = NETFLOW_OUTPUT_FLOOD;
     } else if (mirror_owns_bundle(ctx->view, bundle)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR, 0, 0, 0);
         ctx->drop_reason = SLUICE_DROP_REASON_MIRROR;

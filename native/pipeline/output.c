@@ -5,6 +5,7 @@
 #include "packet/bytes.h"
 #include "packet/match.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/netflow.h"
 #include "pipeline/tunnel.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/xlate_ctx.h"
@@ -160,6 +161,7 @@ truncate_output(struct xlate_ctx *ctx, uint32_t max_len)
 static void
 output_device(struct xlate_ctx *ctx, const struct ofport *port)
 {
+    ctx->netflow_output = port->ofp_port & UINT16_MAX;
     if (port->is_tunnel) {
         if (ctx->mirror_snaplen) {
             truncate_output(ctx, ctx->mirror_snaplen);
@@ -419,10 +421,11 @@ flood(struct xlate_ctx *ctx, bool all)
         }
     }
     ctx->is_last = is_last;
+    ctx->netflow_output = NETFLOW_OUTPUT_FLOOD;
 }
 
-void
-output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
+static void
+output_to(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
 {
     uint32_t in_port = be32(ctx->flow.in_port);
     switch (port) {
@@ -460,6 +463,19 @@ output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
             output_real(ctx, port);
         }
         break;
+    }
+}
+
+void
+output_port(struct xlate_ctx *ctx, uint32_t port, uint32_t max_len)
+{
+    uint32_t before = ctx->netflow_output;
+    ctx->netflow_output = NETFLOW_OUTPUT_DROP;
+    output_to(ctx, port, max_len);
+    if (before == NETFLOW_OUTPUT_FLOOD || ctx->netflow_output == NETFLOW_OUTPUT_DROP) {
+        ctx->netflow_output = before;
+    } else if (before != NETFLOW_OUTPUT_DROP && ctx->netflow_output != NETFLOW_OUTPUT_FLOOD) {
+        ctx->netflow_output = NETFLOW_OUTPUT_MANY;
     }
 }
 

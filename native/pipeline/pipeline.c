@@ -7,6 +7,7 @@
 #include "classifier/version_map.h"
 #include "meter/meter_table.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/netflow.h"
 #include "pipeline/pipeline_state.h"
 #include "tunnel/neighbor.h"
 
@@ -147,6 +148,10 @@ pipeline_maintain(struct pipeline *pipeline, uint64_t now_ms)
             uint64_t due = mac_table_expire(view->bridge->macs, now_ms);
             next = due < next ? due : next;
             flow_store_collect(view->bridge->flows);
+            if (view->netflow_timeout_s) {
+                netflow_expire(view->bridge->netflow, now_ms);
+                netflow_deliver(view->bridge->netflow, now_ms);
+            }
             version_map_collect(view->bridge->meters);
             version_map_collect(view->bridge->groups);
         }

@@ -43,6 +43,8 @@ struct pipeline_hooks {
     void (*remark)(void *aux, struct sluice_event_remark *remark, const void *key, const void *first_key);
     /* The datapath's clock in milliseconds. */
     uint64_t (*now)(void *aux);
+    /* Tells records of flows.  False: there is no room now, and they are told another time.  Null: nobody is told. */
+    bool (*netflow)(void *aux, struct sluice_event_netflow *event, const struct sluice_netflow_record *records);
 };
 
 struct pipeline_options {

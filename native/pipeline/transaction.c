@@ -6,6 +6,7 @@
 #include "classifier/flow_store.h"
 #include "pipeline/action_check.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/netflow.h"
 #include "pipeline/ofgroup.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
@@ -82,6 +83,7 @@ bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
     bridge->id = id;
     bridge->n_tables = n_tables;
     bridge->macs = mac_table_create(pipeline->options.epoch, address_changed, bridge);
+    bridge->netflow = netflow_create(pipeline, id, next_random(pipeline));
     bridge->flows = flow_store_create(&(struct flow_store_options){
         .epoch = pipeline->options.epoch,
         .bridge = id,
@@ -93,7 +95,7 @@ bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
     });
     bridge->meters = version_map_create(pipeline->options.epoch, ofmeter_free, pipeline);
     bridge->groups = version_map_create(pipeline->options.epoch, ofgroup_free, pipeline);
-    if (!bridge->flows || !bridge->macs || !bridge->meters || !bridge->groups) {
+    if (!bridge->flows || !bridge->macs || !bridge->netflow || !bridge->meters || !bridge->groups) {
         bridge_destroy(bridge);
         return NULL;
     }
@@ -106,6 +108,7 @@ bridge_destroy(void *bridge_)
     struct bridge *bridge = bridge_;
     flow_store_destroy(bridge->flows);
     mac_table_unref(bridge->macs);
+    netflow_unref(bridge->netflow);
     version_map_destroy(bridge->meters);
     version_map_destroy(bridge->groups);
     free(bridge);
@@ -350,6 +353,7 @@ static void
 adopt_drafts(struct pipeline *pipeline)
 {
     const struct transaction *txn = &pipeline->transaction;
+    const struct pipeline_hooks *hooks = &pipeline->options.hooks;
     uint64_t version = current_version(pipeline);
     for (uint32_t i = 0; i < txn->n_touched; i++) {
         uint32_t id = txn->touched[i];
@@ -367,6 +371,7 @@ adopt_drafts(struct pipeline *pipeline)
         slot->view = slot->draft;
         if (slot->view) {
             mac_table_configure(slot->view->bridge->macs, slot->view->mac_table_size, slot->view->mac_aging_s);
+            netflow_configure(slot->view->bridge->netflow, slot->view->netflow_timeout_s, hooks->now(hooks->aux));
         }
         pipeline_set_cell(pipeline, pipeline_cell(CELL_BRIDGE, id, 0), version);
     }

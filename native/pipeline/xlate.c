@@ -7,6 +7,7 @@
 #include "classifier/flow_store.h"
 #include "packet/bytes.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/netflow.h"
 #include "pipeline/tunnel.h"
 #include "pipeline/tunnel_index.h"
 #include "pipeline/ofmeter.h"
@@ -594,6 +595,7 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
         trace_thaw(ctx);
     }
     bool received = true;
+    netflow_unwildcard(ctx);
     if (!ctx->frozen) {
         sample_input(ctx);
     }
@@ -626,6 +628,7 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
         output_dhcp_reply(ctx);
     }
     sample_finish(ctx);
+    netflow_finish(ctx);
 }
 
 /* A clone that is a packet-in behind a meter is what Open vSwitch calls a sample of everything, which it keeps. */
@@ -727,6 +730,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     ctx.flow.actset_output = be32(PORT_UNSET);
     ctx.queue = in->key->skb_priority;
     ctx.sflow_report = UINT32_MAX;
+    ctx.netflow_output = NETFLOW_OUTPUT_DROP;
     init_wild(&ctx);
     ctx.base = ctx.flow;
     const struct ofport *port;

@@ -29,6 +29,7 @@ struct learned;
 struct group_stats;
 struct mac_table;
 struct neighbor;
+struct netflow_path;
 struct pipeline;
 struct port_counters;
 struct rule;
@@ -64,6 +65,7 @@ enum xlate_credit_kind {
     XLATE_CREDIT_MAC,     /* NORMAL: 'mac' is alive on VLAN 'vlan' of 'macs' behind 'bundle'; owns a reference. */
     XLATE_CREDIT_FROZEN,  /* Nothing is counted; the credit keeps the recirculation id of 'frozen' alive. */
     XLATE_CREDIT_NEIGHBOR, /* Packets went to 'neighbor'; owns a reference. */
+    XLATE_CREDIT_NETFLOW,  /* NetFlow: 'path', which the credit owns, to output 'bundle'. */
     XLATE_CREDIT_HEADER,   /* For what follows, packets are longer by 'bundle' bytes, as a signed number. */
 };
 
@@ -77,6 +79,7 @@ struct xlate_credit {
         struct port_counters *port;
         struct mac_table *macs;
         struct neighbor *neighbor;
+        struct netflow_path *path;
         struct group_stats *group;
         const struct frozen_state *frozen;
     };

@@ -5,6 +5,7 @@
 #include "pipeline/field_hash.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/select.h"
+#include "pipeline/netflow.h"
 #include "pipeline/xlate_ctx.h"
 
 struct action_header {
@@ -255,6 +256,10 @@ enqueue(struct xlate_ctx *ctx, const struct sluice_action_enqueue *a)
     set_queue(ctx, a->queue);
     output_port(ctx, port_normalize(a->port), 0);
     ctx->flow.skb_priority = old;
+    if (ctx->netflow_output != NETFLOW_OUTPUT_DROP && ctx->netflow_output != NETFLOW_OUTPUT_FLOOD) {
+        /* As in Open vSwitch, where even one queue of one port counts as several outputs. */
+        ctx->netflow_output = NETFLOW_OUTPUT_MANY;
+    }
 }
 
 static void

@@ -85,6 +85,8 @@ struct xlate_ctx {
     uint32_t n_outputs;    /* To devices and tunnels. */
     uint32_t output;       /* The last one's datapath port. */
 
+    uint32_t netflow_output; /* OpenFlow port that NetFlow tells of, or NETFLOW_OUTPUT_*. */
+
     /* Nothing comes after the action being executed, so it may do with the packet what it likes. */
     bool is_last;
 

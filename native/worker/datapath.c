@@ -56,6 +56,18 @@ hook_now(void *aux)
     return datapath_now(aux);
 }
 
+static bool
+hook_netflow(void *aux, struct sluice_event_netflow *event, const struct sluice_netflow_record *records)
+{
+    struct sluice_datapath *datapath = aux;
+    const struct ring_part parts[] = {
+        { event, sizeof *event },
+        { records, event->n_records * sizeof *records },
+    };
+
+    return ring_put(&datapath->ring, DATAPATH_PORTS_MAX, (struct sluice_record *) event, parts, 2);
+}
+
 static int
 create_workers(struct sluice_datapath *datapath)
 {
@@ -87,7 +99,7 @@ create_parts(struct sluice_datapath *datapath, const struct sluice_datapath_opti
     const struct pipeline_options pipeline = {
         .epoch = datapath->epoch,
         .hooks = { datapath, hook_execute, hook_execute_telling, hook_flows_changed, hook_chore_waits,
-                   hook_control_enter, hook_control_leave, hook_remark, hook_now },
+                   hook_control_enter, hook_control_leave, hook_remark, hook_now, hook_netflow },
         .n_threads = datapath->n_workers + 1,
     };
     error = pipeline_create(&pipeline, &datapath->pipeline);

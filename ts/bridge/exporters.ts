@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 import type { Clock } from "../clock/index.js";
-import { datapathStats, type Sample } from "../datapath/index.js";
+import { datapathStats, type NetflowRecords, type Sample } from "../datapath/index.js";
 import { addressBytes, type SwitchSample } from "../export/index.js";
 import type { LogSource } from "../log/index.js";
 import { isMapped, mapIpv4, type Router } from "../netdev/index.js";
@@ -9,6 +9,7 @@ import type { IpfixStats } from "../openflow/message.js";
 import type { Idl, VswitchTables } from "../ovsdb/index.js";
 import type { Bridge } from "./bridge.js";
 import { BridgeIpfix, type IpfixSettings, ipfixSettings, sampleKind } from "./ipfix-exporter.js";
+import { NetflowExporter, netflowSettings } from "./netflow-exporter.js";
 import { SflowExporter, sflowSettings } from "./sflow-exporter.js";
 import type { WantedBridge } from "./wanted.js";
 
@@ -25,6 +26,7 @@ export interface ExportersOptions {
 interface Running {
   readonly bridge: Bridge;
   sflow: SflowExporter | undefined;
+  netflow: NetflowExporter | undefined;
   /** What the exporter was made from: it is made anew only when that changes. */
   sflowText: string;
   /** The bridge's own IPFIX under -1, those of its collector sets under their numbers. */
@@ -52,7 +54,7 @@ export class Exporters {
     let running = this.#running.get(bridge.name);
     if (running?.bridge !== bridge) {
       if (running !== undefined) close(running);
-      running = { bridge, sflow: undefined, sflowText: "", ipfix: new Map() };
+      running = { bridge, sflow: undefined, netflow: undefined, sflowText: "", ipfix: new Map() };
       this.#running.set(bridge.name, running);
       const { ipfix } = running;
       bridge.ofproto.ipfixStats = (ofBridge) => ipfixStats(ipfix, ofBridge);
@@ -68,6 +70,7 @@ export class Exporters {
       running.sflow = settings === undefined ? undefined : this.#openSflow(bridge, settings);
     }
     this.#configureIpfix(running, wanted);
+    this.#configureNetflow(running, wanted);
     this.#sample(running);
   }
 
@@ -84,6 +87,26 @@ export class Exporters {
       else if (event.sampleKind === sampleKind.flow) ipfix.get(event.collectorSetId)?.exporter?.sample(event);
       else sflow?.sample(event);
     }
+  }
+
+  netflow(event: NetflowRecords): void {
+    for (const { bridge, netflow } of this.#running.values())
+      if (bridge.ofproto.bridge === event.bridge) netflow?.records(event);
+  }
+
+  #configureNetflow(running: Running, wanted: WantedBridge): void {
+    const { idl, clock, log } = this.#options;
+    const { bridge } = running;
+    const row = wanted.row.netflow === undefined ? undefined : idl.table("NetFlow").get(wanted.row.netflow);
+    if (row === undefined) {
+      running.netflow?.close();
+      running.netflow = undefined;
+      return;
+    }
+    const settings = netflowSettings(row, wanted.row.datapath_type === "dummy");
+    const nPorts = wanted.row.ports.length;
+    if (running.netflow === undefined) running.netflow = new NetflowExporter(settings, bridge.name, nPorts, clock, log);
+    else running.netflow.configure(settings, nPorts);
   }
 
   #configureIpfix({ bridge, ipfix }: Running, wanted: WantedBridge): void {
@@ -122,7 +145,7 @@ export class Exporters {
     });
   }
 
-  #sample({ bridge, sflow, ipfix }: Running): void {
+  #sample({ bridge, sflow, netflow, ipfix }: Running): void {
     const own = ipfix.get(bridgeSet)?.exporter;
     const sets = [...ipfix].filter(([id]) => id !== bridgeSet);
     const sampling = {
@@ -133,6 +156,7 @@ export class Exporters {
       ipfixInput: own?.settings.input ?? false,
       ipfixOutput: own?.settings.output ?? false,
       ipfixTunnels: own?.settings.tunnels ?? false,
+      netflowTimeoutS: netflow?.activeTimeoutS ?? 0,
       // A sample action samples as soon as the bridge has any exporter, as it does in Open vSwitch.
       flowSampling: ipfix.size > 0,
       flowSamplingTunnels: sets.some(([, { exporter }]) => exporter?.settings.tunnels ?? false),
@@ -174,8 +198,9 @@ function ipfixStats(ipfix: Running["ipfix"], ofBridge: boolean): readonly IpfixS
   );
 }
 
-function close({ sflow, ipfix }: Running): void {
+function close({ sflow, netflow, ipfix }: Running): void {
   sflow?.close();
+  netflow?.close();
   for (const { exporter } of ipfix.values()) exporter?.close();
 }
 

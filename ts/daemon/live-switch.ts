@@ -72,6 +72,9 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   datapath.on("sample", (event) => {
     bridges.exporters.sample(event);
   });
+  datapath.on("netflow", (event) => {
+    bridges.exporters.netflow(event);
+  });
   const datapathLog = new DatapathLog(bridges.ofprotos, flowText);
   datapath.on("portFrame", ({ dpPort, packet }) => bridges.netdevs.transmitted(dpPort, packet));
   datapath.on("miss", (event) => datapathLog.miss(event));

@@ -41,6 +41,7 @@ export class Datapath {
     miss: new Set(),
     megaflow: new Set(),
     remark: new Set(),
+    netflow: new Set(),
     stateLost: new Set(),
   };
   #stateDropped = 0;

@@ -7,18 +7,23 @@ import {
   type EventSample,
   event,
   eventMissSize,
+  eventNetflowSize,
   eventPacketInSize,
   eventPortFrameSize,
   eventProtocolPacketSize,
   eventRemarkSize,
   eventSampleSize,
+  type NetflowRecord,
+  netflowRecordSize,
   readEventMiss,
+  readEventNetflow,
   readEventPacketIn,
   readEventPort,
   readEventPortFrame,
   readEventProtocolPacket,
   readEventRemark,
   readEventSample,
+  readNetflowRecord,
 } from "./generated/records.js";
 import { type Megaflow, readMegaflow } from "./queries.js";
 
@@ -64,6 +69,14 @@ export interface Sample extends EventSample {
   readonly actions: Uint8Array;
 }
 
+/** Flows of a bridge that has NetFlow. */
+export interface NetflowRecords {
+  readonly bridge: number;
+  /** Since the bridge has it. */
+  readonly uptimeMs: bigint;
+  readonly flows: readonly NetflowRecord[];
+}
+
 /** Events by name, with what their listeners get.  The bytes are the listener's to keep. */
 export interface DatapathEvents {
   packetIn: PacketIn;
@@ -80,6 +93,7 @@ export interface DatapathEvents {
   /** Only while settings ask for it, as `megaflow`. */
   miss: Miss;
   remark: Remark;
+  netflow: NetflowRecords;
   /** A megaflow came, changed or goes: `change` says which. */
   megaflow: Megaflow;
   /** Events of links, ports, addresses or removed flows were lost for want of room: look at everything again. */
@@ -155,6 +169,12 @@ export function decodeEvent(type: number, block: EventBytes, at: number, size: n
       const key = part(bytes, keyAt, record.keySize);
       const firstKey = part(bytes, keyAt + pad8(record.keySize), record.firstKeySize);
       return { name: "remark", value: { ...record, key, firstKey } };
+    }
+    case event.netflow: {
+      const { bridge, nRecords, uptimeMs } = readEventNetflow(view, at);
+      const flowAt = (i: number): number => at + eventNetflowSize + i * netflowRecordSize;
+      const flows = Array.from({ length: nRecords }, (_, i) => readNetflowRecord(view, flowAt(i)));
+      return { name: "netflow", value: { bridge, uptimeMs, flows } };
     }
     case event.megaflow:
       return { name: "megaflow", value: readMegaflow(bytes.subarray(at, at + size)) };

@@ -2,7 +2,16 @@ export { BatchBuilder, type BatchTarget, encodeConfig } from "./batch.js";
 export { Datapath, type DatapathOptions } from "./datapath.js";
 export { type DropCount, type Drops, drops, type PacketAccounts } from "./drops.js";
 export { DatapathError, errorName } from "./errors.js";
-export type { DatapathEvent, DatapathEvents, PacketIn, PortFrame, ProtocolPacket, Remark, Sample } from "./events.js";
+export type {
+  DatapathEvent,
+  DatapathEvents,
+  NetflowRecords,
+  PacketIn,
+  PortFrame,
+  ProtocolPacket,
+  Remark,
+  Sample,
+} from "./events.js";
 export {
   arrival,
   ask,

@@ -650,6 +650,7 @@ export class Ofproto {
         sflowProbability: sampling.sflowProbability,
         sflowHeader: sampling.sflowHeader,
         ipfixProbability: sampling.ipfixProbability,
+        netflowTimeoutS: sampling.netflowTimeoutS,
       }),
     );
   }

@@ -10,6 +10,8 @@ export interface Sampling {
   /** Sample actions have a collector set to go to. */
   readonly flowSampling: boolean;
   readonly flowSamplingTunnels: boolean;
+  /** NetFlow's active timeout; 0: no NetFlow. */
+  readonly netflowTimeoutS: number;
 }
 
 export const noSampling: Sampling = {
@@ -21,4 +23,5 @@ export const noSampling: Sampling = {
   ipfixTunnels: false,
   flowSampling: false,
   flowSamplingTunnels: false,
+  netflowTimeoutS: 0,
 };

@@ -125,6 +125,7 @@ enum sluice_event {
     SLUICE_EVENT_MEGAFLOW = 9, /* A megaflow came, changed or went. Only while settings ask for it. */
     SLUICE_EVENT_SAMPLE = 10, /* A packet for an exporter. */
     SLUICE_EVENT_REMARK = 11, /* What those who look after the switch should know of a packet's translation. A few a second. */
+    SLUICE_EVENT_NETFLOW = 12, /* Records of flows of a bridge that has NetFlow. */
 };
 
 /* Port drivers. */
@@ -551,6 +552,7 @@ enum sluice_coverage {
     SLUICE_COVERAGE_PACKET_INJECTED = 9, /* Packets that came by no port: packet-outs, requests for neighbours. */
     SLUICE_COVERAGE_PACKET_COPIED = 10, /* Copies and segments that packets became beyond themselves. */
     SLUICE_COVERAGE_PACKET_CONSUMED = 11, /* Packets that ended neither sent nor dropped: originals whose copies were, and those only told of. */
+    SLUICE_COVERAGE_NETFLOW_LOST = 12, /* Flows and records of NetFlow that there was no room for. */
 };
 
 /* Why a packet was dropped. Each has a counter. */
@@ -677,7 +679,7 @@ struct sluice_bridge_set {
     uint32_t sflow_probability; /* Of 2**32 - 1 packets, those that are sampled for sFlow. */
     uint32_t sflow_header; /* Bytes of a packet that an sFlow sample carries. */
     uint32_t ipfix_probability; /* Of 2**32 - 1 packets, those that are sampled for the bridge's IPFIX. */
-    uint32_t pad;
+    uint32_t netflow_timeout_s; /* NetFlow's active timeout; 0: no NetFlow. */
 };
 _Static_assert(sizeof(struct sluice_bridge_set) == 48, "size of sluice_bridge_set");
 _Static_assert(offsetof(struct sluice_bridge_set, type) == 0, "sluice_bridge_set.type");
@@ -692,7 +694,7 @@ _Static_assert(offsetof(struct sluice_bridge_set, max_resubmit_depth) == 28, "sl
 _Static_assert(offsetof(struct sluice_bridge_set, sflow_probability) == 32, "sluice_bridge_set.sflow_probability");
 _Static_assert(offsetof(struct sluice_bridge_set, sflow_header) == 36, "sluice_bridge_set.sflow_header");
 _Static_assert(offsetof(struct sluice_bridge_set, ipfix_probability) == 40, "sluice_bridge_set.ipfix_probability");
-_Static_assert(offsetof(struct sluice_bridge_set, pad) == 44, "sluice_bridge_set.pad");
+_Static_assert(offsetof(struct sluice_bridge_set, netflow_timeout_s) == 44, "sluice_bridge_set.netflow_timeout_s");
 
 /* Fails with `device` and errno when the device cannot be had. Followed by: name, config: `key=value` strings, each ended by a zero byte. */
 struct sluice_port_open {
@@ -2702,6 +2704,54 @@ _Static_assert(offsetof(struct sluice_event_port, dp_port) == 8, "sluice_event_p
 _Static_assert(offsetof(struct sluice_event_port, ifindex) == 12, "sluice_event_port.ifindex");
 _Static_assert(offsetof(struct sluice_event_port, system_error) == 16, "sluice_event_port.system_error");
 _Static_assert(offsetof(struct sluice_event_port, pad) == 20, "sluice_event_port.pad");
+
+/* Flows of a bridge that ended, went on for the active timeout or changed their output. Followed by: netflow_record, n_records of them. */
+struct sluice_event_netflow {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t n_records;
+    uint64_t uptime_ms; /* Time since the bridge has NetFlow. */
+};
+_Static_assert(sizeof(struct sluice_event_netflow) == 24, "size of sluice_event_netflow");
+_Static_assert(offsetof(struct sluice_event_netflow, type) == 0, "sluice_event_netflow.type");
+_Static_assert(offsetof(struct sluice_event_netflow, flags) == 2, "sluice_event_netflow.flags");
+_Static_assert(offsetof(struct sluice_event_netflow, size) == 4, "sluice_event_netflow.size");
+_Static_assert(offsetof(struct sluice_event_netflow, bridge) == 8, "sluice_event_netflow.bridge");
+_Static_assert(offsetof(struct sluice_event_netflow, n_records) == 12, "sluice_event_netflow.n_records");
+_Static_assert(offsetof(struct sluice_event_netflow, uptime_ms) == 16, "sluice_event_netflow.uptime_ms");
+
+/* One flow, and what was counted of it since the record before. */
+struct sluice_netflow_record {
+    uint32_t ip_src;
+    uint32_t ip_dst;
+    uint32_t input; /* OpenFlow port. */
+    uint32_t output; /* Likewise; or 0xffff flooded, 0xfffe several, 0xfffd none. */
+    uint64_t n_packets;
+    uint64_t n_bytes;
+    uint64_t first_ms; /* As `uptime_ms`. */
+    uint64_t last_ms; /* Likewise. */
+    uint16_t tp_src; /* Of ICMP the type. */
+    uint16_t tp_dst; /* Of ICMP the code. */
+    uint16_t tcp_flags; /* Of all packets together. */
+    uint8_t ip_tos;
+    uint8_t ip_proto;
+};
+_Static_assert(sizeof(struct sluice_netflow_record) == 56, "size of sluice_netflow_record");
+_Static_assert(offsetof(struct sluice_netflow_record, ip_src) == 0, "sluice_netflow_record.ip_src");
+_Static_assert(offsetof(struct sluice_netflow_record, ip_dst) == 4, "sluice_netflow_record.ip_dst");
+_Static_assert(offsetof(struct sluice_netflow_record, input) == 8, "sluice_netflow_record.input");
+_Static_assert(offsetof(struct sluice_netflow_record, output) == 12, "sluice_netflow_record.output");
+_Static_assert(offsetof(struct sluice_netflow_record, n_packets) == 16, "sluice_netflow_record.n_packets");
+_Static_assert(offsetof(struct sluice_netflow_record, n_bytes) == 24, "sluice_netflow_record.n_bytes");
+_Static_assert(offsetof(struct sluice_netflow_record, first_ms) == 32, "sluice_netflow_record.first_ms");
+_Static_assert(offsetof(struct sluice_netflow_record, last_ms) == 40, "sluice_netflow_record.last_ms");
+_Static_assert(offsetof(struct sluice_netflow_record, tp_src) == 48, "sluice_netflow_record.tp_src");
+_Static_assert(offsetof(struct sluice_netflow_record, tp_dst) == 50, "sluice_netflow_record.tp_dst");
+_Static_assert(offsetof(struct sluice_netflow_record, tcp_flags) == 52, "sluice_netflow_record.tcp_flags");
+_Static_assert(offsetof(struct sluice_netflow_record, ip_tos) == 54, "sluice_netflow_record.ip_tos");
+_Static_assert(offsetof(struct sluice_netflow_record, ip_proto) == 55, "sluice_netflow_record.ip_proto");
 
 enum sluice_action {
     SLUICE_ACTION_OUTPUT = 1, /* Output to a port; reserved ports are OpenFlow 1.1 numbers. */

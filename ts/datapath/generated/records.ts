@@ -221,6 +221,8 @@ export const event = {
   sample: 10,
   /** What those who look after the switch should know of a packet's translation. A few a second. */
   remark: 11,
+  /** Records of flows of a bridge that has NetFlow. */
+  netflow: 12,
 } as const;
 
 /** Port drivers. */
@@ -937,6 +939,8 @@ export const coverage = {
   packetCopied: 10,
   /** Packets that ended neither sent nor dropped: originals whose copies were, and those only told of. */
   packetConsumed: 11,
+  /** Flows and records of NetFlow that there was no room for. */
+  netflowLost: 12,
 } as const;
 
 /** Why a packet was dropped. Each has a counter. */
@@ -1170,9 +1174,11 @@ export interface BridgeSet {
   sflowHeader: number;
   /** Of 2**32 - 1 packets, those that are sampled for the bridge's IPFIX. */
   ipfixProbability: number;
+  /** NetFlow's active timeout; 0: no NetFlow. */
+  netflowTimeoutS: number;
 }
 export const bridgeSetSize = 48;
-export const bridgeSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, bridgeFlags: 12, macAgingS: 16, macTableSize: 20, fragMode: 24, maxResubmitDepth: 28, sflowProbability: 32, sflowHeader: 36, ipfixProbability: 40, pad: 44 } as const;
+export const bridgeSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, bridgeFlags: 12, macAgingS: 16, macTableSize: 20, fragMode: 24, maxResubmitDepth: 28, sflowProbability: 32, sflowHeader: 36, ipfixProbability: 40, netflowTimeoutS: 44 } as const;
 export function readBridgeSet(view: DataView, at: number): BridgeSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -1187,6 +1193,7 @@ export function readBridgeSet(view: DataView, at: number): BridgeSet {
     sflowProbability: view.getUint32(at + 32, true),
     sflowHeader: view.getUint32(at + 36, true),
     ipfixProbability: view.getUint32(at + 40, true),
+    netflowTimeoutS: view.getUint32(at + 44, true),
   };
 }
 export function writeBridgeSet(view: DataView, at: number, record: BridgeSet): void {
@@ -1202,6 +1209,7 @@ export function writeBridgeSet(view: DataView, at: number, record: BridgeSet): v
   view.setUint32(at + 32, record.sflowProbability, true);
   view.setUint32(at + 36, record.sflowHeader, true);
   view.setUint32(at + 40, record.ipfixProbability, true);
+  view.setUint32(at + 44, record.netflowTimeoutS, true);
 }
 
 /** Fails with `device` and errno when the device cannot be had. Followed by: name, config: `key=value` strings, each ended by a zero byte. */
@@ -4763,4 +4771,94 @@ export function writeEventPort(view: DataView, at: number, record: EventPort): v
   view.setUint32(at + 8, record.dpPort, true);
   view.setUint32(at + 12, record.ifindex, true);
   view.setUint32(at + 16, record.systemError, true);
+}
+
+/** Flows of a bridge that ended, went on for the active timeout or changed their output. Followed by: netflow_record, n_records of them. */
+export interface EventNetflow {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  nRecords: number;
+  /** Time since the bridge has NetFlow. */
+  uptimeMs: bigint;
+}
+export const eventNetflowSize = 24;
+export const eventNetflowOffsets = { type: 0, flags: 2, size: 4, bridge: 8, nRecords: 12, uptimeMs: 16 } as const;
+export function readEventNetflow(view: DataView, at: number): EventNetflow {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    nRecords: view.getUint32(at + 12, true),
+    uptimeMs: view.getBigUint64(at + 16, true),
+  };
+}
+export function writeEventNetflow(view: DataView, at: number, record: EventNetflow): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.nRecords, true);
+  view.setBigUint64(at + 16, record.uptimeMs, true);
+}
+
+/** One flow, and what was counted of it since the record before. */
+export interface NetflowRecord {
+  ipSrc: number;
+  ipDst: number;
+  /** OpenFlow port. */
+  input: number;
+  /** Likewise; or 0xffff flooded, 0xfffe several, 0xfffd none. */
+  output: number;
+  nPackets: bigint;
+  nBytes: bigint;
+  /** As `uptime_ms`. */
+  firstMs: bigint;
+  /** Likewise. */
+  lastMs: bigint;
+  /** Of ICMP the type. */
+  tpSrc: number;
+  /** Of ICMP the code. */
+  tpDst: number;
+  /** Of all packets together. */
+  tcpFlags: number;
+  ipTos: number;
+  ipProto: number;
+}
+export const netflowRecordSize = 56;
+export const netflowRecordOffsets = { ipSrc: 0, ipDst: 4, input: 8, output: 12, nPackets: 16, nBytes: 24, firstMs: 32, lastMs: 40, tpSrc: 48, tpDst: 50, tcpFlags: 52, ipTos: 54, ipProto: 55 } as const;
+export function readNetflowRecord(view: DataView, at: number): NetflowRecord {
+  return {
+    ipSrc: view.getUint32(at + 0, true),
+    ipDst: view.getUint32(at + 4, true),
+    input: view.getUint32(at + 8, true),
+    output: view.getUint32(at + 12, true),
+    nPackets: view.getBigUint64(at + 16, true),
+    nBytes: view.getBigUint64(at + 24, true),
+    firstMs: view.getBigUint64(at + 32, true),
+    lastMs: view.getBigUint64(at + 40, true),
+    tpSrc: view.getUint16(at + 48, true),
+    tpDst: view.getUint16(at + 50, true),
+    tcpFlags: view.getUint16(at + 52, true),
+    ipTos: view.getUint8(at + 54),
+    ipProto: view.getUint8(at + 55),
+  };
+}
+export function writeNetflowRecord(view: DataView, at: number, record: NetflowRecord): void {
+  view.setUint32(at + 0, record.ipSrc, true);
+  view.setUint32(at + 4, record.ipDst, true);
+  view.setUint32(at + 8, record.input, true);
+  view.setUint32(at + 12, record.output, true);
+  view.setBigUint64(at + 16, record.nPackets, true);
+  view.setBigUint64(at + 24, record.nBytes, true);
+  view.setBigUint64(at + 32, record.firstMs, true);
+  view.setBigUint64(at + 40, record.lastMs, true);
+  view.setUint16(at + 48, record.tpSrc, true);
+  view.setUint16(at + 50, record.tpDst, true);
+  view.setUint16(at + 52, record.tcpFlags, true);
+  view.setUint8(at + 54, record.ipTos);
+  view.setUint8(at + 55, record.ipProto);
 }

@@ -158,6 +158,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["megaflow", "A megaflow came, changed or went. Only while settings ask for it."],
       ["sample", "A packet for an exporter."],
       ["remark", "What those who look after the switch should know of a packet's translation. A few a second."],
+      ["netflow", "Records of flows of a bridge that has NetFlow."],
     ]),
   },
   {
@@ -686,6 +687,7 @@ export const constantSets: readonly ConstantSet[] = [
         "packet_consumed",
         "Packets that ended neither sent nor dropped: originals whose copies were, and those only told of.",
       ],
+      ["netflow_lost", "Flows and records of NetFlow that there was no room for."],
     ]),
   },
   {

@@ -55,7 +55,7 @@ export const records: readonly RecordRow[] = [
       ["sflow_probability", "u32", "Of 2**32 - 1 packets, those that are sampled for sFlow."],
       ["sflow_header", "u32", "Bytes of a packet that an sFlow sample carries."],
       ["ipfix_probability", "u32", "Of 2**32 - 1 packets, those that are sampled for the bridge's IPFIX."],
-      ["pad", "u32"],
+      ["netflow_timeout_s", "u32", "NetFlow's active timeout; 0: no NetFlow."],
     ],
   },
   {
