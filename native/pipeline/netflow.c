@@ -246,8 +246,8 @@ find_or_add(struct netflow *netflow, const struct netflow_key *key, uint32_t out
     if (flow) {
         return flow;
     }
-    bool has_room = netflow->n_flows < NETFLOW_FLOWS_MAX
-                    && (netflow->n_flows < netflow->n_buckets || grow_buckets(netflow));
+    bool has_room =
+        netflow->n_flows < NETFLOW_FLOWS_MAX && (netflow->n_flows < netflow->n_buckets || grow_buckets(netflow));
     flow = has_room ? calloc(1, sizeof *flow) : NULL;
     if (!flow) {
         count_lost(netflow);

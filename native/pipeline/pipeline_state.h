@@ -122,7 +122,7 @@ struct pipeline {
     _Atomic uint64_t remarks[PIPELINE_REMARKS]; /* By code: the second of the last ones, and how many. */
 
     struct chores chores;
-    atomic_bool netflow_waits; /* Records of flows are to be told. */
+    atomic_bool netflow_waits;                  /* Records of flows are to be told. */
     _Atomic(const struct route_table *) routes; /* Null until they are told. */
     struct neighbor_table *neighbors;
 
