@@ -13,6 +13,7 @@ import { packetIns } from "./packet-ins.js";
 import { ask, type Case, type Figure } from "./question.js";
 import { jsonLine, table } from "./report.js";
 import { sluice } from "./sluice.js";
+import { veth } from "./veth.js";
 
 const usage = `Usage: npm run bench -- [options]
   --quick         a few minutes less: short measurements, once each
@@ -24,6 +25,7 @@ const usage = `Usage: npm run bench -- [options]
 const cases: readonly Case[] = [
   ...forwarding,
   ...dpdk,
+  ...veth,
   ...megaflows,
   ...misses,
   ...churns,

@@ -17,7 +17,7 @@ import {
   until,
   waitGone,
 } from "./process.js";
-import type { Counters, Daemon, Forwarder, ForwarderOptions, Forwarding, Side } from "./side.js";
+import type { Counters, Daemon, Forwarder, ForwarderOptions, Forwarding, Side, SystemDaemon } from "./side.js";
 
 const schema = "/usr/share/openvswitch/vswitch.ovsschema";
 const dpdkDaemon = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
@@ -81,6 +81,27 @@ async function startDaemon(): Promise<Daemon> {
     stop: async () => {
       client.close();
       process.kill(pid, "SIGTERM");
+      await waitGone(pid);
+      await stopDatabase();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function startSystemDaemon(under: readonly string[], config: readonly string[]): Promise<SystemDaemon> {
+  const directory = runDirectory("ovs");
+  const env = directoryEnv(directory);
+  const stopDatabase = startDatabase(directory, env);
+  const settings = config.map((setting) => `other_config:${setting}`);
+  run(env, "ovs-vsctl", "--no-wait", "set", "Open_vSwitch", ".", ...settings);
+  const [command = "", ...args] = [...under, "ovs-vswitchd"];
+  run(env, command, ...args, "--detach", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off");
+  return {
+    env,
+    stop: async () => {
+      const pid = readPid(directory, "ovs-vswitchd");
+      // Devices are given back, which is not done at the end alone.
+      spawnSync("ovs-appctl", ["exit", "--cleanup"], { env });
       await waitGone(pid);
       await stopDatabase();
       rmSync(directory, { recursive: true, force: true });
@@ -243,4 +264,5 @@ export const ovs: Side = {
   startForwarder,
   bareLoop: (seconds) => runBareLoop("pages", seconds),
   startDaemon,
+  startSystemDaemon,
 };

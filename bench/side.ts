@@ -60,6 +60,9 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
+/** A daemon as users start it, with the host's devices and without a bridge. */
+export type SystemDaemon = Pick<Daemon, "env" | "stop">;
+
 /** A switch that can be measured. */
 export interface Side {
   readonly name: "sluice" | "ovs";
@@ -70,4 +73,6 @@ export interface Side {
   /** DPDK's devices without a switch between them, for `seconds`, with buffers as this side lays them out. */
   bareLoop(seconds: number): Promise<Pick<Forwarding, "packetsPerSecond" | "cyclesPerPacket">>;
   startDaemon(): Promise<Daemon>;
+  /** Started by the command `under`, which execs, with these in Open_vSwitch.other_config. */
+  startSystemDaemon(under: readonly string[], config: readonly string[]): Promise<SystemDaemon>;
 }

@@ -1,5 +1,5 @@
 /** Sluice as a side of the bench. */
-import { type ChildProcess, fork, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -8,7 +8,7 @@ import { dpdkSink, dpdkSource, runBareLoop } from "./dpdk-devices.js";
 import { type Source, writePcap } from "./frames.js";
 import { OpenFlowClient } from "./openflow-client.js";
 import { directoryEnv, makeDummyBridge, readPid, residentOf, runDirectory, sleep, until, waitGone } from "./process.js";
-import type { Counters, Daemon, Forwarder, ForwarderOptions, Forwarding, Side } from "./side.js";
+import type { Counters, Daemon, Forwarder, ForwarderOptions, Forwarding, Side, SystemDaemon } from "./side.js";
 import type { SubjectReply, SubjectRequest } from "./sluice-messages.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -155,6 +155,31 @@ async function startDaemon(): Promise<Daemon> {
   }
 }
 
+async function startSystemDaemon(under: readonly string[], config: readonly string[]): Promise<SystemDaemon> {
+  const directory = runDirectory("sluice");
+  const env = directoryEnv(directory);
+  const program = [process.execPath, join(root, "bin", "sluice"), "vswitchd", "--pidfile", "--log-file"];
+  const [command = "", ...args] = [...under, ...program, "-vconsole:off"];
+  const child = spawn(command, args, { env, stdio: "ignore" });
+  const stop = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    if (child.pid !== undefined) await waitGone(child.pid);
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    await until("sluice vswitchd serves its database", 20, () => {
+      if (child.exitCode !== null) throw new Error(`sluice vswitchd exited ${child.exitCode}`);
+      return existsSync(join(directory, "db.sock")) && existsSync(join(directory, "ovs-vswitchd.pid"));
+    });
+    const settings = config.map((setting) => `other_config:${setting}`);
+    execFileSync("ovs-vsctl", ["-t", "20", "set", "Open_vSwitch", ".", ...settings], { env });
+    return { env, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
 export const sluice: Side = {
   name: "sluice",
   forwarderMissing,
@@ -162,4 +187,5 @@ export const sluice: Side = {
   startForwarder,
   bareLoop: (seconds) => runBareLoop("packed", seconds),
   startDaemon,
+  startSystemDaemon,
 };
