@@ -424,7 +424,6 @@ export class Bridges {
     const isPolling =
       ports.length > 0 || [...this.#running.values()].some(({ bridge }) => bridge.datapathType !== "system");
     threads.configure(isPolling ? config : undefined, ports);
-    this.netdevs.transmitters = 1 + threads.threads.length;
   }
 
   /** Another process has the database: keep nothing that it will want. */

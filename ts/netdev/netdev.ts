@@ -96,6 +96,8 @@ export class Netdev {
   tunnel: TunnelConfig | undefined;
   /** Of an AF_XDP port: what its options say. */
   afxdp: AfxdpConfig | undefined;
+  /** Of a test device: how many its options ask for. */
+  transmitQueues = 1;
   /** Of a test device that is joined to another: where its frames go to and come from. */
   stream: FrameStream | undefined;
   #last: DeviceState | undefined;
@@ -129,10 +131,9 @@ export class Netdev {
     return this.tunnel === undefined ? undefined : formatTunnel(this.tunnel);
   }
 
-  /** Each thread may transmit on a queue of its own. */
   #shownQueues(): string {
     const received = this.counters()?.nRxq ?? 0;
-    const sent = this.owner.transmitters;
+    const sent = this.transmitQueues;
     return (
       `configured_rx_queues=${received}, configured_tx_queues=${sent}, ` +
       `requested_rx_queues=${received}, requested_tx_queues=${sent}`
@@ -279,7 +280,7 @@ export class Netdev {
     // An option that is taken back has its default again.
     const all = this.type.dummy ? new Map([["n_rxq", "1"], ...options]) : options;
     const taken = errnoOf(new BatchBuilder().portSet(this.dpPort, all).submit(this.owner.datapath)) === 0;
-    if (taken) this.owner.followStream(this, options);
+    if (taken) this.owner.followTestOptions(this, options);
     return taken;
   }
 
@@ -441,8 +442,6 @@ export interface TunnelPort {
 /** All open devices of one datapath. */
 export class Netdevs {
   readonly datapath: DeviceDatapath;
-  /** Threads that transmit: the main one, and those that poll ports. */
-  transmitters = 1;
   readonly #policy: NetdevPolicy;
   readonly dpdk: Dpdk | undefined;
   readonly #log: Logger;
@@ -516,7 +515,7 @@ export class Netdevs {
     netdev.afxdp = afxdp;
     this.#byName.set(name, netdev);
     if (dpPort !== 0) this.#byDpPort.set(dpPort, netdev);
-    this.followStream(netdev, options);
+    this.followTestOptions(netdev, options);
     netdev.state();
     return netdev;
   }
@@ -629,8 +628,10 @@ export class Netdevs {
     this.#byDpPort.get(dpPort)?.stream?.send(frame);
   }
 
-  /** Opens, changes or closes the stream that the options of a test device name. */
-  followStream(netdev: Netdev, options: ReadonlyMap<string, string>): void {
+  /** Takes what the options of a test device say that its driver does not know of: opens, changes or closes the stream
+   *  that they name. */
+  followTestOptions(netdev: Netdev, options: ReadonlyMap<string, string>): void {
+    netdev.transmitQueues = Number(options.get("n_txq") ?? 1) || 1;
     const target = options.get("pstream") ?? options.get("stream");
     if (!netdev.type.dummy || netdev.stream?.target === target) return;
     netdev.stream?.close();

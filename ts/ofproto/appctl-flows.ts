@@ -85,7 +85,8 @@ function dumpDatapath(all: Ofprotos, args: readonly string[], words: FlowWords):
   const asked = flags.rest.find((arg) => arg.startsWith("pmd="))?.slice("pmd=".length);
   if (asked !== undefined) {
     const core = Number.parseInt(asked, 10);
-    if (Number.isNaN(core)) throw new UnixctlError("ovs-vswitchd: Invalid pmd= filter.");
+    // As in Open vSwitch, which says no more of it.
+    if (Number.isNaN(core)) throw new UnixctlError("");
     return (lines.get(core) ?? []).join("");
   }
   const title = (core: number): string => {

@@ -111,7 +111,7 @@ export function turnsText(turns: readonly HistoryInfo[]): string {
   const head = ["iter", "cycles", "packets", "cycles/pkt", "pkts/batch", "vhost qlen", "upcalls", "cycles/upcall"];
   const rows = turns.map((turn) =>
     cells(
-      [17, 12, 11, 11, 11, 11, 11, 11],
+      [18, 11, 11, 11, 11, 11, 11, 11],
       [
         turn.stamp,
         turn.cycles,
