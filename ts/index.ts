@@ -16,6 +16,7 @@
 
 export type { DropCount, PacketAccounts } from "./datapath/index.js";
 export { NetdevError } from "./netdev/index.js";
+export type { Flood, FloodRule } from "./ofproto/index.js";
 export {
   type PacketInEvent,
   PortError,

@@ -4,7 +4,7 @@ import { type AdjustableClock, systemClock, virtualClock } from "./clock/index.j
 import { BatchBuilder, Datapath, type DropCount, drops, type PacketAccounts } from "./datapath/index.js";
 import { type LogSource, silentLog } from "./log/index.js";
 import { Netdevs } from "./netdev/index.js";
-import { Ofprotos } from "./ofproto/index.js";
+import { describeFlood, type Flood, Ofprotos } from "./ofproto/index.js";
 import { type BridgeSpec, SwitchBridge } from "./switch-bridge.js";
 
 export interface SwitchOptions {
@@ -39,6 +39,7 @@ export class Switch {
   readonly #runDirectory: string;
   readonly #log: LogSource;
   readonly #isVirtual: boolean;
+  readonly #floodListeners = new Set<(flood: Flood) => void>();
   #closed = false;
 
   /** Use `createSwitch`. */
@@ -65,6 +66,11 @@ export class Switch {
     this.#ofprotos = new Ofprotos({ datapath: this.#datapath, clock: this.#clock, log: this.#log });
     this.#datapath.on("packetIn", (event) => this.#ofprotos.packetIn(event));
     this.#datapath.on("flowsChanged", () => this.#ofprotos.drainChanges());
+    this.#datapath.on("flood", (event) => {
+      if (this.#floodListeners.size === 0) return;
+      const flood = describeFlood(this.#ofprotos, event);
+      for (const listener of this.#floodListeners) listener(flood);
+    });
     this.#datapath.on("portFrame", ({ dpPort, packet }) => this.#deliver(dpPort, packet));
     if (!this.#isVirtual) this.#datapath.ref();
   }
@@ -102,6 +108,14 @@ export class Switch {
 
   bridges(): readonly SwitchBridge[] {
     return [...this.#bridges.values()];
+  }
+
+  /** Calls `listener` when a port sends more packets that no cache knows than its share, at most every ten seconds for a
+   *  port.  Returns what ends it. */
+  onFlood(listener: (flood: Flood) => void): () => void {
+    this.#mustBeOpen();
+    this.#floodListeners.add(listener);
+    return () => this.#floodListeners.delete(listener);
   }
 
   /** Packets that were dropped so far, by port and reason, and what else became of packets. */

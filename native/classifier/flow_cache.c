@@ -22,6 +22,9 @@
 /* Masks beyond 'masks_max' for packets of masks that there is no more room for. */
 #define MASKS_NARROW_MAX 8u
 
+/* Further masks for ports that made less than their part of them. */
+#define MASKS_RESERVE 32u
+
 /* Arrays of more bytes than this are fetched ahead; smaller ones are in the processor's caches anyway. */
 #define PREFETCH_SIZE (256u << 10)
 
@@ -45,6 +48,11 @@ flow_cache_create(const struct flow_cache_options *options)
         return NULL;
     }
     memset(cache, 0, sizeof *cache);
+    cache->n_of_port = calloc(CACHE_PORTS, sizeof *cache->n_of_port);
+    if (cache->n_of_port == NULL) {
+        free(cache);
+        return NULL;
+    }
     signature_cache_init(&cache->signatures,
                          options->signatures_max != 0 ? options->signatures_max : SIGNATURES_MAX_DEFAULT);
     for (size_t i = 0; i < sizeof cache->signature_factors / sizeof cache->signature_factors[0]; i++) {
@@ -74,6 +82,7 @@ flow_cache_destroy(struct flow_cache *cache)
     slab_uninit(&cache->slab);
     signature_cache_uninit(&cache->signatures);
     pthread_mutex_destroy(&cache->mutex);
+    free(cache->n_of_port);
     free(cache);
 }
 
@@ -327,14 +336,23 @@ flow_cache_n_probes(const struct flow_cache *cache)
     return atomic_load_explicit(&cache->n_mask_probes, memory_order_relaxed);
 }
 
-/* Makes room for one when there are as many as there may be.  Once all were found in use, nothing is looked at for the
- * rest of the millisecond: a full cache must not make misses dear. */
+/* Whether a megaflow may go for one of a port that has little, or not. */
 static bool
-replace_idle(struct flow_cache *cache, uint64_t now_ms)
+may_replace(const struct flow_cache *cache, const struct megaflow *megaflow, bool for_little, uint64_t now_ms)
 {
+    return atomic_load_explicit(&megaflow->used_ms, memory_order_relaxed) + REPLACE_IDLE_MS < now_ms
+           || (for_little && !cache_has_little(cache, megaflow->dp_port));
+}
+
+/* Makes room for one of 'port' when there are as many as there may be.  Once all were found in use, nothing is looked at
+ * for the rest of the millisecond: a full cache must not make misses dear. */
+static bool
+replace_one(struct flow_cache *cache, uint32_t port, uint64_t now_ms)
+{
+    bool for_little = cache_has_little(cache, port);
     uint32_t n_tries = 0;
 
-    if (cache->n_vain >= cache->n_live) {
+    if (cache->n_vain >= cache->n_live && !for_little) {
         if (cache->vain_ms == now_ms) {
             return false;
         }
@@ -347,13 +365,13 @@ replace_idle(struct flow_cache *cache, uint64_t now_ms)
             continue;
         }
         n_tries++;
-        if (atomic_load_explicit(&megaflow->used_ms, memory_order_relaxed) + REPLACE_IDLE_MS < now_ms) {
+        if (may_replace(cache, megaflow, for_little, now_ms)) {
             cache_kill(cache, megaflow);
             cache->n_replaced++;
             cache->n_vain = 0;
             return true;
         }
-        if (++cache->n_vain >= cache->n_live) {
+        if (!for_little && ++cache->n_vain >= cache->n_live) {
             cache->vain_ms = now_ms;
             return false;
         }
@@ -376,25 +394,58 @@ narrow_mask(struct flow_key *mask)
     mask->tp_src = mask->tp_dst = UINT16_MAX;
 }
 
+/* Whether a port made less than its part of the masks. */
+static bool
+has_few_masks(const struct flow_cache *cache, uint32_t port)
+{
+    const struct mask_list *list = atomic_load_explicit(&cache->list, memory_order_relaxed);
+    uint32_t n_ports = atomic_load_explicit(&cache->n_ports, memory_order_relaxed);
+    uint32_t n = 0;
+
+    n_ports += atomic_load_explicit(&cache->n_of_port[port], memory_order_relaxed) == 0;
+    for (uint32_t i = 0; list != NULL && i < list->n; i++) {
+        n += list->masks[i]->dp_port == port;
+    }
+    return n * n_ports < cache->masks_max;
+}
+
+/* The mask that the megaflow is to have: the one that was read, or one that takes in more. */
+static int
+choose_mask(struct flow_cache *cache, const struct flow_key *bits, uint32_t port, struct megaflow_mask **maskp)
+{
+    int error = cache_get_mask(cache, bits, cache->masks_max, maskp);
+    uint32_t n_max = cache->masks_max + MASKS_NARROW_MAX;
+
+    if (error == ENOSPC && has_few_masks(cache, port)) {
+        n_max += MASKS_RESERVE;
+        error = cache_get_mask(cache, bits, n_max, maskp);
+    }
+    if (error == ENOSPC) {
+        struct flow_key narrow = *bits;
+        narrow_mask(&narrow);
+        error = cache_get_mask(cache, &narrow, n_max, maskp);
+    }
+    if (error == 0 && (*maskp)->n_flows == 0) {
+        (*maskp)->dp_port = port;
+    }
+    return error;
+}
+
 /* As flow_cache_insert(), with the mutex held. */
 static int
 insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, struct megaflow **megaflowp,
        bool *replaced)
 {
+    uint32_t port = cache_port(insertion->key);
     struct megaflow_mask *mask;
-    int error = cache_get_mask(cache, insertion->mask, cache->masks_max, &mask);
+    int error = choose_mask(cache, insertion->mask, port, &mask);
 
-    if (error == ENOSPC) {
-        struct flow_key narrow = *insertion->mask;
-        narrow_mask(&narrow);
-        error = cache_get_mask(cache, &narrow, cache->masks_max + MASKS_NARROW_MAX, &mask);
-    }
     if (error != 0) {
         return error;
     }
     struct megaflow *old = cache_find(cache, mask, megaflow_hash(mask, insertion->key), insertion->key);
     mask->n_flows++; /* So that it stays whatever is removed here. */
-    bool room = old != NULL || cache->n_live < cache->flows_max || replace_idle(cache, insertion->now_ms);
+    bool room = old != NULL || cache->n_live < cache->flows_max || replace_one(cache, port, insertion->now_ms);
     error = room ? cache_make(cache, mask, insertion, old, megaflowp) : ENOSPC;
     if (!room && cache->n_vain >= cache->n_live) {
         atomic_store_explicit(&cache->full_ms, insertion->now_ms, memory_order_relaxed);
@@ -408,9 +459,10 @@ insert(struct flow_cache *cache, const struct flow_cache_insertion *insertion, s
 }
 
 bool
-flow_cache_may_insert(struct flow_cache *cache, uint64_t now_ms)
+flow_cache_may_insert(struct flow_cache *cache, const struct flow_key *key, uint64_t now_ms)
 {
-    if (atomic_load_explicit(&cache->full_ms, memory_order_relaxed) != now_ms) {
+    if (atomic_load_explicit(&cache->full_ms, memory_order_relaxed) != now_ms
+        || cache_has_little(cache, cache_port(key))) {
         return true;
     }
     count(&cache->n_not_cached, 1);

@@ -10,6 +10,10 @@
  * connection, and a flood of masks costs translations and not ever slower searches.  There are at most 'flows_max'
  * megaflows: a new one then replaces one that had no packet lately, or is not cached.
  *
+ * A datapath port whose packets fill the cache does not shut out others: one that has less than its part of 'flows_max' may
+ * take the place of megaflows of ports that have more, and one that has less than its part of the masks finds room for
+ * a few more.
+ *
  * Staleness.  A megaflow carries the owner's change number of when it was last found to be current.  If that differs
  * from the present one, the owner's is_stale() decides.  A stale megaflow is not found any more; inserting the same
  * match replaces it.  Sweeps have the owner translate it again: it gets the new actions if the new translation read
@@ -69,7 +73,10 @@ struct megaflow {
     _Atomic uint16_t state;
     _Atomic uint16_t tcp_flags; /* All that were seen, as bits of the number. */
     uint32_t index;
-    uint32_t next_free;
+    union {
+        uint32_t dp_port;   /* By which its packets come. */
+        uint32_t next_free; /* While it is free. */
+    };
     uint64_t values[MEGAFLOW_VALUES];
 };
 
@@ -184,9 +191,9 @@ bool flow_cache_find_again(struct flow_cache *cache, struct megaflow *megaflow, 
 /* Masks searched so far.  The worker. */
 uint64_t flow_cache_n_probes(const struct flow_cache *cache);
 
-/* Whether an insertion is worth a try: false for the rest of a millisecond in which the cache was found full of megaflows
- * that are in use.  The packet then counts as not cached.  The worker. */
-bool flow_cache_may_insert(struct flow_cache *cache, uint64_t now_ms);
+/* Whether an insertion for the packet of 'key' is worth a try: false for the rest of a millisecond in which the cache was
+ * found full of megaflows that are in use, if its port has its part of them.  The packet then counts as not cached.  The worker. */
+bool flow_cache_may_insert(struct flow_cache *cache, const struct flow_key *key, uint64_t now_ms);
 
 struct flow_cache_insertion {
     const struct flow_key *key;  /* The packet that was translated. */
@@ -245,6 +252,17 @@ void flow_cache_set_limit(struct flow_cache *cache, uint32_t flows_max);
  * ENOSPC when not even one fits. */
 int flow_cache_dump(struct flow_cache *cache, uint32_t worker, uint64_t *cursor, uint8_t *records, size_t room,
                     size_t *used, uint32_t *n_records);
+
+/* What a datapath port has of the cache. */
+struct flow_cache_port_stats {
+    uint32_t n_flows;
+    uint32_t n_masks; /* That were made for its packets. */
+    bool fills;       /* The megaflows or the masks are as many as there may be, and most are this port's. */
+};
+void flow_cache_get_port_stats(struct flow_cache *cache, uint32_t port, struct flow_cache_port_stats *stats);
+
+/* Calls 'visit' with the data of each megaflow of a port, with the mutex held, until it returns false. */
+void flow_cache_visit_port(struct flow_cache *cache, uint32_t port, bool (*visit)(void *aux, void *data), void *aux);
 
 struct flow_cache_stats {
     uint64_t n_hits; /* Packets found, by signature or by mask. */

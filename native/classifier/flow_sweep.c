@@ -256,6 +256,48 @@ flow_cache_dump(struct flow_cache *cache, uint32_t worker, uint64_t *cursor, uin
 }
 
 void
+flow_cache_get_port_stats(struct flow_cache *cache, uint32_t port, struct flow_cache_port_stats *stats)
+{
+    pthread_mutex_lock(&cache->mutex);
+    const struct mask_list *list = atomic_load_explicit(&cache->list, memory_order_relaxed);
+    uint32_t n_masks = list != NULL ? list->n : 0;
+    *stats = (struct flow_cache_port_stats){ .n_flows = atomic_load(&cache->n_of_port[port % CACHE_PORTS]) };
+    for (uint32_t i = 0; i < n_masks; i++) {
+        stats->n_masks += list->masks[i]->dp_port == port;
+    }
+    stats->fills = (cache->n_live >= cache->flows_max && 2 * stats->n_flows > cache->n_live)
+                   || (n_masks >= cache->masks_max && 2 * stats->n_masks > n_masks);
+    pthread_mutex_unlock(&cache->mutex);
+}
+
+/* A visit of a port's megaflows. */
+struct port_visit {
+    uint32_t port;
+    bool (*visit)(void *aux, void *data);
+    void *aux;
+    bool is_over;
+};
+
+static void
+visit_megaflow(struct flow_cache *cache, struct megaflow *megaflow, void *visit_)
+{
+    struct port_visit *visit = visit_;
+
+    (void) cache;
+    if (!visit->is_over && megaflow_state(megaflow) == MEGAFLOW_LIVE && megaflow->dp_port == visit->port) {
+        visit->is_over = !visit->visit(visit->aux, megaflow_data(megaflow));
+    }
+}
+
+void
+flow_cache_visit_port(struct flow_cache *cache, uint32_t port, bool (*visit)(void *aux, void *data), void *aux)
+{
+    struct port_visit all = { .port = port, .visit = visit, .aux = aux };
+
+    for_each(cache, visit_megaflow, &all);
+}
+
+void
 flow_cache_add_stats(struct flow_cache *cache, struct flow_cache_stats *stats)
 {
     pthread_mutex_lock(&cache->mutex);

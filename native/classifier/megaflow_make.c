@@ -97,6 +97,7 @@ fill(struct flow_cache *cache, struct megaflow *megaflow, const struct megaflow_
         values[i] = insertion->key->words[mask->words[i].key_word] & mask->words[i].mask;
     }
     megaflow->hash = megaflow_hash(mask, insertion->key);
+    megaflow->dp_port = cache_port(insertion->key);
     if (old != NULL) {
         body->n_packets_pushed = load(&old->n_packets);
         body->n_bytes_pushed = load(&old->n_bytes);

@@ -277,6 +277,17 @@ find_slot(const struct megaflow_mask *mask, const struct megaflow *megaflow, str
 }
 
 static void
+count_of_port(struct flow_cache *cache, uint32_t port, int by)
+{
+    uint32_t before = atomic_load_explicit(&cache->n_of_port[port], memory_order_relaxed);
+    uint32_t after = before + (uint32_t) by;
+    uint32_t n_ports = atomic_load_explicit(&cache->n_ports, memory_order_relaxed);
+
+    atomic_store_explicit(&cache->n_of_port[port], after, memory_order_relaxed);
+    atomic_store_explicit(&cache->n_ports, n_ports + (before == 0) - (after == 0), memory_order_relaxed);
+}
+
+static void
 bury(struct flow_cache *cache, struct megaflow *megaflow)
 {
     struct megaflow_mask *mask = atomic_load_explicit(&megaflow->mask, memory_order_relaxed);
@@ -286,6 +297,7 @@ bury(struct flow_cache *cache, struct megaflow *megaflow)
     mask->n_flows--;
     cache->n_live--;
     cache->n_dead++;
+    count_of_port(cache, megaflow->dp_port, -1);
     limbo_put(&cache->limbo, free_megaflow, megaflow);
 }
 
@@ -304,6 +316,7 @@ cache_link(struct flow_cache *cache, struct megaflow_mask *mask, struct megaflow
     }
     mask->n_flows++;
     cache->n_live++;
+    count_of_port(cache, megaflow->dp_port, 1);
     return 0;
 }
 

@@ -16,11 +16,14 @@
 #include "classifier/signature_cache.h"
 #include "classifier/slab.h"
 #include "classifier/slot_table.h"
+#include "packet/bytes.h"
 #include "packet/match.h"
 
 /* Megaflows are allocated by the thousand and never given back. */
 #define CHUNK_FLOWS 1024u
 #define CHUNKS_MAX 8192u
+
+#define CACHE_PORTS 65536u
 
 enum megaflow_state {
     MEGAFLOW_FREE,
@@ -35,6 +38,7 @@ struct megaflow_mask {
     uint64_t n_hits_ranked;  /* Those that the last ranking saw. */
     uint64_t score;
     uint32_t n_flows;
+    uint32_t dp_port; /* Whose packet it was made for. */
     uint32_t n_words;
     struct megaflow_word words[];
 };
@@ -66,9 +70,12 @@ struct flow_cache {
     struct limbo limbo;
     struct flow_cache_hooks hooks;
     bool is_telling;
-    uint32_t flows_max;
+    _Atomic uint32_t flows_max;
     uint32_t masks_max;
     uint32_t n_live;
+    _Atomic uint32_t
+        *n_of_port;           /* CACHE_PORTS of them: live megaflows of each datapath port.  The worker looks, too. */
+    _Atomic uint32_t n_ports; /* Those that have any. */
     uint32_t n_dead;
     uint32_t n_made;     /* Megaflows in chunks. */
     uint32_t first_free; /* Index plus one, or 0. */
@@ -87,6 +94,30 @@ cache_megaflow(const struct flow_cache *cache, uint32_t index)
     struct megaflow *chunk = atomic_load_explicit(&cache->chunks[index / CHUNK_FLOWS], memory_order_acquire);
 
     return &chunk[index % CHUNK_FLOWS];
+}
+
+/* The datapath port of a packet. */
+static inline uint32_t
+cache_port(const struct flow_key *key)
+{
+    return be32(key->in_port) % CACHE_PORTS;
+}
+
+/* Megaflows that a port may have whatever others do, if it is 'port' that asks. */
+static inline uint32_t
+cache_part(const struct flow_cache *cache, uint32_t port)
+{
+    uint32_t n = atomic_load_explicit(&cache->n_ports, memory_order_relaxed);
+
+    n += atomic_load_explicit(&cache->n_of_port[port], memory_order_relaxed) == 0;
+    return atomic_load_explicit(&cache->flows_max, memory_order_relaxed) / (n != 0 ? n : 1);
+}
+
+/* Whether a port has less than its part of the cache. */
+static inline bool
+cache_has_little(const struct flow_cache *cache, uint32_t port)
+{
+    return atomic_load_explicit(&cache->n_of_port[port], memory_order_relaxed) < cache_part(cache, port);
 }
 
 static inline uint16_t

@@ -58,7 +58,7 @@ signature_cache_judge(struct signature_cache *cache, uint32_t n_masks)
     } else if (cache->n_conflicts > cache->n_packets / 16) {
         if (n_entries < cache->n_max) {
             resize(cache, n_entries * 4 < cache->n_max ? n_entries * 4 : cache->n_max);
-        } else if (cache->n_hits < cache->n_packets / 4) {
+        } else if (cache->n_hits < (cache->n_hits + cache->n_searches) / 4) {
             resize(cache, 0);
             cache->n_rest = REST_PERIODS;
         }

@@ -7,6 +7,7 @@
 
 #include "classifier/flow_cache.h"
 #include "pipeline/pipeline.h"
+#include "worker/flood.h"
 #include "worker/state.h"
 
 #define SWEEP_MS 500u
@@ -101,6 +102,7 @@ maintain_sweep(struct sluice_datapath *datapath)
     for (uint32_t i = 0; i < datapath->n_workers; i++) {
         flow_cache_sweep(datapath->workers[i]->cache, &how);
     }
+    flood_watch(datapath, now);
     pipeline_do_chores(datapath->pipeline, now);
     datapath->next_sweep_ms = now + SWEEP_MS;
 }

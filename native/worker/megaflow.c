@@ -61,6 +61,19 @@ release(void *aux, void *data)
     xlate_credits_release(origin_credits(origin), origin->n_credits, false);
 }
 
+void
+megaflow_each_rule(void *data, void (*each)(void *aux, const struct rule *rule), void *aux)
+{
+    struct megaflow_origin *origin = data;
+    const struct xlate_credit *credits = origin_credits(origin);
+
+    for (uint32_t i = 0; i < origin->n_credits; i++) {
+        if (credits[i].kind == XLATE_CREDIT_RULE) {
+            each(aux, credits[i].rule);
+        }
+    }
+}
+
 static uint32_t
 settings_flags(const struct sluice_datapath *datapath)
 {

@@ -10,6 +10,7 @@
 #include "classifier/flow_cache.h"
 
 struct packet;
+struct rule;
 struct sluice_datapath;
 struct xlate_out;
 struct xlate_traffic;
@@ -27,6 +28,9 @@ _Bool megaflow_insertion(struct sluice_datapath *datapath, struct xlate_out *out
 /* Counts packets for what the megaflow was made from, besides those that it counts itself. */
 void megaflow_credit(struct sluice_datapath *datapath, const struct megaflow *megaflow,
                      const struct xlate_traffic *traffic);
+
+/* Calls 'each' for every rule that the megaflow with this data was made from. */
+void megaflow_each_rule(void *data, void (*each)(void *aux, const struct rule *rule), void *aux);
 
 /* Tells of a packet that no megaflow covered, if someone wants to know.  Any worker. */
 void megaflow_tell_miss(struct sluice_datapath *datapath, const struct packet *packet, const struct flow_key *key);

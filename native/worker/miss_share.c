@@ -10,6 +10,9 @@
 #define PROBE_CYCLES 32u
 #define HIT_CYCLES 64u
 
+/* No miss takes longer: the thread was stopped meanwhile, which is not the port's fault. */
+#define MISS_CYCLES_MAX (UINT64_C(1) << 16)
+
 /* Debts are forgiven in pieces of this size at least. */
 #define PIECE 4096u
 
@@ -29,7 +32,12 @@ void
 miss_share_charge(struct miss_share *share, struct miss_debt *debt, uint32_t n, uint64_t n_probes, uint64_t cycles)
 {
     uint32_t n_misses = share->n_misses < n ? share->n_misses : n;
+    uint64_t most = (uint64_t) n_misses * MISS_CYCLES_MAX;
     uint64_t n_free = (uint64_t) n * MISS_SHARE_PROBES;
+    if (share->miss_cycles > most) {
+        cycles -= cycles > share->miss_cycles ? share->miss_cycles - most : 0;
+        share->miss_cycles = most;
+    }
     uint64_t searches = n_probes > n_free ? (n_probes - n_free) * PROBE_CYCLES : 0;
     uint64_t rest = cycles > share->miss_cycles ? cycles - share->miss_cycles : (uint64_t) n * HIT_CYCLES;
     uint64_t part = rest * n_misses / n; /* Packets that missed were received, parsed and searched for, too. */

@@ -10,6 +10,7 @@
 #include "pipeline/pipeline.h"
 #include "worker/dump.h"
 #include "worker/query_worker.h"
+#include "worker/flood.h"
 #include "worker/state.h"
 
 /* The upper bits of a megaflow_dump's cursor say which worker is being read. */
@@ -375,6 +376,10 @@ own_query(uint16_t type)
         return query_worker_histograms;
     case SLUICE_QUERY_WORKER_HISTORY:
         return query_worker_history;
+    case SLUICE_QUERY_MISS_STATS:
+        return flood_answer_ports;
+    case SLUICE_QUERY_MISS_RULES:
+        return flood_answer_rules;
     case SLUICE_QUERY_MEMORY:
         return answer_memory;
     case SLUICE_QUERY_LINK_LIST:

@@ -63,6 +63,11 @@ struct dp_port {
     uint32_t n_queues; /* Elements of 'queues' in use: as many as the port ever had. */
     struct rx_queue queues[PORT_QUEUES_MAX];
     struct drop_counts drops;
+    struct {
+        uint64_t n_misses, n_held; /* At the last look. */
+        uint64_t looked_ms;
+        uint64_t told_ms;              /* When an event told of it; 0: never. */
+    } flood;                           /* The maintenance thread's. */
     _Atomic(struct policer *) policer; /* Null: the port is not policed. */
     struct dp_port *next_closing;
 };

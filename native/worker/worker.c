@@ -42,7 +42,7 @@ cache_translation(struct worker *worker, struct xlate_out *out, const struct flo
     struct flow_cache_insertion insertion = { .key = key, .now_ms = now_ms };
     struct megaflow *megaflow = NULL;
 
-    if (worker->cache == NULL || !flow_cache_may_insert(worker->cache, now_ms)
+    if (worker->cache == NULL || !flow_cache_may_insert(worker->cache, key, now_ms)
         || !megaflow_insertion(worker->datapath, out, worker->origin, &insertion)
         || flow_cache_insert(worker->cache, &insertion, &megaflow, replaced) != 0) {
         return NULL;

@@ -40,7 +40,7 @@ export function addFlow(
   batch: BatchBuilder,
   priority: number,
   actions: Uint8Array,
-  more: { cookie?: bigint; idle?: number; flags?: number; inPort?: number } = {},
+  more: { cookie?: bigint; idle?: number; flags?: number; inPort?: number; match?: Uint8Array } = {},
 ): BatchBuilder {
   return batch.flowMod(
     {
@@ -59,7 +59,7 @@ export function addFlow(
       hardTimeoutS: 0,
       origin: 0,
     },
-    more.inPort === undefined ? matchAll : matchInPort(more.inPort),
+    more.match ?? (more.inPort === undefined ? matchAll : matchInPort(more.inPort)),
     actions,
   );
 }

@@ -136,6 +136,7 @@ export const knownCommands: readonly KnownCommand[] = [
   row("rstp/show", "planned", "state of the rapid spanning tree"),
   row("rstp/tcn", "planned", "tells it of a change of topology"),
   row("sluice/drops", "have", "packets that were dropped, by port and reason"),
+  row("sluice/misses", "have", "ports by the misses of their packets, and the rules that these come from"),
   row("stopwatch/reset", "planned", "forgets durations"),
   row("stopwatch/show", "planned", "durations of the main loop's parts"),
   row("stp/show", "planned", "state of the spanning tree"),

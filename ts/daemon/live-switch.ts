@@ -11,9 +11,12 @@ import {
   DatapathLog,
   datapathCommands,
   datapathViews,
+  describeFlood,
   dropCommands,
   fdbCommands,
   featureCommands,
+  floodCommands,
+  floodText,
   flowCommands,
   TranslationLog,
   traceCommands,
@@ -80,6 +83,11 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   datapath.on("miss", (event) => datapathLog.miss(event));
   const translationLog = new TranslationLog(bridges.ofprotos);
   datapath.on("remark", (event) => translationLog.remark(event));
+  const floodLog = log("ofproto_dpif_upcall").limited(1, 1);
+  datapath.on("flood", (event) => {
+    const flood = describeFlood(bridges.ofprotos, event);
+    floodLog.warn(floodText(flood), { bridge: flood.bridge, port: flood.port });
+  });
   datapath.on("megaflow", (event) => datapathLog.megaflow(event));
   surroundings.onLogLevels(() => {
     if (!datapath.closed) datapathLog.followLevels();
@@ -125,6 +133,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       }),
       ...datapathCommands(bridges.ofprotos),
       ...dropCommands(bridges.ofprotos),
+      ...floodCommands(bridges.ofprotos),
       ...featureCommands(bridges.ofprotos),
       ...pmdCommands({ threads, datapaths: () => datapathViews(bridges.ofprotos).map(({ type }) => `ovs-${type}`) }),
       ...upcallCommands(bridges.ofprotos, datapathLog),

@@ -42,6 +42,7 @@ export class Datapath {
     megaflow: new Set(),
     remark: new Set(),
     netflow: new Set(),
+    flood: new Set(),
     stateLost: new Set(),
   };
   #stateDropped = 0;

@@ -1,5 +1,6 @@
 import type { EventBytes } from "./event-ring.js";
 import {
+  type EventFlood,
   type EventPacketIn,
   type EventPort,
   type EventProtocolPacket,
@@ -15,6 +16,7 @@ import {
   eventSampleSize,
   type NetflowRecord,
   netflowRecordSize,
+  readEventFlood,
   readEventMiss,
   readEventNetflow,
   readEventPacketIn,
@@ -94,6 +96,8 @@ export interface DatapathEvents {
   miss: Miss;
   remark: Remark;
   netflow: NetflowRecords;
+  /** A port sends what no cache knows, beyond its share; ask `floodedRules`. */
+  flood: EventFlood;
   /** A megaflow came, changed or goes: `change` says which. */
   megaflow: Megaflow;
   /** Events of links, ports, addresses or removed flows were lost for want of room: look at everything again. */
@@ -176,6 +180,8 @@ export function decodeEvent(type: number, block: EventBytes, at: number, size: n
       const flows = Array.from({ length: nRecords }, (_, i) => readNetflowRecord(view, flowAt(i)));
       return { name: "netflow", value: { bridge, uptimeMs, flows } };
     }
+    case event.flood:
+      return { name: "flood", value: readEventFlood(view, at) };
     case event.megaflow:
       return { name: "megaflow", value: readMegaflow(bytes.subarray(at, at + size)) };
     case event.flowsChanged:

@@ -12,6 +12,7 @@ export type {
   Remark,
   Sample,
 } from "./events.js";
+export { type FloodedRule, floodedRules, missStats } from "./misses.js";
 export {
   arrival,
   ask,

@@ -12,6 +12,7 @@ export { type Bundle, type BundleBond, trunkBundle } from "./bundle.js";
 export { ChangeSet } from "./change-set.js";
 export { DatapathLog } from "./datapath-log.js";
 export { DatapathSettings, defaultSettings, type Settings } from "./datapath-settings.js";
+export { describeFlood, type Flood, type FloodRule, floodCommands, floodText } from "./flood.js";
 export {
   addFlowMod,
   type FlowModForm,

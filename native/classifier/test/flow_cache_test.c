@@ -213,6 +213,52 @@ test_limits(void)
 }
 
 static void
+test_ports(void)
+{
+    struct fixture fixture;
+    struct megaflow *megaflow;
+    uint32_t n_in = 0;
+
+    open_fixture(&fixture, (struct flow_cache_options){ .flows_max = 100, .masks_max = 4 });
+    for (uint32_t i = 0; i < 150; i++) {
+        struct flow_key key = key_of(i);
+        CHECK(insert(&fixture, &key, &mask_src, i, 1000, &megaflow) == (i < 100 ? 0 : ENOSPC));
+    }
+    struct flow_key flooding = key_of(0), other = key_of(0);
+    other.in_port = be32(2);
+    CHECK(!flow_cache_may_insert(fixture.cache, &flooding, 1000) && flow_cache_may_insert(fixture.cache, &other, 1000));
+    for (uint32_t i = 0; i < 70; i++) {
+        epoch_quiesce(fixture.reader);
+        other.ip_src = be32(5000 + i);
+        n_in += insert(&fixture, &other, &mask_src, i, 1000, &megaflow) == 0;
+        flooding.ip_src = be32(9000 + i);
+        CHECK(insert(&fixture, &flooding, &mask_src, i, 1000, &megaflow) == ENOSPC);
+    }
+    CHECK(n_in == 50);
+    struct flow_cache_stats stats = { .n_hits = 0 };
+    flow_cache_add_stats(fixture.cache, &stats);
+    CHECK(stats.n_flows == 100);
+    printf("ok - a port gets its part of a cache that another one fills, and no more\n");
+
+    flow_cache_flush(fixture.cache, NULL, NULL);
+    epoch_quiesce(fixture.reader);
+    for (uint32_t i = 0; i < 20; i++) {
+        struct flow_key key = key_of(i), mask = { .in_port = UINT32_MAX, .pkt_mark = be32(1u << i) };
+        CHECK(insert(&fixture, &key, &mask, i, 1000, &megaflow) == (i < 12 ? 0 : ENOSPC));
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        struct flow_key mask = { .in_port = UINT32_MAX, .pkt_mark = be32(1u << (20 + i)) };
+        other.ip_src = be32(i);
+        CHECK(insert(&fixture, &other, &mask, i, 1000, &megaflow) == 0);
+        const struct flow_key another = { .in_port = be32(2), .ip_src = be32(77) };
+        /* It serves other connections, too. */
+        CHECK(look_up(&fixture, &another) != NULL);
+    }
+    printf("ok - a port finds room for its masks when another one has taken all\n");
+    close_fixture(&fixture);
+}
+
+static void
 test_dump(void)
 {
     struct fixture fixture;
@@ -314,6 +360,7 @@ main(void)
 {
     test_life();
     test_limits();
+    test_ports();
     test_dump();
     test_signatures(100);
     test_signatures(50000);

@@ -88,7 +88,9 @@ enum sluice_query {
     SLUICE_QUERY_FDB_STATS = 24, /* How full the table of addresses of a bridge is, and what became of them; the reply is a fdb_stats_info. */
     SLUICE_QUERY_QUEUE_STATS = 25, /* Receive queues: who polls each, and what it cost. */
     SLUICE_QUERY_WORKER_HISTOGRAMS = 26, /* How the turns of workers are distributed. Only what was measured while polling_set asked. */
-    SLUICE_QUERY_WORKER_HISTORY = 27, /* The last turns or milliseconds of a worker, newest first. */
+    SLUICE_QUERY_MISS_STATS = 27, /* What misses of each port came to; records are miss_info. */
+    SLUICE_QUERY_MISS_RULES = 28, /* The rules that most megaflows of a port come from; records are miss_rule, the worst first. */
+    SLUICE_QUERY_WORKER_HISTORY = 29, /* The last turns or milliseconds of a worker, newest first. */
 };
 
 /* What is counted by size. */
@@ -126,6 +128,7 @@ enum sluice_event {
     SLUICE_EVENT_SAMPLE = 10, /* A packet for an exporter. */
     SLUICE_EVENT_REMARK = 11, /* What those who look after the switch should know of a packet's translation. A few a second. */
     SLUICE_EVENT_NETFLOW = 12, /* Records of flows of a bridge that has NetFlow. */
+    SLUICE_EVENT_FLOOD = 13, /* A port sends what no cache knows, beyond its share. At most every ten seconds for a port. */
 };
 
 /* Port drivers. */
@@ -2358,6 +2361,71 @@ _Static_assert(offsetof(struct sluice_counter_info, id) == 8, "sluice_counter_in
 _Static_assert(offsetof(struct sluice_counter_info, dp_port) == 12, "sluice_counter_info.dp_port");
 _Static_assert(offsetof(struct sluice_counter_info, value) == 16, "sluice_counter_info.value");
 
+/* What misses of a port came to since it was opened. */
+struct sluice_miss_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t dp_port;
+    uint32_t fills_cache; /* 1: a cache has no more room for megaflows or masks, and most are of this port. */
+    uint64_t n_misses; /* Packets that were translated. */
+    uint64_t n_held; /* Turns in which it was not polled, because of what its misses cost others. */
+    uint32_t n_megaflows; /* Of its packets now, in all caches. */
+    uint32_t n_masks; /* Made for its packets, in all caches. */
+};
+_Static_assert(sizeof(struct sluice_miss_info) == 40, "size of sluice_miss_info");
+_Static_assert(offsetof(struct sluice_miss_info, type) == 0, "sluice_miss_info.type");
+_Static_assert(offsetof(struct sluice_miss_info, flags) == 2, "sluice_miss_info.flags");
+_Static_assert(offsetof(struct sluice_miss_info, size) == 4, "sluice_miss_info.size");
+_Static_assert(offsetof(struct sluice_miss_info, dp_port) == 8, "sluice_miss_info.dp_port");
+_Static_assert(offsetof(struct sluice_miss_info, fills_cache) == 12, "sluice_miss_info.fills_cache");
+_Static_assert(offsetof(struct sluice_miss_info, n_misses) == 16, "sluice_miss_info.n_misses");
+_Static_assert(offsetof(struct sluice_miss_info, n_held) == 24, "sluice_miss_info.n_held");
+_Static_assert(offsetof(struct sluice_miss_info, n_megaflows) == 32, "sluice_miss_info.n_megaflows");
+_Static_assert(offsetof(struct sluice_miss_info, n_masks) == 36, "sluice_miss_info.n_masks");
+
+/* Asks miss_rules. */
+struct sluice_miss_rules_query {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint64_t cursor;
+    uint32_t dp_port;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_miss_rules_query) == 24, "size of sluice_miss_rules_query");
+_Static_assert(offsetof(struct sluice_miss_rules_query, type) == 0, "sluice_miss_rules_query.type");
+_Static_assert(offsetof(struct sluice_miss_rules_query, flags) == 2, "sluice_miss_rules_query.flags");
+_Static_assert(offsetof(struct sluice_miss_rules_query, size) == 4, "sluice_miss_rules_query.size");
+_Static_assert(offsetof(struct sluice_miss_rules_query, cursor) == 8, "sluice_miss_rules_query.cursor");
+_Static_assert(offsetof(struct sluice_miss_rules_query, dp_port) == 16, "sluice_miss_rules_query.dp_port");
+_Static_assert(offsetof(struct sluice_miss_rules_query, pad) == 20, "sluice_miss_rules_query.pad");
+
+/* A rule, and how many megaflows come from it. Followed by: match. */
+struct sluice_miss_rule {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t table;
+    uint32_t priority;
+    uint64_t cookie;
+    uint32_t n_megaflows; /* Of n_seen. */
+    uint32_t n_seen; /* Megaflows of the port that were looked at. */
+    uint32_t match_size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_miss_rule) == 40, "size of sluice_miss_rule");
+_Static_assert(offsetof(struct sluice_miss_rule, type) == 0, "sluice_miss_rule.type");
+_Static_assert(offsetof(struct sluice_miss_rule, flags) == 2, "sluice_miss_rule.flags");
+_Static_assert(offsetof(struct sluice_miss_rule, size) == 4, "sluice_miss_rule.size");
+_Static_assert(offsetof(struct sluice_miss_rule, table) == 8, "sluice_miss_rule.table");
+_Static_assert(offsetof(struct sluice_miss_rule, priority) == 12, "sluice_miss_rule.priority");
+_Static_assert(offsetof(struct sluice_miss_rule, cookie) == 16, "sluice_miss_rule.cookie");
+_Static_assert(offsetof(struct sluice_miss_rule, n_megaflows) == 24, "sluice_miss_rule.n_megaflows");
+_Static_assert(offsetof(struct sluice_miss_rule, n_seen) == 28, "sluice_miss_rule.n_seen");
+_Static_assert(offsetof(struct sluice_miss_rule, match_size) == 32, "sluice_miss_rule.match_size");
+_Static_assert(offsetof(struct sluice_miss_rule, pad) == 36, "sluice_miss_rule.pad");
+
 /* Counters are since the worker was made; cycles are of the CPU's time stamp counter. */
 struct sluice_worker_info {
     uint16_t type;
@@ -2656,6 +2724,33 @@ _Static_assert(offsetof(struct sluice_event_miss, dp_port) == 8, "sluice_event_m
 _Static_assert(offsetof(struct sluice_event_miss, key_size) == 12, "sluice_event_miss.key_size");
 _Static_assert(offsetof(struct sluice_event_miss, packet_size) == 16, "sluice_event_miss.packet_size");
 _Static_assert(offsetof(struct sluice_event_miss, pad) == 20, "sluice_event_miss.pad");
+
+/* Ask miss_rules for the rules that it comes from. */
+struct sluice_event_flood {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t dp_port;
+    uint32_t n_masks; /* Made for its packets, in all caches. */
+    uint64_t n_misses; /* Packets that were translated in the period. */
+    uint64_t n_held; /* Turns in the period in which it was not polled, because others waited. */
+    uint32_t n_megaflows; /* Of its packets, in all caches. */
+    uint32_t period_ms;
+    uint32_t fills_cache; /* 1: a cache has no more room for megaflows or masks, and most are of this port. */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_event_flood) == 48, "size of sluice_event_flood");
+_Static_assert(offsetof(struct sluice_event_flood, type) == 0, "sluice_event_flood.type");
+_Static_assert(offsetof(struct sluice_event_flood, flags) == 2, "sluice_event_flood.flags");
+_Static_assert(offsetof(struct sluice_event_flood, size) == 4, "sluice_event_flood.size");
+_Static_assert(offsetof(struct sluice_event_flood, dp_port) == 8, "sluice_event_flood.dp_port");
+_Static_assert(offsetof(struct sluice_event_flood, n_masks) == 12, "sluice_event_flood.n_masks");
+_Static_assert(offsetof(struct sluice_event_flood, n_misses) == 16, "sluice_event_flood.n_misses");
+_Static_assert(offsetof(struct sluice_event_flood, n_held) == 24, "sluice_event_flood.n_held");
+_Static_assert(offsetof(struct sluice_event_flood, n_megaflows) == 32, "sluice_event_flood.n_megaflows");
+_Static_assert(offsetof(struct sluice_event_flood, period_ms) == 36, "sluice_event_flood.period_ms");
+_Static_assert(offsetof(struct sluice_event_flood, fills_cache) == 40, "sluice_event_flood.fills_cache");
+_Static_assert(offsetof(struct sluice_event_flood, pad) == 44, "sluice_event_flood.pad");
 
 /* A remark that a translation made, which was no trace. Followed by: key, first_key (matches). */
 struct sluice_event_remark {

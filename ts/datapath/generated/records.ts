@@ -163,8 +163,12 @@ export const query = {
   queueStats: 25,
   /** How the turns of workers are distributed. Only what was measured while polling_set asked. */
   workerHistograms: 26,
+  /** What misses of each port came to; records are miss_info. */
+  missStats: 27,
+  /** The rules that most megaflows of a port come from; records are miss_rule, the worst first. */
+  missRules: 28,
   /** The last turns or milliseconds of a worker, newest first. */
-  workerHistory: 27,
+  workerHistory: 29,
 } as const;
 
 /** What is counted by size. */
@@ -223,6 +227,8 @@ export const event = {
   remark: 11,
   /** Records of flows of a bridge that has NetFlow. */
   netflow: 12,
+  /** A port sends what no cache knows, beyond its share. At most every ten seconds for a port. */
+  flood: 13,
 } as const;
 
 /** Port drivers. */
@@ -4155,6 +4161,121 @@ export function writeCounterInfo(view: DataView, at: number, record: CounterInfo
   view.setBigUint64(at + 16, record.value, true);
 }
 
+/** What misses of a port came to since it was opened. */
+export interface MissInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  dpPort: number;
+  /** 1: a cache has no more room for megaflows or masks, and most are of this port. */
+  fillsCache: number;
+  /** Packets that were translated. */
+  nMisses: bigint;
+  /** Turns in which it was not polled, because of what its misses cost others. */
+  nHeld: bigint;
+  /** Of its packets now, in all caches. */
+  nMegaflows: number;
+  /** Made for its packets, in all caches. */
+  nMasks: number;
+}
+export const missInfoSize = 40;
+export const missInfoOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, fillsCache: 12, nMisses: 16, nHeld: 24, nMegaflows: 32, nMasks: 36 } as const;
+export function readMissInfo(view: DataView, at: number): MissInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    dpPort: view.getUint32(at + 8, true),
+    fillsCache: view.getUint32(at + 12, true),
+    nMisses: view.getBigUint64(at + 16, true),
+    nHeld: view.getBigUint64(at + 24, true),
+    nMegaflows: view.getUint32(at + 32, true),
+    nMasks: view.getUint32(at + 36, true),
+  };
+}
+export function writeMissInfo(view: DataView, at: number, record: MissInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.dpPort, true);
+  view.setUint32(at + 12, record.fillsCache, true);
+  view.setBigUint64(at + 16, record.nMisses, true);
+  view.setBigUint64(at + 24, record.nHeld, true);
+  view.setUint32(at + 32, record.nMegaflows, true);
+  view.setUint32(at + 36, record.nMasks, true);
+}
+
+/** Asks miss_rules. */
+export interface MissRulesQuery {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  cursor: bigint;
+  dpPort: number;
+}
+export const missRulesQuerySize = 24;
+export const missRulesQueryOffsets = { type: 0, flags: 2, size: 4, cursor: 8, dpPort: 16, pad: 20 } as const;
+export function readMissRulesQuery(view: DataView, at: number): MissRulesQuery {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    cursor: view.getBigUint64(at + 8, true),
+    dpPort: view.getUint32(at + 16, true),
+  };
+}
+export function writeMissRulesQuery(view: DataView, at: number, record: MissRulesQuery): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setBigUint64(at + 8, record.cursor, true);
+  view.setUint32(at + 16, record.dpPort, true);
+}
+
+/** A rule, and how many megaflows come from it. Followed by: match. */
+export interface MissRule {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  table: number;
+  priority: number;
+  cookie: bigint;
+  /** Of n_seen. */
+  nMegaflows: number;
+  /** Megaflows of the port that were looked at. */
+  nSeen: number;
+  matchSize: number;
+}
+export const missRuleSize = 40;
+export const missRuleOffsets = { type: 0, flags: 2, size: 4, table: 8, priority: 12, cookie: 16, nMegaflows: 24, nSeen: 28, matchSize: 32, pad: 36 } as const;
+export function readMissRule(view: DataView, at: number): MissRule {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    table: view.getUint32(at + 8, true),
+    priority: view.getUint32(at + 12, true),
+    cookie: view.getBigUint64(at + 16, true),
+    nMegaflows: view.getUint32(at + 24, true),
+    nSeen: view.getUint32(at + 28, true),
+    matchSize: view.getUint32(at + 32, true),
+  };
+}
+export function writeMissRule(view: DataView, at: number, record: MissRule): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.table, true);
+  view.setUint32(at + 12, record.priority, true);
+  view.setBigUint64(at + 16, record.cookie, true);
+  view.setUint32(at + 24, record.nMegaflows, true);
+  view.setUint32(at + 28, record.nSeen, true);
+  view.setUint32(at + 32, record.matchSize, true);
+}
+
 /** Counters are since the worker was made; cycles are of the CPU's time stamp counter. */
 export interface WorkerInfo {
   type: number;
@@ -4687,6 +4808,54 @@ export function writeEventMiss(view: DataView, at: number, record: EventMiss): v
   view.setUint32(at + 8, record.dpPort, true);
   view.setUint32(at + 12, record.keySize, true);
   view.setUint32(at + 16, record.packetSize, true);
+}
+
+/** Ask miss_rules for the rules that it comes from. */
+export interface EventFlood {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  dpPort: number;
+  /** Made for its packets, in all caches. */
+  nMasks: number;
+  /** Packets that were translated in the period. */
+  nMisses: bigint;
+  /** Turns in the period in which it was not polled, because others waited. */
+  nHeld: bigint;
+  /** Of its packets, in all caches. */
+  nMegaflows: number;
+  periodMs: number;
+  /** 1: a cache has no more room for megaflows or masks, and most are of this port. */
+  fillsCache: number;
+}
+export const eventFloodSize = 48;
+export const eventFloodOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, nMasks: 12, nMisses: 16, nHeld: 24, nMegaflows: 32, periodMs: 36, fillsCache: 40, pad: 44 } as const;
+export function readEventFlood(view: DataView, at: number): EventFlood {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    dpPort: view.getUint32(at + 8, true),
+    nMasks: view.getUint32(at + 12, true),
+    nMisses: view.getBigUint64(at + 16, true),
+    nHeld: view.getBigUint64(at + 24, true),
+    nMegaflows: view.getUint32(at + 32, true),
+    periodMs: view.getUint32(at + 36, true),
+    fillsCache: view.getUint32(at + 40, true),
+  };
+}
+export function writeEventFlood(view: DataView, at: number, record: EventFlood): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.dpPort, true);
+  view.setUint32(at + 12, record.nMasks, true);
+  view.setBigUint64(at + 16, record.nMisses, true);
+  view.setBigUint64(at + 24, record.nHeld, true);
+  view.setUint32(at + 32, record.nMegaflows, true);
+  view.setUint32(at + 36, record.periodMs, true);
+  view.setUint32(at + 40, record.fillsCache, true);
 }
 
 /** A remark that a translation made, which was no trace. Followed by: key, first_key (matches). */

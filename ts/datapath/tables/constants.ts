@@ -115,6 +115,8 @@ export const constantSets: readonly ConstantSet[] = [
         "worker_histograms",
         "How the turns of workers are distributed. Only what was measured while polling_set asked.",
       ],
+      ["miss_stats", "What misses of each port came to; records are miss_info."],
+      ["miss_rules", "The rules that most megaflows of a port come from; records are miss_rule, the worst first."],
       ["worker_history", "The last turns or milliseconds of a worker, newest first."],
     ]),
   },
@@ -159,6 +161,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["sample", "A packet for an exporter."],
       ["remark", "What those who look after the switch should know of a packet's translation. A few a second."],
       ["netflow", "Records of flows of a bridge that has NetFlow."],
+      ["flood", "A port sends what no cache knows, beyond its share. At most every ten seconds for a port."],
     ]),
   },
   {

@@ -70,6 +70,21 @@ export const eventRecords: readonly RecordRow[] = [
     fields: [...header, ["dp_port", "u32"], ["key_size", "u32"], ["packet_size", "u32"], ["pad", "u32"]],
   },
   {
+    name: "event_flood",
+    doc: "Ask miss_rules for the rules that it comes from.",
+    fields: [
+      ...header,
+      ["dp_port", "u32"],
+      ["n_masks", "u32", "Made for its packets, in all caches."],
+      ["n_misses", "u64", "Packets that were translated in the period."],
+      ["n_held", "u64", "Turns in the period in which it was not polled, because others waited."],
+      ["n_megaflows", "u32", "Of its packets, in all caches."],
+      ["period_ms", "u32"],
+      ["fills_cache", "u32", "1: a cache has no more room for megaflows or masks, and most are of this port."],
+      ["pad", "u32"],
+    ],
+  },
+  {
     name: "event_remark",
     tail: "key, first_key (matches)",
     doc: "A remark that a translation made, which was no trace.",

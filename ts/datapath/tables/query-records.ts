@@ -411,6 +411,39 @@ export const queryRecords: readonly RecordRow[] = [
     ],
   },
   {
+    name: "miss_info",
+    doc: "What misses of a port came to since it was opened.",
+    fields: [
+      ...header,
+      ["dp_port", "u32"],
+      ["fills_cache", "u32", "1: a cache has no more room for megaflows or masks, and most are of this port."],
+      ["n_misses", "u64", "Packets that were translated."],
+      ["n_held", "u64", "Turns in which it was not polled, because of what its misses cost others."],
+      ["n_megaflows", "u32", "Of its packets now, in all caches."],
+      ["n_masks", "u32", "Made for its packets, in all caches."],
+    ],
+  },
+  {
+    name: "miss_rules_query",
+    doc: "Asks miss_rules.",
+    fields: [...header, ["cursor", "u64"], ["dp_port", "u32"], ["pad", "u32"]],
+  },
+  {
+    name: "miss_rule",
+    tail: "match",
+    doc: "A rule, and how many megaflows come from it.",
+    fields: [
+      ...header,
+      ["table", "u32"],
+      ["priority", "u32"],
+      ["cookie", "u64"],
+      ["n_megaflows", "u32", "Of n_seen."],
+      ["n_seen", "u32", "Megaflows of the port that were looked at."],
+      ["match_size", "u32"],
+      ["pad", "u32"],
+    ],
+  },
+  {
     name: "worker_info",
     doc: "Counters are since the worker was made; cycles are of the CPU's time stamp counter.",
     fields: [
