@@ -227,18 +227,12 @@ is_floodable(const struct xlate_ctx *ctx, const struct bundle *bundle)
     return true;
 }
 
-static bool
-both_protected(const struct bundle *a, const struct bundle *b)
-{
-    return a && b && a->flags & b->flags & SLUICE_BUNDLE_FLAG_PROTECTED;
-}
-
 static void
 flood_bundles(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags *tags)
 {
     for (uint32_t i = 0; i < ctx->view->n_bundles && !ctx->error; i++) {
         const struct bundle *bundle = ctx->view->bundles[i];
-        if (bundle != in && carries(bundle, tags) && is_floodable(ctx, bundle) && !both_protected(in, bundle)
+        if (bundle != in && carries(bundle, tags) && is_floodable(ctx, bundle)
             && !mirror_owns_bundle(ctx->view, bundle)) {
             normal_output_bundle(ctx, bundle, tags);
         }
@@ -396,7 +390,7 @@ forward(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags
     } else if (bundle == in) {
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_PORT_IS_INPUT, 0, 0, 0);
         ctx->drop_reason = SLUICE_DROP_REASON_LEARNED_PORT_IS_INPUT;
-    } else if (!both_protected(in, bundle)) {
+    } else {
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_PORT, 0, 0, 0);
         normal_output_bundle(ctx, bundle, tags);
     }

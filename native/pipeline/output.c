@@ -206,6 +206,20 @@ output_l3(struct xlate_ctx *ctx, const struct ofport *port)
     ctx->flow.packet_type = packet_type;
 }
 
+static bool
+is_protected(const struct bundle *bundle)
+{
+    return bundle && bundle->flags & SLUICE_BUNDLE_FLAG_PROTECTED;
+}
+
+/* Whatever sends a packet there: NORMAL, or an output action. */
+static bool
+is_between_protected(const struct xlate_ctx *ctx, uint32_t ofp_port)
+{
+    return is_protected(bridge_view_bundle_of_port(ctx->view, ofp_port))
+           && is_protected(bridge_view_bundle_of_port(ctx->view, be32(ctx->flow.in_port)));
+}
+
 void
 output_real(struct xlate_ctx *ctx, uint32_t ofp_port)
 {
@@ -216,6 +230,10 @@ output_real(struct xlate_ctx *ctx, uint32_t ofp_port)
     }
     if (port->config & SLUICE_OFPORT_CONFIG_NO_FWD) {
         trace_note(ctx, SLUICE_TRACE_NOTE_PORT_NO_FORWARD, ofp_port, 0, 0);
+        return;
+    }
+    if (is_between_protected(ctx, ofp_port)) {
+        trace_note(ctx, SLUICE_TRACE_NOTE_PROTECTED, ofp_port, 0, 0);
         return;
     }
     if (!port->dp_port) {

@@ -467,7 +467,7 @@ export class Bridges {
             iface.ofport,
             bridge.runningError(iface),
             iface.netdev.last,
-            iface.netdev.status(),
+            iface.netdev.tunnel === undefined ? iface.netdev.status() : this.router.tunnelStatus(iface.netdev.tunnel),
             iface.netdev.carrierResets,
             bridge.aggregateOf(iface)?.isCurrent(iface.name),
           ),

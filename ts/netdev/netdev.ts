@@ -275,7 +275,7 @@ export class Netdev {
   /** Takes changed options; false when the device must be opened anew for them. */
   setOptions(options: ReadonlyMap<string, string>): boolean {
     if (this.type.tunnel !== undefined) return this.owner.setTunnel(this, options);
-    if (this.isVirtual) return true;
+    if (this.isVirtual) return this.type.refuses?.(this.name, options) === undefined;
     if (this.type.dpdk !== undefined) return this.owner.setDpdkOptions(this, this.type.dpdk, options);
     // An option that is taken back has its default again.
     const all = this.type.dummy ? new Map([["n_rxq", "1"], ...options]) : options;
@@ -481,6 +481,14 @@ export class Netdevs {
     return this.#byDpPort.get(dpPort);
   }
 
+  /** Whether a device of the host, or one of ours, has a carrier. */
+  deviceHasCarrier(name: string): boolean {
+    const own = this.#byName.get(name);
+    if (own !== undefined) return own.last.carrier;
+    const found = link(this.datapath, name);
+    return found !== undefined && (found.linkFlags & linkFlag.running) !== 0;
+  }
+
   all(): readonly Netdev[] {
     return [...this.#byName.values()];
   }
@@ -503,6 +511,8 @@ export class Netdevs {
     }
     if (this.#byName.has(name)) throw this.#refused(name, errno.exists);
     if (resolved.tunnel !== undefined) return this.#openTunnel(name, resolved, datapathType, options);
+    const refusal = resolved.refuses?.(name, options);
+    if (refusal !== undefined) throw this.#misconfigured(name, refusal);
     for (const key of options.keys()) {
       if (!resolved.options.includes(key))
         this.#log.warn(`${name}: unknown ${resolved.name} option '${key}'`, { name, key });
@@ -702,6 +712,15 @@ export class Netdevs {
     const error = clashes ? errno.exists : parsed.error;
     this.#log.warn(`${name}: could not set configuration (${errnoWords(error)})`, { name, errno: error });
     throw new NetdevError(text, { name, errno: error, logged: true });
+  }
+
+  #misconfigured(name: string, sentence: string): NetdevError {
+    this.#vportLog.err(sentence, { name });
+    this.#log.warn(`${name}: could not set configuration (${errnoWords(errno.invalid)})`, {
+      name,
+      errno: errno.invalid,
+    });
+    return new NetdevError(sentence, { name, errno: errno.invalid, logged: true });
   }
 
   /** All VXLAN tunnels on a port carry the group policy extension, or none. */

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { anyAddress, isAny, isMapped, isOn, mapIpv4, maskAddress, type Network, parseAddress } from "./address.js";
 import type { Netdevs } from "./netdev.js";
+import type { TunnelConfig } from "./tunnel-config.js";
 
 /** Routes that tunnels' packets take: those of the host, and those that a user added. */
 
@@ -93,6 +94,17 @@ export class Router {
 
   lookup(address: Uint8Array, mark: number): Route | undefined {
     return this.routes().find((route) => route.mark === mark && isOn(route.network, address));
+  }
+
+  /** Where packets of the tunnel leave the host, as Interface.status tells it; nothing if there is no way. */
+  tunnelStatus(tunnel: TunnelConfig): ReadonlyMap<string, string> {
+    const route = this.lookup(tunnel.remote === "flow" ? anyAddress : tunnel.remote, 0);
+    if (route === undefined) return new Map();
+    const hasCarrier = this.#netdevs.deviceHasCarrier(route.device);
+    return new Map([
+      ["tunnel_egress_iface", route.device],
+      ["tunnel_egress_iface_carrier", hasCarrier ? "up" : "down"],
+    ]);
   }
 
   #route(

@@ -23,6 +23,8 @@ export interface NetdevType {
   readonly dpdk?: DpdkKind;
   /** Threads with cores of their own poll it, as Open vSwitch's PMD threads do. */
   readonly polled?: true;
+  /** What is wrong with the options of an interface, in the words of the log. */
+  readonly refuses?: (name: string, options: ReadonlyMap<string, string>) => string | undefined;
   /** Numbers of the queues that a device of the type always has. */
   readonly queues?: readonly number[];
   /** Keys of Interface.options that it understands. */
@@ -46,6 +48,13 @@ const dummyOptions = [
 ] as const;
 
 const afxdpOptionNames = ["n_rxq", "xdp-mode", "use-need-wakeup"] as const;
+
+function patchRefusal(name: string, options: ReadonlyMap<string, string>): string | undefined {
+  const peer = options.get("peer");
+  if (peer === undefined) return `${name}: patch type requires valid 'peer' argument`;
+  if (options.size > 1) return `${name}: patch type takes only a 'peer' argument`;
+  return peer === name ? `${name}: patch peer must not be self` : undefined;
+}
 
 export const netdevTypes: readonly NetdevType[] = [
   {
@@ -81,6 +90,7 @@ export const netdevTypes: readonly NetdevType[] = [
     shownAs: "patch",
     host: false,
     dummy: false,
+    refuses: patchRefusal,
     options: ["peer"],
     doc: "One end of a connection between two bridges.",
   },

@@ -1,10 +1,19 @@
 import { abiMatch } from "./codec-match.js";
 import { FlowSyntaxError } from "./error.js";
-import { KeyMatch, plans } from "./key-match.js";
+import { at, KeyMatch, plans } from "./key-match.js";
 import type { AbiMatch } from "./message.js";
 import { fieldByName, fieldId } from "./tables/fields.js";
+import { keyMember } from "./tables/key.js";
 import { applyField, applyProtocol, keyValues } from "./text-match.js";
 import type { PortNames } from "./text-value.js";
+
+const vlanEthertype = 0x8100;
+
+/** A tag of which nobody said the type is an ordinary one, as packets have it. */
+function fixTpid(match: KeyMatch): void {
+  const { offset } = keyMember("vlan0_tpid");
+  if (match.u16(at.vlanTci) !== 0 && match.u16(offset) === 0) match.setU16(offset, vlanEthertype, 0xffff);
+}
 
 /** A packet's flow as ofproto/trace takes it: each field once, and after what it needs. */
 export function parseExactFlow(text: string, ports?: PortNames): AbiMatch {
@@ -31,5 +40,6 @@ export function parseExactFlow(text: string, ports?: PortNames): AbiMatch {
       throw new FlowSyntaxError(`${text}: bad value for ${key} (${error.message})`);
     }
   }
+  fixTpid(match);
   return abiMatch(match);
 }

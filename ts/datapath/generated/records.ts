@@ -735,88 +735,90 @@ export const traceNote = {
   portMissing: 27,
   /**  -> OFPPC_NO_FWD set, skipping output */
   portNoForward: 28,
+  /**  >> Flow is between protected ports, skipping output. */
+  protected: 29,
   /**  >> IPv4 decrement TTL exception */
-  ttlExceeded: 29,
+  ttlExceeded: 30,
   /**  -> output port is %a */
-  outputReg: 30,
+  outputReg: 31,
   /**  -> queue = %a */
-  queue: 31,
+  queue: 32,
   /**  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
-  subfieldNow: 32,
+  subfieldNow: 33,
   /**  -> action set is: the step's actions */
-  actionSet: 33,
+  actionSet: 34,
   /** No match. */
-  missDrop: 34,
+  missDrop: 35,
   /** No match, and a "packet-in" is called for. */
-  missController: 35,
+  missController: 36,
   /**  >> output to non-existent group %a */
-  groupMissing: 36,
+  groupMissing: 37,
   /**  -> using bucket %a */
-  bucketUsed: 37,
+  bucketUsed: 38,
   /**  -> no live bucket */
-  noLiveBucket: 38,
+  noLiveBucket: 39,
   /**  -> bucket %a: score %b */
-  bucketScore: 39,
+  bucketScore: 40,
   /**  -> bucket a is not live, because of port b and group c */
-  bucketNotLive: 40,
+  bucketNotLive: 41,
   /** Packets are IP fragments and the fragment handling mode is "drop". */
-  missFragment: 41,
+  missFragment: 42,
   /**  -> Not tunneling to our own address */
-  tunnelToSelf: 42,
+  tunnelToSelf: 43,
   /**  -> output to kernel tunnel */
-  kernelTunnel: 43,
+  kernelTunnel: 44,
   /**  -> output to native tunnel */
-  nativeTunnel: 44,
+  nativeTunnel: 45,
   /**  >> native tunnel routing failed */
-  tunnelNoRoute: 45,
+  tunnelNoRoute: 46,
   /**  -> tunneling to address (a, b) via port d of bridge c */
-  tunnelVia: 46,
+  tunnelVia: 47,
   /**  -> neighbor cache miss for address (a, b) on bridge c, sending request */
-  tunnelNoNeighbor: 47,
+  tunnelNoNeighbor: 48,
   /**  >> NSH decrement TTL exception */
-  nshTtlExceeded: 48,
+  nshTtlExceeded: 49,
   /** Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
-  encapEthernetTwice: 49,
+  encapEthernetTwice: 50,
   /** Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
-  encapNshOf: 50,
+  encapNshOf: 51,
   /** Dropping packet, cannot decap Ethernet if VLAN is present. */
-  decapVlan: 51,
+  decapVlan: 52,
   /** Dropping packet as NSH next protocol %a is not supported */
-  decapNshNext: 52,
+  decapNshNext: 53,
   /** Dropping packet as the decap() does not support packet type (%a,%xb) */
-  decapOf: 53,
+  decapOf: 54,
   /**  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
-  nonEthernetOnL2Port: 54,
+  nonEthernetOnL2Port: 55,
   /**  >> input port is mirror output port, dropping */
-  mirrorInputBundle: 55,
+  mirrorInputBundle: 56,
   /**  >> learned port is a mirror port, dropping */
-  learnedPortIsMirror: 56,
+  learnedPortIsMirror: 57,
   /**  >> suppressing side effects, so learn action ignored */
-  learnSuppressed: 57,
+  learnSuppressed: 58,
   /**  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
-  learnedFlow: 58,
+  learnedFlow: 59,
   /**  -> Limit exceeded, learn failed */
-  learnLimit: 59,
+  learnLimit: 60,
   /** Resuming from table %a */
-  resuming: 60,
+  resuming: 61,
   /** Restoring actions: the step's actions */
-  restoringActions: 61,
+  restoringActions: 62,
   /** Restoring action set: the step's actions */
-  restoringActionSet: 62,
+  restoringActionSet: 63,
   /** Restored state: table=%a, cookie=%c */
-  unrolled: 63,
+  unrolled: 64,
   /**  >> MPLS decrement TTL exception */
-  ttlMpls: 64,
+  ttlMpls: 65,
   /**  >> output_trunc does not support port: %ra */
-  truncReserved: 65,
+  truncReserved: 66,
   /**  >> native tunnel header build failed */
-  tunnelBuild: 66,
+  tunnelBuild: 67,
   /**  -> delete (field a) */
-  deleteField: 67,
+  deleteField: 68,
   /**  -> bonding refused admissibility, dropping */
-  bondRefused: 68,
+  bondRefused: 69,
   /**  -> SLB bond thinks this packet looped back, dropping */
-  bondLooped: 69,
+  bondLooped: 70,
 } as const;
 
 export const traceNoteText: ReadonlyMap<number, string> = new Map([
@@ -848,47 +850,48 @@ export const traceNoteText: ReadonlyMap<number, string> = new Map([
   [26, ">> skipping output to input port"],
   [27, ">> Nonexistent output port"],
   [28, "-> OFPPC_NO_FWD set, skipping output"],
-  [29, ">> IPv4 decrement TTL exception"],
-  [30, "-> output port is %a"],
-  [31, "-> queue = %a"],
-  [32, "-> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie"],
-  [33, "-> action set is: the step's actions"],
-  [34, "No match."],
-  [35, "No match, and a \"packet-in\" is called for."],
-  [36, ">> output to non-existent group %a"],
-  [37, "-> using bucket %a"],
-  [38, "-> no live bucket"],
-  [39, "-> bucket %a: score %b"],
-  [40, "-> bucket a is not live, because of port b and group c"],
-  [41, "Packets are IP fragments and the fragment handling mode is \"drop\"."],
-  [42, "-> Not tunneling to our own address"],
-  [43, "-> output to kernel tunnel"],
-  [44, "-> output to native tunnel"],
-  [45, ">> native tunnel routing failed"],
-  [46, "-> tunneling to address (a, b) via port d of bridge c"],
-  [47, "-> neighbor cache miss for address (a, b) on bridge c, sending request"],
-  [48, ">> NSH decrement TTL exception"],
-  [49, "Dropping packet as encap(ethernet) is not supported for packet type ethernet."],
-  [50, "Dropping packet as encap(nsh) is not supported for packet type (%a,%xb)"],
-  [51, "Dropping packet, cannot decap Ethernet if VLAN is present."],
-  [52, "Dropping packet as NSH next protocol %a is not supported"],
-  [53, "Dropping packet as the decap() does not support packet type (%a,%xb)"],
-  [54, ">> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet."],
-  [55, ">> input port is mirror output port, dropping"],
-  [56, ">> learned port is a mirror port, dropping"],
-  [57, ">> suppressing side effects, so learn action ignored"],
-  [58, "-> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32"],
-  [59, "-> Limit exceeded, learn failed"],
-  [60, "Resuming from table %a"],
-  [61, "Restoring actions: the step's actions"],
-  [62, "Restoring action set: the step's actions"],
-  [63, "Restored state: table=%a, cookie=%c"],
-  [64, ">> MPLS decrement TTL exception"],
-  [65, ">> output_trunc does not support port: %ra"],
-  [66, ">> native tunnel header build failed"],
-  [67, "-> delete (field a)"],
-  [68, "-> bonding refused admissibility, dropping"],
-  [69, "-> SLB bond thinks this packet looped back, dropping"],
+  [29, ">> Flow is between protected ports, skipping output."],
+  [30, ">> IPv4 decrement TTL exception"],
+  [31, "-> output port is %a"],
+  [32, "-> queue = %a"],
+  [33, "-> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie"],
+  [34, "-> action set is: the step's actions"],
+  [35, "No match."],
+  [36, "No match, and a \"packet-in\" is called for."],
+  [37, ">> output to non-existent group %a"],
+  [38, "-> using bucket %a"],
+  [39, "-> no live bucket"],
+  [40, "-> bucket %a: score %b"],
+  [41, "-> bucket a is not live, because of port b and group c"],
+  [42, "Packets are IP fragments and the fragment handling mode is \"drop\"."],
+  [43, "-> Not tunneling to our own address"],
+  [44, "-> output to kernel tunnel"],
+  [45, "-> output to native tunnel"],
+  [46, ">> native tunnel routing failed"],
+  [47, "-> tunneling to address (a, b) via port d of bridge c"],
+  [48, "-> neighbor cache miss for address (a, b) on bridge c, sending request"],
+  [49, ">> NSH decrement TTL exception"],
+  [50, "Dropping packet as encap(ethernet) is not supported for packet type ethernet."],
+  [51, "Dropping packet as encap(nsh) is not supported for packet type (%a,%xb)"],
+  [52, "Dropping packet, cannot decap Ethernet if VLAN is present."],
+  [53, "Dropping packet as NSH next protocol %a is not supported"],
+  [54, "Dropping packet as the decap() does not support packet type (%a,%xb)"],
+  [55, ">> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet."],
+  [56, ">> input port is mirror output port, dropping"],
+  [57, ">> learned port is a mirror port, dropping"],
+  [58, ">> suppressing side effects, so learn action ignored"],
+  [59, "-> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32"],
+  [60, "-> Limit exceeded, learn failed"],
+  [61, "Resuming from table %a"],
+  [62, "Restoring actions: the step's actions"],
+  [63, "Restoring action set: the step's actions"],
+  [64, "Restored state: table=%a, cookie=%c"],
+  [65, ">> MPLS decrement TTL exception"],
+  [66, ">> output_trunc does not support port: %ra"],
+  [67, ">> native tunnel header build failed"],
+  [68, "-> delete (field a)"],
+  [69, "-> bonding refused admissibility, dropping"],
+  [70, "-> SLB bond thinks this packet looped back, dropping"],
 ]);
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */

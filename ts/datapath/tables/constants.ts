@@ -604,6 +604,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["output_suppressed", " >> skipping output to input port"],
       ["port_missing", " >> Nonexistent output port"],
       ["port_no_forward", " -> OFPPC_NO_FWD set, skipping output"],
+      ["protected", " >> Flow is between protected ports, skipping output."],
       ["ttl_exceeded", " >> IPv4 decrement TTL exception"],
       ["output_reg", " -> output port is %a"],
       ["queue", " -> queue = %a"],
