@@ -17,12 +17,16 @@ import {
   vswitchSchema,
 } from "../ovsdb/index.js";
 import { errnoText } from "./errno.js";
+import { Managers } from "./managers.js";
 import type { DaemonOptions, TlsFiles } from "./options.js";
 import { below } from "./paths.js";
 import type { ProcessCalls } from "./process-calls.js";
 import { openSocketPath } from "./socket-path.js";
 
 const lockName = "ovs_vswitchd";
+
+/** Whoever serves the database writes these, every few seconds, and the switch has no use for them. */
+const statusOfManagers = { Manager: ["is_connected", "status"] };
 
 export interface Database {
   readonly idl: Idl<VswitchTables>;
@@ -98,6 +102,7 @@ export async function openDatabase(around: DatabaseSurroundings): Promise<Databa
       remote,
       lock: lockName,
       clock,
+      omit: statusOfManagers,
       log: (level, text) => reconnectLog[level](text),
       ...(tls === undefined ? {} : { tls }),
     });
@@ -123,10 +128,27 @@ export async function openDatabase(around: DatabaseSurroundings): Promise<Databa
   const remote: Remote = await listen(server, `punix:${socket}`);
   serverLog.info(`serving the database ${file} on ${socket}`);
   const idl = open(server);
+  const { tls } = options;
+  const managers = new Managers({
+    server,
+    store,
+    idl,
+    clock: around.clock,
+    log: around.log,
+    calls: around.calls,
+    runDirectory: directories.run,
+    tls: {
+      privateKey: tls.privateKey,
+      certificate: tls.certificate,
+      caCert: tls.caCert ?? tls.bootstrapCaCert,
+      bootstrap: tls.bootstrapCaCert !== undefined,
+    },
+  });
   return {
     idl,
     embedded: file,
     close: async () => {
+      await managers.close();
       await idl.close();
       await remote.close();
       server.close();

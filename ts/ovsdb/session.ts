@@ -41,6 +41,8 @@ export class Session implements LockWaiter {
   private readonly monitors = new Map<string, { readonly monitor: Monitor; readonly store: Store }>();
   private readonly waiting = new Map<string, Waiting>();
   private readonly lockNames = new Set<string>();
+  /** Those of them that were not asked for, but stolen. */
+  private readonly stolenNames = new Set<string>();
   private changeAware = false;
   private open = true;
   /** Monotonic time of the last message, and of the probe that it has not answered. */
@@ -52,7 +54,7 @@ export class Session implements LockWaiter {
   constructor(
     private readonly host: Host<Session>,
     private readonly channel: Channel,
-    private readonly probeMs: number,
+    private probeMs: number,
     private readonly onClosed: (reason: string) => void,
   ) {
     this.lastActivity = host.clock.now();
@@ -66,6 +68,29 @@ export class Session implements LockWaiter {
 
   get peer(): string {
     return this.channel.peer;
+  }
+
+  /** Takes another time of silence, as of now. */
+  setProbe(probeMs: number): void {
+    if (probeMs === this.probeMs) return;
+    this.probeMs = probeMs;
+    this.cancelProbe?.();
+    this.scheduleProbe();
+  }
+
+  /** Names of locks that the client holds, waits for, or had stolen and lost again. */
+  get locks(): {
+    readonly held: readonly string[];
+    readonly waiting: readonly string[];
+    readonly lost: readonly string[];
+  } {
+    const names = [...this.lockNames].sort();
+    const owns = (name: string): boolean => this.host.locks.isOwner(name, this);
+    return {
+      held: names.filter(owns),
+      waiting: names.filter((name) => !owns(name) && !this.stolenNames.has(name)),
+      lost: names.filter((name) => !owns(name) && this.stolenNames.has(name)),
+    };
   }
 
   close(reason = ""): void {
@@ -367,6 +392,7 @@ export class Session implements LockWaiter {
       throw syntaxError(params, `must issue "unlock" before new "${method}"`);
     }
     this.lockNames.add(name);
+    if (method === "steal") this.stolenNames.add(name);
     return { locked: this.host.locks.request(name, this, method === "steal") };
   }
 
@@ -376,6 +402,7 @@ export class Session implements LockWaiter {
       throw syntaxError(params, 'unlock: "unlock" without "lock" or "steal"');
     }
     this.lockNames.delete(name);
+    this.stolenNames.delete(name);
     this.host.locks.release(name, this);
     return {};
   }

@@ -75,6 +75,11 @@ export function isPassive(target: Target): boolean {
   return target.kind.startsWith("p");
 }
 
+/** The same of a method as users write it, which need not be one. */
+export function isPassiveTarget(target: string): boolean {
+  return /^p(?:unix|tcp|ssl):/.test(target);
+}
+
 /** Splits a list such as `tcp:a:6640,tcp:b:6640` into its members. */
 export function splitRemotes(remotes: string): readonly string[] {
   return remotes

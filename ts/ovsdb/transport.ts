@@ -18,14 +18,30 @@ export interface TlsKeys {
   readonly ca: string | Uint8Array;
 }
 
+/** What one TLS handshake uses. */
+export interface TlsSecurity {
+  readonly context: tls.SecureContextOptions;
+  readonly verify: boolean;
+  /** Peers are trusted this once: their CA is learnt, and the connection made again.  Undefined: no. */
+  readonly learn: ((socket: tls.TLSSocket) => void) | undefined;
+}
+
 export interface TransportOptions {
   readonly tls?: TlsKeys;
+  /** In place of `tls`: asked for each handshake of a connection that is made, and when listening begins.  Throws if TLS is
+   *  not configured. */
+  readonly security?: () => TlsSecurity;
+  /** Marks what a socket sends, given its descriptor. */
+  readonly mark?: (descriptor: number) => void;
   /** Silence after which a client on TCP or TLS is probed, in milliseconds; 5000 unless given, 0 for never. */
   readonly probeMs?: number;
   readonly backoffMsMax?: number;
   /** Largest message that is taken, in bytes. */
   readonly messageBytesMax?: number;
 }
+
+/** What of a remote can change while it is there. */
+export type RemoteSettings = Pick<TransportOptions, "probeMs" | "backoffMsMax">;
 
 /** How a remote stands, in the words of the Manager table. */
 export interface RemoteStatus {
@@ -37,11 +53,17 @@ export interface RemoteStatus {
   readonly lastError: string | undefined;
   /** Port on which it listens. */
   readonly boundPort: number | undefined;
+  /** Since the last connection was made, and since the last one broke, if any was. */
+  readonly connectedSeconds: number | undefined;
+  readonly disconnectedSeconds: number | undefined;
+  /** Of the one session of a connection that is made from here. */
+  readonly locks: Session["locks"];
 }
 
 export interface Remote {
   readonly target: string;
   status(): RemoteStatus;
+  configure(settings: RemoteSettings): void;
   /** Ends its sessions too. */
   close(): Promise<void>;
 }
@@ -55,23 +77,65 @@ function tlsOptions(keys: TlsKeys | undefined, target: string): tls.SecureContex
   return { key: Buffer.from(keys.key), cert: Buffer.from(keys.cert), ca: Buffer.from(keys.ca) };
 }
 
+const noLocks: Session["locks"] = { held: [], waiting: [], lost: [] };
+
+/** As `keys`, which do not change. */
+function fixedSecurity(keys: TlsKeys | undefined, target: string): TlsSecurity {
+  return { context: tlsOptions(keys, target), verify: true, learn: undefined };
+}
+
+/** The descriptor of a socket, which Node has, but not in its types. */
+function descriptorOf(socket: net.Socket): number {
+  return (socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle?.fd ?? -1;
+}
+
+function markSocket(socket: net.Socket, mark: TransportOptions["mark"]): void {
+  const descriptor = descriptorOf(socket);
+  if (descriptor >= 0) mark?.(descriptor);
+}
+
 /** Begins a connection.  `onConnected` is called when it is up; the stream emits `error` or `close` otherwise. */
-export function connectStream(target: Target, keys: TlsKeys | undefined, onConnected: () => void): Duplex {
+export function connectStream(
+  target: Target,
+  security: TlsKeys | (() => TlsSecurity) | undefined,
+  onConnected: () => void,
+  mark?: TransportOptions["mark"],
+): Duplex {
   switch (target.kind) {
     case "unix":
       return net.connect({ path: target.path }, onConnected);
     case "tcp": {
       const socket = net.connect({ host: target.host, port: target.port }, onConnected);
       socket.setNoDelay(true);
+      socket.once("connect", () => markSocket(socket, mark));
       return socket;
     }
     case "ssl": {
-      const context = tlsOptions(keys, `ssl:${target.host}`);
+      const name = `ssl:${target.host}`;
+      const { context, verify, learn } = typeof security === "function" ? security() : fixedSecurity(security, name);
+      const { host, port } = target;
+      const carrier = net.connect({ host, port });
+      carrier.once("connect", () => markSocket(carrier, mark));
       // Certificates of switches and controllers carry ids, not host names.
-      return tls.connect(
-        { host: target.host, port: target.port, ...context, checkServerIdentity: () => undefined },
-        onConnected,
+      const socket = tls.connect(
+        {
+          socket: carrier,
+          ...context,
+          ...(net.isIP(host) === 0 ? { servername: host } : {}),
+          rejectUnauthorized: verify && learn === undefined,
+          checkServerIdentity: () => undefined,
+        },
+        () => {
+          if (learn === undefined) {
+            onConnected();
+            return;
+          }
+          learn(socket);
+          socket.destroy(new Error("the peer's CA certificate was learnt; connecting again"));
+        },
       );
+      carrier.once("error", (error) => socket.destroy(error));
+      return socket;
     }
     default:
       throw new Error(`Cannot connect to a ${target.kind}: method, which waits for connections.`);
@@ -82,22 +146,38 @@ function peerName(socket: net.Socket, kind: string): string {
   return kind === "punix" ? "unix" : `${kind.slice(1)}:${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`;
 }
 
+const defaultProbeMs = 5000;
+const defaultBackoffMs = 8000;
+const endOfFile = "End of file";
+
+/** Clients of a listener that learns are trusted, told from, and have to come again. */
+function secureListener(method: string, options: TransportOptions, accept: (socket: net.Socket) => void): net.Server {
+  const { context, verify, learn } = options.security?.() ?? fixedSecurity(options.tls, method);
+  const trusts = !verify || learn !== undefined;
+  return tls.createServer({ ...context, requestCert: verify, rejectUnauthorized: !trusts }, (socket) => {
+    if (learn === undefined) {
+      accept(socket);
+      return;
+    }
+    learn(socket);
+    socket.destroy();
+  });
+}
+
 /** Waits for clients.  Rejects when the address cannot be used. */
 export async function listen(server: Server, method: string, options: TransportOptions = {}): Promise<Remote> {
   const target = parseTarget(method);
   const sessions = new Set<Session>();
-  const probeMs = target.kind === "punix" ? 0 : (options.probeMs ?? 5000);
+  let probeMs = options.probeMs ?? (target.kind === "punix" ? 0 : defaultProbeMs);
   const since = server.clock.now();
   const accept = (socket: net.Socket): void => {
     socket.setNoDelay(true);
+    markSocket(socket, options.mark);
     const channel = streamChannel(socket, peerName(socket, target.kind), options.messageBytesMax);
     const session = server.accept(channel, probeMs, () => sessions.delete(session));
     sessions.add(session);
   };
-  const listener =
-    target.kind === "pssl"
-      ? tls.createServer({ ...tlsOptions(options.tls, method), requestCert: true, rejectUnauthorized: true }, accept)
-      : net.createServer(accept);
+  const listener = target.kind === "pssl" ? secureListener(method, options, accept) : net.createServer(accept);
   if (target.kind === "punix") {
     fs.rmSync(target.path, { force: true });
   }
@@ -125,7 +205,15 @@ export async function listen(server: Server, method: string, options: TransportO
       stateSeconds: Math.trunc((server.clock.now() - since) / 1000),
       lastError: undefined,
       boundPort,
+      // As Open vSwitch says it, which does not ask each client.
+      connectedSeconds: 0,
+      disconnectedSeconds: 0,
+      locks: noLocks,
     }),
+    configure: (settings) => {
+      probeMs = settings.probeMs ?? (target.kind === "punix" ? 0 : defaultProbeMs);
+      for (const session of sessions) session.setProbe(probeMs);
+    },
     close: () =>
       new Promise<void>((resolve) => {
         listener.close(() => resolve());
@@ -136,10 +224,17 @@ export async function listen(server: Server, method: string, options: TransportO
   };
 }
 
+/** The session probes by itself. */
+function timingOf({ backoffMsMax = defaultBackoffMs }: TransportOptions): ReconnectTiming {
+  return { ...reconnect.defaultTiming, backoffMsMax, probeMs: 0 };
+}
+
 /** Keeps a connection to a peer that wants to use this server's databases. */
 class ActiveRemote implements Remote {
   private state: ReconnectState = reconnect.voidState;
-  private readonly timing: ReconnectTiming;
+  private timing: ReconnectTiming;
+  private connectedAt: number | undefined;
+  private disconnectedAt: number | undefined;
   private cancelTimer: (() => void) | undefined;
   private stream: Duplex | undefined;
   private session: Session | undefined;
@@ -148,10 +243,9 @@ class ActiveRemote implements Remote {
   constructor(
     private readonly server: Server,
     readonly target: string,
-    private readonly options: TransportOptions,
+    private options: TransportOptions,
   ) {
-    // The session probes by itself.
-    this.timing = { ...reconnect.defaultTiming, backoffMsMax: options.backoffMsMax ?? 8000, probeMs: 0 };
+    this.timing = timingOf(options);
     this.state = reconnect.enable(this.state, server.clock.now());
     this.run();
   }
@@ -162,7 +256,7 @@ class ActiveRemote implements Remote {
     if (action === "connect") {
       this.connect(now);
     } else if (action === "disconnect") {
-      this.failed("connection timed out");
+      this.failed();
       return;
     }
     this.cancelTimer?.();
@@ -173,29 +267,32 @@ class ActiveRemote implements Remote {
   private connect(now: number): void {
     this.state = reconnect.connecting(this.state, now);
     try {
-      const stream = connectStream(parseTarget(this.target), this.options.tls, () => this.connected(stream));
+      const { tls, security, mark } = this.options;
+      const target = parseTarget(this.target);
+      const stream = connectStream(target, security ?? tls, () => this.connected(stream), mark);
       this.stream = stream;
-      stream.once(
-        "error",
-        (error) => this.stream === stream && this.session === undefined && this.failed(error.message),
-      );
-    } catch (error) {
-      this.failed((error as Error).message);
+      stream.once("error", () => this.stream === stream && this.session === undefined && this.failed());
+    } catch {
+      this.failed();
     }
   }
 
   private connected(stream: Duplex): void {
     this.state = reconnect.connected(this.state, this.server.clock.now());
+    this.connectedAt = this.server.clock.now();
+    this.lastError = undefined;
     const channel = streamChannel(stream, this.target, this.options.messageBytesMax);
-    this.session = this.server.accept(channel, this.options.probeMs ?? 5000, (reason) => {
+    this.session = this.server.accept(channel, this.options.probeMs ?? defaultProbeMs, (reason) => {
       this.session = undefined;
-      this.failed(reason);
+      this.disconnectedAt = this.server.clock.now();
+      // Only a connection that there was can have failed; as Open vSwitch has it.
+      this.lastError = reason === "" ? endOfFile : reason;
+      this.failed();
     });
     this.run();
   }
 
-  private failed(reason: string): void {
-    this.lastError = reason === "" ? this.lastError : reason;
+  private failed(): void {
     this.stream?.destroy();
     this.stream = undefined;
     if (this.state.name !== "VOID") {
@@ -213,7 +310,20 @@ class ActiveRemote implements Remote {
       stateSeconds: state.name === "VOID" ? 0 : Math.trunc((this.server.clock.now() - state.since) / 1000),
       lastError: this.lastError,
       boundPort: undefined,
+      connectedSeconds: this.secondsSince(this.connectedAt),
+      disconnectedSeconds: this.secondsSince(this.disconnectedAt),
+      locks: this.session?.locks ?? noLocks,
     };
+  }
+
+  private secondsSince(at: number | undefined): number | undefined {
+    return at === undefined ? undefined : Math.trunc((this.server.clock.now() - at) / 1000);
+  }
+
+  configure(settings: RemoteSettings): void {
+    this.options = { ...this.options, ...settings };
+    this.timing = timingOf(this.options);
+    this.session?.setProbe(this.options.probeMs ?? defaultProbeMs);
   }
 
   async close(): Promise<void> {
