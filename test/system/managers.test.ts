@@ -1,9 +1,10 @@
 /** Managers: where the database is offered, beside a real ovsdb-server that is told the same. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { noOvs, withPair } from "./pair.js";
@@ -134,13 +135,9 @@ else {
       ];
       const trusted = [...client, "-C", file("pki/switchca/cacert.pem"), "show"];
       assert.is.not(under.run("ovs-vsctl", ...trusted).status, 0, "there are no certificates yet");
-      under.ok(
-        "ovs-vsctl",
-        "set-ssl",
-        file("sw-privkey.pem"),
-        file("sw-cert.pem"),
-        file("pki/controllerca/cacert.pem"),
-      );
+      copyFileSync(file("sw-privkey.pem"), file("key.pem"));
+      copyFileSync(file("sw-cert.pem"), file("cert.pem"));
+      under.ok("ovs-vsctl", "set-ssl", file("key.pem"), file("cert.pem"), file("pki/controllerca/cacert.pem"));
       await until("a manager over TLS", 15, () => under.run("ovs-vsctl", ...trusted).status === 0);
       const stranger = [
         "-t",
@@ -153,6 +150,20 @@ else {
       ];
       const refused = under.run("ovs-vsctl", ...stranger, "-C", file("pki/switchca/cacert.pem"), "show");
       assert.is.not(refused.status, 0, "a client whose CA is another is refused");
+
+      run("req+sign", "newer", "switch");
+      copyFileSync(file("newer-privkey.pem"), file("key.pem"));
+      copyFileSync(file("newer-cert.pem"), file("cert.pem"));
+      const subject = (): Promise<string> =>
+        new Promise((resolve) => {
+          const files = { key: readFileSync(file("ctl-privkey.pem")), cert: readFileSync(file("ctl-cert.pem")) };
+          const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false, ...files }, () => {
+            resolve(String(socket.getPeerCertificate().subject.CN));
+            socket.destroy();
+          });
+          socket.on("error", () => resolve(""));
+        });
+      await until("a certificate that was renewed is used", 15, async () => (await subject()).startsWith("newer"));
     } finally {
       rmSync(pki, { recursive: true, force: true });
       await under.stop();

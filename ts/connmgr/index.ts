@@ -8,5 +8,5 @@ export type { InBandAddress } from "./in-band-control.js";
 export { errorWords } from "./socket-error.js";
 export type { StreamOptions } from "./stream.js";
 export { parseTarget, type Target } from "./target.js";
-export { type TlsFileNames, type TlsPolicy, TlsStore } from "./tls.js";
+export { type TlsFileNames, type TlsPolicy, type TlsSession, TlsStore } from "./tls.js";
 export { defaultVersions, versionsOf } from "./version.js";

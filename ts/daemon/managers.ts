@@ -1,7 +1,7 @@
 /** The managers of the database that this process serves: `ovs-vsctl set-manager` says where it is offered, and the rows tell
  *  how that goes.  With a database of another process all that is that process's. */
 import type { AdjustableClock, Timer } from "../clock/index.js";
-import { errorWords, type TlsFileNames, TlsStore } from "../connmgr/index.js";
+import { errorWords, type TlsFileNames, type TlsSession, TlsStore } from "../connmgr/index.js";
 import type { Logger, LogSource } from "../log/index.js";
 import {
   type Idl,
@@ -56,6 +56,8 @@ export class Managers {
   readonly #timer: Timer;
   readonly #unwatch: () => void;
   #sslText = "";
+  /** What those who wait for clients were last told to use. */
+  #tlsSession: TlsSession | undefined;
 
   constructor(options: ManagersOptions) {
     this.#options = options;
@@ -63,6 +65,7 @@ export class Managers {
     this.#tls = new TlsStore(options.log("stream_ssl"), options.tls);
     this.#timer = options.clock.every(statusMs, () => {
       this.#configure();
+      this.#renew();
       this.#report();
     });
     this.#unwatch = options.idl.onChange(() => this.#configure());
@@ -129,6 +132,17 @@ export class Managers {
       void close(manager);
       this.#managers.delete(target);
     }
+  }
+
+  /** Certificates are renewed by writing their files: those who wait for clients take them at the next look. */
+  #renew(): void {
+    const listening = [...this.#managers].filter(([target]) => target.startsWith("pssl:"));
+    const remotes = listening.filter(([, { remote }]) => remote !== undefined);
+    if (remotes.length === 0) return;
+    const session = this.#tls.session();
+    if (session === this.#tlsSession) return;
+    this.#tlsSession = session;
+    for (const [, { remote, settings }] of remotes) remote?.configure(settings);
   }
 
   async #open(target: string, manager: Manager): Promise<void> {

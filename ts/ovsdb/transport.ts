@@ -63,6 +63,7 @@ export interface RemoteStatus {
 export interface Remote {
   readonly target: string;
   status(): RemoteStatus;
+  /** Takes other settings, and for handshakes to come what `security` says now. */
   configure(settings: RemoteSettings): void;
   /** Ends its sessions too. */
   close(): Promise<void>;
@@ -213,6 +214,8 @@ export async function listen(server: Server, method: string, options: TransportO
     configure: (settings) => {
       probeMs = settings.probeMs ?? (target.kind === "punix" ? 0 : defaultProbeMs);
       for (const session of sessions) session.setProbe(probeMs);
+      if (listener instanceof tls.Server && options.security !== undefined)
+        listener.setSecureContext(options.security().context);
     },
     close: () =>
       new Promise<void>((resolve) => {
