@@ -146,9 +146,8 @@ set_rings(struct xdp_socket *socket)
 
 static void release_packets(struct packet_owner *owner, struct packet *const *packets, uint32_t n);
 
-/* Gives the kernel the frames to receive into, and us those to transmit from. */
-static void
-share_out(struct xdp_socket *socket, uint32_t queue)
+void
+xdp_socket_share_out(struct xdp_socket *socket, uint32_t queue)
 {
     uint64_t *fill = socket->fill.entries;
     uint32_t first = queue * FRAMES_PER_SOCKET;
@@ -206,7 +205,7 @@ xdp_socket_open(struct xdp_socket *socket_, struct xdp_umem *umem, const struct 
     int error = umem->fd < 0 ? register_umem(umem, socket_->fd, options->mode) : 0;
     error = error != 0 ? error : set_rings(socket_);
     if (error == 0) {
-        share_out(socket_, options->queue);
+        xdp_socket_share_out(socket_, options->queue);
         error = bind_socket(socket_, options);
     }
     if (error == 0) {

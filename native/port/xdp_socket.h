@@ -81,6 +81,10 @@ void xdp_umem_destroy(struct xdp_umem *umem);
  * EINVAL: the device has no such queue, or the kernel is too old. */
 int xdp_socket_open(struct xdp_socket *socket, struct xdp_umem *umem, const struct xdp_socket_options *options);
 
+/* A part of opening: gives the kernel the frames to receive into that are those of 'queue', and us those to transmit from.
+ * The umem and the rings must be there. */
+void xdp_socket_share_out(struct xdp_socket *socket, uint32_t queue);
+
 /* Closes a socket; one that is zeroed with fd -1 is fine. */
 void xdp_socket_close(struct xdp_socket *socket);
 
