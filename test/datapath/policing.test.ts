@@ -90,7 +90,7 @@ test("two workers that poll one port together let through what it may", async ()
       [portClass.null, "sink"],
     ]);
     const batch = addFlow(new BatchBuilder(), 1, output(2));
-    batch.portPolice(1, { ...any, pktps: 50_000, burstPackets: 100 }).commit(datapath);
+    batch.portPolice(1, { ...any, pktps: 50_000, burstPackets: 25_000 }).commit(datapath);
     await new Promise((resolve) => setTimeout(resolve, 100));
     const count = (): { readonly passed: number; readonly atMs: number } => ({
       passed: Number(portStats(datapath, 2)!.txPackets),
