@@ -418,8 +418,9 @@ change_mtu(struct dpdk_port *dpdk, uint32_t mtu)
 {
     struct rte_mempool *old = dpdk->pool, *pool;
     struct rte_eth_dev_info info;
-    int error = make_pool(dpdk, mtu, &pool);
 
+    free_pools(NULL);
+    int error = make_pool(dpdk, mtu, &pool);
     if (error == 0) {
         error = -rte_eth_dev_info_get(dpdk->id, &info);
     }

@@ -1,6 +1,6 @@
 /** Ports that DPDK drives, over its virtual devices: what the database says, and frames through tap and vhost-user. */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -167,5 +167,59 @@ maybe("a vhost-user port carries frames to the device of a virtual machine, whic
     await under.stop();
   }
 });
+
+maybe("frames pass DPDK's capture and ring devices", async () => {
+  const bridge = `${tag}e`;
+  const under = await startSluice();
+  try {
+    const at = (name: string): string => join(under.directory, name);
+    startDpdk(under, "e");
+    addBridge(under, bridge);
+    const devices: readonly (readonly [port: string, devargs: string])[] = [
+      ["pcap0", `net_pcap0,rx_pcap=${at("in.pcap")},tx_pcap=${at("out.pcap")}`],
+      ["ring0", "net_ring0"],
+    ];
+    writeCapture(at("in.pcap"), 20, Buffer.from(frame.padEnd(120, "0"), "hex"));
+    for (const [index, [port, devargs]] of devices.entries()) {
+      // The ring of each transmit queue leads to the receive queue of that number.
+      const options = [`options:dpdk-devargs="${devargs}"`, ...(port === "ring0" ? ["options:n_rxq=16"] : [])];
+      addPort(under, bridge, port, "dpdk", ...options, `ofport_request=${index + 1}`);
+      assert.is(column(under, port, "error"), "[]");
+    }
+    // What the capture holds may come before the bridge knows the port, so that it only counts.
+    await until("the frames of the capture", 20, () => received(under, bridge, "pcap0") === 20);
+    // Into the ring, whose frames come back by it, and from there into the other capture.
+    under.ok("ovs-ofctl", "add-flow", bridge, "in_port=ring0,actions=pcap0");
+    for (let time = 0; time < 5; time++) {
+      under.ok(
+        "ovs-ofctl",
+        "packet-out",
+        bridge,
+        `in_port=local,packet=${frame.padEnd(120, "0")},actions=output:ring0`,
+      );
+    }
+    await until("the frames from the ring", 20, () => received(under, bridge, "ring0") === 5);
+    under.ok("ovs-vsctl", "del-port", "pcap0");
+    const written = readFileSync(at("out.pcap"));
+    assert.is(written.length, 24 + 5 * (16 + 60));
+    assert.is(written.subarray(24 + 16, 24 + 16 + 34).toString("hex"), frame);
+  } finally {
+    await under.stop();
+  }
+});
+
+/** A capture of one frame, `count` times. */
+function writeCapture(path: string, count: number, bytes: Buffer): void {
+  const header = Buffer.alloc(24);
+  header.writeUInt32LE(0xa1b2c3d4, 0);
+  header.writeUInt16LE(2, 4);
+  header.writeUInt16LE(4, 6);
+  header.writeUInt32LE(65535, 16);
+  header.writeUInt32LE(1, 20);
+  const record = Buffer.alloc(16);
+  record.writeUInt32LE(bytes.length, 8);
+  record.writeUInt32LE(bytes.length, 12);
+  writeFileSync(path, Buffer.concat([header, ...new Array<Buffer[]>(count).fill([record, bytes]).flat()]));
+}
 
 test.run();
