@@ -100,6 +100,9 @@ bridge_set(struct pipeline *pipeline, const struct sluice_bridge_set *command)
     return 0;
 }
 
+#define SPANNING_FLAGS \
+    (uint32_t)(SLUICE_SPANNING_FLAG_NO_FORWARD | SLUICE_SPANNING_FLAG_NO_LEARN | SLUICE_SPANNING_FLAG_NO_BPDU)
+
 static uint32_t
 ofport_set(struct pipeline *pipeline, const struct sluice_ofport_set *command)
 {
@@ -109,7 +112,7 @@ ofport_set(struct pipeline *pipeline, const struct sluice_ofport_set *command)
         return SLUICE_ERROR_INVALID_RECORD;
     }
     if (!port_is_real(port_normalize(command->ofp_port)) || command->dp_port > UINT16_MAX
-        || (command->tunnel_size && !command->dp_port)) {
+        || (command->tunnel_size && !command->dp_port) || command->spanning_flags & ~SPANNING_FLAGS) {
         return SLUICE_ERROR_BAD_ARGUMENT;
     }
     struct bridge_view *draft = transaction_draft(pipeline, command->bridge, &error);

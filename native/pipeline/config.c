@@ -52,6 +52,7 @@ ofport_create(const struct sluice_ofport_set *command, const struct ofport *old)
     port->dp_port = command->dp_port;
     port->config = command->config;
     port->link_down = command->link_down != 0;
+    port->spanning = (uint8_t) command->spanning_flags;
     port->packet_type_mode = (uint8_t) command->packet_type_mode;
     port->peer_bridge = command->peer_bridge;
     port->peer_port = port_normalize(command->peer_ofp_port);

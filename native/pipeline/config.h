@@ -47,6 +47,7 @@ struct ofport {
     uint32_t dp_port; /* 0 for a patch port; tunnels share theirs. */
     uint32_t config;  /* enum sluice_ofport_config */
     bool link_down;
+    uint8_t spanning;         /* enum sluice_spanning_flag */
     uint8_t packet_type_mode; /* enum sluice_packet_type_mode */
     uint32_t peer_bridge;     /* 0: no peer. */
     uint32_t peer_port;
@@ -60,6 +61,13 @@ static inline bool
 ofport_is_live(const struct ofport *port)
 {
     return !port->link_down && !(port->config & SLUICE_OFPORT_CONFIG_PORT_DOWN);
+}
+
+/* Whether the spanning tree lets packets pass. */
+static inline bool
+ofport_forwards(const struct ofport *port)
+{
+    return !(port->spanning & SLUICE_SPANNING_FLAG_NO_FORWARD);
 }
 
 /* Hash buckets of a bond that spreads packets over its members. */

@@ -39,6 +39,7 @@ struct bridge_state {
     bool is_tracked;
     bool was_mpls;
     struct flow_key flow;
+    struct flow_key base;
 };
 
 static void
@@ -63,6 +64,7 @@ leave_bridge(struct xlate_ctx *ctx, struct bridge_state *state)
         .is_tracked = ctx->is_tracked,
         .was_mpls = ctx->was_mpls,
         .flow = ctx->flow,
+        .base = ctx->base,
     };
     ctx->mirrors = 0;
     ctx->stack = NULL;
@@ -116,7 +118,8 @@ output_into_bridge(struct xlate_ctx *ctx, const struct bridge_view *view, const 
     memset(&ctx->flow.tun_id, 0, (SLUICE_KEY_L2_WORD - SLUICE_KEY_TUNNEL_WORD) * 8);
     ctx->flow.tun_metadata_present = 0;
     trace_bridge(ctx);
-    if (xlate_may_receive(peer)) {
+    if (!xlate_take_protocol(ctx) && xlate_may_receive(ctx, peer)) {
+        const uint32_t before = ctx->out->actions_size;
         /* The peer's tables begin anew, one deeper. */
         ctx->table = 0;
         ctx->trace_depth++;
@@ -126,6 +129,11 @@ output_into_bridge(struct xlate_ctx *ctx, const struct bridge_view *view, const 
             action_set_execute(ctx);
         }
         freeze_finish(ctx);
+        if (!ofport_forwards(peer)) {
+            /* NORMAL and learn have looked at the packet; that was all. */
+            ctx->out->actions_size = before;
+            ctx->base = state->base;
+        }
     }
     return_to_bridge(ctx, state);
     free(state);
@@ -220,8 +228,26 @@ is_between_protected(const struct xlate_ctx *ctx, uint32_t ofp_port)
            && is_protected(bridge_view_bundle_of_port(ctx->view, be32(ctx->flow.in_port)));
 }
 
-void
-output_real(struct xlate_ctx *ctx, uint32_t ofp_port)
+/* Whether the spanning tree lets the packet leave by 'port'. */
+static bool
+tree_lets_out(struct xlate_ctx *ctx, const struct ofport *port)
+{
+    bool is_bpdu = xlate_is_bpdu(&ctx->base);
+    if (!(port->spanning & (is_bpdu ? SLUICE_SPANNING_FLAG_NO_BPDU : SLUICE_SPANNING_FLAG_NO_FORWARD))) {
+        return true;
+    }
+    bool is_rapid = ctx->view->flags & SLUICE_BRIDGE_FLAG_RSTP;
+    trace_note(ctx,
+               is_bpdu    ? SLUICE_TRACE_NOTE_STP_NOT_LISTENING
+               : is_rapid ? SLUICE_TRACE_NOTE_RSTP_NOT_FORWARDING
+                          : SLUICE_TRACE_NOTE_STP_NOT_FORWARDING,
+               0, 0, 0);
+    return false;
+}
+
+/* As output_real(), whatever the spanning tree says unless 'in_tree'. */
+static void
+output_by(struct xlate_ctx *ctx, uint32_t ofp_port, bool in_tree)
 {
     const struct ofport *port = bridge_view_find_port(ctx->view, ofp_port);
     if (!port) {
@@ -234,6 +260,9 @@ output_real(struct xlate_ctx *ctx, uint32_t ofp_port)
     }
     if (is_between_protected(ctx, ofp_port)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_PROTECTED, ofp_port, 0, 0);
+        return;
+    }
+    if (in_tree && !tree_lets_out(ctx, port)) {
         return;
     }
     if (!port->dp_port) {
@@ -249,6 +278,12 @@ output_real(struct xlate_ctx *ctx, uint32_t ofp_port)
     if (ctx->view->mirror_map) {
         mirror_packet(ctx, ofp_port, false);
     }
+}
+
+void
+output_real(struct xlate_ctx *ctx, uint32_t ofp_port)
+{
+    output_by(ctx, ofp_port, true);
 }
 
 /* The datapath's number of the meter that a packet-in has to pass: the action's own, or the bridge's for all packet-ins.
@@ -435,7 +470,7 @@ flood(struct xlate_ctx *ctx, bool all)
     for (uint32_t i = 0; i < view->n_ports && !ctx->error; i++) {
         const struct ofport *port = view->ports[i];
         if (port->ofp_port != in_port && (all || !(port->config & SLUICE_OFPORT_CONFIG_NO_FLOOD))) {
-            output_real(ctx, port->ofp_port);
+            output_by(ctx, port->ofp_port, !all);
         }
     }
     ctx->is_last = is_last;

@@ -161,9 +161,29 @@ xlate_meter(struct xlate_ctx *ctx, uint32_t id)
 }
 
 bool
-xlate_may_receive(const struct ofport *port)
+xlate_is_bpdu(const struct flow_key *key)
 {
-    return !(port->config & SLUICE_OFPORT_CONFIG_NO_RECV);
+    static const uint8_t address[6] = { 0x01, 0x80, 0xc2, 0x00, 0x00, 0x00 };
+    return key->eth_type == be16(ETH_TYPE_NONE) && !memcmp(key->eth_dst, address, sizeof address);
+}
+
+bool
+xlate_may_receive(struct xlate_ctx *ctx, const struct ofport *port)
+{
+    const uint32_t both = SLUICE_OFPORT_CONFIG_NO_RECV | SLUICE_OFPORT_CONFIG_NO_RECV_STP;
+    uint32_t forbidden = port->config & both;
+    if (forbidden && forbidden != both && ctx->flow.eth_type == be16(ETH_TYPE_NONE)) {
+        WILD_ALL(ctx, eth_dst);
+    }
+    if (forbidden & (xlate_is_bpdu(&ctx->flow) ? SLUICE_OFPORT_CONFIG_NO_RECV_STP : SLUICE_OFPORT_CONFIG_NO_RECV)) {
+        ctx->drop_reason = SLUICE_DROP_REASON_NO_RECV;
+        return false;
+    }
+    if (port->spanning & SLUICE_SPANNING_FLAG_NO_LEARN) {
+        ctx->drop_reason = SLUICE_DROP_REASON_SPANNING_TREE;
+        return false;
+    }
+    return true;
 }
 
 static void
@@ -476,13 +496,30 @@ init_wild(struct xlate_ctx *ctx)
     tunnel_wild(ctx);
 }
 
-/* Gives a packet of a protocol that the bridge itself speaks to who speaks it, past the tables. */
-static bool
-take_protocol(struct xlate_ctx *ctx)
+/* Which protocol the packet is of, or 0. */
+static uint32_t
+protocol_of(struct xlate_ctx *ctx)
 {
     const struct bundle *bundle = bridge_view_bundle_of_port(ctx->view, be32(ctx->flow.in_port));
-    if (!bundle || !(bundle->flags & SLUICE_BUNDLE_FLAG_LACP) || ctx->flow.eth_type != be16(ETH_TYPE_SLOW)
-        || key_is_bare(&ctx->flow)) {
+    if (key_is_bare(&ctx->flow)) {
+        return 0;
+    }
+    if (bundle && bundle->flags & SLUICE_BUNDLE_FLAG_LACP && ctx->flow.eth_type == be16(ETH_TYPE_SLOW)) {
+        return SLUICE_PROTOCOL_LACP;
+    }
+    if (ctx->view->flags & (SLUICE_BRIDGE_FLAG_STP | SLUICE_BRIDGE_FLAG_RSTP)
+        && ctx->flow.eth_type == be16(ETH_TYPE_NONE)) {
+        WILD_ALL(ctx, eth_dst);
+        return xlate_is_bpdu(&ctx->flow) ? SLUICE_PROTOCOL_STP : 0;
+    }
+    return 0;
+}
+
+bool
+xlate_take_protocol(struct xlate_ctx *ctx)
+{
+    uint32_t protocol = protocol_of(ctx);
+    if (!protocol) {
         return false;
     }
     const struct ofmeter *limit = xlate_meter(ctx, SLUICE_METER_SLOWPATH);
@@ -493,7 +530,7 @@ take_protocol(struct xlate_ctx *ctx)
     if (action) {
         action->bridge = ctx->view->bridge->id;
         action->ofp_port = be32(ctx->flow.in_port);
-        action->protocol = SLUICE_PROTOCOL_LACP;
+        action->protocol = protocol;
     }
     return true;
 }
@@ -503,7 +540,7 @@ take_protocol(struct xlate_ctx *ctx)
 static bool
 translate_table(struct xlate_ctx *ctx, const struct ofport *port)
 {
-    if (!ctx->frozen && take_protocol(ctx)) {
+    if (!ctx->frozen && xlate_take_protocol(ctx)) {
         return false;
     }
     enum lookup result = lookup(ctx, be32(ctx->flow.in_port), true);
@@ -512,13 +549,16 @@ translate_table(struct xlate_ctx *ctx, const struct ofport *port)
         output_credit(ctx, port, XLATE_CREDIT_PORT_RX);
     }
     bool is_capable = ctx->frozen || tunnel_receive_ecn(ctx);
-    if (!is_capable || (port && !xlate_may_receive(port))) {
-        ctx->drop_reason = is_capable ? SLUICE_DROP_REASON_NO_RECV : SLUICE_DROP_REASON_NOT_ECN_CAPABLE;
+    if (!is_capable) {
+        ctx->drop_reason = SLUICE_DROP_REASON_NOT_ECN_CAPABLE;
+    }
+    if (!is_capable || (port && !xlate_may_receive(ctx, port))) {
         if (result == LOOKUP_RULE) {
             credit_rule(ctx, ctx->rule);
         }
         return false;
     }
+    const uint32_t sampled = ctx->out->actions_size;
     if (!ctx->frozen) {
         mirror_packet(ctx, be32(ctx->flow.in_port), true);
     }
@@ -527,6 +567,14 @@ translate_table(struct xlate_ctx *ctx, const struct ofport *port)
     execute(ctx, result, xlate_actions, true);
     ctx->trace_depth--;
     ctx->nesting--;
+    if (port && !ctx->error && !ofport_forwards(port)) {
+        /* NORMAL and learn have looked at the packet; that was all. */
+        ctx->out->actions_size = sampled;
+        freeze_cancel(ctx);
+        action_set_clear(ctx);
+        ctx->drop_reason = SLUICE_DROP_REASON_SPANNING_TREE;
+        return false;
+    }
     return true;
 }
 

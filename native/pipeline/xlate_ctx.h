@@ -124,8 +124,14 @@ bool xlate_group(struct xlate_ctx *ctx, uint32_t id);
 /* A meter of the bridge that the packet is in, or null. */
 const struct ofmeter *xlate_meter(struct xlate_ctx *ctx, uint32_t id);
 
-/* Whether 'port' lets packets in. */
-bool xlate_may_receive(const struct ofport *port);
+/* Whether 'port' lets the packet in.  One that the spanning tree only lets be learned from does, for NORMAL to see it. */
+bool xlate_may_receive(struct xlate_ctx *ctx, const struct ofport *port);
+
+/* Whether the packet is one of the spanning tree protocol's. */
+bool xlate_is_bpdu(const struct flow_key *key);
+
+/* Gives a packet of a protocol that the bridge itself speaks to who speaks it, past the tables.  Returns whether it did. */
+bool xlate_take_protocol(struct xlate_ctx *ctx);
 
 /* Makes 'size' bytes of room at the end of a growing array of bytes.  False without memory. */
 bool xlate_reserve(void *arrayp, uint32_t used, uint32_t *capacity, uint32_t size, uint32_t max);

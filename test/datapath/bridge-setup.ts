@@ -84,6 +84,7 @@ export function makeBridge(
       peerOfpPort: 0,
       mtu: 0,
       tunnelSize: 0,
+      spanningFlags: 0,
     });
   });
   batch.commit(datapath);

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock/index.js";
-import { patchStats } from "../datapath/index.js";
+import { protocol } from "../datapath/generated/records.js";
+import { type ProtocolPacket, patchStats } from "../datapath/index.js";
 import type { Logger, LogSource } from "../log/index.js";
 import {
   isCustomStatistic,
@@ -28,6 +29,8 @@ import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parse
 import { wantedBundle } from "./bundle.js";
 import { wantedMirror } from "./mirror.js";
 import type { RunningBridge, RunningInterface } from "./plan.js";
+import { Spanning, type SpanningDevice } from "./spanning.js";
+import type { SpanningPortRow } from "./spanning-rows.js";
 import type { WantedBridge, WantedInterface, WantedPort } from "./wanted.js";
 
 /** One running bridge: its switch, its devices, and what became of each interface that the database wants. */
@@ -58,6 +61,7 @@ export class Bridge implements RunningBridge {
   readonly datapathType: string;
   readonly ofproto: Ofproto;
   readonly interfaces = new Map<string, OpenInterface>();
+  readonly spanning: Spanning;
   /** Interfaces that are wanted and could not be made, with the sentence for the database. */
   readonly failures = new Map<string, Failure>();
   /** Of the ports that are not internal, when it was last looked. */
@@ -97,6 +101,16 @@ export class Bridge implements RunningBridge {
     this.#logSource = surroundings.log;
     this.#clock = surroundings.clock;
     this.#statusChanged = surroundings.statusChanged;
+    this.spanning = new Spanning({
+      ofproto,
+      clock: surroundings.clock,
+      log: surroundings.log,
+      device: (port) => {
+        const open = this.interfaces.get(port);
+        return open === undefined ? undefined : this.#spanningDevice(open);
+      },
+      changed: surroundings.statusChanged,
+    });
   }
 
   get mac(): Mac {
@@ -181,6 +195,7 @@ export class Bridge implements RunningBridge {
     this.#configureAddress(wanted);
     this.#configureBundles(wanted);
     this.#configureMirrors(wanted);
+    this.#configureSpanning(wanted);
     this.#configureMtu(wanted);
     this.#configurePolicing(wanted);
     this.#configurePolicing(wanted);
@@ -193,6 +208,7 @@ export class Bridge implements RunningBridge {
     if (open === undefined) return;
     this.ofproto.updatePort(name, describe(open.netdev));
     this.#aggregates.get(open.port)?.run();
+    this.spanning.carrierChanged(name);
   }
 
   /** Ports with LACP or with several members. */
@@ -206,10 +222,22 @@ export class Bridge implements RunningBridge {
   }
 
   /** A frame for a protocol brain arrived by an OpenFlow port. */
-  protocolPacket(ofport: number, frame: Uint8Array): void {
+  protocolPacket({ ofpPort, protocol: number, packet }: ProtocolPacket): void {
     for (const iface of this.interfaces.values()) {
-      if (iface.ofport === ofport) this.#aggregates.get(iface.port)?.receive(iface.name, frame);
+      if (iface.ofport !== ofpPort) continue;
+      if (number === protocol.lacp) this.#aggregates.get(iface.port)?.receive(iface.name, packet);
+      if (number === protocol.stp) this.spanning.receive(iface.name, packet);
     }
+  }
+
+  get wantedPorts(): ReadonlyMap<string, WantedPort> {
+    return this.#wantedPorts;
+  }
+
+  /** The interface of a port that has one only. */
+  onlyInterface(port: string): string | undefined {
+    const interfaces = this.#wantedPorts.get(port)?.interfaces ?? [];
+    return interfaces.length === 1 ? interfaces[0]?.name : undefined;
   }
 
   /** A tunnel's options changed, and its device took them. */
@@ -263,6 +291,7 @@ export class Bridge implements RunningBridge {
   }
 
   destroy(): void {
+    this.spanning.close();
     for (const aggregate of this.#aggregates.values()) aggregate.close();
     this.#aggregates.clear();
     for (const name of [...this.interfaces.keys()]) {
@@ -360,6 +389,27 @@ export class Bridge implements RunningBridge {
         },
       ];
     });
+  }
+
+  #configureSpanning(wanted: WantedBridge): void {
+    const mirrors = new Set(wanted.mirrors.map((mirror) => mirror.output_port));
+    const ports = [...wanted.ports.values()].flatMap(({ row, interfaces }): SpanningPortRow[] => {
+      if (row === undefined) return [];
+      const open = this.interfaces.get(interfaces[0]?.name ?? "");
+      const isInternal = interfaces[0]?.type === "internal";
+      const device = open === undefined ? undefined : { ...open.netdev.last, ...this.#spanningDevice(open) };
+      return [{ row, interfaces: interfaces.length, isInternal, isMirror: mirrors.has(row.uuid), device }];
+    });
+    // Numbers are given in the order of OpenFlow ports, so that they stay.
+    const rank = ({ device }: SpanningPortRow): number =>
+      this.interfaces.get(device?.name ?? "")?.ofport ?? Number.POSITIVE_INFINITY;
+    ports.sort((a, b) => rank(a) - rank(b));
+    this.spanning.configure({ bridge: wanted.row, mac: this.#mac, ports });
+  }
+
+  #spanningDevice({ name, ofport, netdev }: OpenInterface): SpanningDevice {
+    const { mac, carrier, up } = netdev.last;
+    return { name, ofport: ofport === localPort ? ofportLocal : ofport, mac, carrier: carrier && up };
   }
 
   #configureMirrors(wanted: WantedBridge): void {

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../clock/index.js";
 import { Connmgr, type InBandAddress, type StreamOptions, type TlsStore, versionsOf } from "../connmgr/index.js";
+import type { ProtocolPacket } from "../datapath/index.js";
 import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type Dpdk, type NetdevPolicy, Netdevs, Router } from "../netdev/index.js";
 import { defaultSettings, type FlowDatapath, Ofprotos } from "../ofproto/index.js";
@@ -14,6 +15,8 @@ import { configureLocalAddress, type LocalAddressCalls } from "./local-address.j
 import { plan, type Step } from "./plan.js";
 import { polledPort } from "./polled-ports.js";
 
+import type { Spanning } from "./spanning.js";
+import { stpBridgeStatus, stpPortStatistics, stpPortStatus } from "./spanning-status.js";
 import { failedColumns, runningColumns } from "./status.js";
 import { configureTables } from "./table-rows.js";
 import { TunnelPaths } from "./tunnel-paths.js";
@@ -174,11 +177,16 @@ export class Bridges {
     return this.names().flatMap((name) => this.#running.get(name)?.bridge.aggregates() ?? []);
   }
 
-  /** A frame of a protocol that the bridges speak arrived; `bridge` is the datapath's id. */
-  protocolPacket(bridge: number, ofport: number, frame: Uint8Array): void {
+  /** Spanning trees by the names of their bridges. */
+  spanningTrees(): ReadonlyMap<string, Spanning> {
+    return new Map([...this.#running].map(([name, { bridge }]) => [name, bridge.spanning]));
+  }
+
+  /** A frame of a protocol that the bridges speak arrived. */
+  protocolPacket(event: ProtocolPacket): void {
     if (this.#closed) return;
-    for (const running of this.#running.values())
-      if (running.bridge.ofproto.bridge === bridge) running.bridge.protocolPacket(ofport, frame);
+    for (const { bridge } of this.#running.values())
+      if (bridge.ofproto.bridge === event.bridge) bridge.protocolPacket(event);
   }
 
   /** The switch ends; devices that it made go with it. */
@@ -457,6 +465,7 @@ export class Bridges {
       txn.set("Bridge", row.uuid, {
         datapath_id: formatDatapathId(bridge.ofproto.datapathId),
         datapath_version: "<built-in>",
+        status: stpBridgeStatus(bridge.spanning.stp),
       });
       for (const iface of bridge.interfaces.values()) {
         if (iface.row === undefined || this.#idl.table("Interface").get(iface.row) === undefined) continue;
@@ -477,6 +486,10 @@ export class Bridges {
         const port = this.#idl.table("Port").get(portId);
         const bond = bridge.aggregates().find(({ name }) => name === port?.name)?.bond;
         if (bond !== undefined) txn.set("Port", portId, { bond_active_slave: bond.activeMac });
+        const name = bridge.onlyInterface(port?.name ?? "");
+        txn.set("Port", portId, {
+          status: stpPortStatus(bridge.spanning.stp, name ?? "", this.#options.clock.monotonic()),
+        });
       }
       if (bridge.failures.size === 0) continue;
       for (const portId of row.ports) {
@@ -505,6 +518,12 @@ export class Bridges {
       for (const iface of bridge.interfaces.values()) {
         if (iface.row === undefined || this.#idl.table("Interface").get(iface.row) === undefined) continue;
         txn.set("Interface", iface.row, { statistics: bridge.statistics(iface) });
+      }
+      for (const [name, wanted] of bridge.wantedPorts) {
+        if (wanted.row === undefined || this.#idl.table("Port").get(wanted.row.uuid) === undefined) continue;
+        txn.set("Port", wanted.row.uuid, {
+          statistics: stpPortStatistics(bridge.spanning.stp, bridge.onlyInterface(name) ?? ""),
+        });
       }
       for (const [id, statistics] of bridge.mirrorStatistics()) {
         if (this.#idl.table("Mirror").get(id) !== undefined) txn.set("Mirror", id, { statistics });

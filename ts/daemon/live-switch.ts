@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { aggregateCommands, Bridges, datapathPortCommands, tunnelCommands } from "../bridge/index.js";
+import { aggregateCommands, Bridges, datapathPortCommands, spanningCommands, tunnelCommands } from "../bridge/index.js";
 import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, dropNamesOfOvs, memory } from "../datapath/index.js";
@@ -69,8 +69,8 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   datapath.on("packetIn", (event) => {
     bridges.ofprotos.packetIn(event);
   });
-  datapath.on("protocolPacket", ({ bridge, ofpPort, packet }) => {
-    bridges.protocolPacket(bridge, ofpPort, packet);
+  datapath.on("protocolPacket", (event) => {
+    bridges.protocolPacket(event);
   });
   datapath.on("sample", (event) => {
     bridges.exporters.sample(event);
@@ -146,6 +146,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       }),
       ...datapathPortCommands(bridges.ofprotos, (bridge, name) => bridges.removeUntilReconfigured(bridge, name)),
       ...tunnelCommands(bridges.tunnelPaths, bridges.netdevs),
+      ...spanningCommands(() => bridges.spanningTrees()),
       ...aggregateCommands(
         () => bridges.aggregates(),
         () => clock.monotonic(),

@@ -59,6 +59,8 @@ export {
   type PortSpec,
   portConfig,
   portState,
+  type SpanningPort,
+  stpState,
 } from "./port.js";
 export { portCounters, portInfo } from "./port-counters.js";
 export type {

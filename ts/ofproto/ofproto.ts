@@ -54,7 +54,9 @@ import {
   type PortSpec,
   portConfig,
   portState,
+  type SpanningPort,
   stateOf,
+  stpState,
   type TunnelChange,
 } from "./port.js";
 import { PortNumbers } from "./port-number.js";
@@ -97,6 +99,8 @@ export interface SwitchDescription {
 
 export interface SwitchSettings {
   readonly forwardBpdu: boolean;
+  /** Which spanning tree protocol the bridge speaks. */
+  readonly spanningTree: "none" | "stp" | "rstp";
   readonly macAgingS: number;
   readonly macTableSize: number;
   /** OFPC_FRAG: 0 normal, 1 drop, 2 reassemble, 3 nx-match. */
@@ -125,6 +129,7 @@ const nobody: ChangeAuthor = { requester: undefined, xidOf: () => 0 };
 
 const defaultSettings: SwitchSettings = {
   forwardBpdu: false,
+  spanningTree: "none",
   macAgingS: 300,
   macTableSize: 8192,
   fragMode: 0,
@@ -277,6 +282,7 @@ export class Ofproto {
       peer: spec.peer,
       config: configOf(0, spec),
       state: stateOf(spec) & ~portState.live,
+      spanning: 0,
       createdMs: now,
     };
     if (this.#hasTwin(port)) {
@@ -322,7 +328,7 @@ export class Ofproto {
     if (port === undefined) return;
     const next: PortDevice = { ...port.device, ...device };
     const config = configOf(port.config, next);
-    const state = stateOf(next);
+    const state = stateOf(next, port.state);
     const before = describePort(port);
     const lostLive = (port.state & portState.live) !== 0 && (state & portState.live) === 0;
     if (lostLive) {
@@ -363,6 +369,18 @@ export class Ofproto {
       }
     }
     return false;
+  }
+
+  /** What the spanning tree makes of a port; tells those who listen if that shows. */
+  setSpanning(name: string, spanning: SpanningPort): void {
+    const port = this.#byName.get(name);
+    if (port === undefined) return;
+    const old = describePort(port);
+    const flagsChange = port.spanning !== spanning.flags;
+    port.spanning = spanning.flags;
+    port.state = (port.state & ~stpState.mask) | spanning.state;
+    if (flagsChange) this.#setPort(port);
+    if (port.state !== old.state) this.#tellPort(2, port, old, undefined);
   }
 
   setPeer(name: string, peer: PatchPeer | undefined): void {
@@ -622,7 +640,7 @@ export class Ofproto {
 
   #addSettings(): void {
     const { forwardBpdu, packetInOnMiss, invalidTtlToController, inBand, kernelTunnels, monitorFlows } = this.#settings;
-    const { macAgingS, macTableSize, fragMode, sampling, isControlled } = this.#settings;
+    const { macAgingS, macTableSize, fragMode, sampling, isControlled, spanningTree } = this.#settings;
     const bridgeFlags =
       (forwardBpdu ? bridgeFlag.forwardBpdu : 0) |
       (packetInOnMiss ? bridgeFlag.packetInOnMiss : 0) |
@@ -635,7 +653,9 @@ export class Ofproto {
       (sampling.flowSampling ? bridgeFlag.flowSampling : 0) |
       (sampling.flowSamplingTunnels ? bridgeFlag.flowSamplingTunnels : 0) |
       (monitorFlows || this.#watchedTables.size > 0 ? bridgeFlag.monitorFlows : 0) |
-      (isControlled ? bridgeFlag.controlled : 0);
+      (isControlled ? bridgeFlag.controlled : 0) |
+      (spanningTree === "stp" ? bridgeFlag.stp : 0) |
+      (spanningTree === "rstp" ? bridgeFlag.rstp : 0);
     this.#batch.add(bridgeSetSize, (view, at) =>
       writeBridgeSet(view, at, {
         type: command.bridgeSet,
@@ -679,6 +699,7 @@ export class Ofproto {
         peerOfpPort: port.peer?.ofpPort ?? 0,
         mtu: port.device.mtu,
         tunnelSize: tunnel === undefined ? 0 : tunnelSize,
+        spanningFlags: port.spanning,
       });
     };
     this.#batch.add(ofportSetSize, write, ...tails);
@@ -688,7 +709,7 @@ export class Ofproto {
   /** The second of the two changes that a new port makes: it becomes live. */
   #settleState(port: OfPort): void {
     const old = describePort(port);
-    port.state = stateOf(port.device);
+    port.state = stateOf(port.device, port.state);
     this.#tellPort(2, port, old, undefined);
   }
 

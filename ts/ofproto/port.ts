@@ -4,6 +4,16 @@ import type { PortDesc, PortStats } from "../openflow/message.js";
 /** A port of one OpenFlow switch. */
 
 export const portState = { linkDown: 1, blocked: 2, live: 4 } as const;
+/** OFPPS_STP of OpenFlow 1.0: the bits, and the states that they tell. */
+export const stpState = { mask: 0x300, listen: 0, learn: 0x100, forward: 0x200, block: 0x300 } as const;
+
+/** What the spanning tree makes of a port. */
+export interface SpanningPort {
+  /** Bits of `spanningFlag`. */
+  readonly flags: number;
+  /** Of `stpState`. */
+  readonly state: number;
+}
 export const portConfig = {
   portDown: 1,
   noStp: 2,
@@ -121,13 +131,15 @@ export interface OfPort {
   config: number;
   /** OFPPS bits. */
   state: number;
+  /** Bits of `spanningFlag`. */
+  spanning: number;
   /** When it was added, in milliseconds of the switch's clock. */
   readonly createdMs: number;
 }
 
-/** The OFPPS bits that a device's condition gives. */
-export function stateOf(device: PortDevice): number {
-  return device.carrier ? portState.live : portState.linkDown;
+/** The OFPPS bits that a device's condition gives, with those of `before` that it does not. */
+export function stateOf(device: PortDevice, before = 0): number {
+  return (device.carrier ? portState.live : portState.linkDown) | (before & stpState.mask);
 }
 
 /** OFPPC bits after the device's own condition is taken in. */

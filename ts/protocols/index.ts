@@ -1,6 +1,9 @@
 /** Protocol brains: pure functions of state, event and time. */
 export * from "./bond.js";
 export { formatBond, listBond } from "./bond-text.js";
+export { addressOf, type BridgeId, bpduFrame, bpduOfFrame, bridgeId, priorityOf } from "./bpdu.js";
 export * from "./lacp.js";
 export { lacpAddress, slowProtocols } from "./lacp-pdu.js";
 export { formatLacp, formatLacpCounts } from "./lacp-text.js";
+export * from "./stp.js";
+export { addressText, formatStp } from "./stp-text.js";

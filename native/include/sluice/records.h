@@ -306,6 +306,13 @@ enum sluice_frag_mode {
     SLUICE_FRAG_MODE_NX_MATCH = 3,
 };
 
+/* What the spanning tree forbids a port. */
+enum sluice_spanning_flag {
+    SLUICE_SPANNING_FLAG_NO_FORWARD = 1, /* Packets do not pass. */
+    SLUICE_SPANNING_FLAG_NO_LEARN = 2, /* And nothing is learned from them. */
+    SLUICE_SPANNING_FLAG_NO_BPDU = 4, /* The protocol's own frames do not leave. */
+};
+
 /* Settings of a bridge. */
 enum sluice_bridge_flag {
     SLUICE_BRIDGE_FLAG_FORWARD_BPDU = 1, /* NORMAL forwards reserved addresses. */
@@ -320,6 +327,8 @@ enum sluice_bridge_flag {
     SLUICE_BRIDGE_FLAG_FLOW_SAMPLING = 512, /* Sample actions have an exporter; otherwise they do nothing. */
     SLUICE_BRIDGE_FLAG_FLOW_SAMPLING_TUNNELS = 1024, /* Sample actions on a tunnel port tell of the tunnel. */
     SLUICE_BRIDGE_FLAG_CONTROLLED = 2048, /* Some controller has accepted the bridge: buckets that watch CONTROLLER are live. */
+    SLUICE_BRIDGE_FLAG_STP = 4096, /* The bridge speaks the spanning tree protocol: its frames are for the state machine. */
+    SLUICE_BRIDGE_FLAG_RSTP = 8192, /* Likewise the rapid one. */
 };
 
 /* Which exporter a sample is for. */
@@ -359,6 +368,7 @@ enum sluice_bond_input {
 /* Whose packet an event_protocol_packet is. */
 enum sluice_protocol {
     SLUICE_PROTOCOL_LACP = 1,
+    SLUICE_PROTOCOL_STP = 2, /* Of the spanning tree, rapid or not. */
 };
 
 /* Switches of the settings command; each is off unless the last command said on. */
@@ -524,6 +534,9 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_DELETE_FIELD = 68, /*  -> delete (field a) */
     SLUICE_TRACE_NOTE_BOND_REFUSED = 69, /*  -> bonding refused admissibility, dropping */
     SLUICE_TRACE_NOTE_BOND_LOOPED = 70, /*  -> SLB bond thinks this packet looped back, dropping */
+    SLUICE_TRACE_NOTE_STP_NOT_FORWARDING = 71, /*  >> STP not in forwarding state, skipping output */
+    SLUICE_TRACE_NOTE_RSTP_NOT_FORWARDING = 72, /*  >> RSTP not in forwarding state, skipping output */
+    SLUICE_TRACE_NOTE_STP_NOT_LISTENING = 73, /*  >> STP not in listening state, skipping bpdu output */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -597,6 +610,7 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_CONTROL_QUEUE_FULL = 34, /* A copy for a controller or a protocol, for which the event ring had no room. */
     SLUICE_DROP_REASON_NO_HEADROOM = 35, /* A header to be pushed found no room before the packet. */
     SLUICE_DROP_REASON_NSH_DECAP = 36, /* The NSH header to be popped is not as it should be. */
+    SLUICE_DROP_REASON_SPANNING_TREE = 37, /* The spanning tree does not let the port that it arrived on forward. */
 };
 
 /* What a datapath's hash action hashes. */
@@ -782,7 +796,7 @@ struct sluice_ofport_set {
     uint32_t peer_ofp_port;
     uint32_t mtu;
     uint32_t tunnel_size; /* Size of a tunnel record, or 0. */
-    uint32_t pad;
+    uint32_t spanning_flags; /* spanning_flag */
 };
 _Static_assert(sizeof(struct sluice_ofport_set) == 48, "size of sluice_ofport_set");
 _Static_assert(offsetof(struct sluice_ofport_set, type) == 0, "sluice_ofport_set.type");
@@ -798,7 +812,7 @@ _Static_assert(offsetof(struct sluice_ofport_set, peer_bridge) == 28, "sluice_of
 _Static_assert(offsetof(struct sluice_ofport_set, peer_ofp_port) == 32, "sluice_ofport_set.peer_ofp_port");
 _Static_assert(offsetof(struct sluice_ofport_set, mtu) == 36, "sluice_ofport_set.mtu");
 _Static_assert(offsetof(struct sluice_ofport_set, tunnel_size) == 40, "sluice_ofport_set.tunnel_size");
-_Static_assert(offsetof(struct sluice_ofport_set, pad) == 44, "sluice_ofport_set.pad");
+_Static_assert(offsetof(struct sluice_ofport_set, spanning_flags) == 44, "sluice_ofport_set.spanning_flags");
 
 /* What makes an OpenFlow port one end of a tunnel. Addresses are IPv6 or IPv4-mapped; all zero: any. */
 struct sluice_tunnel {

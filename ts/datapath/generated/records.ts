@@ -468,6 +468,16 @@ export const fragMode = {
   nxMatch: 3,
 } as const;
 
+/** What the spanning tree forbids a port. */
+export const spanningFlag = {
+  /** Packets do not pass. */
+  noForward: 1,
+  /** And nothing is learned from them. */
+  noLearn: 2,
+  /** The protocol's own frames do not leave. */
+  noBpdu: 4,
+} as const;
+
 /** Settings of a bridge. */
 export const bridgeFlag = {
   /** NORMAL forwards reserved addresses. */
@@ -494,6 +504,10 @@ export const bridgeFlag = {
   flowSamplingTunnels: 1024,
   /** Some controller has accepted the bridge: buckets that watch CONTROLLER are live. */
   controlled: 2048,
+  /** The bridge speaks the spanning tree protocol: its frames are for the state machine. */
+  stp: 4096,
+  /** Likewise the rapid one. */
+  rstp: 8192,
 } as const;
 
 /** Which exporter a sample is for. */
@@ -548,6 +562,8 @@ export const bondInput = {
 /** Whose packet an event_protocol_packet is. */
 export const protocol = {
   lacp: 1,
+  /** Of the spanning tree, rapid or not. */
+  stp: 2,
 } as const;
 
 /** Switches of the settings command; each is off unless the last command said on. */
@@ -819,6 +835,12 @@ export const traceNote = {
   bondRefused: 69,
   /**  -> SLB bond thinks this packet looped back, dropping */
   bondLooped: 70,
+  /**  >> STP not in forwarding state, skipping output */
+  stpNotForwarding: 71,
+  /**  >> RSTP not in forwarding state, skipping output */
+  rstpNotForwarding: 72,
+  /**  >> STP not in listening state, skipping bpdu output */
+  stpNotListening: 73,
 } as const;
 
 export const traceNoteText: ReadonlyMap<number, string> = new Map([
@@ -892,6 +914,9 @@ export const traceNoteText: ReadonlyMap<number, string> = new Map([
   [68, "-> delete (field a)"],
   [69, "-> bonding refused admissibility, dropping"],
   [70, "-> SLB bond thinks this packet looped back, dropping"],
+  [71, ">> STP not in forwarding state, skipping output"],
+  [72, ">> RSTP not in forwarding state, skipping output"],
+  [73, ">> STP not in listening state, skipping bpdu output"],
 ]);
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -1026,6 +1051,8 @@ export const dropReason = {
   noHeadroom: 35,
   /** The NSH header to be popped is not as it should be. */
   nshDecap: 36,
+  /** The spanning tree does not let the port that it arrived on forward. */
+  spanningTree: 37,
 } as const;
 
 /** What a datapath's hash action hashes. */
@@ -1361,9 +1388,11 @@ export interface OfportSet {
   mtu: number;
   /** Size of a tunnel record, or 0. */
   tunnelSize: number;
+  /** spanning_flag */
+  spanningFlags: number;
 }
 export const ofportSetSize = 48;
-export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, packetTypeMode: 26, peerBridge: 28, peerOfpPort: 32, mtu: 36, tunnelSize: 40, pad: 44 } as const;
+export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, packetTypeMode: 26, peerBridge: 28, peerOfpPort: 32, mtu: 36, tunnelSize: 40, spanningFlags: 44 } as const;
 export function readOfportSet(view: DataView, at: number): OfportSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -1379,6 +1408,7 @@ export function readOfportSet(view: DataView, at: number): OfportSet {
     peerOfpPort: view.getUint32(at + 32, true),
     mtu: view.getUint32(at + 36, true),
     tunnelSize: view.getUint32(at + 40, true),
+    spanningFlags: view.getUint32(at + 44, true),
   };
 }
 export function writeOfportSet(view: DataView, at: number, record: OfportSet): void {
@@ -1395,6 +1425,7 @@ export function writeOfportSet(view: DataView, at: number, record: OfportSet): v
   view.setUint32(at + 32, record.peerOfpPort, true);
   view.setUint32(at + 36, record.mtu, true);
   view.setUint32(at + 40, record.tunnelSize, true);
+  view.setUint32(at + 44, record.spanningFlags, true);
 }
 
 /** What makes an OpenFlow port one end of a tunnel. Addresses are IPv6 or IPv4-mapped; all zero: any. */

@@ -374,6 +374,15 @@ export const constantSets: readonly ConstantSet[] = [
     ]),
   },
   {
+    prefix: "spanning_flag",
+    doc: "What the spanning tree forbids a port.",
+    rows: bits([
+      ["no_forward", "Packets do not pass."],
+      ["no_learn", "And nothing is learned from them."],
+      ["no_bpdu", "The protocol's own frames do not leave."],
+    ]),
+  },
+  {
     prefix: "bridge_flag",
     doc: "Settings of a bridge.",
     rows: bits([
@@ -392,6 +401,8 @@ export const constantSets: readonly ConstantSet[] = [
       ["flow_sampling", "Sample actions have an exporter; otherwise they do nothing."],
       ["flow_sampling_tunnels", "Sample actions on a tunnel port tell of the tunnel."],
       ["controlled", "Some controller has accepted the bridge: buckets that watch CONTROLLER are live."],
+      ["stp", "The bridge speaks the spanning tree protocol: its frames are for the state machine."],
+      ["rstp", "Likewise the rapid one."],
     ]),
   },
   {
@@ -439,7 +450,10 @@ export const constantSets: readonly ConstantSet[] = [
   {
     prefix: "protocol",
     doc: "Whose packet an event_protocol_packet is.",
-    rows: enumerate(1, [["lacp", ""]]),
+    rows: enumerate(1, [
+      ["lacp", ""],
+      ["stp", "Of the spanning tree, rapid or not."],
+    ]),
   },
   {
     prefix: "settings_flag",
@@ -649,6 +663,9 @@ export const constantSets: readonly ConstantSet[] = [
       ["delete_field", " -> delete (field a)"],
       ["bond_refused", " -> bonding refused admissibility, dropping"],
       ["bond_looped", " -> SLB bond thinks this packet looped back, dropping"],
+      ["stp_not_forwarding", " >> STP not in forwarding state, skipping output"],
+      ["rstp_not_forwarding", " >> RSTP not in forwarding state, skipping output"],
+      ["stp_not_listening", " >> STP not in listening state, skipping bpdu output"],
     ]),
   },
   {
@@ -734,6 +751,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["control_queue_full", "A copy for a controller or a protocol, for which the event ring had no room."],
       ["no_headroom", "A header to be pushed found no room before the packet."],
       ["nsh_decap", "The NSH header to be popped is not as it should be."],
+      ["spanning_tree", "The spanning tree does not let the port that it arrived on forward."],
     ]),
   },
   {

@@ -99,7 +99,7 @@ export const records: readonly RecordRow[] = [
       ["peer_ofp_port", "u32"],
       ["mtu", "u32"],
       ["tunnel_size", "u32", "Size of a tunnel record, or 0."],
-      ["pad", "u32"],
+      ["spanning_flags", "u32", "spanning_flag"],
     ],
   },
   {
