@@ -150,4 +150,20 @@ for (const peers of [["kernel"], ["ovs"], ["kernel", "ovs"]] as const) {
   });
 }
 
+maybe("RSTP: a loop of Sluice with Open vSwitch is cut at once, and heals within two seconds", async () => {
+  await withMembers(["sluice", "ovs"], "rstp", async (members, cables) => {
+    await converges(members, cables, 10);
+    const open = cables.find(isOpen)!;
+    const spare = cables.find((cable) => !isOpen(cable))!;
+    ip("link", "set", open.ends[0], "down");
+    await until("the spare cable is open", 2, () => isOpen(spare));
+  });
+});
+
+maybe("RSTP: a loop of Sluice with a kernel bridge, which speaks STP, is cut", async () => {
+  await withMembers(["sluice", "kernel"], "rstp", async (members, cables) => {
+    await converges(members, cables, 25);
+  });
+});
+
 test.run();

@@ -16,7 +16,14 @@ import { plan, type Step } from "./plan.js";
 import { polledPort } from "./polled-ports.js";
 
 import type { Spanning } from "./spanning.js";
-import { stpBridgeStatus, stpPortStatistics, stpPortStatus } from "./spanning-status.js";
+import {
+  rstpBridgeStatus,
+  rstpPortStatistics,
+  rstpPortStatus,
+  stpBridgeStatus,
+  stpPortStatistics,
+  stpPortStatus,
+} from "./spanning-status.js";
 import { failedColumns, runningColumns } from "./status.js";
 import { configureTables } from "./table-rows.js";
 import { TunnelPaths } from "./tunnel-paths.js";
@@ -466,6 +473,7 @@ export class Bridges {
         datapath_id: formatDatapathId(bridge.ofproto.datapathId),
         datapath_version: "<built-in>",
         status: stpBridgeStatus(bridge.spanning.stp),
+        rstp_status: rstpBridgeStatus(bridge.spanning.rstp),
       });
       for (const iface of bridge.interfaces.values()) {
         if (iface.row === undefined || this.#idl.table("Interface").get(iface.row) === undefined) continue;
@@ -489,6 +497,7 @@ export class Bridges {
         const name = bridge.onlyInterface(port?.name ?? "");
         txn.set("Port", portId, {
           status: stpPortStatus(bridge.spanning.stp, name ?? "", this.#options.clock.monotonic()),
+          rstp_status: rstpPortStatus(bridge.spanning.rstp, name ?? ""),
         });
       }
       if (bridge.failures.size === 0) continue;
@@ -523,6 +532,7 @@ export class Bridges {
         if (wanted.row === undefined || this.#idl.table("Port").get(wanted.row.uuid) === undefined) continue;
         txn.set("Port", wanted.row.uuid, {
           statistics: stpPortStatistics(bridge.spanning.stp, bridge.onlyInterface(name) ?? ""),
+          rstp_statistics: rstpPortStatistics(bridge.spanning.rstp, bridge.onlyInterface(name) ?? ""),
         });
       }
       for (const [id, statistics] of bridge.mirrorStatistics()) {

@@ -1,7 +1,14 @@
 /** What the database asks of the spanning tree protocols, in the state machines' terms.  Pure. */
 
 import type { BridgeRow, PortRow } from "../ovsdb/index.js";
-import { type StpPortSettings, type StpSettings, stpCostOfSpeed } from "../protocols/index.js";
+import {
+  type RstpPortSettings,
+  type RstpSettings,
+  rstpCostOfSpeed,
+  type StpPortSettings,
+  type StpSettings,
+  stpCostOfSpeed,
+} from "../protocols/index.js";
 import { formatMac, type Mac, parseMac } from "./bridge-address.js";
 
 /** A port of the bridge with all that matters to a spanning tree. */
@@ -122,5 +129,88 @@ function portSettings(
     priority: priority === undefined ? priorityDefault.port : numberOf(priority) & 0xff,
     pathCost: cost === undefined ? stpCostOfSpeed(device.speedMbps ?? speedDefault) : numberOf(cost) & 0xffff,
     carrier: device.carrier,
+  };
+}
+
+export interface WantedRstp {
+  readonly settings: RstpSettings;
+  readonly ports: readonly RstpPortSettings[];
+  readonly errors: readonly string[];
+}
+
+const rapidPortsMax = 4095;
+const within = (value: number, min: number, max: number, fallback: number): number =>
+  value >= min && value <= max ? value : fallback;
+
+/** Values that cannot be are as if they were not there. */
+export function wantedRstp(row: BridgeRow, bridgeMac: Mac, rows: readonly SpanningPortRow[]): WantedRstp {
+  const config = row.other_config;
+  const errors: string[] = [];
+  const { address, error } = identity(row, "rstp-address", bridgeMac);
+  if (error !== undefined) errors.push(error);
+  const priority = within(numberIn(config, "rstp-priority", priorityDefault.bridge), 0, 61_440, priorityDefault.bridge);
+  // Twice the forward delay but for a second is at least the age.
+  const maxAge = within(numberIn(config, "rstp-max-age", 20), 6, 28, 20);
+  const settings: RstpSettings = {
+    name: row.name,
+    address,
+    priority: priority - (priority % 4096),
+    version: numberIn(config, "rstp-force-protocol-version", 2) === 0 ? 0 : 2,
+    maxAge,
+    forwardDelay: within(numberIn(config, "rstp-forward-delay", 15), maxAge / 2 + 1, 30, 15),
+    transmitHoldCount: within(numberIn(config, "rstp-transmit-hold-count", 6), 1, 10, 6),
+  };
+  const ports: RstpPortSettings[] = [];
+  for (const port of rows) {
+    const refusal = abstains(port, "rstp-enable", "RSTP");
+    if (refusal !== undefined) {
+      if (refusal !== "") errors.push(refusal);
+      continue;
+    }
+    const asked = port.row.other_config.get("rstp-port-num");
+    const number = asked === undefined ? 0 : numberOf(asked);
+    if (asked !== undefined && (number < 1 || number > rapidPortsMax)) {
+      errors.push(`port ${port.row.name}: invalid rstp-port-num`);
+      continue;
+    }
+    if (ports.length >= rapidPortsMax) {
+      errors.push(`port ${port.row.name}: too many RSTP ports, disabling`);
+      continue;
+    }
+    if (port.device !== undefined) ports.push(rapidPort(port, port.device, freeNumber(number, ports)));
+  }
+  return { settings, ports, errors };
+}
+
+/** The number asked for if it is free, else the lowest that is. */
+function freeNumber(asked: number, ports: readonly RstpPortSettings[]): number {
+  const isFree = (candidate: number): boolean => ports.every(({ number }) => number !== candidate);
+  if (asked !== 0 && isFree(asked)) return asked;
+  let number = 1;
+  while (!isFree(number)) number += 1;
+  return number;
+}
+
+function rapidPort(
+  { row }: SpanningPortRow,
+  device: NonNullable<SpanningPortRow["device"]>,
+  number: number,
+): RstpPortSettings {
+  const config = row.other_config;
+  const priority = config.get("rstp-port-priority");
+  const asked = priority === undefined ? priorityDefault.port : numberOf(priority);
+  const usual = rstpCostOfSpeed(device.speedMbps ?? speedDefault);
+  const cost = config.get("rstp-path-cost");
+  return {
+    name: device.name,
+    number,
+    priority: within(asked - (asked % 16), 0, 240, priorityDefault.port),
+    pathCost: cost === undefined ? usual : within(numberOf(cost), 1, 200_000_000, usual),
+    carrier: device.carrier,
+    adminState: config.get("rstp-admin-port-state") !== "false",
+    adminEdge: config.get("rstp-port-admin-edge") === "true",
+    autoEdge: config.get("rstp-port-auto-edge") !== "false",
+    migrationCheck: config.get("rstp-port-mcheck") === "true",
+    pointToPoint: numberIn(config, "rstp-admin-p2p-mac", 1) !== 0,
   };
 }

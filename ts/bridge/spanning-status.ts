@@ -1,9 +1,20 @@
 /** What the database shows of a spanning tree.  Pure. */
-import { addressOf, type BridgeId, priorityOf, type StpState, stpPortId, stpRole } from "../protocols/index.js";
+import {
+  addressOf,
+  type BridgeId,
+  priorityOf,
+  type RstpState,
+  rstpRoleText,
+  rstpStateText,
+  type StpState,
+  stpPortId,
+  stpRole,
+} from "../protocols/index.js";
+
+const hex = (value: bigint | number, digits: number): string => value.toString(16).padStart(digits, "0");
 
 /** `8000.aa66aa660000` */
 function idText(id: BridgeId): string {
-  const hex = (value: bigint | number, digits: number): string => value.toString(16).padStart(digits, "0");
   return `${hex(priorityOf(id), 4)}.${hex(addressOf(id), 12)}`;
 }
 
@@ -37,5 +48,51 @@ export function stpPortStatistics(stp: StpState | undefined, name: string): Read
     ["stp_tx_count", port.txCount],
     ["stp_rx_count", port.rxCount],
     ["stp_error_count", port.errorCount],
+  ]);
+}
+
+/** `8.000.aa66aa660000` */
+function rapidIdText(id: BridgeId): string {
+  const priority = priorityOf(id);
+  return `${hex(priority >> 12, 1)}.${hex(priority & 0xfff, 3)}.${hex(addressOf(id), 12)}`;
+}
+
+/** Bridge.rstp_status. */
+export function rstpBridgeStatus(rstp: RstpState | undefined): ReadonlyMap<string, string> {
+  if (rstp === undefined) return new Map();
+  const { rootPriority } = rstp;
+  return new Map([
+    ["rstp_bridge_id", rapidIdText(rstp.bridgeId)],
+    ["rstp_root_path_cost", String(rootPriority.cost)],
+    ["rstp_root_id", rapidIdText(rootPriority.root)],
+    ["rstp_designated_id", rapidIdText(rootPriority.bridge)],
+    ["rstp_designated_port_id", hex(rootPriority.port, 4)],
+    ["rstp_bridge_port_id", hex(rstp.rootPortId, 4)],
+  ]);
+}
+
+/** Port.rstp_status of the port of an interface. */
+export function rstpPortStatus(rstp: RstpState | undefined, name: string): ReadonlyMap<string, string> {
+  const port = rstp?.ports.find((each) => each.name === name);
+  if (port === undefined) return new Map();
+  return new Map([
+    ["rstp_port_id", hex((port.priority << 8) | port.number, 4)],
+    ["rstp_port_role", rstpRoleText[port.role]],
+    ["rstp_port_state", rstpStateText[port.state]],
+    ["rstp_designated_bridge_id", rapidIdText(port.portPriority.bridge)],
+    ["rstp_designated_port_id", hex(port.portPriority.port, 4)],
+    ["rstp_designated_path_cost", String(port.portPriority.cost)],
+  ]);
+}
+
+/** Port.rstp_statistics. */
+export function rstpPortStatistics(rstp: RstpState | undefined, name: string): ReadonlyMap<string, number> {
+  const port = rstp?.ports.find((each) => each.name === name);
+  if (port === undefined) return new Map();
+  return new Map([
+    ["rstp_tx_count", port.sent],
+    ["rstp_rx_count", port.received],
+    ["rstp_uptime", port.uptime],
+    ["rstp_error_count", port.errors],
   ]);
 }

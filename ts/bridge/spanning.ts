@@ -6,8 +6,18 @@ import type { BridgeRow } from "../ovsdb/index.js";
 import {
   bpduFrame,
   bpduOfFrame,
+  configureRstp,
   configureStp,
+  type RstpPortState,
+  type RstpState,
+  type RstpStep,
+  receiveRstp,
   receiveStp,
+  rstpCarrierChanged,
+  rstpDue,
+  rstpStateText,
+  rstpTopologyChange,
+  runRstp,
   runStp,
   type StpNote,
   type StpPortState,
@@ -15,11 +25,10 @@ import {
   type StpStep,
   stpCarrierChanged,
   stpDue,
-  stpForwards,
   stpLearns,
   stpTopologyChange,
 } from "../protocols/index.js";
-import { type SpanningPortRow, wantedStp } from "./spanning-rows.js";
+import { type SpanningPortRow, wantedRstp, wantedStp } from "./spanning-rows.js";
 
 /** The spanning tree of one bridge: drives the state machine by frames, devices and the clock, and carries out what it
  *  says: what ports may do, frames to send, addresses to forget. */
@@ -52,14 +61,13 @@ const noBuffer = 0xffffffff;
 /** What the machine has said of a port, as far as the switch was told. */
 interface Told {
   readonly text: string;
-  readonly forwards: boolean;
   readonly learns: boolean;
+  readonly spanning: SpanningPort;
 }
-
-const free: Told = { text: "disabled", forwards: false, learns: false };
 
 export class Spanning {
   stp: StpState | undefined;
+  rstp: RstpState | undefined;
   readonly #options: SpanningOptions;
   readonly #stpLog: Logger;
   readonly #changeLog: Logger;
@@ -79,41 +87,69 @@ export class Spanning {
   }
 
   configure(rows: SpanningRows): void {
+    const { bridge } = rows;
     const now = this.#options.clock.monotonic();
     const errors: string[] = [];
-    if (rows.bridge.stp_enable) {
-      const wanted = wantedStp(rows.bridge, rows.mac, rows.ports);
+    const isRapid = bridge.rstp_enable;
+    if (isRapid && bridge.stp_enable)
+      errors.push(`${bridge.name}: RSTP and STP are mutually exclusive but both are configured; enabling RSTP`);
+    this.#leave(isRapid ? "stp" : "rstp");
+    if (isRapid) {
+      const wanted = wantedRstp(bridge, rows.mac, rows.ports);
       errors.push(...wanted.errors);
-      if (wanted.settings === undefined) this.stp = undefined;
-      else this.#take(configureStp(this.stp, wanted.settings, wanted.ports, now));
-    } else this.stp = undefined;
-    if (errors.join() !== this.#errors) for (const error of errors) this.#configLog.err(error);
+      this.#enter("rstp");
+      this.#takeRstp(configureRstp(this.rstp, wanted.settings, wanted.ports, now));
+    } else if (bridge.stp_enable) {
+      const wanted = wantedStp(bridge, rows.mac, rows.ports);
+      errors.push(...wanted.errors);
+      if (wanted.settings === undefined) this.#leave("stp");
+      else {
+        this.#enter("stp");
+        this.#takeStp(configureStp(this.stp, wanted.settings, wanted.ports, now));
+      }
+    } else this.#leave("stp");
+    if (errors.join() !== this.#errors)
+      for (const error of errors) this.#configLog[error.includes("mutually exclusive") ? "warn" : "err"](error);
     this.#errors = errors.join();
-    this.#options.ofproto.changeSettings({ spanningTree: this.stp === undefined ? "none" : "stp" });
     this.#tellPorts(true);
     this.#arm();
   }
 
+  #enter(protocol: "stp" | "rstp"): void {
+    this.#options.ofproto.changeSettings({ spanningTree: protocol });
+  }
+
+  #leave(protocol: "stp" | "rstp"): void {
+    if (this[protocol] === undefined) return;
+    this[protocol] = undefined;
+    this.#tellPorts(true, protocol);
+    this.#options.ofproto.changeSettings({ spanningTree: "none" });
+  }
+
   carrierChanged(name: string): void {
     const device = this.#options.device(name);
-    if (this.stp === undefined || device === undefined) return;
-    const port = this.stp.ports.find((each) => each.name === name);
-    if (port === undefined || port.carrier === device.carrier) return;
-    const [is, does] = device.carrier ? ["up", "enabling"] : ["down", "disabling"];
+    const port = (this.stp ?? this.rstp)?.ports.find((each) => each.name === name);
+    if (device === undefined || port === undefined || port.carrier === device.carrier) return;
+    const { carrier } = device;
+    if (this.rstp !== undefined) this.#takeRstp(rstpCarrierChanged(this.rstp, name, carrier));
+    if (this.stp === undefined) return;
+    const [is, does] = carrier ? ["up", "enabling"] : ["down", "disabling"];
     this.#portLog.dbg(`bridge ${this.#options.ofproto.name}, port ${name} is ${is}, ${does} it.`);
-    this.#take(stpCarrierChanged(this.stp, name, device.carrier, this.#options.clock.monotonic()));
+    this.#takeStp(stpCarrierChanged(this.stp, name, carrier, this.#options.clock.monotonic()));
   }
 
   /** A frame of the protocol arrived. */
   receive(name: string, frame: Uint8Array): void {
     const pdu = bpduOfFrame(frame);
-    if (this.stp !== undefined && pdu !== undefined)
-      this.#take(receiveStp(this.stp, name, pdu, this.#options.clock.monotonic()));
+    if (pdu === undefined) return;
+    if (this.stp !== undefined) this.#takeStp(receiveStp(this.stp, name, pdu, this.#options.clock.monotonic()));
+    if (this.rstp !== undefined) this.#takeRstp(receiveRstp(this.rstp, name, pdu));
   }
 
   /** An administrator says that the topology changed. */
   topologyChanged(): void {
-    if (this.stp !== undefined) this.#take(stpTopologyChange(this.stp, this.#options.clock.monotonic()));
+    if (this.stp !== undefined) this.#takeStp(stpTopologyChange(this.stp, this.#options.clock.monotonic()));
+    if (this.rstp !== undefined) this.#takeRstp(rstpTopologyChange(this.rstp));
   }
 
   close(): void {
@@ -121,23 +157,32 @@ export class Spanning {
   }
 
   #run(): void {
-    if (this.stp !== undefined) this.#take(runStp(this.stp, this.#options.clock.monotonic()));
+    const now = this.#options.clock.monotonic();
+    if (this.stp !== undefined) this.#takeStp(runStp(this.stp, now));
+    if (this.rstp !== undefined) this.#takeRstp(runRstp(this.rstp, now));
   }
 
-  #take(step: StpStep): void {
+  #takeStp(step: StpStep): void {
     this.stp = step.state;
     for (const note of step.notes) this.#note(note);
     this.#tellPorts(false);
-    for (const { port, pdu } of step.transmissions) this.#send(port, pdu);
-    if (step.flush) this.#flush();
+    if (step.flush) this.#options.ofproto.flushFdb();
     const { ports, designatedRoot, rootPathCost, bridgeId, rootPort } = step.state;
-    const shown = [
-      designatedRoot,
-      rootPathCost,
-      bridgeId,
-      rootPort,
-      ports.map(({ name, state }) => name + state),
-    ].join();
+    const states = ports.map(({ name, state }) => name + state);
+    this.#finish(step.transmissions, [designatedRoot, rootPathCost, bridgeId, rootPort, states].join());
+  }
+
+  #takeRstp(step: RstpStep): void {
+    this.rstp = step.state;
+    this.#tellPorts(false);
+    for (const name of step.flush) this.#flushPort(name);
+    const { ports, rootPriority, rootPortId, bridgeId } = step.state;
+    const states = ports.map(({ name, role, state }) => name + role + state);
+    this.#finish(step.transmissions, [...Object.values(rootPriority), rootPortId, bridgeId, states].join());
+  }
+
+  #finish(transmissions: StpStep["transmissions"], shown: string): void {
+    for (const { port, pdu } of transmissions) this.#send(port, pdu);
     if (shown !== this.#shown) {
       this.#shown = shown;
       this.#options.changed();
@@ -151,25 +196,32 @@ export class Spanning {
   }
 
   /** Makes of the ports what the machine says, and of those that it does not have any more what they were. */
-  #tellPorts(anew: boolean): void {
+  #tellPorts(anew: boolean, protocol: "stp" | "rstp" = this.rstp === undefined ? "stp" : "rstp"): void {
     const { ofproto } = this.#options;
-    const states = new Map<string, StpPortState>((this.stp?.ports ?? []).map(({ name, state }) => [name, state]));
+    const states = new Map<string, Told>([
+      ...(this.stp?.ports ?? []).map(({ name, state }) => [name, stpTold(state)] as const),
+      ...(this.rstp?.ports ?? []).map(({ name, state }) => [name, rstpTold(state)] as const),
+    ]);
+    const free = { text: protocol === "stp" ? "disabled" : "Disabled", learns: false, spanning: freePort };
     for (const name of new Set([...this.#told.keys(), ...states.keys()])) {
-      const state = states.get(name);
       const before = this.#told.get(name) ?? free;
-      const now: Told =
-        state === undefined ? free : { text: state, forwards: stpForwards(state), learns: stpLearns(state) };
-      if (state === undefined) this.#told.delete(name);
-      else this.#told.set(name, now);
-      if (now.text !== before.text)
-        this.#portLog.dbg(`port ${name}: STP state changed from ${before.text} to ${now.text}`);
-      if (now.learns !== before.learns) this.#flush();
-      if (anew || now !== before) ofproto.setSpanning(name, spanningOf(state));
+      const now = states.get(name) ?? free;
+      if (states.has(name)) this.#told.set(name, now);
+      else this.#told.delete(name);
+      const isChanged = now.text !== before.text;
+      if (isChanged)
+        this.#portLog.dbg(`port ${name}: ${protocol.toUpperCase()} state changed from ${before.text} to ${now.text}`);
+      if (now.learns !== before.learns) {
+        if (protocol === "stp") ofproto.flushFdb();
+        else this.#flushPort(name);
+      }
+      if (anew || isChanged) ofproto.setSpanning(name, now.spanning);
     }
   }
 
-  #flush(): void {
-    this.#options.ofproto.flushFdb();
+  #flushPort(name: string): void {
+    const device = this.#options.device(name);
+    if (device !== undefined) this.#options.ofproto.flushFdb(device.ofport);
   }
 
   #send(name: string, pdu: Uint8Array): void {
@@ -191,9 +243,11 @@ export class Spanning {
   #arm(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (this.stp === undefined) return;
     const { clock } = this.#options;
-    const due = stpDue(this.stp);
+    const due = Math.min(
+      this.stp === undefined ? Number.POSITIVE_INFINITY : stpDue(this.stp),
+      this.rstp === undefined ? Number.POSITIVE_INFINITY : rstpDue(this.rstp),
+    );
     if (due === Number.POSITIVE_INFINITY) return;
     this.#timer = clock.after(Math.max(1, due - clock.monotonic()), () => {
       this.#run();
@@ -201,20 +255,26 @@ export class Spanning {
   }
 }
 
-function spanningOf(state: StpPortState | undefined): SpanningPort {
+const freePort: SpanningPort = { flags: 0, state: 0 };
+
+function stpTold(state: StpPortState): Told {
   const { noForward, noLearn, noBpdu } = spanningFlag;
-  switch (state) {
-    case undefined:
-      return { flags: 0, state: 0 };
-    case "disabled":
-      return { flags: noForward | noLearn, state: 0 };
-    case "blocking":
-      return { flags: noForward | noLearn | noBpdu, state: stpState.block };
-    case "listening":
-      return { flags: noForward | noLearn, state: stpState.listen };
-    case "learning":
-      return { flags: noForward, state: stpState.learn };
-    case "forwarding":
-      return { flags: 0, state: stpState.forward };
-  }
+  const ports: Readonly<Record<StpPortState, SpanningPort>> = {
+    disabled: { flags: noForward | noLearn, state: 0 },
+    blocking: { flags: noForward | noLearn | noBpdu, state: stpState.block },
+    listening: { flags: noForward | noLearn, state: stpState.listen },
+    learning: { flags: noForward, state: stpState.learn },
+    forwarding: { flags: 0, state: stpState.forward },
+  };
+  return { text: state, learns: stpLearns(state), spanning: ports[state] };
+}
+
+function rstpTold(state: RstpPortState): Told {
+  const { noForward, noLearn } = spanningFlag;
+  const ports: Readonly<Record<RstpPortState, SpanningPort>> = {
+    discarding: { flags: noForward | noLearn, state: stpState.listen },
+    learning: { flags: noForward, state: stpState.learn },
+    forwarding: { flags: 0, state: stpState.forward },
+  };
+  return { text: rstpStateText[state], learns: state !== "discarding", spanning: ports[state] };
 }

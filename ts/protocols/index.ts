@@ -5,5 +5,8 @@ export { addressOf, type BridgeId, bpduFrame, bpduOfFrame, bridgeId, priorityOf 
 export * from "./lacp.js";
 export { lacpAddress, slowProtocols } from "./lacp-pdu.js";
 export { formatLacp, formatLacpCounts } from "./lacp-text.js";
+export * from "./rstp.js";
+export type { RstpPortSettings, RstpPortState, RstpRole, RstpSettings, RstpState, RstpStep } from "./rstp-state.js";
+export { formatRstp, rstpRoleText, rstpStateText } from "./rstp-text.js";
 export * from "./stp.js";
 export { addressText, formatStp } from "./stp-text.js";
