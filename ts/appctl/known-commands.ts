@@ -1,8 +1,9 @@
 /** Commands of ovs-appctl that Open vSwitch knows, and what of them there is here.  The reference page is made of these
  *  rows, and a test compares them with what a running switch lists: a new command needs a row, and a row that says
- *  `have` needs the command.  `never`: it is about something that Sluice does not have. */
+ *  `have` needs the command.  `dpdk`: it is there once DPDK runs.  `never`: it is about something that Sluice does not
+ *  have. */
 
-export type CommandStatus = "have" | "planned" | "never";
+export type CommandStatus = "have" | "dpdk" | "planned" | "never";
 
 export interface KnownCommand {
   readonly name: string;
@@ -71,10 +72,10 @@ export const knownCommands: readonly KnownCommand[] = [
   row("dpctl/offload-stats-show", "never", "flows in hardware"),
   row("dpctl/set-if", "planned", "changes a port of the datapath"),
   row("dpctl/show", "have", "ports of the datapath, with `-s` their counters"),
-  row("dpdk/get-malloc-stats", "have", "memory of DPDK"),
-  row("dpdk/lcore-list", "have", "threads that DPDK knows"),
-  row("dpdk/log-list", "have", "log levels of DPDK"),
-  row("dpdk/log-set", "have", "sets them"),
+  row("dpdk/get-malloc-stats", "dpdk", "memory of DPDK"),
+  row("dpdk/lcore-list", "dpdk", "threads that DPDK knows"),
+  row("dpdk/log-list", "dpdk", "log levels of DPDK"),
+  row("dpdk/log-set", "dpdk", "sets them"),
   row("dpif-dummy/change-port-number", "planned", "gives a port of a test datapath another number"),
   row("dpif-netdev/bond-show", "planned", "bonds in the datapath"),
   row("dpif-netdev/dpif-impl-get", "never", "implementations of the packet input; Sluice has one"),
@@ -109,9 +110,9 @@ export const knownCommands: readonly KnownCommand[] = [
   row("mdb/flush", "planned", "forgets multicast groups"),
   row("mdb/show", "planned", "multicast groups that were learned"),
   row("memory/show", "have", "how many there are of what"),
-  row("netdev-dpdk/detach", "have", "gives a device of DPDK back"),
-  row("netdev-dpdk/get-mempool-info", "have", "packet buffers of DPDK"),
-  row("netdev-dpdk/set-admin-state", "have", "turns a device of DPDK on or off"),
+  row("netdev-dpdk/detach", "dpdk", "gives a device of DPDK back"),
+  row("netdev-dpdk/get-mempool-info", "dpdk", "packet buffers of DPDK"),
+  row("netdev-dpdk/set-admin-state", "dpdk", "turns a device of DPDK on or off"),
   row("netdev-dummy/conn-state", "have", "whether the stream of a test device is connected"),
   row("netdev-dummy/ip4addr", "have", "gives a test device an IPv4 address"),
   row("netdev-dummy/ip6addr", "have", "gives a test device an IPv6 address"),
