@@ -123,43 +123,23 @@ function forwarderMissing(options: ForwarderOptions = {}): string | undefined {
   return process.getuid?.() === 0 ? undefined : "DPDK needs root";
 }
 
-async function startDaemon(): Promise<Daemon> {
-  const directory = runDirectory("sluice");
-  const env = directoryEnv(directory);
-  const args = ["vswitchd", "--pidfile", "--log-file", "-vconsole:off", "--enable-dummy", "--disable-system"];
-  const child = spawn(process.execPath, [join(root, "bin", "sluice"), ...args], { env, stdio: "ignore" });
-  const stop = async (): Promise<void> => {
-    child.kill("SIGTERM");
-    if (child.pid !== undefined) await waitGone(child.pid);
-    rmSync(directory, { recursive: true, force: true });
-  };
-  try {
-    await until("sluice vswitchd serves its database", 20, () => {
-      if (child.exitCode !== null) throw new Error(`sluice vswitchd exited ${child.exitCode}`);
-      return existsSync(join(directory, "db.sock")) && existsSync(join(directory, "ovs-vswitchd.pid"));
-    });
-    const management = join(directory, "br0.mgmt");
-    await makeDummyBridge(join(directory, "db.sock"));
-    await until("sluice vswitchd has made the bridge", 20, () => existsSync(management));
-    const client = await OpenFlowClient.open(management);
-    const pid = readPid(directory, "ovs-vswitchd");
-    const close = async (): Promise<void> => {
-      client.close();
-      await stop();
-    };
-    const openClient = (): Promise<OpenFlowClient> => OpenFlowClient.open(management);
-    return { client, openClient, env, resident: () => residentOf(pid), stop: close };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+interface Running {
+  readonly directory: string;
+  readonly env: NodeJS.ProcessEnv;
+  stop(): Promise<void>;
 }
 
-async function startSystemDaemon(under: readonly string[], config: readonly string[]): Promise<SystemDaemon> {
+/** Starts `sluice vswitchd` in a run directory of its own, `under` another program if words are given, and has `body` make
+ *  the most of it; stops it if that fails. */
+async function withDaemon<T>(
+  under: readonly string[],
+  options: readonly string[],
+  body: (running: Running) => Promise<T>,
+): Promise<T> {
   const directory = runDirectory("sluice");
   const env = directoryEnv(directory);
   const program = [process.execPath, join(root, "bin", "sluice"), "vswitchd", "--pidfile", "--log-file"];
-  const [command = "", ...args] = [...under, ...program, "-vconsole:off"];
+  const [command = "", ...args] = [...under, ...program, "-vconsole:off", ...options];
   const child = spawn(command, args, { env, stdio: "ignore" });
   const stop = async (): Promise<void> => {
     child.kill("SIGTERM");
@@ -171,13 +151,35 @@ async function startSystemDaemon(under: readonly string[], config: readonly stri
       if (child.exitCode !== null) throw new Error(`sluice vswitchd exited ${child.exitCode}`);
       return existsSync(join(directory, "db.sock")) && existsSync(join(directory, "ovs-vswitchd.pid"));
     });
-    const settings = config.map((setting) => `other_config:${setting}`);
-    execFileSync("ovs-vsctl", ["-t", "20", "set", "Open_vSwitch", ".", ...settings], { env });
-    return { env, stop };
+    return await body({ directory, env, stop });
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+function startDaemon(): Promise<Daemon> {
+  return withDaemon([], ["--enable-dummy", "--disable-system"], async ({ directory, env, stop }) => {
+    const management = join(directory, "br0.mgmt");
+    await makeDummyBridge(join(directory, "db.sock"));
+    await until("sluice vswitchd has made the bridge", 20, () => existsSync(management));
+    const client = await OpenFlowClient.open(management);
+    const pid = readPid(directory, "ovs-vswitchd");
+    const close = async (): Promise<void> => {
+      client.close();
+      await stop();
+    };
+    const openClient = (): Promise<OpenFlowClient> => OpenFlowClient.open(management);
+    return { client, openClient, env, resident: () => residentOf(pid), stop: close };
+  });
+}
+
+function startSystemDaemon(under: readonly string[], config: readonly string[]): Promise<SystemDaemon> {
+  return withDaemon(under, [], async ({ env, stop }) => {
+    const settings = config.map((setting) => `other_config:${setting}`);
+    execFileSync("ovs-vsctl", ["-t", "20", "set", "Open_vSwitch", ".", ...settings], { env });
+    return { env, stop };
+  });
 }
 
 export const sluice: Side = {
