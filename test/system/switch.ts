@@ -1,7 +1,7 @@
 /** A running switch for system tests: Sluice, or the real Open vSwitch beside it, each in a run directory of its own. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -158,7 +158,22 @@ export async function startSluice(options: SwitchOptions = {}): Promise<Switch> 
     if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
   });
   await until("ovs-appctl is answered", 20, () => made.run(process.execPath, sluice, "appctl", "version").status === 0);
+  await until("the database is served", 20, () => isServed(join(directory, "db.sock")));
   return made;
+}
+
+/** Whether somebody listens on a socket: a daemon that was killed leaves its file. */
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+      .once("error", () => {
+        resolve(false);
+      })
+      .once("connect", () => {
+        socket.destroy();
+        resolve(true);
+      });
+  });
 }
 
 /** Starts the real ovsdb-server and ovs-vswitchd. */
