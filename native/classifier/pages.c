@@ -4,18 +4,19 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Linux 5.14; older C libraries do not have the name. */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define PAGE_SIZE_MIN 4096u
-
 static size_t
 round_up(size_t size)
 {
-    return (size + PAGE_SIZE_MIN - 1) & ~(size_t) (PAGE_SIZE_MIN - 1);
+    size_t page = (size_t) sysconf(_SC_PAGESIZE);
+
+    return (size + page - 1) & ~(page - 1);
 }
 
 /* Maps more than is wanted and gives back what is before and behind the aligned part. */

@@ -10,10 +10,13 @@
 #define REGION_BLOCKS ((uint32_t) (PAGES_HUGE_SIZE / BLOCK_SIZE))
 #define FIRST_REGION_BLOCKS 8u
 
-/* Sizes in a block are multiples of GRAIN. */
+/* Small sizes are multiples of GRAIN; greater ones come in quarters of an octave. */
 #define GRAIN 16u
+#define SMALL_SIZE_MAX ((size_t) 1 << SMALL_SIZE_BITS)
+#define SMALL_SIZE_BITS 11u
+#define SMALL_CLASSES ((uint32_t) (SMALL_SIZE_MAX / GRAIN))
 #define HEADER_SIZE 64u
-#define CLASS_SIZE_MAX ((size_t) SLAB_CLASSES * GRAIN)
+#define CLASS_SIZE_MAX (SMALL_SIZE_MAX << (SLAB_CLASSES - SMALL_CLASSES) / 4)
 
 /* Tests under the address sanitizer see uses of what was freed. */
 #if defined __has_feature
@@ -185,7 +188,22 @@ list_remove(struct slab_block *block)
 static size_t
 class_size(uint32_t class)
 {
-    return ((size_t) class + 1) * GRAIN;
+    if (class < SMALL_CLASSES) {
+        return ((size_t) class + 1) * GRAIN;
+    }
+    uint32_t octave = (class - SMALL_CLASSES) / 4, quarter = (class - SMALL_CLASSES) % 4;
+    return (size_t) (4 + quarter + 1) << (SMALL_SIZE_BITS + octave - 2);
+}
+
+/* The class of the least size that has room for 'size', up to CLASS_SIZE_MAX. */
+static uint32_t
+class_of(size_t size)
+{
+    if (size <= SMALL_SIZE_MAX) {
+        return size == 0 ? 0 : (uint32_t) ((size - 1) / GRAIN);
+    }
+    uint32_t bits = 63u - (uint32_t) __builtin_clzll(size - 1);
+    return SMALL_CLASSES + (bits - SMALL_SIZE_BITS) * 4 + (uint32_t) ((size - 1) >> (bits - 2) & 3);
 }
 
 static uint32_t
@@ -251,7 +269,7 @@ void *
 slab_alloc(struct slab *slab, size_t size)
 {
     if (size <= CLASS_SIZE_MAX) {
-        return alloc_in_block(slab, size == 0 ? 0 : (uint32_t) ((size - 1) / GRAIN));
+        return alloc_in_block(slab, class_of(size));
     }
     if (size <= PAGES_HUGE_SIZE) {
         return take_blocks(slab, n_blocks_for(size));

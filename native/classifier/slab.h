@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SLAB_CLASSES 128u
+/* Sizes up to 2 kB in steps of 16 bytes, then to 16 kB in quarters of an octave. */
+#define SLAB_CLASSES 140u
 
 struct slab_block;
 struct slab_region;
@@ -24,8 +25,8 @@ struct slab {
     uint64_t n_bytes;  /* Of all that it has from the kernel. */
 };
 
-/* Memory that is not cleared, aligned to 16 bytes, to 64 if its size is a multiple of that, to a page if it is more than 2 kB.  Null when there is none.  A slab of
- * zeros is an empty one. */
+/* Memory that is not cleared, aligned to 16 bytes, to 64 if its size is a multiple of that, to a page if it is more than
+ * 16 kB.  Null when there is none.  A slab of zeros is an empty one. */
 void *slab_alloc(struct slab *slab, size_t size);
 
 /* Gives back what slab_alloc() gave for 'size'.  Null is fine. */
