@@ -133,6 +133,24 @@ function percentages(text: string, names: readonly string[]): number[] {
   return names.map((name) => Number(new RegExp(`${name}:? *\\d+ +\\( *([0-9.]+) ?%`).exec(text)?.[1] ?? Number.NaN));
 }
 
+test("packets under a rule on the port alone are simple matches, once one has shown the way", async () => {
+  const under = await startSluice({ dummy: true, args: ["--dummy-numa=0"] });
+  try {
+    under.ok("ovs-vsctl", "-t", "10", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy");
+    for (const name of ["p1", "p2"])
+      under.ok("ovs-vsctl", "-t", "10", "add-port", "br0", name, "--", "set", "Interface", name, "type=dummy-pmd");
+    under.ok("ovs-ofctl", "del-flows", "br0");
+    under.ok("ovs-ofctl", "add-flow", "br0", "in_port=p1,actions=output:p2");
+    for (let sent = 0; sent < 5; sent++) under.ok("ovs-appctl", "netdev-dummy/receive", "p1", packet);
+    const shown = (): string => under.ok("ovs-appctl", "dpif-netdev/pmd-stats-show");
+    await until("the packets are counted", 10, () => shown().includes("packets received: 5"));
+    // The first is translated, the second is looked up.
+    assert.match(shown(), /simple match hits: 3\n {2}emc hits: 0\n {2}smc hits: 0\n {2}megaflow hits: 1\n/);
+  } finally {
+    await under.stop();
+  }
+});
+
 test("figures of a thread sum up to all of it, and start from zero when they are cleared", async () => {
   const under = await startSluice({ dummy: true, args: ["--dummy-numa=0"] });
   try {

@@ -18,6 +18,7 @@ export interface Figures {
   readonly packets: { readonly received: bigint; readonly recirculated: bigint; readonly sent: bigint };
   readonly sentBatches: bigint;
   readonly hits: {
+    readonly simple: bigint;
     readonly exact: bigint;
     readonly masked: bigint;
     readonly searches: bigint;
@@ -63,6 +64,7 @@ export function figuresOf(now: readonly Zero[], zeros: ReadonlyMap<number, Zero>
     packets: { received: sum("nPackets"), recirculated: sum("nRecirculated"), sent: sum("nTxPackets") },
     sentBatches: sum("nTxBatches"),
     hits: {
+      simple: sum("nSimpleHit"),
       exact: sum("nEmcHit"),
       masked: sum("nMegaflowHit"),
       searches: sum("nMaskProbe"),

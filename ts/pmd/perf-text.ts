@@ -37,7 +37,7 @@ export function overallText(figures: Figures, seconds: number): string {
       `  Datapath passes:    ${count(passes)}  (${fixed(divide(passes, packets.received), 2)} passes/pkt)`,
       row("PHWOL hits:       ", 0n),
       row("MFEX Opt hits:    ", 0n),
-      row("Simple Match hits:", 0n),
+      row("Simple Match hits:", hits.simple),
       row("EMC hits:         ", hits.exact),
       row("SMC hits:         ", 0n),
       row("Megaflow hits:    ", hits.masked, `, ${fixed(divide(hits.searches, hits.masked), 2)} subtbl lookups/hit`),

@@ -2460,6 +2460,7 @@ struct sluice_worker_info {
     uint64_t n_packets;
     uint64_t n_batches; /* Bursts that the packets came in. */
     uint64_t n_recirculated; /* Packets that were looked up once more. */
+    uint64_t n_simple_hit; /* Under the megaflow of the burst before, without parsing. */
     uint64_t n_emc_hit; /* Found by signature. */
     uint64_t n_megaflow_hit; /* Found by mask. */
     uint64_t n_mask_probe; /* Masks searched. */
@@ -2469,7 +2470,7 @@ struct sluice_worker_info {
     uint64_t cycles_hz; /* Cycles in a second. */
     uint64_t now_cycles; /* The counter now. */
 };
-_Static_assert(sizeof(struct sluice_worker_info) == 168, "size of sluice_worker_info");
+_Static_assert(sizeof(struct sluice_worker_info) == 176, "size of sluice_worker_info");
 _Static_assert(offsetof(struct sluice_worker_info, type) == 0, "sluice_worker_info.type");
 _Static_assert(offsetof(struct sluice_worker_info, flags) == 2, "sluice_worker_info.flags");
 _Static_assert(offsetof(struct sluice_worker_info, size) == 4, "sluice_worker_info.size");
@@ -2487,14 +2488,15 @@ _Static_assert(offsetof(struct sluice_worker_info, miss_cycles) == 72, "sluice_w
 _Static_assert(offsetof(struct sluice_worker_info, n_packets) == 80, "sluice_worker_info.n_packets");
 _Static_assert(offsetof(struct sluice_worker_info, n_batches) == 88, "sluice_worker_info.n_batches");
 _Static_assert(offsetof(struct sluice_worker_info, n_recirculated) == 96, "sluice_worker_info.n_recirculated");
-_Static_assert(offsetof(struct sluice_worker_info, n_emc_hit) == 104, "sluice_worker_info.n_emc_hit");
-_Static_assert(offsetof(struct sluice_worker_info, n_megaflow_hit) == 112, "sluice_worker_info.n_megaflow_hit");
-_Static_assert(offsetof(struct sluice_worker_info, n_mask_probe) == 120, "sluice_worker_info.n_mask_probe");
-_Static_assert(offsetof(struct sluice_worker_info, n_miss) == 128, "sluice_worker_info.n_miss");
-_Static_assert(offsetof(struct sluice_worker_info, n_tx_packets) == 136, "sluice_worker_info.n_tx_packets");
-_Static_assert(offsetof(struct sluice_worker_info, n_tx_batches) == 144, "sluice_worker_info.n_tx_batches");
-_Static_assert(offsetof(struct sluice_worker_info, cycles_hz) == 152, "sluice_worker_info.cycles_hz");
-_Static_assert(offsetof(struct sluice_worker_info, now_cycles) == 160, "sluice_worker_info.now_cycles");
+_Static_assert(offsetof(struct sluice_worker_info, n_simple_hit) == 104, "sluice_worker_info.n_simple_hit");
+_Static_assert(offsetof(struct sluice_worker_info, n_emc_hit) == 112, "sluice_worker_info.n_emc_hit");
+_Static_assert(offsetof(struct sluice_worker_info, n_megaflow_hit) == 120, "sluice_worker_info.n_megaflow_hit");
+_Static_assert(offsetof(struct sluice_worker_info, n_mask_probe) == 128, "sluice_worker_info.n_mask_probe");
+_Static_assert(offsetof(struct sluice_worker_info, n_miss) == 136, "sluice_worker_info.n_miss");
+_Static_assert(offsetof(struct sluice_worker_info, n_tx_packets) == 144, "sluice_worker_info.n_tx_packets");
+_Static_assert(offsetof(struct sluice_worker_info, n_tx_batches) == 152, "sluice_worker_info.n_tx_batches");
+_Static_assert(offsetof(struct sluice_worker_info, cycles_hz) == 160, "sluice_worker_info.cycles_hz");
+_Static_assert(offsetof(struct sluice_worker_info, now_cycles) == 168, "sluice_worker_info.now_cycles");
 
 /* One for each receive queue of each datapath port. */
 struct sluice_queue_info {

@@ -137,7 +137,7 @@ check_conservation(void)
         (const struct sluice_worker_info *) ((uint8_t *) reply + sizeof(struct sluice_dump_reply));
     for (uint32_t i = 0; i < n; i++) {
         counted += workers[i].n_packets;
-        looked_up += workers[i].n_emc_hit + workers[i].n_megaflow_hit + workers[i].n_miss;
+        looked_up += workers[i].n_simple_hit + workers[i].n_emc_hit + workers[i].n_megaflow_hit + workers[i].n_miss;
         assert(workers[i].n_batches <= workers[i].n_packets);
         assert(workers[i].n_tx_packets == workers[i].n_packets);
         assert(workers[i].n_idle_polls <= workers[i].n_polls);

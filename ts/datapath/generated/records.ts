@@ -4341,6 +4341,8 @@ export interface WorkerInfo {
   nBatches: bigint;
   /** Packets that were looked up once more. */
   nRecirculated: bigint;
+  /** Under the megaflow of the burst before, without parsing. */
+  nSimpleHit: bigint;
   /** Found by signature. */
   nEmcHit: bigint;
   /** Found by mask. */
@@ -4355,8 +4357,8 @@ export interface WorkerInfo {
   /** The counter now. */
   nowCycles: bigint;
 }
-export const workerInfoSize = 168;
-export const workerInfoOffsets = { type: 0, flags: 2, size: 4, worker: 8, core: 12, cpu: 16, nQueues: 20, nPolls: 24, nIdlePolls: 32, nSleeps: 40, busyCycles: 48, idleCycles: 56, sleepCycles: 64, missCycles: 72, nPackets: 80, nBatches: 88, nRecirculated: 96, nEmcHit: 104, nMegaflowHit: 112, nMaskProbe: 120, nMiss: 128, nTxPackets: 136, nTxBatches: 144, cyclesHz: 152, nowCycles: 160 } as const;
+export const workerInfoSize = 176;
+export const workerInfoOffsets = { type: 0, flags: 2, size: 4, worker: 8, core: 12, cpu: 16, nQueues: 20, nPolls: 24, nIdlePolls: 32, nSleeps: 40, busyCycles: 48, idleCycles: 56, sleepCycles: 64, missCycles: 72, nPackets: 80, nBatches: 88, nRecirculated: 96, nSimpleHit: 104, nEmcHit: 112, nMegaflowHit: 120, nMaskProbe: 128, nMiss: 136, nTxPackets: 144, nTxBatches: 152, cyclesHz: 160, nowCycles: 168 } as const;
 export function readWorkerInfo(view: DataView, at: number): WorkerInfo {
   return {
     type: view.getUint16(at + 0, true),
@@ -4376,14 +4378,15 @@ export function readWorkerInfo(view: DataView, at: number): WorkerInfo {
     nPackets: view.getBigUint64(at + 80, true),
     nBatches: view.getBigUint64(at + 88, true),
     nRecirculated: view.getBigUint64(at + 96, true),
-    nEmcHit: view.getBigUint64(at + 104, true),
-    nMegaflowHit: view.getBigUint64(at + 112, true),
-    nMaskProbe: view.getBigUint64(at + 120, true),
-    nMiss: view.getBigUint64(at + 128, true),
-    nTxPackets: view.getBigUint64(at + 136, true),
-    nTxBatches: view.getBigUint64(at + 144, true),
-    cyclesHz: view.getBigUint64(at + 152, true),
-    nowCycles: view.getBigUint64(at + 160, true),
+    nSimpleHit: view.getBigUint64(at + 104, true),
+    nEmcHit: view.getBigUint64(at + 112, true),
+    nMegaflowHit: view.getBigUint64(at + 120, true),
+    nMaskProbe: view.getBigUint64(at + 128, true),
+    nMiss: view.getBigUint64(at + 136, true),
+    nTxPackets: view.getBigUint64(at + 144, true),
+    nTxBatches: view.getBigUint64(at + 152, true),
+    cyclesHz: view.getBigUint64(at + 160, true),
+    nowCycles: view.getBigUint64(at + 168, true),
   };
 }
 export function writeWorkerInfo(view: DataView, at: number, record: WorkerInfo): void {
@@ -4404,14 +4407,15 @@ export function writeWorkerInfo(view: DataView, at: number, record: WorkerInfo):
   view.setBigUint64(at + 80, record.nPackets, true);
   view.setBigUint64(at + 88, record.nBatches, true);
   view.setBigUint64(at + 96, record.nRecirculated, true);
-  view.setBigUint64(at + 104, record.nEmcHit, true);
-  view.setBigUint64(at + 112, record.nMegaflowHit, true);
-  view.setBigUint64(at + 120, record.nMaskProbe, true);
-  view.setBigUint64(at + 128, record.nMiss, true);
-  view.setBigUint64(at + 136, record.nTxPackets, true);
-  view.setBigUint64(at + 144, record.nTxBatches, true);
-  view.setBigUint64(at + 152, record.cyclesHz, true);
-  view.setBigUint64(at + 160, record.nowCycles, true);
+  view.setBigUint64(at + 104, record.nSimpleHit, true);
+  view.setBigUint64(at + 112, record.nEmcHit, true);
+  view.setBigUint64(at + 120, record.nMegaflowHit, true);
+  view.setBigUint64(at + 128, record.nMaskProbe, true);
+  view.setBigUint64(at + 136, record.nMiss, true);
+  view.setBigUint64(at + 144, record.nTxPackets, true);
+  view.setBigUint64(at + 152, record.nTxBatches, true);
+  view.setBigUint64(at + 160, record.cyclesHz, true);
+  view.setBigUint64(at + 168, record.nowCycles, true);
 }
 
 /** One for each receive queue of each datapath port. */

@@ -462,6 +462,7 @@ export const queryRecords: readonly RecordRow[] = [
       ["n_packets", "u64"],
       ["n_batches", "u64", "Bursts that the packets came in."],
       ["n_recirculated", "u64", "Packets that were looked up once more."],
+      ["n_simple_hit", "u64", "Under the megaflow of the burst before, without parsing."],
       ["n_emc_hit", "u64", "Found by signature."],
       ["n_megaflow_hit", "u64", "Found by mask."],
       ["n_mask_probe", "u64", "Masks searched."],
