@@ -48,7 +48,7 @@ export function openStream(target: Target, events: StreamEvents, options: Stream
   const socket = new Socket();
   if (target.kind === "tcp") {
     const stream = wrap(socket, "connect", events);
-    connectInet(socket, target.host, target.port, options);
+    connectInet(socket, target, true, options);
     return stream;
   }
   let session: TlsSession;
@@ -59,7 +59,8 @@ export function openStream(target: Target, events: StreamEvents, options: Stream
     if (!(error instanceof TlsNotConfigured)) throw error;
     return refused(events, notConfigured);
   }
-  connectInet(socket, target.host, target.port, options);
+  // One address only: Node, trying a second one, changes the socket below TLS, and crashes.
+  connectInet(socket, target, false, options);
   const secure = tlsConnect({
     ...session.options,
     socket,
@@ -85,8 +86,13 @@ interface Handle {
   bind6?(address: string, port: number, flags: number): number;
 }
 
-function connectInet(socket: Socket, host: string, port: number, options: StreamOptions): void {
-  socket.connect({ host, port, noDelay: true });
+function connectInet(
+  socket: Socket,
+  { host, port }: { readonly host: string; readonly port: number },
+  autoSelectFamily: boolean,
+  options: StreamOptions,
+): void {
+  socket.connect({ host, port, noDelay: true, autoSelectFamily });
   // Bound now, the socket exists before its first segment leaves, and that one is marked, too.
   const handle = (socket as unknown as { readonly _handle?: Handle })._handle;
   const family = isIP(host);

@@ -53,7 +53,8 @@ export class Managers {
   readonly #log: Logger;
   readonly #tls: TlsStore;
   readonly #managers = new Map<string, Manager>();
-  readonly #timer: Timer;
+  /** While there are any. */
+  #timer: Timer | undefined;
   readonly #unwatch: () => void;
   #sslText = "";
   /** What those who wait for clients were last told to use. */
@@ -62,18 +63,13 @@ export class Managers {
   constructor(options: ManagersOptions) {
     this.#options = options;
     this.#log = options.log("ovsdb_jsonrpc_server").limited(1, 5);
-    this.#tls = new TlsStore(options.log("stream_ssl"), options.tls);
-    this.#timer = options.clock.every(statusMs, () => {
-      this.#configure();
-      this.#renew();
-      this.#report();
-    });
+    this.#tls = new TlsStore(options.log("stream_ssl").limited(1, 5), options.tls);
     this.#unwatch = options.idl.onChange(() => this.#configure());
     this.#configure();
   }
 
   async close(): Promise<void> {
-    this.#timer.cancel();
+    this.#timer?.cancel();
     this.#unwatch();
     await Promise.all([...this.#managers.values()].map(close));
     this.#managers.clear();
@@ -108,6 +104,20 @@ export class Managers {
         manager.remote?.configure(settings);
       }
       if (manager.remote === undefined && !manager.isOpening) void this.#open(target, manager);
+    }
+    this.#watch();
+  }
+
+  #watch(): void {
+    if (this.#managers.size === 0) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+    } else {
+      this.#timer ??= this.#options.clock.every(statusMs, () => {
+        this.#configure();
+        this.#renew();
+        this.#report();
+      });
     }
   }
 

@@ -115,7 +115,8 @@ export function connectStream(
       const name = `ssl:${target.host}`;
       const { context, verify, learn } = typeof security === "function" ? security() : fixedSecurity(security, name);
       const { host, port } = target;
-      const carrier = net.connect({ host, port });
+      // One address only: Node, trying a second one, changes the socket below TLS, and crashes.
+      const carrier = net.connect({ host, port, autoSelectFamily: false });
       carrier.once("connect", () => markSocket(carrier, mark));
       // Certificates of switches and controllers carry ids, not host names.
       const socket = tls.connect(
@@ -324,9 +325,12 @@ class ActiveRemote implements Remote {
   }
 
   configure(settings: RemoteSettings): void {
-    this.options = { ...this.options, ...settings };
+    // What is set no more has its default again.
+    const { probeMs: _, backoffMsMax: __, ...rest } = this.options;
+    this.options = { ...rest, ...settings };
     this.timing = timingOf(this.options);
     this.session?.setProbe(this.options.probeMs ?? defaultProbeMs);
+    this.run();
   }
 
   async close(): Promise<void> {
