@@ -224,11 +224,11 @@ make_pool(const struct dpdk_port *dpdk, uint32_t mtu, struct rte_mempool **pool)
     return *pool == NULL ? ENOMEM : 0;
 }
 
-/* Configures the device, whose number of queues may become less. */
+/* Configures the device for the queues that the port has. */
 static int
 configure(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, uint32_t mtu)
 {
-    struct port *port = &dpdk->port;
+    const struct port *port = &dpdk->port;
     struct rte_eth_conf conf = { .rxmode.mtu = mtu, .intr_conf.lsc = dpdk->wants_interrupt };
 
     if (port->n_rxq > 1 && info->flow_type_rss_offloads != 0) {
@@ -237,11 +237,6 @@ configure(struct dpdk_port *dpdk, const struct rte_eth_dev_info *info, uint32_t 
             info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP);
     }
     int error = rte_eth_dev_configure(dpdk->id, (uint16_t) port->n_rxq, (uint16_t) port->n_txq, &conf);
-    if (error != 0 && port->n_txq != port->n_rxq) {
-        /* Some devices have as many queues in both directions. */
-        port->n_txq = port->n_rxq;
-        error = rte_eth_dev_configure(dpdk->id, (uint16_t) port->n_rxq, (uint16_t) port->n_txq, &conf);
-    }
     if (error == 0) {
         error = rte_eth_dev_adjust_nb_rx_tx_desc(dpdk->id, &dpdk->n_rx_descriptors, &dpdk->n_tx_descriptors);
     }
@@ -318,6 +313,11 @@ open_device(struct dpdk_port *dpdk, const struct port_options *options, uint32_t
         return ENOTSUP;
     }
     error = configure(dpdk, &info, mtu);
+    if (error != 0 && port->n_txq != port->n_rxq) {
+        /* Some devices have as many queues in both directions. */
+        port->n_txq = port->n_rxq;
+        error = configure(dpdk, &info, mtu);
+    }
     if (error == 0) {
         error = make_pool(dpdk, mtu, &dpdk->pool);
     }

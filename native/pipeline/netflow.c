@@ -1,6 +1,7 @@
 #include "pipeline/netflow.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,9 @@
 #include "pipeline/xlate_ctx.h"
 
 #define EXPIRE_INTERVAL_MS 1000u
+
+/* Buckets looked at for each hold of the mutex. */
+#define EXPIRE_BUCKETS 1024u
 
 /* Records that one event tells of: as many as a datagram has room for. */
 #define EVENT_RECORDS_MAX 30u
@@ -134,12 +138,13 @@ count_lost(struct netflow *netflow)
 static struct sluice_netflow_record *
 add_record(struct netflow *netflow)
 {
+    if (netflow->n_records == NETFLOW_RECORDS_MAX) {
+        count_lost(netflow);
+        return NULL;
+    }
     if (netflow->n_records == netflow->records_capacity) {
         uint32_t capacity = netflow->records_capacity ? 2 * netflow->records_capacity : EVENT_RECORDS_MAX;
-        struct sluice_netflow_record *grown = NULL;
-        if (netflow->n_records < NETFLOW_RECORDS_MAX) {
-            grown = realloc(netflow->records, capacity * sizeof *grown);
-        }
+        struct sluice_netflow_record *grown = realloc(netflow->records, capacity * sizeof *grown);
         if (!grown) {
             count_lost(netflow);
             return NULL;
@@ -362,6 +367,12 @@ netflow_expire(struct netflow *netflow, uint64_t now_ms)
         netflow->next_expiry_ms = now_ms + EXPIRE_INTERVAL_MS;
         for (uint32_t i = 0; i < netflow->n_buckets; i++) {
             expire_bucket(netflow, &netflow->buckets[i], now_ms);
+            if (i % EXPIRE_BUCKETS == EXPIRE_BUCKETS - 1) {
+                /* Workers wait for the mutex.  If buckets become more meanwhile, what is not seen now is the next time. */
+                pthread_mutex_unlock(&netflow->mutex);
+                sched_yield();
+                pthread_mutex_lock(&netflow->mutex);
+            }
         }
     }
     pthread_mutex_unlock(&netflow->mutex);
@@ -427,6 +438,7 @@ netflow_finish(struct xlate_ctx *ctx)
     struct netflow_path *path = calloc(1, sizeof *path);
     struct xlate_credit *credit = path ? xlate_add_credit(ctx) : NULL;
     if (!credit) {
+        count_lost(ctx->view->bridge->netflow);
         free(path);
         return;
     }

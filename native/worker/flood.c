@@ -73,7 +73,8 @@ watch_port(struct sluice_datapath *datapath, struct dp_port *entry, uint64_t now
         .fills_cache = info.fills_cache,
     };
     const struct ring_part part = { &event, sizeof event };
-    if (ring_put(&datapath->ring, info.dp_port, (struct sluice_record *) &event, &part, 1)) {
+    /* From no port: the one that floods may have used up its part of the ring. */
+    if (ring_put(&datapath->ring, DATAPATH_PORTS_MAX, (struct sluice_record *) &event, &part, 1)) {
         entry->flood.told_ms = now_ms;
     }
 }
@@ -123,6 +124,7 @@ flood_answer_ports(struct sluice_datapath *datapath, const struct sluice_record 
 /* Rules by how many of the megaflows looked at come from them. */
 struct rule_counts {
     uint32_t n_seen;
+    uint32_t n_seen_here; /* Of the cache at hand. */
     uint32_t n;
     struct rule_count {
         const struct rule *rule; /* Counted. */
@@ -141,7 +143,7 @@ count_rule(void *aux, const struct rule *rule)
     }
     if (counts->all[slot].rule == NULL) {
         if (counts->n == RULES_MAX) {
-            return; /* Of so many different rules this one is not the one that matters. */
+            return;
         }
         counts->n++;
         counts->all[slot].rule = rule;
@@ -156,7 +158,8 @@ count_megaflow(void *aux, void *data)
     struct rule_counts *counts = aux;
 
     megaflow_each_rule(data, count_rule, counts);
-    return ++counts->n_seen < SAMPLE_MAX;
+    counts->n_seen++;
+    return ++counts->n_seen_here < SAMPLE_MAX;
 }
 
 /* Most megaflows first; among equals, later tables, whose rules say more of the packet. */
@@ -209,6 +212,7 @@ flood_answer_rules(struct sluice_datapath *datapath, const struct sluice_record 
         return error;
     }
     for (uint32_t i = 0; i < datapath->n_workers; i++) {
+        counts->n_seen_here = 0;
         flow_cache_visit_port(datapath->workers[i]->cache, ask->dp_port, count_megaflow, counts);
     }
     qsort(counts->all, 2 * RULES_MAX, sizeof counts->all[0], compare_counts);

@@ -177,7 +177,8 @@ sink_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct 
             .packet_size = packet->size,
         };
         const struct ring_part parts[] = { { &event, sizeof event }, { packet->data, packet->size } };
-        n_untold += !ring_put(&worker->datapath->ring, packet->in_port, (struct sluice_record *) &event, parts, 2);
+        uint32_t source = packet->in_port != 0 ? packet->in_port : DATAPATH_PORTS_MAX;
+        n_untold += !ring_put(&worker->datapath->ring, source, (struct sluice_record *) &event, parts, 2);
     }
     count_untold(worker, SLUICE_DROP_REASON_CONTROL_QUEUE_FULL, n_untold);
 }

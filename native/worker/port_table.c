@@ -227,6 +227,7 @@ port_table_open(struct sluice_datapath *datapath, uint32_t port_class, const str
     }
     place_queues(datapath, entry);
     entry->n_rxq = entry->port->n_rxq;
+    entry->flood.looked_ms = datapath_now(datapath);
     atomic_store_explicit(&table->ports[options->dp_port], entry, memory_order_release);
     table->n_ports++;
     table->is_dirty = 1;

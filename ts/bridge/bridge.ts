@@ -198,7 +198,6 @@ export class Bridge implements RunningBridge {
     this.#configureSpanning(wanted);
     this.#configureMtu(wanted);
     this.#configurePolicing(wanted);
-    this.#configurePolicing(wanted);
     this.#configureSettings(wanted);
   }
 

@@ -69,7 +69,8 @@ export class Spanning {
   stp: StpState | undefined;
   rstp: RstpState | undefined;
   readonly #options: SpanningOptions;
-  readonly #stpLog: Logger;
+  /** What is wrong with frames: others decide how many there are. */
+  readonly #frameLog: Logger;
   readonly #changeLog: Logger;
   readonly #portLog: Logger;
   readonly #configLog: Logger;
@@ -80,8 +81,8 @@ export class Spanning {
 
   constructor(options: SpanningOptions) {
     this.#options = options;
-    this.#stpLog = options.log("stp");
-    this.#changeLog = this.#stpLog.limited(1, 5);
+    this.#frameLog = options.log("stp").limited(1, 5);
+    this.#changeLog = options.log("stp").limited(1, 5);
     this.#portLog = options.log("ofproto_dpif");
     this.#configLog = options.log("bridge");
   }
@@ -192,7 +193,7 @@ export class Spanning {
 
   #note({ level, text }: StpNote): void {
     if (level === "info") this.#changeLog.info(text);
-    else this.#stpLog[level](text);
+    else this.#frameLog[level](text);
   }
 
   /** Makes of the ports what the machine says, and of those that it does not have any more what they were. */

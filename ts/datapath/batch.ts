@@ -270,14 +270,13 @@ export class BatchBuilder {
       writeWorkerSet(view, at, { ...header, ...numbers }),
     );
   }
-  /** Has `worker` poll a receive queue; undefined: nobody. */
   /** Polices what the port receives; rates of 0 are no limit. */
   portPolice(dpPort: number, police: Omit<Body<PortPolice>, "dpPort">): this {
     return this.add(command.portPolice, portPoliceSize, (view, at) =>
       writePortPolice(view, at, { ...header, dpPort, ...police }),
     );
   }
-
+  /** Has `worker` poll a receive queue; undefined: nobody. */
   queuePlace(dpPort: number, queue: number, worker: number | undefined): this {
     return this.add(command.queuePlace, queuePlaceSize, (view, at) =>
       writeQueuePlace(view, at, { ...header, dpPort, queue, worker: worker ?? none }),

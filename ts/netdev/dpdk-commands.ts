@@ -20,7 +20,11 @@ export function dpdkCommands(
     usage: "",
     minArgs: 0,
     maxArgs: 0,
-    handler: () => dpdk.ask(question).text,
+    handler: () => {
+      const { error, text } = dpdk.ask(question);
+      if (error !== 0) throw new UnixctlError(text);
+      return text;
+    },
   });
   const rows: readonly Omit<UnixctlCommand, "available">[] = [
     listing("dpdk/lcore-list", "lcore-list"),

@@ -598,8 +598,9 @@ export class Netdevs {
     const open = this.#dpdkDevices.get(netdev.name);
     if (open === undefined || open.text !== configText(config)) return false;
     if (retries !== undefined && retries !== open.retries) {
+      const change = new BatchBuilder().portSet(netdev.dpPort, { "tx-retries-max": retries });
+      if (errnoOf(change.submit(this.datapath)) !== 0) return false;
       open.retries = retries;
-      new BatchBuilder().portSet(netdev.dpPort, { "tx-retries-max": retries }).submit(this.datapath);
       this.#log.info(`Max Tx retries for vhost device '${netdev.name}' set to ${retries}`, { name: netdev.name });
     }
     this.#setFlowControl(netdev.name, kind, options);

@@ -91,16 +91,19 @@ export function floodCommands(all: Ofprotos): readonly UnixctlCommand[] {
         const ports = [...missStats(all.datapath)]
           .filter(({ nMisses }) => nMisses !== 0n)
           .sort((a, b) => Number(b.nMisses - a.nMisses))
-          .map((info) => ({
-            ...nameOf(all, info.dpPort),
-            misses: Number(info.nMisses),
-            heldTurns: Number(info.nHeld),
-            megaflows: info.nMegaflows,
-            masks: info.nMasks,
-            fillsCache: info.fillsCache !== 0,
-            rules: rulesOf(all, info.dpPort).map((rule) => ({ ...rule, cookie: `0x${rule.cookie.toString(16)}` })),
-            texts: rulesOf(all, info.dpPort).map(ruleText),
-          }));
+          .map((info) => {
+            const rules = rulesOf(all, info.dpPort);
+            return {
+              ...nameOf(all, info.dpPort),
+              misses: Number(info.nMisses),
+              heldTurns: Number(info.nHeld),
+              megaflows: info.nMegaflows,
+              masks: info.nMasks,
+              fillsCache: info.fillsCache !== 0,
+              rules: rules.map((rule) => ({ ...rule, cookie: `0x${rule.cookie.toString(16)}` })),
+              texts: rules.map(ruleText),
+            };
+          });
         const text = ports
           .map(({ port, bridge, misses, heldTurns, megaflows, masks, texts }) =>
             [

@@ -11,6 +11,7 @@ import {
   beginHistory,
   type Costs,
   costOf,
+  intervalMs,
   intervalsMax,
   passInterval,
   type Reading,
@@ -340,6 +341,8 @@ export class PmdThreads {
 
   #tick(): void {
     const { autoBalance, loadPercent } = this.settings;
+    const nowMs = this.#options.clock.monotonic();
+    if (![...this.#running.values()].some(({ history }) => nowMs - history.last.nowMs >= intervalMs)) return;
     for (const [core, reading] of this.#read()) {
       const running = this.#running.get(core);
       if (running === undefined) continue;
