@@ -341,7 +341,7 @@ const bonds: readonly Scenario[] = [
     name: "a bond with fast LACP",
     does: [
       bond(
-        "-- set port bond0 lacp=passive other_config:lacp-time=fast other_config:lacp-system-id=50:54:00:00:77:77 other_config:lacp-system-priority=7 -- set interface b1 other_config:lacp-port-id=3 other_config:lacp-port-priority=4 other_config:lacp-aggregation-key=5",
+        "-- set port bond0 lacp=passive other_config:lacp-time=fast other_config:lacp-system-id=50:54:00:00:77:77 other_config:lacp-system-priority=7 -- set interface b1 other_config:lacp-port-id=3 other_config:lacp-port-priority=4 other_config:lacp-aggregation-key=5 -- set interface b2 other_config:lacp-aggregation-key=5",
       ),
     ],
     asks: ["ovs-appctl lacp/show bond0"],
@@ -522,7 +522,7 @@ const others: readonly Scenario[] = [
     does: [
       "set Open_vSwitch . other_config:flow-limit=1000 other_config:max-idle=5000 other_config:max-revalidator=300",
     ],
-    asks: [],
+    asks: ["ovs-appctl upcall/show"],
   },
   {
     name: "external ids of the switch",
