@@ -370,7 +370,7 @@ function dropsPage(): string {
     "# Drop reasons",
     "",
     "Every packet that is dropped counts under one of these reasons and one port. `ovs-appctl sluice/drops [PORT]...` shows them",
-    "by port, as JSON with `--format json`; `coverage/show` sums them over all ports, by the names that Open vSwitch has for those",
+    "by port, as JSON by `sluice appctl --format json`; `coverage/show` sums them over all ports, by the names that Open vSwitch has for those",
     "that it counts too; a program has `drops()` of its switch.",
     "",
     "The accounts agree at any moment without traffic: packets that ports received, and `packet_injected`, and `packet_copied`,",
