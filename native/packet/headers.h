@@ -22,6 +22,7 @@
 #define ETH_TYPE_IPV6 0x86ddu
 #define ETH_TYPE_SLOW 0x8809u /* LACP and others. */
 #define ETH_TYPE_MPLS 0x8847u
+#define ETH_TYPE_CFM 0x8902u
 #define ETH_TYPE_MPLS_MCAST 0x8848u
 #define ETH_TYPE_NSH 0x894fu
 

@@ -54,6 +54,9 @@ ofport_create(const struct sluice_ofport_set *command, const struct ofport *old)
     port->link_down = command->link_down != 0;
     port->spanning = (uint8_t) command->spanning_flags;
     port->packet_type_mode = (uint8_t) command->packet_type_mode;
+    port->monitor_flags = command->monitor_flags;
+    memcpy(port->bfd_dst_mac, command->bfd_dst_mac, sizeof port->bfd_dst_mac);
+    memcpy(&port->bfd_ip, command->bfd_ip, sizeof port->bfd_ip);
     port->peer_bridge = command->peer_bridge;
     port->peer_port = port_normalize(command->peer_ofp_port);
     if (command->tunnel_size) {

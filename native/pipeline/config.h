@@ -49,6 +49,9 @@ struct ofport {
     bool link_down;
     uint8_t spanning;         /* enum sluice_spanning_flag */
     uint8_t packet_type_mode; /* enum sluice_packet_type_mode */
+    uint16_t monitor_flags;   /* enum sluice_monitor_flag */
+    uint8_t bfd_dst_mac[6];   /* All zero: any. */
+    uint32_t bfd_ip;          /* Network order; 0: any. */
     uint32_t peer_bridge;     /* 0: no peer. */
     uint32_t peer_port;
     struct port_counters *counters; /* Counted. */

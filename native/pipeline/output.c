@@ -5,6 +5,7 @@
 #include "packet/bytes.h"
 #include "packet/match.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/monitor.h"
 #include "pipeline/netflow.h"
 #include "pipeline/tunnel.h"
 #include "pipeline/ofmeter.h"
@@ -233,6 +234,10 @@ static bool
 tree_lets_out(struct xlate_ctx *ctx, const struct ofport *port)
 {
     bool is_bpdu = xlate_is_bpdu(&ctx->base);
+    if (!is_bpdu && port->spanning && monitor_protocol(ctx, port)) {
+        /* Whether a link works is asked of blocked ones, too. */
+        return true;
+    }
     if (!(port->spanning & (is_bpdu ? SLUICE_SPANNING_FLAG_NO_BPDU : SLUICE_SPANNING_FLAG_NO_FORWARD))) {
         return true;
     }

@@ -11,6 +11,7 @@
 #include "pipeline/tunnel.h"
 #include "pipeline/tunnel_index.h"
 #include "pipeline/ofmeter.h"
+#include "pipeline/monitor.h"
 #include "pipeline/xlate_ctx.h"
 
 /* The switch's own table, which no search through those of controllers goes on to. */
@@ -503,6 +504,10 @@ protocol_of(struct xlate_ctx *ctx)
     const struct bundle *bundle = bridge_view_bundle_of_port(ctx->view, be32(ctx->flow.in_port));
     if (key_is_bare(&ctx->flow)) {
         return 0;
+    }
+    uint32_t monitor = monitor_protocol(ctx, bridge_view_find_port(ctx->view, be32(ctx->flow.in_port)));
+    if (monitor) {
+        return monitor;
     }
     if (bundle && bundle->flags & SLUICE_BUNDLE_FLAG_LACP && ctx->flow.eth_type == be16(ETH_TYPE_SLOW)) {
         return SLUICE_PROTOCOL_LACP;

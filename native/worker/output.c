@@ -175,6 +175,7 @@ sink_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct 
             .ofp_port = action->ofp_port,
             .protocol = action->protocol,
             .packet_size = packet->size,
+            .arrived_ms = worker->now_ms,
         };
         const struct ring_part parts[] = { { &event, sizeof event }, { packet->data, packet->size } };
         uint32_t source = packet->in_port != 0 ? packet->in_port : DATAPATH_PORTS_MAX;

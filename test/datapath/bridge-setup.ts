@@ -85,6 +85,9 @@ export function makeBridge(
       mtu: 0,
       tunnelSize: 0,
       spanningFlags: 0,
+      monitorFlags: 0,
+      bfdDstMac: new Uint8Array(6),
+      bfdIp: new Uint8Array(4),
     });
   });
   batch.commit(datapath);

@@ -34,6 +34,8 @@ export interface AggregateMember {
   readonly ofport: number;
   readonly mac: Uint8Array;
   readonly carrier: boolean;
+  /** Whether what watches its link lets it be used. */
+  readonly mayEnable: boolean;
   readonly carrierResets: number;
   readonly config: ReadonlyMap<string, string> | undefined;
 }
@@ -116,7 +118,8 @@ export class Aggregate {
     if (this.bond !== undefined) {
       this.#take(runBond(this.bond, this.#links(members), this.#status(), now));
     }
-    const shown = JSON.stringify([this.bundle(), this.bond?.activeMac, this.lacp?.members.map(({ status }) => status)]);
+    const lacp = this.lacp?.members.map(({ name, status }) => [status, this.lacpLets(name)]);
+    const shown = JSON.stringify([this.bundle(), this.bond?.activeMac, lacp]);
     if (shown !== this.#shown) {
       this.#shown = shown;
       this.#options.changed(this.name);
@@ -163,6 +166,13 @@ export class Aggregate {
     return found === undefined ? undefined : found.status !== "defaulted";
   }
 
+  /** Whether LACP, if it is spoken, lets packets pass by the member. */
+  lacpLets(name: string): boolean {
+    if (this.lacp === undefined) return true;
+    const member = this.lacp.members.find((other) => other.name === name);
+    return member !== undefined && mayEnable(this.lacp, member);
+  }
+
   close(): void {
     this.#timer?.cancel();
   }
@@ -176,11 +186,12 @@ export class Aggregate {
   }
 
   #links(members: readonly AggregateMember[]): readonly BondLink[] {
-    return members.map(({ name, mac, carrier }) => {
-      const member = this.lacp?.members.find((other) => other.name === name);
-      const lets = this.lacp === undefined || (member !== undefined && mayEnable(this.lacp, member));
-      return { name, mac: macText(mac), carrier, mayEnable: carrier && lets };
-    });
+    return members.map(({ name, mac, carrier, mayEnable: lets }) => ({
+      name,
+      mac: macText(mac),
+      carrier,
+      mayEnable: carrier && lets && this.lacpLets(name),
+    }));
   }
 
   #followCarriers(members: readonly AggregateMember[], now: number): void {

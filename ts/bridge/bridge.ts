@@ -27,6 +27,7 @@ import type { Uuid } from "../ovsdb/index.js";
 import { Aggregate, type AggregateMember } from "./aggregate.js";
 import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
 import { wantedBundle } from "./bundle.js";
+import { LinkMonitor } from "./link-monitor.js";
 import { wantedMirror } from "./mirror.js";
 import type { RunningBridge, RunningInterface } from "./plan.js";
 import { Spanning, type SpanningDevice } from "./spanning.js";
@@ -83,15 +84,25 @@ export class Bridge implements RunningBridge {
   #mac: Mac = 0n;
   #datapathIdSaid = false;
 
+  /** What watches the links of interfaces, by name. */
+  readonly monitors = new Map<string, LinkMonitor>();
   readonly #clock: Clock;
   readonly #logSource: LogSource;
   readonly #statusChanged: () => void;
+  readonly #random: () => number;
+  readonly #takeEvents: () => void;
 
   constructor(
     wanted: WantedBridge,
     ofproto: Ofproto,
     netdevs: Netdevs,
-    surroundings: { readonly log: LogSource; readonly clock: Clock; readonly statusChanged: () => void },
+    surroundings: {
+      readonly log: LogSource;
+      readonly clock: Clock;
+      readonly random: () => number;
+      readonly takeEvents: () => void;
+      readonly statusChanged: () => void;
+    },
   ) {
     this.name = wanted.name;
     this.datapathType = wanted.datapathType;
@@ -101,6 +112,8 @@ export class Bridge implements RunningBridge {
     this.#logSource = surroundings.log;
     this.#clock = surroundings.clock;
     this.#statusChanged = surroundings.statusChanged;
+    this.#random = surroundings.random;
+    this.#takeEvents = surroundings.takeEvents;
     this.spanning = new Spanning({
       ofproto,
       clock: surroundings.clock,
@@ -170,6 +183,7 @@ export class Bridge implements RunningBridge {
     const open = this.interfaces.get(name);
     if (open === undefined) return;
     this.interfaces.delete(name);
+    this.#unmonitor(name);
     this.ofproto.removePort(name);
     open.netdev.close();
     this.#log.info(`bridge ${this.name}: deleted interface ${name} on port ${open.ofport}`, {
@@ -196,6 +210,7 @@ export class Bridge implements RunningBridge {
     this.#configureBundles(wanted);
     this.#configureMirrors(wanted);
     this.#configureSpanning(wanted);
+    this.#configureMonitors(wanted);
     this.#configureMtu(wanted);
     this.#configurePolicing(wanted);
     this.#configureSettings(wanted);
@@ -207,6 +222,7 @@ export class Bridge implements RunningBridge {
     if (open === undefined) return;
     this.ofproto.updatePort(name, describe(open.netdev));
     this.#aggregates.get(open.port)?.run();
+    this.#settleLiveness(open);
     this.spanning.carrierChanged(name);
   }
 
@@ -220,10 +236,11 @@ export class Bridge implements RunningBridge {
     return this.#aggregates.get(iface.port);
   }
 
-  /** A frame for a protocol brain arrived by an OpenFlow port. */
-  protocolPacket({ ofpPort, protocol: number, packet }: ProtocolPacket): void {
+  /** A frame for a protocol brain arrived by an OpenFlow port, so long ago. */
+  protocolPacket({ ofpPort, protocol: number, packet }: ProtocolPacket, agoMs: number): void {
     for (const iface of this.interfaces.values()) {
-      if (iface.ofport !== ofpPort) continue;
+      if (iface.ofport !== (ofpPort === ofportLocal ? localPort : ofpPort)) continue;
+      if (number === protocol.bfd) this.monitors.get(iface.name)?.receiveBfd(packet, agoMs);
       if (number === protocol.lacp) this.#aggregates.get(iface.port)?.receive(iface.name, packet);
       if (number === protocol.stp) this.spanning.receive(iface.name, packet);
     }
@@ -293,6 +310,7 @@ export class Bridge implements RunningBridge {
     this.spanning.close();
     for (const aggregate of this.#aggregates.values()) aggregate.close();
     this.#aggregates.clear();
+    for (const name of [...this.monitors.keys()]) this.#unmonitor(name);
     for (const name of [...this.interfaces.keys()]) {
       const open = this.interfaces.get(name);
       this.ofproto.removePort(name);
@@ -363,6 +381,7 @@ export class Bridge implements RunningBridge {
         members: (name) => this.#membersOf(name),
         changed: (name) => {
           this.#setBundle(name);
+          for (const open of this.interfaces.values()) if (open.port === name) this.#settleLiveness(open);
           this.#statusChanged();
         },
       });
@@ -382,6 +401,7 @@ export class Bridge implements RunningBridge {
           name,
           mac,
           carrier: carrier && up,
+          mayEnable: this.monitors.get(name)?.mayEnable() ?? true,
           ofport: open.ofport === localPort ? ofportLocal : open.ofport,
           carrierResets: open.netdev.carrierResets,
           config: row?.other_config,
@@ -408,7 +428,59 @@ export class Bridge implements RunningBridge {
 
   #spanningDevice({ name, ofport, netdev }: OpenInterface): SpanningDevice {
     const { mac, carrier, up } = netdev.last;
-    return { name, ofport: ofport === localPort ? ofportLocal : ofport, mac, carrier: carrier && up };
+    // Only the rapid protocol looks further than the carrier.
+    const isLive = this.spanning.rstp === undefined || this.ofproto.findPort(name)?.mayEnable !== false;
+    return { name, ofport: ofport === localPort ? ofportLocal : ofport, mac, carrier: carrier && up && isLive };
+  }
+
+  #configureMonitors(wanted: WantedBridge): void {
+    for (const { name, row } of [...wanted.ports.values()].flatMap((port) => port.interfaces)) {
+      const open = this.interfaces.get(name);
+      if (open === undefined || row === undefined) continue;
+      const monitor = this.monitors.get(name) ?? this.#newMonitor(open);
+      if (monitor.configure(row)) this.monitors.set(name, monitor);
+      else this.#unmonitor(name);
+      this.#settleLiveness(open);
+    }
+  }
+
+  #newMonitor({ name }: OpenInterface): LinkMonitor {
+    return new LinkMonitor(name, {
+      ofproto: this.ofproto,
+      clock: this.#clock,
+      log: this.#logSource,
+      random: this.#random,
+      takeEvents: this.#takeEvents,
+      device: () => {
+        const open = this.interfaces.get(name);
+        if (open === undefined) return undefined;
+        return { mac: open.netdev.last.mac, ofport: open.ofport === localPort ? ofportLocal : open.ofport };
+      },
+      rxPackets: () => {
+        const open = this.interfaces.get(name);
+        return open === undefined ? 0 : (this.statistics(open).get("rx_packets") ?? 0);
+      },
+      changed: () => {
+        const open = this.interfaces.get(name);
+        if (open !== undefined) this.#settleLiveness(open);
+        this.#statusChanged();
+      },
+    });
+  }
+
+  #unmonitor(name: string): void {
+    this.monitors.get(name)?.close();
+    this.monitors.delete(name);
+  }
+
+  /** A port is live if its device has a carrier and the protocols that watch its link agree. */
+  #settleLiveness({ name, port }: OpenInterface): void {
+    const aggregate = this.#aggregates.get(port);
+    const mayEnable = (this.monitors.get(name)?.mayEnable() ?? true) && aggregate?.lacpLets(name) !== false;
+    if (this.ofproto.findPort(name)?.mayEnable === mayEnable) return;
+    this.ofproto.setMayEnable(name, mayEnable);
+    this.spanning.carrierChanged(name);
+    aggregate?.run();
   }
 
   #configureMirrors(wanted: WantedBridge): void {

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../clock/index.js";
 import { Connmgr, type InBandAddress, type StreamOptions, type TlsStore, versionsOf } from "../connmgr/index.js";
-import type { ProtocolPacket } from "../datapath/index.js";
+import type { Datapath, ProtocolPacket } from "../datapath/index.js";
 import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type Dpdk, type NetdevPolicy, Netdevs, Router } from "../netdev/index.js";
 import { defaultSettings, type FlowDatapath, Ofprotos } from "../ofproto/index.js";
@@ -11,6 +11,7 @@ import { Bridge, type OpenInterface } from "./bridge.js";
 import { formatDatapathId } from "./bridge-address.js";
 import { controllerOptions, inBandManagers, inBandQueue } from "./controllers.js";
 import { Exporters } from "./exporters.js";
+import type { LinkMonitor } from "./link-monitor.js";
 import { configureLocalAddress, type LocalAddressCalls } from "./local-address.js";
 import { plan, type Step } from "./plan.js";
 import { polledPort } from "./polled-ports.js";
@@ -33,7 +34,7 @@ import { collectWanted, type WantedBridge } from "./wanted.js";
 
 export interface BridgesOptions {
   readonly idl: Idl<VswitchTables>;
-  readonly datapath: DeviceDatapath & FlowDatapath;
+  readonly datapath: DeviceDatapath & FlowDatapath & Pick<Datapath, "now" | "drainEvents">;
   readonly policy: NetdevPolicy;
   readonly dpdk?: Dpdk | undefined;
   readonly runDirectory: string;
@@ -184,6 +185,11 @@ export class Bridges {
     return this.names().flatMap((name) => this.#running.get(name)?.bridge.aggregates() ?? []);
   }
 
+  /** What watches links, of all bridges. */
+  linkMonitors(): readonly LinkMonitor[] {
+    return this.names().flatMap((name) => [...(this.#running.get(name)?.bridge.monitors.values() ?? [])]);
+  }
+
   /** Spanning trees by the names of their bridges. */
   spanningTrees(): ReadonlyMap<string, Spanning> {
     return new Map([...this.#running].map(([name, { bridge }]) => [name, bridge.spanning]));
@@ -192,8 +198,10 @@ export class Bridges {
   /** A frame of a protocol that the bridges speak arrived. */
   protocolPacket(event: ProtocolPacket): void {
     if (this.#closed) return;
+    // Whatever kept us busy meanwhile did not keep the frame.
+    const agoMs = Math.max(0, this.#options.datapath.now() - Number(event.arrivedMs));
     for (const { bridge } of this.#running.values())
-      if (bridge.ofproto.bridge === event.bridge) bridge.protocolPacket(event);
+      if (bridge.ofproto.bridge === event.bridge) bridge.protocolPacket(event, agoMs);
   }
 
   /** The switch ends; devices that it made go with it. */
@@ -341,6 +349,10 @@ export class Bridges {
     const bridge = new Bridge(wanted, ofproto, this.netdevs, {
       log: this.#options.log,
       clock: this.#options.clock,
+      random: this.#options.random,
+      takeEvents: () => {
+        this.#options.datapath.drainEvents();
+      },
       statusChanged: () => {
         this.#statusStale = true;
         this.#options.wake();
@@ -487,6 +499,7 @@ export class Bridges {
             iface.netdev.tunnel === undefined ? iface.netdev.status() : this.router.tunnelStatus(iface.netdev.tunnel),
             iface.netdev.carrierResets,
             bridge.aggregateOf(iface)?.isCurrent(iface.name),
+            bridge.monitors.get(iface.name),
           ),
         );
       }

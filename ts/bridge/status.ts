@@ -1,6 +1,7 @@
 /** What the database is told: the columns that follow from a running switch.  Pure: from states to rows. */
 import type { DeviceState } from "../netdev/index.js";
 import type { InterfaceInput } from "../ovsdb/index.js";
+import type { LinkMonitor } from "./link-monitor.js";
 
 /** Columns of an interface that runs. */
 export function runningColumns(
@@ -10,6 +11,7 @@ export function runningColumns(
   status: ReadonlyMap<string, string>,
   carrierResets: number,
   lacpCurrent: boolean | undefined,
+  monitor: LinkMonitor | undefined,
 ): InterfaceInput {
   return {
     ofport,
@@ -24,6 +26,7 @@ export function runningColumns(
     link_speed: state.speedMbps === undefined ? undefined : state.speedMbps * 1_000_000,
     duplex: state.duplex,
     status,
+    bfd_status: monitor?.bfdStatus() ?? new Map(),
   };
 }
 
@@ -42,6 +45,7 @@ export function failedColumns(error: string | undefined): InterfaceInput {
     link_speed: undefined,
     duplex: undefined,
     status: new Map(),
+    bfd_status: new Map(),
     statistics: new Map(),
   };
 }

@@ -2,7 +2,14 @@
 import { readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { aggregateCommands, Bridges, datapathPortCommands, spanningCommands, tunnelCommands } from "../bridge/index.js";
+import {
+  aggregateCommands,
+  Bridges,
+  datapathPortCommands,
+  monitorCommands,
+  spanningCommands,
+  tunnelCommands,
+} from "../bridge/index.js";
 import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
 import { BatchBuilder, counters, Datapath, dropNamesOfOvs, memory } from "../datapath/index.js";
@@ -147,6 +154,10 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       ...datapathPortCommands(bridges.ofprotos, (bridge, name) => bridges.removeUntilReconfigured(bridge, name)),
       ...tunnelCommands(bridges.tunnelPaths, bridges.netdevs),
       ...spanningCommands(() => bridges.spanningTrees()),
+      ...monitorCommands(
+        () => bridges.linkMonitors(),
+        () => clock.monotonic(),
+      ),
       ...aggregateCommands(
         () => bridges.aggregates(),
         () => clock.monotonic(),

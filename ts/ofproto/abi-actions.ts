@@ -1,4 +1,5 @@
-import { actionController, actionOutput, opcode } from "../openflow/generated/opcodes.js";
+import { actionController, actionOutput, actionSetField, opcode } from "../openflow/generated/opcodes.js";
+import { fieldByName, fieldId } from "../openflow/tables/fields.js";
 
 /** The few action sequences that the switch itself needs, in the ABI's form. */
 
@@ -15,6 +16,18 @@ export function outputAction(port: number, maxLen = 0): Uint8Array {
   return record(opcode.output, actionOutput.size, (view) => {
     view.setUint32(actionOutput.maxLen, maxLen, true);
     view.setUint32(actionOutput.port, port, true);
+  });
+}
+
+/** set_field:oam/oam->tun_flags: the packet is about a tunnel itself. */
+export function oamAction(): Uint8Array {
+  const row = fieldByName("tun_flags");
+  if (row === undefined) throw new Error("there is no field tun_flags");
+  const padded = 8;
+  return record(opcode.setField, actionSetField.size + 2 * padded, (view) => {
+    view.setUint16(actionSetField.field, fieldId(row), true);
+    view.setUint32(actionSetField.valueSize, row.bytes, true);
+    for (const at of [actionSetField.size, actionSetField.size + padded]) view.setUint16(at, 1);
   });
 }
 

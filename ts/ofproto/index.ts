@@ -1,5 +1,5 @@
 /** One OpenFlow switch over the datapath: ports, tables, flow_mods, dumps. */
-export { outputAction } from "./abi-actions.js";
+export { oamAction, outputAction } from "./abi-actions.js";
 export { CommandBatch, type CommandResult, DatapathError, type FlowDatapath } from "./abi-batch.js";
 export { datapathCommands, datapathViews } from "./appctl-datapath.js";
 export { dropCommands } from "./appctl-drops.js";
@@ -50,11 +50,13 @@ export {
   localPort,
   localPort10,
   noFeatures,
+  noMonitor,
   type OfPort,
   type PatchPeer,
   type PortCounters,
   type PortDevice,
   type PortFeatures,
+  type PortMonitor,
   type PortQueue,
   type PortSpec,
   portConfig,

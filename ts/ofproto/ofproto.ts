@@ -48,9 +48,11 @@ import {
   describePort,
   localPort,
   localPort10,
+  noMonitor,
   type OfPort,
   type PatchPeer,
   type PortDevice,
+  type PortMonitor,
   type PortSpec,
   portConfig,
   portState,
@@ -283,6 +285,8 @@ export class Ofproto {
       config: configOf(0, spec),
       state: stateOf(spec) & ~portState.live,
       spanning: 0,
+      monitor: noMonitor,
+      mayEnable: true,
       createdMs: now,
     };
     if (this.#hasTwin(port)) {
@@ -328,7 +332,7 @@ export class Ofproto {
     if (port === undefined) return;
     const next: PortDevice = { ...port.device, ...device };
     const config = configOf(port.config, next);
-    const state = stateOf(next, port.state);
+    const state = stateOf(next, port.state, port.mayEnable);
     const before = describePort(port);
     const lostLive = (port.state & portState.live) !== 0 && (state & portState.live) === 0;
     if (lostLive) {
@@ -380,6 +384,26 @@ export class Ofproto {
     port.spanning = spanning.flags;
     port.state = (port.state & ~stpState.mask) | spanning.state;
     if (flagsChange) this.#setPort(port);
+    if (port.state !== old.state) this.#tellPort(2, port, old, undefined);
+  }
+
+  /** Which frames that come by a port are for the protocols that watch its link. */
+  setMonitor(name: string, monitor: PortMonitor): void {
+    const port = this.#byName.get(name);
+    if (port === undefined) return;
+    port.monitor = monitor;
+    this.#setPort(port);
+  }
+
+  /** Whether the protocols that watch a port's link let it be used; tells those who listen if that shows. */
+  setMayEnable(name: string, mayEnable: boolean): void {
+    const port = this.#byName.get(name);
+    if (port === undefined || port.mayEnable === mayEnable) return;
+    const old = describePort(port);
+    port.mayEnable = mayEnable;
+    const isDown = (port.config & portConfig.portDown) !== 0;
+    port.state = stateOf(port.device, port.state, mayEnable && !isDown);
+    this.#setPort(port);
     if (port.state !== old.state) this.#tellPort(2, port, old, undefined);
   }
 
@@ -693,13 +717,16 @@ export class Ofproto {
         ofpPort: port.number,
         dpPort: port.spec.dpPort,
         config: port.config,
-        linkDown: port.device.carrier ? 0 : 1,
+        linkDown: port.device.carrier && port.mayEnable ? 0 : 1,
         packetTypeMode: port.spec.tunnel?.packetTypeMode ?? packetTypeMode.legacyL2,
         peerBridge: port.peer?.bridge ?? 0,
         peerOfpPort: port.peer?.ofpPort ?? 0,
         mtu: port.device.mtu,
         tunnelSize: tunnel === undefined ? 0 : tunnelSize,
         spanningFlags: port.spanning,
+        monitorFlags: port.monitor.flags,
+        bfdDstMac: port.monitor.bfdDstMac,
+        bfdIp: port.monitor.bfdIp,
       });
     };
     this.#batch.add(ofportSetSize, write, ...tails);
@@ -709,7 +736,7 @@ export class Ofproto {
   /** The second of the two changes that a new port makes: it becomes live. */
   #settleState(port: OfPort): void {
     const old = describePort(port);
-    port.state = stateOf(port.device, port.state);
+    port.state = stateOf(port.device, port.state, port.mayEnable);
     this.#tellPort(2, port, old, undefined);
   }
 

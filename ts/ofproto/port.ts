@@ -14,6 +14,19 @@ export interface SpanningPort {
   /** Of `stpState`. */
   readonly state: number;
 }
+
+/** What watches the link of a port: whose frames are for state machines. */
+export interface PortMonitor {
+  /** Bits of `monitorFlag`. */
+  readonly flags: number;
+  /** Frames of BFD to other addresses are not for us; all zero: any address. */
+  readonly bfdDstMac: Uint8Array;
+  /** All zero: any. */
+  readonly bfdIp: Uint8Array;
+}
+
+export const noMonitor: PortMonitor = { flags: 0, bfdDstMac: new Uint8Array(6), bfdIp: new Uint8Array(4) };
+
 export const portConfig = {
   portDown: 1,
   noStp: 2,
@@ -133,13 +146,17 @@ export interface OfPort {
   state: number;
   /** Bits of `spanningFlag`. */
   spanning: number;
+  monitor: PortMonitor;
+  /** Whether the protocols that watch its link let it be used. */
+  mayEnable: boolean;
   /** When it was added, in milliseconds of the switch's clock. */
   readonly createdMs: number;
 }
 
 /** The OFPPS bits that a device's condition gives, with those of `before` that it does not. */
-export function stateOf(device: PortDevice, before = 0): number {
-  return (device.carrier ? portState.live : portState.linkDown) | (before & stpState.mask);
+export function stateOf(device: PortDevice, before = 0, mayEnable = true): number {
+  const live = mayEnable ? portState.live : 0;
+  return (device.carrier ? live : portState.linkDown) | (before & stpState.mask);
 }
 
 /** OFPPC bits after the device's own condition is taken in. */

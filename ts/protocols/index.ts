@@ -1,4 +1,9 @@
 /** Protocol brains: pure functions of state, event and time. */
+
+export * from "./bfd.js";
+export { bfdFrame } from "./bfd-packet.js";
+export { type BfdSettings, type BfdState, bfdForwards } from "./bfd-state.js";
+export { bfdStatus, formatBfd } from "./bfd-text.js";
 export * from "./bond.js";
 export { formatBond, listBond } from "./bond-text.js";
 export { addressOf, type BridgeId, bpduFrame, bpduOfFrame, bridgeId, priorityOf } from "./bpdu.js";

@@ -306,6 +306,15 @@ enum sluice_frag_mode {
     SLUICE_FRAG_MODE_NX_MATCH = 3,
 };
 
+/* Protocols that watch the link of a port, whose frames are for their state machines. */
+enum sluice_monitor_flag {
+    SLUICE_MONITOR_FLAG_CFM = 1, /* CFM. */
+    SLUICE_MONITOR_FLAG_CFM_EXTENDED = 2, /* Its frames go to the address of the extended mode. */
+    SLUICE_MONITOR_FLAG_CFM_CHECK_KEY = 4, /* Only frames from a tunnel with key 0 are for it. */
+    SLUICE_MONITOR_FLAG_BFD = 8, /* BFD. */
+    SLUICE_MONITOR_FLAG_BFD_CHECK_KEY = 16, /* As cfm_check_key. */
+};
+
 /* What the spanning tree forbids a port. */
 enum sluice_spanning_flag {
     SLUICE_SPANNING_FLAG_NO_FORWARD = 1, /* Packets do not pass. */
@@ -369,6 +378,8 @@ enum sluice_bond_input {
 enum sluice_protocol {
     SLUICE_PROTOCOL_LACP = 1,
     SLUICE_PROTOCOL_STP = 2, /* Of the spanning tree, rapid or not. */
+    SLUICE_PROTOCOL_CFM = 3, /* Connectivity fault management, 802.1ag. */
+    SLUICE_PROTOCOL_BFD = 4, /* Bidirectional forwarding detection. */
 };
 
 /* Switches of the settings command; each is off unless the last command said on. */
@@ -790,15 +801,19 @@ struct sluice_ofport_set {
     uint32_t ofp_port;
     uint32_t dp_port;
     uint32_t config; /* ofport_config */
-    uint16_t link_down; /* 1 when the link is down */
+    uint16_t link_down; /* 1 when packets would not get through: no carrier, or a protocol that watches the link says so. */
     uint16_t packet_type_mode; /* packet_type_mode */
     uint32_t peer_bridge; /* Patch port's other end, or 0. */
     uint32_t peer_ofp_port;
     uint32_t mtu;
     uint32_t tunnel_size; /* Size of a tunnel record, or 0. */
     uint32_t spanning_flags; /* spanning_flag */
+    uint16_t monitor_flags; /* monitor_flag */
+    uint8_t bfd_dst_mac[6]; /* Frames of BFD to other addresses are not for us; all zero: any address. */
+    uint8_t bfd_ip[4]; /* IPv4 address that BFD's packets are sent to; all zero: any. */
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct sluice_ofport_set) == 48, "size of sluice_ofport_set");
+_Static_assert(sizeof(struct sluice_ofport_set) == 64, "size of sluice_ofport_set");
 _Static_assert(offsetof(struct sluice_ofport_set, type) == 0, "sluice_ofport_set.type");
 _Static_assert(offsetof(struct sluice_ofport_set, flags) == 2, "sluice_ofport_set.flags");
 _Static_assert(offsetof(struct sluice_ofport_set, size) == 4, "sluice_ofport_set.size");
@@ -813,6 +828,10 @@ _Static_assert(offsetof(struct sluice_ofport_set, peer_ofp_port) == 32, "sluice_
 _Static_assert(offsetof(struct sluice_ofport_set, mtu) == 36, "sluice_ofport_set.mtu");
 _Static_assert(offsetof(struct sluice_ofport_set, tunnel_size) == 40, "sluice_ofport_set.tunnel_size");
 _Static_assert(offsetof(struct sluice_ofport_set, spanning_flags) == 44, "sluice_ofport_set.spanning_flags");
+_Static_assert(offsetof(struct sluice_ofport_set, monitor_flags) == 48, "sluice_ofport_set.monitor_flags");
+_Static_assert(offsetof(struct sluice_ofport_set, bfd_dst_mac) == 50, "sluice_ofport_set.bfd_dst_mac");
+_Static_assert(offsetof(struct sluice_ofport_set, bfd_ip) == 56, "sluice_ofport_set.bfd_ip");
+_Static_assert(offsetof(struct sluice_ofport_set, pad) == 60, "sluice_ofport_set.pad");
 
 /* What makes an OpenFlow port one end of a tunnel. Addresses are IPv6 or IPv4-mapped; all zero: any. */
 struct sluice_tunnel {
@@ -2666,8 +2685,9 @@ struct sluice_event_protocol_packet {
     uint32_t ofp_port;
     uint32_t protocol;
     uint32_t packet_size;
+    uint64_t arrived_ms; /* On the datapath's clock: whoever reads the event may be late. */
 };
-_Static_assert(sizeof(struct sluice_event_protocol_packet) == 24, "size of sluice_event_protocol_packet");
+_Static_assert(sizeof(struct sluice_event_protocol_packet) == 32, "size of sluice_event_protocol_packet");
 _Static_assert(offsetof(struct sluice_event_protocol_packet, type) == 0, "sluice_event_protocol_packet.type");
 _Static_assert(offsetof(struct sluice_event_protocol_packet, flags) == 2, "sluice_event_protocol_packet.flags");
 _Static_assert(offsetof(struct sluice_event_protocol_packet, size) == 4, "sluice_event_protocol_packet.size");
@@ -2675,6 +2695,7 @@ _Static_assert(offsetof(struct sluice_event_protocol_packet, bridge) == 8, "slui
 _Static_assert(offsetof(struct sluice_event_protocol_packet, ofp_port) == 12, "sluice_event_protocol_packet.ofp_port");
 _Static_assert(offsetof(struct sluice_event_protocol_packet, protocol) == 16, "sluice_event_protocol_packet.protocol");
 _Static_assert(offsetof(struct sluice_event_protocol_packet, packet_size) == 20, "sluice_event_protocol_packet.packet_size");
+_Static_assert(offsetof(struct sluice_event_protocol_packet, arrived_ms) == 24, "sluice_event_protocol_packet.arrived_ms");
 
 /* What a report action says, with a packet that it was executed on. Followed by: packet, actions (the datapath's, of the whole flow). */
 struct sluice_event_sample {

@@ -468,6 +468,20 @@ export const fragMode = {
   nxMatch: 3,
 } as const;
 
+/** Protocols that watch the link of a port, whose frames are for their state machines. */
+export const monitorFlag = {
+  /** CFM. */
+  cfm: 1,
+  /** Its frames go to the address of the extended mode. */
+  cfmExtended: 2,
+  /** Only frames from a tunnel with key 0 are for it. */
+  cfmCheckKey: 4,
+  /** BFD. */
+  bfd: 8,
+  /** As cfm_check_key. */
+  bfdCheckKey: 16,
+} as const;
+
 /** What the spanning tree forbids a port. */
 export const spanningFlag = {
   /** Packets do not pass. */
@@ -564,6 +578,10 @@ export const protocol = {
   lacp: 1,
   /** Of the spanning tree, rapid or not. */
   stp: 2,
+  /** Connectivity fault management, 802.1ag. */
+  cfm: 3,
+  /** Bidirectional forwarding detection. */
+  bfd: 4,
 } as const;
 
 /** Switches of the settings command; each is off unless the last command said on. */
@@ -1378,7 +1396,7 @@ export interface OfportSet {
   dpPort: number;
   /** ofport_config */
   config: number;
-  /** 1 when the link is down */
+  /** 1 when packets would not get through: no carrier, or a protocol that watches the link says so. */
   linkDown: number;
   /** packet_type_mode */
   packetTypeMode: number;
@@ -1390,9 +1408,15 @@ export interface OfportSet {
   tunnelSize: number;
   /** spanning_flag */
   spanningFlags: number;
+  /** monitor_flag */
+  monitorFlags: number;
+  /** Frames of BFD to other addresses are not for us; all zero: any address. */
+  bfdDstMac: Uint8Array;
+  /** IPv4 address that BFD's packets are sent to; all zero: any. */
+  bfdIp: Uint8Array;
 }
-export const ofportSetSize = 48;
-export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, packetTypeMode: 26, peerBridge: 28, peerOfpPort: 32, mtu: 36, tunnelSize: 40, spanningFlags: 44 } as const;
+export const ofportSetSize = 64;
+export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, packetTypeMode: 26, peerBridge: 28, peerOfpPort: 32, mtu: 36, tunnelSize: 40, spanningFlags: 44, monitorFlags: 48, bfdDstMac: 50, bfdIp: 56, pad: 60 } as const;
 export function readOfportSet(view: DataView, at: number): OfportSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -1409,6 +1433,9 @@ export function readOfportSet(view: DataView, at: number): OfportSet {
     mtu: view.getUint32(at + 36, true),
     tunnelSize: view.getUint32(at + 40, true),
     spanningFlags: view.getUint32(at + 44, true),
+    monitorFlags: view.getUint16(at + 48, true),
+    bfdDstMac: readBytes(view, at + 50, 6),
+    bfdIp: readBytes(view, at + 56, 4),
   };
 }
 export function writeOfportSet(view: DataView, at: number, record: OfportSet): void {
@@ -1426,6 +1453,9 @@ export function writeOfportSet(view: DataView, at: number, record: OfportSet): v
   view.setUint32(at + 36, record.mtu, true);
   view.setUint32(at + 40, record.tunnelSize, true);
   view.setUint32(at + 44, record.spanningFlags, true);
+  view.setUint16(at + 48, record.monitorFlags, true);
+  writeBytes(view, at + 50, 6, record.bfdDstMac);
+  writeBytes(view, at + 56, 4, record.bfdIp);
 }
 
 /** What makes an OpenFlow port one end of a tunnel. Addresses are IPv6 or IPv4-mapped; all zero: any. */
@@ -4707,9 +4737,11 @@ export interface EventProtocolPacket {
   ofpPort: number;
   protocol: number;
   packetSize: number;
+  /** On the datapath's clock: whoever reads the event may be late. */
+  arrivedMs: bigint;
 }
-export const eventProtocolPacketSize = 24;
-export const eventProtocolPacketOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, protocol: 16, packetSize: 20 } as const;
+export const eventProtocolPacketSize = 32;
+export const eventProtocolPacketOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, protocol: 16, packetSize: 20, arrivedMs: 24 } as const;
 export function readEventProtocolPacket(view: DataView, at: number): EventProtocolPacket {
   return {
     type: view.getUint16(at + 0, true),
@@ -4719,6 +4751,7 @@ export function readEventProtocolPacket(view: DataView, at: number): EventProtoc
     ofpPort: view.getUint32(at + 12, true),
     protocol: view.getUint32(at + 16, true),
     packetSize: view.getUint32(at + 20, true),
+    arrivedMs: view.getBigUint64(at + 24, true),
   };
 }
 export function writeEventProtocolPacket(view: DataView, at: number, record: EventProtocolPacket): void {
@@ -4729,6 +4762,7 @@ export function writeEventProtocolPacket(view: DataView, at: number, record: Eve
   view.setUint32(at + 12, record.ofpPort, true);
   view.setUint32(at + 16, record.protocol, true);
   view.setUint32(at + 20, record.packetSize, true);
+  view.setBigUint64(at + 24, record.arrivedMs, true);
 }
 
 /** What a report action says, with a packet that it was executed on. Followed by: packet, actions (the datapath's, of the whole flow). */

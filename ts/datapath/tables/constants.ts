@@ -374,6 +374,17 @@ export const constantSets: readonly ConstantSet[] = [
     ]),
   },
   {
+    prefix: "monitor_flag",
+    doc: "Protocols that watch the link of a port, whose frames are for their state machines.",
+    rows: bits([
+      ["cfm", "CFM."],
+      ["cfm_extended", "Its frames go to the address of the extended mode."],
+      ["cfm_check_key", "Only frames from a tunnel with key 0 are for it."],
+      ["bfd", "BFD."],
+      ["bfd_check_key", "As cfm_check_key."],
+    ]),
+  },
+  {
     prefix: "spanning_flag",
     doc: "What the spanning tree forbids a port.",
     rows: bits([
@@ -453,6 +464,8 @@ export const constantSets: readonly ConstantSet[] = [
     rows: enumerate(1, [
       ["lacp", ""],
       ["stp", "Of the spanning tree, rapid or not."],
+      ["cfm", "Connectivity fault management, 802.1ag."],
+      ["bfd", "Bidirectional forwarding detection."],
     ]),
   },
   {

@@ -35,7 +35,14 @@ export const eventRecords: readonly RecordRow[] = [
     name: "event_protocol_packet",
     tail: "packet",
     doc: "",
-    fields: [...header, ["bridge", "u32"], ["ofp_port", "u32"], ["protocol", "u32"], ["packet_size", "u32"]],
+    fields: [
+      ...header,
+      ["bridge", "u32"],
+      ["ofp_port", "u32"],
+      ["protocol", "u32"],
+      ["packet_size", "u32"],
+      ["arrived_ms", "u64", "On the datapath's clock: whoever reads the event may be late."],
+    ],
   },
   {
     name: "event_sample",

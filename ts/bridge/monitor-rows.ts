@@ -1,0 +1,97 @@
+/** What the database wants of BFD on an interface.  Pure. */
+import { monitorFlag } from "../datapath/generated/records.js";
+import type { PortMonitor } from "../ofproto/index.js";
+import type { InterfaceRow } from "../ovsdb/index.js";
+import type { BfdSettings } from "../protocols/index.js";
+import { type Mac, parseMac } from "./bridge-address.js";
+
+type Config = ReadonlyMap<string, string>;
+
+/** As Open vSwitch, what is no whole number is as if it were not there. */
+export function integerOf(config: Config, key: string, fallback: number): number {
+  const text = config.get(key) ?? "";
+  const value = Number(text);
+  return /^\s*[+-]?\d+$/.test(text) && Math.abs(value) < 2 ** 31 ? value : fallback;
+}
+
+export const truthOf = (config: Config, key: string): boolean => config.get(key)?.toLowerCase() === "true";
+
+const bytesOf = (mac: Mac): Uint8Array =>
+  Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
+
+/** All zero when it is none. */
+function macOf(config: Config, key: string): Uint8Array {
+  return bytesOf(parseMac(config.get(key) ?? "") ?? 0n);
+}
+
+function ipOf(config: Config, key: string, fallback: Uint8Array, complain: (text: string) => void): Uint8Array {
+  const text = config.get(key) ?? "";
+  if (text === "") return fallback;
+  const parts = text.split(".").map(Number);
+  const isAddress = /^\d{1,3}(\.\d{1,3}){3}$/.test(text) && parts.every((part) => part < 256);
+  if (isAddress) return Uint8Array.from(parts);
+  complain(`"${text}" is not a valid IP address`);
+  return fallback;
+}
+
+/** Where control packets go to and come from. */
+export interface BfdEndpoint {
+  /** All zero: the device's own. */
+  readonly ethSrc: Uint8Array;
+  readonly ethDst: Uint8Array;
+  readonly ipSrc: Uint8Array;
+  readonly ipDst: Uint8Array;
+  /** Tunnels mark them. */
+  readonly oam: boolean;
+}
+
+export interface WantedBfd {
+  readonly settings: BfdSettings;
+  readonly endpoint: BfdEndpoint;
+  readonly monitor: PortMonitor;
+  readonly errors: readonly string[];
+}
+
+/** 169.254.1.1 and 169.254.1.0: of no host. */
+const ipSrcDefault = Uint8Array.of(169, 254, 1, 1);
+const ipDstDefault = Uint8Array.of(169, 254, 1, 0);
+const ethDstDefault = Uint8Array.of(0x00, 0x23, 0x20, 0x00, 0x00, 0x01);
+const multDefault = 3;
+
+const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
+
+/** Undefined without BFD. */
+export function wantedBfd(row: InterfaceRow): WantedBfd | undefined {
+  const { bfd } = row;
+  if (!truthOf(bfd, "enable")) return undefined;
+  const errors: string[] = [];
+  const complain = (text: string): void => {
+    errors.push(text);
+  };
+  const mult = integerOf(bfd, "mult", multDefault);
+  const settings = {
+    name: row.name,
+    minTxMs: Math.max(integerOf(bfd, "min_tx", 100), 1),
+    minRxMs: Math.max(integerOf(bfd, "min_rx", 1000), 1),
+    decayMinRxMs: integerOf(bfd, "decay_min_rx", 0),
+    mult: mult < 1 || mult > 255 ? multDefault : mult,
+    cpathDown: truthOf(bfd, "cpath_down"),
+    forwardingIfRx: truthOf(bfd, "forwarding_if_rx"),
+  };
+  const ethDst = macOf(bfd, "bfd_local_dst_mac");
+  const ipSrc = ipOf(bfd, "bfd_src_ip", ipSrcDefault, complain);
+  const endpoint = {
+    ethSrc: macOf(bfd, "bfd_local_src_mac"),
+    ethDst: isZero(ethDst) ? ethDstDefault : ethDst,
+    ipSrc,
+    ipDst: ipOf(bfd, "bfd_dst_ip", ipDstDefault, complain),
+    oam: truthOf(bfd, "oam"),
+  };
+  const monitor = {
+    flags: monitorFlag.bfd | (truthOf(bfd, "check_tnl_key") ? monitorFlag.bfdCheckKey : 0),
+    bfdDstMac: macOf(bfd, "bfd_remote_dst_mac"),
+    // Packets to any address are for a session that did not get one of its own.
+    bfdIp: ipSrc.join() === ipSrcDefault.join() ? new Uint8Array(4) : ipSrc,
+  };
+  return { settings, endpoint, monitor, errors };
+}
