@@ -1,4 +1,6 @@
 /** Derives TypeScript row types and the reference page from the database rows in ts/ovsdb/tables. */
+
+import { unusedSettings } from "../ts/bridge/unused-settings.js";
 import type { BaseSpec, ColumnSpec, DatabaseSpec, TableSpec } from "../ts/ovsdb/tables/column.js";
 import { vswitch } from "../ts/ovsdb/tables/vswitch.js";
 
@@ -149,10 +151,26 @@ function page(database: DatabaseSpec): string {
   return lines.join("\n");
 }
 
+/** Settings that the columns have room for and that change nothing. */
+function unused(): string {
+  const rows = unusedSettings.map(({ table, key, why }) => `| ${table} | \`${key}\` | ${why} |`);
+  return [
+    "## Settings without effect",
+    "",
+    "Open vSwitch has these keys of `other_config`; here they change nothing, and the log says so once when one is set. Derived from",
+    "`ts/bridge/unused-settings.ts`.",
+    "",
+    "| Table | Key | Why |",
+    "|---|---|---|",
+    ...rows,
+    "",
+  ].join("\n");
+}
+
 /** The derived files by path from the root of the checkout. */
 export function generate(): Map<string, string> {
   return new Map([
     ["ts/ovsdb/generated/vswitch-types.ts", typesFile(vswitch, "Vswitch")],
-    ["docs/reference/database.md", page(vswitch)],
+    ["docs/reference/database.md", `${page(vswitch)}\n${unused()}`],
   ]);
 }

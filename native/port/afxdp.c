@@ -412,7 +412,7 @@ afxdp_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t
 {
     struct afxdp_port *afxdp = (struct afxdp_port *) port;
     struct xdp_socket *socket = &afxdp->sockets[queue];
-    uint32_t n_sent = 0;
+    uint32_t n_sent = 0, n_lost;
 
     if (afxdp->sender_fd >= 0 && has_super_frames(batch)) {
         n_sent = frame_sender_send(&afxdp->senders[queue], port, queue, batch->packets, batch->n, n_bytes);
@@ -420,6 +420,7 @@ afxdp_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t
         return n_sent;
     }
 
+    xdp_socket_tx_reclaim(socket);
     for (uint32_t i = 0; i < batch->n; i++) {
         struct packet *packet = batch->packets[i];
         if (packet->size > XDP_TX_SIZE_MAX) {
@@ -431,9 +432,10 @@ afxdp_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t
             n_sent++;
         }
     }
-    int error = xdp_socket_tx_kick(socket);
-    if (error != 0) {
-        device_tx_error(port, queue, error, 1);
+    n_lost = xdp_socket_tx_kick(socket);
+    if (n_lost != 0) {
+        device_tx_error(port, queue, EBUSY, n_lost);
+        n_sent -= n_lost < n_sent ? n_lost : n_sent;
     }
     packet_release_burst(batch->packets, batch->n);
     return n_sent;

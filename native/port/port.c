@@ -6,7 +6,9 @@
 
 #include "packet/bytes.h"
 #include "packet/checksum.h"
+#include "packet/flow_hash.h"
 #include "packet/packet.h"
+#include "packet/parse.h"
 #include "packet/segment.h"
 #include "port/dpdk.h"
 
@@ -82,11 +84,28 @@ port_close(struct port *port)
     }
 }
 
+/* Takes 'tx-steering', which is of no driver's concern. */
+static int
+set_steering(struct port *port, const char *mode)
+{
+    _Bool by_flow = strcmp(mode, "hash") == 0;
+
+    if (!by_flow && strcmp(mode, "thread") != 0) {
+        return EINVAL;
+    }
+    atomic_store_explicit(&port->tx_by_flow, by_flow, memory_order_relaxed);
+    return 0;
+}
+
 int
 port_set(struct port *port, const char *config, size_t config_size)
 {
     if (!port_config_check(config, config_size)) {
         return EINVAL;
+    }
+    const char *steering = port_config_get(config, config_size, "tx-steering");
+    if (steering != NULL) {
+        return set_steering(port, steering);
     }
     return port->class->set == NULL ? ENOTSUP : port->class->set(port, config, config_size);
 }
@@ -263,10 +282,9 @@ send_completed(struct port *port, uint32_t queue_index, struct packet_pool *pool
     batch->n = 0;
 }
 
-void
-port_tx(struct port *port, uint32_t thread, struct packet_pool *pool, struct packet_batch *batch)
+static void
+tx_by_queue(struct port *port, uint32_t queue_index, struct packet_pool *pool, struct packet_batch *batch)
 {
-    uint32_t queue_index = port->n_txq == 1 ? 0 : thread % port->n_txq;
     struct port_queue *queue = &port->tx[queue_index];
     _Bool offloads = 0;
 
@@ -283,6 +301,49 @@ port_tx(struct port *port, uint32_t thread, struct packet_pool *pool, struct pac
         send_batch(port, queue_index, batch);
     }
     atomic_flag_clear_explicit(&queue->lock, memory_order_release);
+}
+
+/* Spreads the packets over all queues, those of one flow to the same one. */
+static void
+tx_by_flow(struct port *port, struct packet_pool *pool, struct packet_batch *batch)
+{
+    uint8_t queues[PACKET_BATCH_MAX];
+    struct packet_batch out = { .n = 0 };
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; i < batch->n; i++) {
+        struct flow_key key;
+        struct packet *packet = batch->packets[i];
+        /* Bursts that take the way of the one before have not been parsed. */
+        uint32_t hash = packet->flags & PACKET_HASH_VALID ? packet->hash : 0;
+        if (!(packet->flags & PACKET_HASH_VALID)) {
+            packet_parse(packet, 2, &key);
+            hash = packet_hash_five_tuple(packet);
+        }
+        queues[i] = (uint8_t) (hash % port->n_txq);
+        used |= 1u << queues[i];
+    }
+    for (; used != 0; used &= used - 1) {
+        uint32_t queue = (uint32_t) __builtin_ctz(used);
+        for (uint32_t i = 0; i < batch->n; i++) {
+            if (queues[i] == queue) {
+                out.packets[out.n++] = batch->packets[i];
+            }
+        }
+        tx_by_queue(port, queue, pool, &out);
+        out.n = 0;
+    }
+    batch->n = 0;
+}
+
+void
+port_tx(struct port *port, uint32_t thread, struct packet_pool *pool, struct packet_batch *batch)
+{
+    if (port->n_txq > 1 && atomic_load_explicit(&port->tx_by_flow, memory_order_relaxed)) {
+        tx_by_flow(port, pool, batch);
+    } else {
+        tx_by_queue(port, port->n_txq == 1 ? 0 : thread % port->n_txq, pool, batch);
+    }
 }
 
 uint64_t

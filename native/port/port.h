@@ -79,10 +79,11 @@ struct port {
     uint32_t dp_port;
     uint32_t n_rxq; /* Set by open, 1 unless it says otherwise. */
     uint32_t n_txq;
-    uint32_t offloads;    /* PORT_OFFLOAD_*. */
-    uint32_t ifindex;     /* 0: no device of the host. */
-    _Atomic uint32_t mtu; /* Frames longer than it and its headers are dropped when transmitted; 0: any. */
-    _Atomic uint32_t up;  /* 0: administratively down, neither receives nor transmits. */
+    uint32_t offloads;        /* PORT_OFFLOAD_*. */
+    uint32_t ifindex;         /* 0: no device of the host. */
+    _Atomic uint32_t mtu;     /* Frames longer than it and its headers are dropped when transmitted; 0: any. */
+    _Atomic uint32_t up;      /* 0: administratively down, neither receives nor transmits. */
+    _Atomic _Bool tx_by_flow; /* Which transmit queue: by a hash of the packet's flow; else by the thread that sends. */
     uint8_t mac[6];
     char name[PORT_NAME_SIZE];
     struct port_queue rx[PORT_QUEUES_MAX];
@@ -130,6 +131,7 @@ struct port_class {
 int port_open(uint32_t number, const struct port_options *options, struct port **port);
 void port_close(struct port *port);
 
+/* Changes settings: those of the driver, or "tx-steering" alone ("thread", or "hash": by flow).  EINVAL, ENOTSUP. */
 int port_set(struct port *port, const char *config, size_t config_size);
 int port_inject(struct port *port, uint32_t queue, const uint8_t *frame, uint32_t size);
 

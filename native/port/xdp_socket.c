@@ -13,6 +13,9 @@
 /* What a socket may have on its way in the kernel: all of its frames, with what the kernel adds to each. */
 #define SEND_BUFFER_SIZE ((int) (XDP_RING_SIZE * (XDP_FRAME_SIZE + 1024)))
 
+/* Calls for one burst: one for each frame, if the kernel throws all away. */
+#define KICKS_MAX (2 * PACKET_BATCH_MAX)
+
 /* Of Linux 6.6 and 6.11, which older headers lack: packets in several frames; words to the kernel before a frame. */
 #define BIND_USE_SG (1u << 4)
 #define DESCRIPTOR_CONTINUES (1u << 0)
@@ -333,9 +336,8 @@ release_packets(struct packet_owner *owner, struct packet *const *packets, uint3
     }
 }
 
-/* Takes back the transmit frames that the kernel is done with. */
-static void
-reclaim(struct xdp_socket *socket)
+void
+xdp_socket_tx_reclaim(struct xdp_socket *socket)
 {
     uint32_t consumer = atomic_load_explicit(socket->completion.consumer, memory_order_relaxed);
     uint32_t n = atomic_load_explicit(socket->completion.producer, memory_order_acquire) - consumer;
@@ -375,9 +377,6 @@ xdp_socket_tx_put(struct xdp_socket *socket, struct packet *packet)
     uint32_t options = 0;
 
     if (socket->n_free_tx == 0) {
-        reclaim(socket);
-    }
-    if (socket->n_free_tx == 0) {
         return 0;
     }
     uint8_t *frame = frame_of(socket, packet);
@@ -399,24 +398,32 @@ xdp_socket_tx_put(struct xdp_socket *socket, struct packet *packet)
     return 1;
 }
 
-int
+uint32_t
 xdp_socket_tx_kick(struct xdp_socket *socket)
 {
-    /* In copy mode a call sends a few frames only, and says EAGAIN while there are more. */
-    for (int i = 0; i < 64; i++) {
+    uint32_t n_lost = 0;
+
+    for (uint32_t i = 0; i < KICKS_MAX; i++) {
         if (atomic_load_explicit(socket->tx.producer, memory_order_relaxed)
             == atomic_load_explicit(socket->tx.consumer, memory_order_acquire)) {
-            return 0;
+            break;
         }
         if (socket->asks_for_wakeup
             && !(atomic_load_explicit(socket->tx.flags, memory_order_relaxed) & XDP_RING_NEED_WAKEUP)) {
-            return 0;
+            break;
         }
-        if (sendto(socket->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno != EAGAIN && errno != EINTR) {
-            return errno == EBUSY || errno == ENOBUFS ? 0 : errno;
+        if (sendto(socket->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0) {
+            continue;
+        }
+        /* In copy mode a call sends a few frames only, and says EAGAIN while there are more; EBUSY is for one frame that
+         * was thrown away, behind which the others still wait.  After other errors all wait for the next burst. */
+        if (errno == EBUSY) {
+            n_lost++;
+        } else if (errno != EAGAIN && errno != EINTR) {
+            break;
         }
     }
-    return 0;
+    return n_lost;
 }
 
 void

@@ -108,8 +108,12 @@ void xdp_socket_rx_done(struct xdp_socket *socket, uint32_t n);
  * are on their way. */
 _Bool xdp_socket_tx_put(struct xdp_socket *socket, struct packet *packet);
 
-/* Has the kernel send what is queued.  0 or an errno value. */
-int xdp_socket_tx_kick(struct xdp_socket *socket);
+/* Takes back the transmit frames that the kernel is done with: before each burst, so that the same few stay in the
+ * CPU's cache. */
+void xdp_socket_tx_reclaim(struct xdp_socket *socket);
+
+/* Has the kernel send what is queued.  Returns how many frames it took and threw away. */
+uint32_t xdp_socket_tx_kick(struct xdp_socket *socket);
 
 /* The kernel's counters; zero when it does not tell. */
 void xdp_socket_statistics(const struct xdp_socket *socket, struct xdp_statistics *statistics);

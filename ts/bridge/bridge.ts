@@ -213,6 +213,7 @@ export class Bridge implements RunningBridge {
     this.#configureMonitors(wanted);
     this.#configureMtu(wanted);
     this.#configurePolicing(wanted);
+    this.#configureSteering(wanted);
     this.#configureSettings(wanted);
   }
 
@@ -594,6 +595,18 @@ export class Bridge implements RunningBridge {
           kpktps: row.ingress_policing_kpkts_rate,
           burstKpkts: row.ingress_policing_kpkts_burst,
         });
+      });
+    }
+  }
+
+  #configureSteering(wanted: WantedBridge): void {
+    for (const { name, row } of [...wanted.ports.values()].flatMap((port) => port.interfaces)) {
+      const netdev = this.interfaces.get(name)?.netdev;
+      const mode = row?.other_config.get("tx-steering") === "hash" ? "hash" : "thread";
+      if (netdev === undefined || netdev.txSteering === mode) continue;
+      this.#attempt(() => {
+        netdev.steer(mode);
+        this.#logSource("dpif_netdev").info(`${name}: Tx packet steering mode has been set to '${mode}'.`, { name });
       });
     }
   }

@@ -28,6 +28,7 @@ import {
 import { failedColumns, runningColumns } from "./status.js";
 import { configureTables } from "./table-rows.js";
 import { TunnelPaths } from "./tunnel-paths.js";
+import { askedInVain, type UnusedSetting } from "./unused-settings.js";
 import { collectWanted, type WantedBridge } from "./wanted.js";
 
 /** All bridges of one database: brings them to what its rows want, and writes back what became of it. */
@@ -74,6 +75,7 @@ export class Bridges {
   readonly #options: BridgesOptions;
   readonly #idl: Idl<VswitchTables>;
   readonly #log: Logger;
+  readonly #toldInVain = new Set<UnusedSetting>();
   readonly #tableLog: Logger;
   readonly #running = new Map<string, Running>();
   /** `idl.outsideSeqno` that the bridges are configured for. */
@@ -289,6 +291,7 @@ export class Bridges {
     );
     for (const step of steps) this.#take(step);
     this.#configureDatapath();
+    this.#tellInVain();
     this.#configureTls();
     const managers = inBandManagers(this.#idl);
     this.exporters.begin();
@@ -418,6 +421,23 @@ export class Bridges {
       caCert: ssl.ca_cert,
       bootstrap: ssl.bootstrap_ca_cert,
     });
+  }
+
+  /** Says once of each setting that has no effect. */
+  #tellInVain(): void {
+    const configs = (table: "Open_vSwitch" | "Bridge" | "Interface"): ReadonlyMap<string, string>[] =>
+      [...this.#idl.table(table)].map((row) => row.other_config).filter((config) => config.size > 0);
+    const asked = askedInVain({
+      Open_vSwitch: configs("Open_vSwitch"),
+      Bridge: configs("Bridge"),
+      Interface: configs("Interface"),
+    });
+    for (const { setting, value } of asked) {
+      const { table, key, why } = setting;
+      if (!this.#toldInVain.has(setting))
+        this.#log.info(`${table}: other_config:${key}=${value} has no effect: ${why}`, { table, key, value });
+      this.#toldInVain.add(setting);
+    }
   }
 
   /** What concerns the datapath as a whole. */

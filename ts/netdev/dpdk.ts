@@ -31,13 +31,6 @@ const memoryOptions: readonly (readonly [key: string, option: string])[] = [
   ["dpdk-socket-mem", "--socket-mem"],
 ];
 
-/** Keys of other_config that Open vSwitch has and that change nothing here, with the value at which that is nothing to speak of. */
-const withoutEffect = [
-  { key: "per-port-memory", plain: "true", why: "each port of DPDK has buffers of its own" },
-  { key: "shared-mempool-config", plain: "", why: "each port of DPDK has buffers of its own" },
-  { key: "tx-flush-interval", plain: "0", why: "what a turn of a thread collected for a port is sent at its end" },
-] as const;
-
 export interface DpdkArguments {
   readonly args: readonly string[];
   readonly complaints: readonly { readonly level: "warn" | "err"; readonly text: string }[];
@@ -83,7 +76,6 @@ export class Dpdk {
   #state: "off" | "told" | "started" | "failed" = "off";
   #vhost: VhostSettings | undefined;
   #toldOldVhost = false;
-  #config: DpdkConfig = new Map();
 
   constructor(options: DpdkOptions) {
     this.#options = options;
@@ -120,7 +112,6 @@ export class Dpdk {
   follow(config: DpdkConfig): void {
     const wish = (config.get("dpdk-init") ?? "false").toLowerCase();
     const { log } = this.#options;
-    if (this.isStarted) this.#complain(config);
     if (wish !== "true" && wish !== "try") {
       if (this.#state === "off") log.info("DPDK Disabled - Use other_config:dpdk-init to enable");
       if (this.#state === "off") this.#state = "told";
@@ -139,7 +130,6 @@ export class Dpdk {
     this.#drainLog();
     this.#state = error === 0 ? "started" : "failed";
     if (error === 0) this.#vhost = this.#vhostSettings(config);
-    if (error === 0) this.#complain(config);
     if (error === 0) log.info(`DPDK Enabled - initialized (${this.version})`);
     else if (error === errno.noEntry) {
       log.err("DPDK not supported in this copy of Sluice: it was built without libdpdk; install it and build again");
@@ -163,17 +153,6 @@ export class Dpdk {
     log.info(`IOMMU support for vhost-user-client ${iommu ? "enabled" : "disabled"}.`);
     log.info(`POSTCOPY support for vhost-user-client ${postcopy ? "enabled" : "disabled"}.`);
     return { socketDirectory, iommu, postcopy };
-  }
-
-  /** Says once of each key of other_config that it has no effect here. */
-  #complain(config: DpdkConfig): void {
-    for (const { key, plain, why } of withoutEffect) {
-      const value = config.get(key) ?? plain;
-      if (value !== plain && value !== this.#config.get(key)) {
-        this.#options.log.warn(`other_config:${key}=${value} has no effect: ${why}`);
-      }
-    }
-    this.#config = config;
   }
 
   /** Says once that ports that make the socket themselves are of the past. */

@@ -87,6 +87,9 @@ const linkWhat = { mtu: 1, mac: 2, flags: 4 } as const;
 const linkFlag = { up: 1, running: 0x40, lowerUp: 0x10000 } as const;
 const dpPortMax = 65535;
 
+/** Which transmit queue a packet takes: that of the thread that sends it, or one by a hash of its flow. */
+export type TxSteering = "thread" | "hash";
+
 export class Netdev {
   /** How often the carrier came or went since the device was opened. */
   carrierResets = 0;
@@ -103,6 +106,7 @@ export class Netdev {
   #last: DeviceState | undefined;
   #status: ReadonlyMap<string, string> | undefined;
   #policing = JSON.stringify(policeRecord(unpoliced));
+  #txSteering: TxSteering = "thread";
 
   constructor(
     readonly name: string,
@@ -256,6 +260,16 @@ export class Netdev {
     if (this.isVirtual || text === this.#policing) return;
     this.#must(errnoOf(new BatchBuilder().portPolice(this.dpPort, wanted).submit(this.owner.datapath)), "policed");
     this.#policing = text;
+  }
+
+  /** Spreads what is sent over the transmit queues by flow, or has each thread use its own.  Ports of one queue do not care. */
+  steer(mode: TxSteering): void {
+    if (!this.isVirtual) this.#must(this.#setPort({ "tx-steering": mode }), `steered by ${mode}`);
+    this.#txSteering = mode;
+  }
+
+  get txSteering(): TxSteering {
+    return this.#txSteering;
   }
 
   setMac(mac: Uint8Array): void {

@@ -758,7 +758,7 @@ _Static_assert(offsetof(struct sluice_port_close, size) == 4, "sluice_port_close
 _Static_assert(offsetof(struct sluice_port_close, dp_port) == 8, "sluice_port_close.dp_port");
 _Static_assert(offsetof(struct sluice_port_close, pad) == 12, "sluice_port_close.pad");
 
-/* Same strings as port_open; fails with not_supported when the port must be opened anew for it. Followed by: config. */
+/* Same strings as port_open, or tx-steering (thread or hash) alone; fails with not_supported when the port must be opened anew for it. Followed by: config. */
 struct sluice_port_set {
     uint16_t type;
     uint16_t flags;

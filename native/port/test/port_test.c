@@ -43,6 +43,8 @@ on_readable(void *aux, uint32_t dp_port)
 
 static const struct port_host host = { on_frame, on_changed, on_readable, NULL, &port_counters };
 
+static uint32_t n_threads = 1;
+
 static int
 open_port(uint32_t class, uint32_t number, const char *config, size_t config_size, struct port **port)
 {
@@ -51,7 +53,7 @@ open_port(uint32_t class, uint32_t number, const char *config, size_t config_siz
         .name = "p",
         .config = config,
         .config_size = config_size,
-        .n_threads = 1,
+        .n_threads = n_threads,
         .host = &host,
     };
 
@@ -345,6 +347,41 @@ test_null(void)
     port_close(port);
 }
 
+/* A flow stays on one of four transmit queues, wherever it is sent from; flows are spread; nothing is lost. */
+static void
+test_steering(void)
+{
+    static const char hash[] = "tx-steering=hash", thread[] = "tx-steering=thread", wrong[] = "tx-steering=odd";
+    struct packet_batch batch;
+    struct port *port;
+    uint64_t before[4], after[4];
+    uint32_t used = 0;
+
+    n_threads = 4;
+    assert(open_port(SLUICE_PORT_CLASS_NULL, 1, "flows=64", 9, &port) == 0 && port->n_txq == 4);
+    n_threads = 1;
+    assert(port_set(port, wrong, sizeof wrong) == EINVAL && port_set(port, hash, sizeof hash) == 0);
+    for (uint32_t round = 0; round < 4; round++) {
+        for (int burst = 0; burst < 2; burst++) {
+            port_rx(port, 0, pool, &batch);
+            port_tx(port, round, pool, &batch);
+        }
+        for (uint32_t i = 0; i < 4; i++) {
+            after[i] = atomic_load(&port->tx[i].n_packets);
+            assert(round == 0 || after[i] == before[i] / round * (round + 1));
+            used += after[i] != 0;
+        }
+        memcpy(before, after, sizeof before);
+    }
+    assert(used == 16 && after[0] + after[1] + after[2] + after[3] == 256);
+    assert(port_set(port, thread, sizeof thread) == 0);
+    port_rx(port, 0, pool, &batch);
+    port_tx(port, 2, pool, &batch);
+    assert(atomic_load(&port->tx[2].n_packets) == after[2] + 32);
+    puts("ok - packets are spread over transmit queues by flow, or go by the queue of their thread");
+    port_close(port);
+}
+
 static void
 test_classes(void)
 {
@@ -379,6 +416,7 @@ main(void)
     test_dummy();
     test_pcap();
     test_null();
+    test_steering();
     test_classes();
     packet_pool_get_stats(pool, &stats);
     assert(stats.n_small_free == 256 && stats.n_large_free == 8);

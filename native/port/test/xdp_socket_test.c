@@ -141,6 +141,7 @@ forward(struct xdp_socket *from, struct xdp_socket *to, _Bool copies, uint64_t *
         CHECK(packets[i] != NULL && packets[i]->size == 60 && packet_headroom(packets[i]) == 256);
     }
     xdp_socket_rx_done(from, n);
+    xdp_socket_tx_reclaim(to);
     for (uint32_t i = 0; i < n; i++) {
         struct packet *packet = copies ? packet_clone(pool, packets[i], UINT32_MAX) : packets[i];
         uint64_t value;

@@ -1326,7 +1326,7 @@ export function writePortClose(view: DataView, at: number, record: PortClose): v
   view.setUint32(at + 8, record.dpPort, true);
 }
 
-/** Same strings as port_open; fails with not_supported when the port must be opened anew for it. Followed by: config. */
+/** Same strings as port_open, or tx-steering (thread or hash) alone; fails with not_supported when the port must be opened anew for it. Followed by: config. */
 export interface PortSet {
   type: number;
   flags: number;

@@ -74,7 +74,7 @@ export const records: readonly RecordRow[] = [
   {
     name: "port_set",
     tail: "config",
-    doc: "Same strings as port_open; fails with not_supported when the port must be opened anew for it.",
+    doc: "Same strings as port_open, or tx-steering (thread or hash) alone; fails with not_supported when the port must be opened anew for it.",
     fields: [...header, ["dp_port", "u32"], ["config_size", "u32"]],
   },
   {
