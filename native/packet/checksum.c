@@ -202,6 +202,12 @@ packet_checksum_ok(const struct packet *packet)
     } else if (packet->l3_type != PACKET_L3_IPV6) {
         return true;
     }
+    return packet_l4_checksum_ok(packet);
+}
+
+bool
+packet_l4_checksum_ok(const struct packet *packet)
+{
     if (packet->l4_type == PACKET_L4_NONE || packet->flags & PACKET_CSUM_PARTIAL || is_fragment(packet)) {
         return true;
     }

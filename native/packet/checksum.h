@@ -47,6 +47,9 @@ void packet_checksum_fill(struct packet *packet);
  * partial one, and any in a fragment are. */
 bool packet_checksum_ok(const struct packet *packet);
 
+/* The same of L4's alone. */
+bool packet_l4_checksum_ok(const struct packet *packet);
+
 /* Ends PACKET_CSUM_PARTIAL by summing from 'csum_start' on, as the device would.  Nothing to do without the flag. */
 void packet_checksum_complete(struct packet *packet);
 

@@ -5,6 +5,7 @@
 #include "packet/match.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/mcast_table.h"
 #include "pipeline/ofgroup.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/pipeline_state.h"
@@ -97,6 +98,8 @@ bridge_set(struct pipeline *pipeline, const struct sluice_bridge_set *command)
     draft->netflow_timeout_s = command->netflow_timeout_s;
     draft->mac_aging_s = command->mac_aging_s ? command->mac_aging_s : MAC_AGING_S_DEFAULT;
     draft->mac_table_size = command->mac_table_size ? command->mac_table_size : MAC_TABLE_SIZE_DEFAULT;
+    draft->mcast_aging_s = command->mcast_aging_s ? command->mcast_aging_s : MCAST_AGING_S_DEFAULT;
+    draft->mcast_table_size = command->mcast_table_size ? command->mcast_table_size : MCAST_TABLE_SIZE_DEFAULT;
     return 0;
 }
 
@@ -172,6 +175,7 @@ bundle_set(struct pipeline *pipeline, const struct sluice_bundle_set *command)
     const struct bundle *old = bridge_view_find_bundle(draft, command->bundle);
     if (old && vlans_differ(old, bundle)) {
         transaction_flush_macs(pipeline, command->bridge, command->bundle);
+        transaction_flush_mdb(pipeline, command->bridge, command->bundle);
     }
     return bridge_view_put_bundle(draft, bundle) ? SLUICE_ERROR_NO_MEMORY : 0;
 }
@@ -330,6 +334,13 @@ packet(struct pipeline *pipeline, const struct sluice_record *command)
 }
 
 static uint32_t
+mdb_flush(struct pipeline *pipeline, uint32_t bridge)
+{
+    return pipeline_view(pipeline, bridge) ? transaction_flush_mdb(pipeline, bridge, UINT32_MAX)
+                                           : SLUICE_ERROR_NO_SUCH_BRIDGE;
+}
+
+static uint32_t
 settings(struct pipeline *pipeline, const struct sluice_settings *command)
 {
     uint32_t limit = command->vlan_limit ? command->vlan_limit : 2;
@@ -433,6 +444,7 @@ static const struct {
     FIXED(FDB_STATS_CLEAR, fdb_stats_clear, false),
     FIXED(TLV_MAP_SET, tlv_map_set, true),
     FIXED(RESUME, resume, true),
+    FIXED(MDB_FLUSH, mdb_flush, false),
 };
 #undef FIXED
 
@@ -480,6 +492,8 @@ execute(struct pipeline *pipeline, const struct sluice_record *record, uint64_t 
         return fdb_del(pipeline, command);
     case SLUICE_COMMAND_FDB_STATS_CLEAR:
         return fdb_clear_stats(pipeline, ((const struct sluice_fdb_stats_clear *) command)->bridge);
+    case SLUICE_COMMAND_MDB_FLUSH:
+        return mdb_flush(pipeline, ((const struct sluice_mdb_flush *) command)->bridge);
     case SLUICE_COMMAND_FLOW_FLUSH:
         return flow_flush(pipeline, command);
     case SLUICE_COMMAND_GROUP_MOD:

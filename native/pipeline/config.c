@@ -7,6 +7,7 @@
 #include "packet/bytes.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/mcast_table.h"
 #include "pipeline/tunnel_index.h"
 
 void
@@ -128,6 +129,8 @@ bridge_view_create(struct bridge *bridge)
         view->bridge = bridge;
         view->mac_aging_s = MAC_AGING_S_DEFAULT;
         view->mac_table_size = MAC_TABLE_SIZE_DEFAULT;
+        view->mcast_aging_s = MCAST_AGING_S_DEFAULT;
+        view->mcast_table_size = MCAST_TABLE_SIZE_DEFAULT;
     }
     return view;
 }

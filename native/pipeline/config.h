@@ -20,6 +20,7 @@
 struct flow_key;
 struct flow_store;
 struct mac_table;
+struct mcast_table;
 struct netflow;
 struct version_map;
 struct pipeline;
@@ -120,7 +121,8 @@ struct bridge {
     uint32_t id;
     uint32_t n_tables;
     struct flow_store *flows;
-    struct mac_table *macs;     /* Counted. */
+    struct mac_table *macs; /* Counted. */
+    struct mcast_table *mcast;
     struct netflow *netflow;    /* Counted. */
     struct version_map *meters; /* Of struct ofmeter. */
     struct version_map *groups; /* Of struct ofgroup. */
@@ -137,6 +139,8 @@ struct bridge_view {
     uint32_t netflow_timeout_s; /* 0: no NetFlow. */
     uint32_t mac_aging_s;
     uint32_t mac_table_size;
+    uint32_t mcast_aging_s;
+    uint32_t mcast_table_size;
 
     uint32_t n_ports;
     struct ofport **ports; /* By ascending number; LOCAL is last. */

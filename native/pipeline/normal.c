@@ -227,8 +227,8 @@ is_floodable(const struct xlate_ctx *ctx, const struct bundle *bundle)
     return true;
 }
 
-static void
-flood_bundles(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags *tags)
+void
+normal_flood(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags *tags)
 {
     for (uint32_t i = 0; i < ctx->view->n_bundles && !ctx->error; i++) {
         const struct bundle *bundle = ctx->view->bundles[i];
@@ -237,6 +237,7 @@ flood_bundles(struct xlate_ctx *ctx, const struct bundle *in, const struct norma
             normal_output_bundle(ctx, bundle, tags);
         }
     }
+    ctx->netflow_output = NETFLOW_OUTPUT_FLOOD;
 }
 
 bool
@@ -382,8 +383,7 @@ forward(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags
     }
     if (!bundle) {
         trace_note(ctx, SLUICE_TRACE_NOTE_NO_LEARNED_MAC, 0, 0, 0);
-        flood_bundles(ctx, in, tags);
-        ctx->netflow_output = NETFLOW_OUTPUT_FLOOD;
+        normal_flood(ctx, in, tags);
     } else if (mirror_owns_bundle(ctx->view, bundle)) {
         trace_note(ctx, SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR, 0, 0, 0);
         ctx->drop_reason = SLUICE_DROP_REASON_MIRROR;
@@ -469,5 +469,7 @@ normal_output(struct xlate_ctx *ctx)
         }
         learn_source(ctx, in, tags.v[0].vid);
     }
-    forward(ctx, in, &tags);
+    if (!mcast_forward(ctx, in, &tags)) {
+        forward(ctx, in, &tags);
+    }
 }

@@ -7,6 +7,7 @@
 #include "classifier/version_map.h"
 #include "meter/meter_table.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/mcast_table.h"
 #include "pipeline/netflow.h"
 #include "pipeline/pipeline_state.h"
 #include "tunnel/neighbor.h"
@@ -146,6 +147,8 @@ pipeline_maintain(struct pipeline *pipeline, uint64_t now_ms)
         const struct bridge_view *view = pipeline->slots[id].view;
         if (view) {
             uint64_t due = mac_table_expire(view->bridge->macs, now_ms);
+            next = due < next ? due : next;
+            due = mcast_table_expire(view->bridge->mcast, now_ms);
             next = due < next ? due : next;
             flow_store_collect(view->bridge->flows);
             if (view->netflow_timeout_s) {

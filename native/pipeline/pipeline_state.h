@@ -30,14 +30,16 @@
 #define PIPELINE_CELL_UNCHANGED 0x20000000u /* And packets come to the table with the headers that they arrived with. */
 
 enum cell_kind {
-    CELL_BRIDGE,   /* Settings, ports and bundles of a bridge. */
-    CELL_TABLE,    /* Rules of one table. */
-    CELL_ADDRESS,  /* Where one address on one VLAN is. */
-    CELL_GROUP,    /* One group. */
-    CELL_METER,    /* Whether there is one meter. */
-    CELL_PORTS,    /* Which datapath ports are in a bridge at all. */
-    CELL_ROUTES,   /* How tunnels' packets go; counted as address cells are. */
-    CELL_NEIGHBOR, /* The link address of one neighbour; likewise. */
+    CELL_BRIDGE,        /* Settings, ports and bundles of a bridge. */
+    CELL_TABLE,         /* Rules of one table. */
+    CELL_ADDRESS,       /* Where one address on one VLAN is. */
+    CELL_GROUP,         /* One group. */
+    CELL_METER,         /* Whether there is one meter. */
+    CELL_PORTS,         /* Which datapath ports are in a bridge at all. */
+    CELL_ROUTES,        /* How tunnels' packets go; counted as address cells are. */
+    CELL_NEIGHBOR,      /* The link address of one neighbour; likewise. */
+    CELL_MCAST_GROUP,   /* Who wants one multicast group on one VLAN; likewise. */
+    CELL_MCAST_ROUTERS, /* Where one VLAN's multicast routers are; likewise. */
 };
 
 #define PIPELINE_DROP_REASONS 64u
@@ -62,7 +64,8 @@ enum mac_edit_kind {
     MAC_EDIT_SET,
     MAC_EDIT_DEL,
     MAC_EDIT_CLEAR_STATS,
-    MAC_EDIT_LEARN, /* As mac_table_learn(). */
+    MAC_EDIT_LEARN,     /* As mac_table_learn(). */
+    MAC_EDIT_MDB_FLUSH, /* Multicast groups and routers behind the bundle, or all. */
 };
 struct mac_edit {
     uint32_t bridge;
@@ -163,6 +166,9 @@ pipeline_set_cell(struct pipeline *pipeline, uint32_t cell, uint64_t version)
     atomic_store_explicit(&pipeline->cells[cell], (uint32_t) version, memory_order_relaxed);
 }
 
+/* mcast.c: the number of the cell of a multicast group, or of a VLAN's routers if it is null. */
+uint32_t mcast_cell(uint32_t bridge, uint16_t vlan, const uint8_t *group);
+
 /* Says that some cell changed. */
 static inline void
 pipeline_changed(struct pipeline *pipeline)
@@ -216,6 +222,9 @@ struct version_map *transaction_groups(struct pipeline *pipeline, uint32_t id, u
 /* Forgets at commit what was learned behind 'bundle', UINT32_MAX for all.  0 or no_memory. */
 uint32_t transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle);
 
+/* Forgets at commit what multicast wants behind 'bundle', UINT32_MAX for all.  0 or no_memory. */
+uint32_t transaction_flush_mdb(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle);
+
 /* Does at commit what 'edit' says.  0 or no_memory. */
 uint32_t transaction_edit_macs(struct pipeline *pipeline, const struct mac_edit *edit);
 
@@ -260,5 +269,9 @@ int fdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *
              size_t *used);
 int fdb_stats(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,
               size_t *used);
+
+/* mdb.c: answers which multicast groups and routers there are; an errno value. */
+int mdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,
+             size_t *used);
 
 #endif

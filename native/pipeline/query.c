@@ -325,7 +325,7 @@ static const uint16_t fixed_sizes[] = {
     FIXED(FLOW_CHANGES, dump_query),  FIXED(PACKET_COMPOSE, compose_query), FIXED(PACKET_PARSE, parse_query),
     FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
     FIXED(GROUP_DUMP, object_query),  FIXED(METER_DUMP, object_query),      FIXED(MIRROR_STATS, mirror_query),
-    FIXED(NEIGHBOR_DUMP, dump_query), FIXED(FDB_STATS, bridge_query),
+    FIXED(NEIGHBOR_DUMP, dump_query), FIXED(FDB_STATS, bridge_query),       FIXED(MDB_DUMP, bridge_query),
 };
 #undef FIXED
 
@@ -353,6 +353,8 @@ pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uin
     }
     case SLUICE_QUERY_FDB_DUMP:
         return fdb_dump(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_MDB_DUMP:
+        return mdb_dump(pipeline, record, reply, room, used);
     case SLUICE_QUERY_FDB_STATS:
         return fdb_stats(pipeline, record, reply, room, used);
     case SLUICE_QUERY_COUNTERS:

@@ -13,6 +13,9 @@ struct pipeline;
 /* The last of the remarks that are warnings, which are the first ones. */
 #define REMARK_WARNING_LAST SLUICE_TRACE_NOTE_TRUNC_PATCH
 
+/* The last of those that are told for who debugs, which follow them. */
+#define REMARK_TOLD_LAST SLUICE_TRACE_NOTE_MCAST_BAD_MLD
+
 /* Of each kind of remark as many are told in a second of the datapath's clock: there may be one for every packet. */
 #define REMARKS_PER_SECOND 8u
 

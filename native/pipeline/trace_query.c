@@ -119,6 +119,10 @@ put_summary(struct trace_sink *sink, const struct flow_key *key, const struct fl
     step.record.actions_size = out->actions_size;
     trace_put(sink, &step);
 
+    if (out->slow && !out->failed) {
+        step = (struct trace_step){ .record = { .kind = SLUICE_TRACE_KIND_SLOW, .a = out->slow } };
+        trace_put(sink, &step);
+    }
     if (out->failed) {
         step = (struct trace_step){ .record = { .kind = SLUICE_TRACE_KIND_ERROR } };
         step.record.code = (uint16_t) out->drop_reason;

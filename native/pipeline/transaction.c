@@ -6,6 +6,7 @@
 #include "classifier/flow_store.h"
 #include "pipeline/action_check.h"
 #include "pipeline/mac_table.h"
+#include "pipeline/mcast_table.h"
 #include "pipeline/netflow.h"
 #include "pipeline/ofgroup.h"
 #include "pipeline/ofmeter.h"
@@ -72,6 +73,27 @@ check_references(void *bridge, const void *actions, size_t size)
     return action_check_references(bridge, actions, size);
 }
 
+/* Which multicast groups there are changed. */
+static void
+multicast_changed(void *bridge_, uint16_t vlan, const uint8_t *group)
+{
+    const struct bridge *bridge = bridge_;
+    pipeline_count_cell(bridge->pipeline, mcast_cell(bridge->id, vlan, group));
+}
+
+static void
+multicast_counted(void *bridge_, enum mcast_event event, uint32_t n)
+{
+    static const uint8_t counters[] = {
+        [MCAST_LEARNED] = SLUICE_COVERAGE_MCAST_SNOOPING_LEARNED,
+        [MCAST_EXPIRED] = SLUICE_COVERAGE_MCAST_SNOOPING_EXPIRED,
+        [MCAST_EVICTED] = SLUICE_COVERAGE_MCAST_SNOOPING_EVICTED,
+        [MCAST_LOST] = SLUICE_COVERAGE_MCAST_SNOOPING_LOST,
+    };
+    const struct bridge *bridge = bridge_;
+    atomic_fetch_add_explicit(&bridge->pipeline->coverage[counters[event]], n, memory_order_relaxed);
+}
+
 struct bridge *
 bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
 {
@@ -83,6 +105,9 @@ bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
     bridge->id = id;
     bridge->n_tables = n_tables;
     bridge->macs = mac_table_create(pipeline->options.epoch, address_changed, bridge);
+    bridge->mcast = mcast_table_create(
+        pipeline->options.epoch,
+        &(struct mcast_hooks){ .changed = multicast_changed, .count = multicast_counted, .aux = bridge });
     bridge->netflow = netflow_create(pipeline, id, next_random(pipeline));
     bridge->flows = flow_store_create(&(struct flow_store_options){
         .epoch = pipeline->options.epoch,
@@ -95,7 +120,7 @@ bridge_create(struct pipeline *pipeline, uint32_t id, uint32_t n_tables)
     });
     bridge->meters = version_map_create(pipeline->options.epoch, ofmeter_free, pipeline);
     bridge->groups = version_map_create(pipeline->options.epoch, ofgroup_free, pipeline);
-    if (!bridge->flows || !bridge->macs || !bridge->netflow || !bridge->meters || !bridge->groups) {
+    if (!bridge->flows || !bridge->macs || !bridge->mcast || !bridge->netflow || !bridge->meters || !bridge->groups) {
         bridge_destroy(bridge);
         return NULL;
     }
@@ -108,6 +133,7 @@ bridge_destroy(void *bridge_)
     struct bridge *bridge = bridge_;
     flow_store_destroy(bridge->flows);
     mac_table_unref(bridge->macs);
+    mcast_table_destroy(bridge->mcast);
     netflow_unref(bridge->netflow);
     version_map_destroy(bridge->meters);
     version_map_destroy(bridge->groups);
@@ -228,6 +254,13 @@ uint32_t
 transaction_flush_macs(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle)
 {
     const struct mac_edit edit = { .bridge = bridge, .kind = MAC_EDIT_FLUSH, .bundle = bundle };
+    return transaction_edit_macs(pipeline, &edit);
+}
+
+uint32_t
+transaction_flush_mdb(struct pipeline *pipeline, uint32_t bridge, uint32_t bundle)
+{
+    const struct mac_edit edit = { .bridge = bridge, .kind = MAC_EDIT_MDB_FLUSH, .bundle = bundle };
     return transaction_edit_macs(pipeline, &edit);
 }
 
@@ -371,6 +404,8 @@ adopt_drafts(struct pipeline *pipeline)
         slot->view = slot->draft;
         if (slot->view) {
             mac_table_configure(slot->view->bridge->macs, slot->view->mac_table_size, slot->view->mac_aging_s);
+            mcast_table_configure(slot->view->bridge->mcast, slot->view->flags & SLUICE_BRIDGE_FLAG_MCAST_SNOOPING,
+                                  slot->view->mcast_table_size, slot->view->mcast_aging_s);
             netflow_configure(slot->view->bridge->netflow, slot->view->netflow_timeout_s, hooks->now(hooks->aux));
         }
         pipeline_set_cell(pipeline, pipeline_cell(CELL_BRIDGE, id, 0), version);
@@ -463,6 +498,10 @@ edit_macs(struct pipeline *pipeline)
         case MAC_EDIT_BUNDLE_GONE:
             forget_elsewhere(pipeline, macs, edit->bundle);
             mac_table_flush(macs, edit->bundle);
+            mcast_table_flush(view->bridge->mcast, edit->bundle);
+            break;
+        case MAC_EDIT_MDB_FLUSH:
+            mcast_table_flush(view->bridge->mcast, edit->bundle);
             break;
         case MAC_EDIT_SET:
             mac_table_set_static(macs, edit->vlan, edit->mac, edit->bundle, hooks->now(hooks->aux));

@@ -520,6 +520,19 @@ protocol_of(struct xlate_ctx *ctx)
     return 0;
 }
 
+static uint32_t
+slow_reason(uint32_t protocol)
+{
+    switch (protocol) {
+    case SLUICE_PROTOCOL_LACP:
+        return SLUICE_SLOW_REASON_LACP;
+    case SLUICE_PROTOCOL_STP:
+        return SLUICE_SLOW_REASON_STP;
+    default:
+        return 0;
+    }
+}
+
 bool
 xlate_take_protocol(struct xlate_ctx *ctx)
 {
@@ -527,6 +540,7 @@ xlate_take_protocol(struct xlate_ctx *ctx)
     if (!protocol) {
         return false;
     }
+    ctx->out->slow |= slow_reason(protocol);
     const struct ofmeter *limit = xlate_meter(ctx, SLUICE_METER_SLOWPATH);
     if (limit) {
         commit_meter(ctx, limit->dp_meter);
@@ -775,6 +789,7 @@ xlate(struct pipeline *pipeline, const struct xlate_in *in, struct xlate_out *ou
     out->n_stamps = 0;
     out->solicitations.n = 0;
     out->actions_size = 0;
+    out->slow = 0;
     out->change = pipeline_change(pipeline);
     pipeline_cover(pipeline, SLUICE_COVERAGE_XLATE_ACTIONS);
     ctx.config = in->draft ? in->draft : atomic_load_explicit(&pipeline->config, memory_order_acquire);

@@ -104,6 +104,7 @@ struct xlate_out {
     uint32_t drop_reason;               /* enum sluice_drop_reason; 0 if something was output. */
     bool failed;                        /* Translation hit a limit: the packet is dropped whatever its actions say. */
     bool cacheable;                     /* False if the result must serve this packet only. */
+    uint32_t slow;                      /* enum sluice_slow_reason: why each packet is looked at. */
     struct solicitations solicitations; /* To be sent, too. */
     struct xlate_stamp stamps[XLATE_STAMPS_MAX];
 };
@@ -118,6 +119,7 @@ struct xlate_in {
                                  * it would change at once, the transaction changes at its commit; what learn actions
                                  * learn is left to the caller, as credits. */
     struct trace_sink *trace;   /* Null but for ofproto/trace. */
+    const struct packet *packet; /* Parsed as 'key', or null: then nothing is learned from its bytes. */
 
     /* For packet_out and trace: when 'bridge' is not 0, the packet begins in that bridge on OpenFlow port 'in_port'
      * whatever key->in_port says, key's pipeline words are kept, and if 'actions' is not null these are executed in

@@ -295,6 +295,14 @@ bool normal_input_tags(struct xlate_ctx *ctx, const struct bundle *bundle, struc
 void normal_output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const struct normal_tags *tags);
 void normal_output_vlan(struct xlate_ctx *ctx, uint16_t vlan, const struct normal_tags *tags);
 
+/* To all bundles but 'in' that carry such a packet and are flooded to. */
+void normal_flood(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags *tags);
+
+/* mcast.c */
+
+/* Does with a packet of multicast what snooping says.  False: the bridge does not snoop, or it is none. */
+bool mcast_forward(struct xlate_ctx *ctx, const struct bundle *in, const struct normal_tags *tags);
+
 /* mirror.c */
 
 /* Gives mirrors that select it a copy of the packet as it is: it came 'in' by the port, or just went out by it. */

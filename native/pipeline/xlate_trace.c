@@ -33,7 +33,7 @@ trace_action(struct xlate_ctx *ctx, const void *action, uint32_t size)
     }
 }
 
-/* Tells a warning that a packet gave cause to. */
+/* Tells the log what a packet gave cause to. */
 static void
 warn(const struct xlate_ctx *ctx, uint16_t note, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -58,7 +58,7 @@ trace_note(struct xlate_ctx *ctx, uint16_t note, uint64_t a, uint64_t b, uint64_
 {
     /* Whoever has the lock and no draft brings a megaflow up to date: no packet is there. */
     bool packet = ctx->in->learn && (!ctx->in->has_control || ctx->in->draft);
-    if (note <= REMARK_WARNING_LAST && packet && !ctx->in->trace && ctx->view) {
+    if (note <= REMARK_TOLD_LAST && packet && !ctx->in->trace && ctx->view) {
         warn(ctx, note, a, b, c);
     }
     if (ctx->in->trace) {

@@ -86,7 +86,7 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
           uint64_t now_ms, _Bool *is_hit)
 {
     struct pipeline *pipeline = worker->datapath->pipeline;
-    const struct xlate_in in = { .key = key, .now_ms = now_ms, .learn = true };
+    const struct xlate_in in = { .key = key, .now_ms = now_ms, .learn = true, .packet = packet };
     struct xlate_out *out = &worker->levels[worker->depth].xlate;
 
     worker_count(&worker->counters.n_misses, 1);

@@ -4,6 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { masked, noOvs, type Pair, say, withPair } from "../system/pair.js";
 import { type Switch, sleep } from "../system/switch.js";
+import { outputs } from "./outputs.js";
 import { type Scenario, scenarios } from "./scenarios.js";
 
 if (noOvs !== undefined) console.log(`skip: configuration: ${noOvs}`);
@@ -51,18 +52,6 @@ function tidy(text: string, under: Switch): string {
     .split("\n")
     .filter((line) => hasPrimary || !/^(active member mac:.*| {2}active member)$/.test(line));
   return (/dump-flows|queue-stats/.test(lines[0] ?? "") ? lines.sort() : lines).join("\n");
-}
-
-/** Actions as where they output to, and with which tags, in the order of ports. */
-function outputs(actions: string): string {
-  const tags: string[] = [];
-  const out: string[] = [];
-  for (const [action] of actions.matchAll(/(?:[^,(]|\([^)]*\))+/g)) {
-    if (action === "pop_vlan" && tags.at(-1)?.startsWith("push") === true) tags.pop();
-    else if (/^\d+$/.test(action)) out.push([...tags, action].join("+"));
-    else tags.push(action);
-  }
-  return out.length === 0 ? actions : out.sort().join(",");
 }
 
 interface Listing {

@@ -26,9 +26,11 @@ import {
 import type { Uuid } from "../ovsdb/index.js";
 import { Aggregate, type AggregateMember } from "./aggregate.js";
 import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
+
 import { wantedBundle } from "./bundle.js";
 import { LinkMonitor } from "./link-monitor.js";
 import { wantedMirror } from "./mirror.js";
+import { wantedMulticast } from "./multicast.js";
 import type { RunningBridge, RunningInterface } from "./plan.js";
 import { Spanning, type SpanningDevice } from "./spanning.js";
 import type { SpanningPortRow } from "./spanning-rows.js";
@@ -648,6 +650,7 @@ export class Bridge implements RunningBridge {
       this.ofproto.setFloodVlans(wanted.row.flood_vlans);
     }
     this.ofproto.changeSettings({
+      multicast: wantedMulticast(wanted.row),
       forwardBpdu: config.get("forward-bpdu") === "true",
       macAgingS: number("mac-aging-time", 300, 1, 2 ** 31 - 1),
       macTableSize: number("mac-table-size", 8192, 1, 2 ** 31 - 1),

@@ -51,6 +51,8 @@ export function wantedBundle(
       priorityTags:
         priority === "always" ? "always" : priority === "if-nonzero" || priority === "true" ? "if-nonzero" : "no",
       isProtected: row?.protected ?? false,
+      floodsMulticast: row?.other_config.get("mcast-snooping-flood") === "true",
+      floodsReports: row?.other_config.get("mcast-snooping-flood-reports") === "true",
     },
   };
 }

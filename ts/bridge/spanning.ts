@@ -167,7 +167,7 @@ export class Spanning {
     this.stp = step.state;
     for (const note of step.notes) this.#note(note);
     this.#tellPorts(false);
-    if (step.flush) this.#options.ofproto.flushFdb();
+    if (step.flush) this.#flushAll();
     const { ports, designatedRoot, rootPathCost, bridgeId, rootPort } = step.state;
     const states = ports.map(({ name, state }) => name + state);
     this.#finish(step.transmissions, [designatedRoot, rootPathCost, bridgeId, rootPort, states].join());
@@ -213,11 +213,17 @@ export class Spanning {
       if (isChanged)
         this.#portLog.dbg(`port ${name}: ${protocol.toUpperCase()} state changed from ${before.text} to ${now.text}`);
       if (now.learns !== before.learns) {
-        if (protocol === "stp") ofproto.flushFdb();
+        if (protocol === "stp") this.#flushAll();
         else this.#flushPort(name);
       }
       if (anew || isChanged) ofproto.setSpanning(name, now.spanning);
     }
+  }
+
+  /** Forgets addresses and, as Open vSwitch does with this protocol and not with the rapid one, multicast groups. */
+  #flushAll(): void {
+    this.#options.ofproto.flushFdb();
+    this.#options.ofproto.flushMdb();
   }
 
   #flushPort(name: string): void {

@@ -25,6 +25,7 @@ import {
   floodCommands,
   floodText,
   flowCommands,
+  mdbCommands,
   TranslationLog,
   traceCommands,
   upcallCommands,
@@ -163,6 +164,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
         () => clock.monotonic(),
       ),
       ...fdbCommands(bridges.ofprotos),
+      ...mdbCommands(bridges.ofprotos),
       ...flowCommands(bridges.ofprotos),
       ...traceCommands(bridges.ofprotos),
       ...connmgrCommands(

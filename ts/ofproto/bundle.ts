@@ -14,6 +14,9 @@ export interface Bundle {
   readonly qinqEthertype?: number;
   readonly priorityTags?: "no" | "if-nonzero" | "always";
   readonly isProtected?: boolean;
+  /** Where the bridge snoops: all multicast, or all reports, leave here. */
+  readonly floodsMulticast?: boolean;
+  readonly floodsReports?: boolean;
   /** Frames of LACP are for the switch. */
   readonly lacp?: boolean;
   readonly bond?: BundleBond;
@@ -53,6 +56,8 @@ export function bundleRecord(bridge: number, id: number, bundle: Bundle): Bundle
       (priority === "if-nonzero" ? bundleFlag.priorityTags : 0) |
       (priority === "always" ? bundleFlag.priorityTagsAlways : 0) |
       (bundle.isProtected === true ? bundleFlag.protected : 0) |
+      (bundle.floodsMulticast === true ? bundleFlag.mcastFlood : 0) |
+      (bundle.floodsReports === true ? bundleFlag.mcastFloodReports : 0) |
       (bundle.lacp === true ? bundleFlag.lacp : 0) |
       (bundle.bond?.allMembersActive === true ? bundleFlag.allMembersActive : 0),
     nMembers: bundle.members.length,

@@ -6,6 +6,7 @@ export { dropCommands } from "./appctl-drops.js";
 export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
 export { featureCommands } from "./appctl-features.js";
 export { flowCommands } from "./appctl-flows.js";
+export { mdbCommands, multicastGroups } from "./appctl-mdb.js";
 export { traceCommands } from "./appctl-trace.js";
 export { upcallCommands } from "./appctl-upcall.js";
 export { type Bundle, type BundleBond, trunkBundle } from "./bundle.js";
@@ -36,6 +37,7 @@ export { dumpGroups, type GroupRecord, modifyGroup } from "./groups.js";
 export { normalFlow, type SystemFlow } from "./internal-flows.js";
 export { dumpMeters, type MeterRecord, modifyMeter } from "./meters.js";
 export { type Mirror, mirrorStats, mirrorsMax } from "./mirror.js";
+export type { Multicast } from "./ofproto.js";
 export {
   Ofproto,
   type OfprotoOptions,

@@ -12,6 +12,7 @@ import {
   flowChange,
   flowFlag,
   flowFlushSize,
+  mdbFlushSize,
   mirrorDelSize,
   mirrorSetSize,
   ofportDelSize,
@@ -27,6 +28,7 @@ import {
   writeFdbFlush,
   writeFloodVlansSet,
   writeFlowFlush,
+  writeMdbFlush,
   writeMirrorDel,
   writeMirrorSet,
   writeOfportDel,
@@ -105,6 +107,7 @@ export interface SwitchSettings {
   readonly spanningTree: "none" | "stp" | "rstp";
   readonly macAgingS: number;
   readonly macTableSize: number;
+  readonly multicast: Multicast;
   /** OFPC_FRAG: 0 normal, 1 drop, 2 reassemble, 3 nx-match. */
   readonly fragMode: number;
   readonly invalidTtlToController: boolean;
@@ -129,11 +132,22 @@ interface ChangeAuthor {
 
 const nobody: ChangeAuthor = { requester: undefined, xidOf: () => 0 };
 
+/** How NORMAL treats multicast. */
+export interface Multicast {
+  /** IGMP and MLD say where multicast is wanted. */
+  readonly snooping: boolean;
+  readonly agingS: number;
+  readonly tableSize: number;
+  /** What nobody asked for goes everywhere. */
+  readonly floodUnregistered: boolean;
+}
+
 const defaultSettings: SwitchSettings = {
   forwardBpdu: false,
   spanningTree: "none",
   macAgingS: 300,
   macTableSize: 8192,
+  multicast: { snooping: false, agingS: 300, tableSize: 2048, floodUnregistered: true },
   fragMode: 0,
   invalidTtlToController: false,
   inBand: false,
@@ -601,6 +615,19 @@ export class Ofproto {
     this.#submit("flush learned addresses");
   }
 
+  /** Forgets multicast groups and routers. */
+  flushMdb(): void {
+    this.#batch.add(mdbFlushSize, (view, at) =>
+      writeMdbFlush(view, at, { type: command.mdbFlush, flags: 0, size: 0, bridge: this.bridge }),
+    );
+    this.#submit("flush multicast groups");
+  }
+
+  /** Whether the bridge snoops for multicast groups. */
+  get snoops(): boolean {
+    return this.#settings.multicast.snooping;
+  }
+
   /** A request of a controller was done that others may want to hear of. */
   tellRequest(done: DoneRequest): void {
     for (const listener of this.#listeners) listener.requestDone(done);
@@ -664,7 +691,7 @@ export class Ofproto {
 
   #addSettings(): void {
     const { forwardBpdu, packetInOnMiss, invalidTtlToController, inBand, kernelTunnels, monitorFlows } = this.#settings;
-    const { macAgingS, macTableSize, fragMode, sampling, isControlled, spanningTree } = this.#settings;
+    const { macAgingS, macTableSize, multicast, fragMode, sampling, isControlled, spanningTree } = this.#settings;
     const bridgeFlags =
       (forwardBpdu ? bridgeFlag.forwardBpdu : 0) |
       (packetInOnMiss ? bridgeFlag.packetInOnMiss : 0) |
@@ -679,7 +706,9 @@ export class Ofproto {
       (monitorFlows || this.#watchedTables.size > 0 ? bridgeFlag.monitorFlows : 0) |
       (isControlled ? bridgeFlag.controlled : 0) |
       (spanningTree === "stp" ? bridgeFlag.stp : 0) |
-      (spanningTree === "rstp" ? bridgeFlag.rstp : 0);
+      (spanningTree === "rstp" ? bridgeFlag.rstp : 0) |
+      (multicast.snooping ? bridgeFlag.mcastSnooping : 0) |
+      (multicast.floodUnregistered ? 0 : bridgeFlag.mcastNoUnregistered);
     this.#batch.add(bridgeSetSize, (view, at) =>
       writeBridgeSet(view, at, {
         type: command.bridgeSet,
@@ -695,6 +724,8 @@ export class Ofproto {
         sflowHeader: sampling.sflowHeader,
         ipfixProbability: sampling.ipfixProbability,
         netflowTimeoutS: sampling.netflowTimeoutS,
+        mcastAgingS: multicast.agingS,
+        mcastTableSize: multicast.tableSize,
       }),
     );
   }

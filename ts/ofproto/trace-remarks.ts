@@ -66,20 +66,21 @@ export function remark(node: StepNode, words: TraceWords): string {
 function plainRemark(step: RemarkNumbers, words: Pick<TraceWords, "portName">): string {
   const numbers: Readonly<Record<string, bigint>> = { a: step.a, b: step.b, c: step.c, d: step.d };
   return (traceNoteText.get(step.code) ?? `-> remark ${step.code}`).replace(
-    /%([pmrx]?)([abcd])/g,
+    /%([pmrxi]?)([abcd])/g,
     (_all, form, name) => {
       const value = numbers[name as string] ?? 0n;
       if (form === "r") return formatPort(Number(value));
       if (form === "p") return words.portName(step.bridge, Number(value));
+      if (form === "i") return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join(".");
       if (form === "x") return `0x${value.toString(16)}`;
       return form === "m" ? formatMac(value) : String(value);
     },
   );
 }
 
-/** A warning as the log has it, without the brackets that make it stand out in a trace. */
+/** A remark as the log has it, without what makes it stand out in a trace. */
 export function warningText(step: RemarkNumbers, words: Pick<TraceWords, "portName">): string {
-  return plainRemark(step, words).replace(/^>>>> (.*) <<<<$/, "$1");
+  return plainRemark(step, words).replace(/^>>>> (.*) <<<<$|^-> (.*)$/, "$1$2");
 }
 
 function learnedFlow(node: StepNode, words: TraceWords): string {

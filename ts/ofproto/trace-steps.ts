@@ -21,6 +21,8 @@ export interface TraceSteps {
   /** What was read, as an ABI match. */
   readonly megaflow: Uint8Array;
   readonly datapathActions: Uint8Array;
+  /** Bits of slow_reason: why each packet of the flow is looked at. */
+  readonly slow: bigint;
   /** drop_reason, when translation failed. */
   readonly failure: number | undefined;
 }
@@ -45,6 +47,7 @@ export function readTrace(steps: readonly Uint8Array[]): TraceSteps {
   let finalFlow: Uint8Array | undefined;
   let megaflow: Uint8Array = new Uint8Array(0);
   let datapathActions: Uint8Array = new Uint8Array(0);
+  let slow = 0n;
   let failure: number | undefined;
   for (const record of steps) {
     const step = readTraceStep(new DataView(record.buffer, record.byteOffset, record.length), 0);
@@ -63,9 +66,10 @@ export function readTrace(steps: readonly Uint8Array[]): TraceSteps {
     else if (step.kind === traceKind.finalFlow) finalFlow = step.a === 1n ? undefined : match;
     else if (step.kind === traceKind.megaflow) megaflow = match;
     else if (step.kind === traceKind.datapathActions) datapathActions = actions;
+    else if (step.kind === traceKind.slow) slow = step.a;
     else if (step.kind === traceKind.error) failure = step.code;
   }
-  return { roots, flow, finalFlow, megaflow, datapathActions, failure };
+  return { roots, flow, finalFlow, megaflow, datapathActions, slow, failure };
 }
 
 /** The action set runs when all else has run, and is told at the end of the list of the bridge's first table. */

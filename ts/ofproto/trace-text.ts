@@ -14,6 +14,10 @@ export function formatTrace(trace: TraceTree): string {
   lines.push(`Datapath actions: ${trace.datapathActions}`);
   lines.push(...slowPathReasons(trace.datapathActions));
   if (trace.failure !== null) lines.push(`Translation failed (${trace.failure}), packet is dropped.`);
+  if (trace.slow.length > 0) {
+    lines.push("This flow is handled by the userspace slow path because it:");
+    lines.push(...trace.slow.map((reason) => `  - ${reason}.`));
+  }
   return `${lines.join("\n")}\n`;
 }
 

@@ -1,4 +1,4 @@
-import { traceNote, traceNoteText } from "../datapath/generated/records.js";
+import { slowReasonText, traceNote, traceNoteText } from "../datapath/generated/records.js";
 import { failures, remark, type TraceWords } from "./trace-remarks.js";
 import type { StepNode, TraceSteps } from "./trace-steps.js";
 
@@ -12,6 +12,8 @@ export interface TraceTree {
   /** What was read of the packet. */
   readonly megaflow: string;
   readonly datapathActions: string;
+  /** Why each packet of the flow is looked at, if it is. */
+  readonly slow: readonly string[];
   /** Why the packet is dropped, if translation failed. */
   readonly failure: string | null;
 }
@@ -55,7 +57,7 @@ const noteNames = new Map(Object.entries(traceNote).map(([name, code]) => [code 
 
 /** The tree of a trace. */
 export function traceTree(trace: TraceSteps, words: TraceWords): TraceTree {
-  const { roots, flow, finalFlow, megaflow, datapathActions, failure } = trace;
+  const { roots, flow, finalFlow, megaflow, datapathActions, slow, failure } = trace;
   const actions = words.datapathActions(datapathActions, flow);
   return {
     flow: words.flow(flow),
@@ -63,6 +65,7 @@ export function traceTree(trace: TraceSteps, words: TraceWords): TraceTree {
     finalFlow: finalFlow === undefined ? null : words.flow(finalFlow),
     megaflow: words.match(megaflow),
     datapathActions: actions === "" ? "drop" : actions,
+    slow: [...slowReasonText].filter(([bit]) => (slow & BigInt(bit)) !== 0n).map(([, text]) => text),
     failure: failure === undefined ? null : (failures[failure] ?? "unknown"),
   };
 }

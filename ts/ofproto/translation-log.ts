@@ -15,12 +15,14 @@ function asInMemory(value: bigint): bigint {
 export class TranslationLog {
   readonly #all: Ofprotos;
   readonly #xlate;
+  readonly #debug;
   readonly #upcall;
   readonly #learn;
 
   constructor(all: Ofprotos) {
     this.#all = all;
     this.#xlate = all.log("ofproto_dpif_xlate").limited(1, 5);
+    this.#debug = all.log("ofproto_dpif_xlate").limited(30, 300);
     this.#upcall = all.log("ofproto_dpif_upcall").limited(1, 1);
     this.#learn = all.log("ofproto").limited(1, 5);
   }
@@ -36,6 +38,10 @@ export class TranslationLog {
     }
     const words = traceWords(ofproto, false, true);
     const what = warningText({ ...remark, d: 0n }, words);
+    if (code > traceNote.truncPatch) {
+      this.#debug.dbg(`bridge ${ofproto.name}: ${what}`, { bridge: ofproto.name, what });
+      return;
+    }
     const flow = words.flow(remark.key);
     this.#xlate.warn(`${what} on bridge ${ofproto.name} while processing ${flow}`, {
       bridge: ofproto.name,

@@ -53,6 +53,7 @@ enum sluice_command {
     SLUICE_COMMAND_QUEUE_PLACE = 36, /* Says which worker polls a receive queue. */
     SLUICE_COMMAND_POLLING_SET = 37, /* How workers pause and what they measure. */
     SLUICE_COMMAND_PORT_POLICE = 38, /* Limits what a port receives. */
+    SLUICE_COMMAND_MDB_FLUSH = 39, /* Forgets multicast groups and routers that were snooped. */
 };
 
 /* What workers measure besides their counters. */
@@ -91,6 +92,7 @@ enum sluice_query {
     SLUICE_QUERY_MISS_STATS = 27, /* What misses of each port came to; records are miss_info. */
     SLUICE_QUERY_MISS_RULES = 28, /* The rules that most megaflows of a port come from; records are miss_rule, the worst first. */
     SLUICE_QUERY_WORKER_HISTORY = 29, /* The last turns or milliseconds of a worker, newest first. */
+    SLUICE_QUERY_MDB_DUMP = 30, /* Multicast groups and routers of a bridge; records are mdb_info. */
 };
 
 /* What is counted by size. */
@@ -338,6 +340,8 @@ enum sluice_bridge_flag {
     SLUICE_BRIDGE_FLAG_CONTROLLED = 2048, /* Some controller has accepted the bridge: buckets that watch CONTROLLER are live. */
     SLUICE_BRIDGE_FLAG_STP = 4096, /* The bridge speaks the spanning tree protocol: its frames are for the state machine. */
     SLUICE_BRIDGE_FLAG_RSTP = 8192, /* Likewise the rapid one. */
+    SLUICE_BRIDGE_FLAG_MCAST_SNOOPING = 16384, /* NORMAL sends multicast where IGMP and MLD say that it is wanted. */
+    SLUICE_BRIDGE_FLAG_MCAST_NO_UNREGISTERED = 32768, /* And what nobody asked for to routers only, rather than everywhere. */
 };
 
 /* Which exporter a sample is for. */
@@ -354,6 +358,8 @@ enum sluice_bundle_flag {
     SLUICE_BUNDLE_FLAG_PROTECTED = 4, /* Does not talk to other protected bundles. */
     SLUICE_BUNDLE_FLAG_LACP = 8, /* Frames of Ethernet type 0x8809 are for LACP's state machine. */
     SLUICE_BUNDLE_FLAG_ALL_MEMBERS_ACTIVE = 16, /* Multicast is let in on members other than the active one. */
+    SLUICE_BUNDLE_FLAG_MCAST_FLOOD = 32, /* With snooping, multicast leaves here whoever wants it. */
+    SLUICE_BUNDLE_FLAG_MCAST_FLOOD_REPORTS = 64, /* With snooping, reports leave here, too. */
 };
 
 /* Which member of a bundle packets leave by. */
@@ -470,10 +476,21 @@ enum sluice_trace_kind {
     SLUICE_TRACE_KIND_ACTION_SET = 10, /* The action set is executed: what follows deeper is its actions. */
     SLUICE_TRACE_KIND_THAW = 11, /* A frozen translation goes on: what follows deeper is remarks about it. */
     SLUICE_TRACE_KIND_BUCKET = 12, /* A group's bucket a is executed: what follows deeper is its actions. */
-    SLUICE_TRACE_KIND_FLOW = 13, /* The key before translation. */
+    SLUICE_TRACE_KIND_SLOW = 13, /* Each packet of the flow is looked at: `a` has a bit for each slow_reason. */
+    SLUICE_TRACE_KIND_FLOW = 14, /* The key before translation. */
 };
 
-/* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. Those in >>>> <<<< come first: of these the log tells too. */
+/* Why each packet of a flow is looked at. `doc` is what ofproto/trace says of it. */
+enum sluice_slow_reason {
+    SLUICE_SLOW_REASON_CFM = 1, /* Consists of CFM packets */
+    SLUICE_SLOW_REASON_BFD = 2, /* Consists of BFD packets */
+    SLUICE_SLOW_REASON_LACP = 4, /* Consists of LACP packets */
+    SLUICE_SLOW_REASON_STP = 8, /* Consists of STP packets */
+    SLUICE_SLOW_REASON_LLDP = 16, /* Consists of LLDP packets */
+    SLUICE_SLOW_REASON_ACTION = 32, /* Uses action(s) not supported by datapath */
+};
+
+/* Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %ia a as one of IPv4, %xa a in hexadecimal. Those in >>>> <<<< come first: of these the log tells too, and for who debugs of those after them up to mcast_bad_mld. */
 enum sluice_trace_note {
     SLUICE_TRACE_NOTE_INPUT_PORT_MISSING = 1, /*  >>>> received packet on unknown port %a <<<< */
     SLUICE_TRACE_NOTE_PARTIAL_VLAN = 2, /*  >>>> dropping packet with partial VLAN tag received on port %pa <<<< */
@@ -493,61 +510,83 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_ENCAP_MPLS_TOO_MANY = 16, /*  >>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<< */
     SLUICE_TRACE_NOTE_DECAP_MPLS_TOO_MANY = 17, /*  >>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<< */
     SLUICE_TRACE_NOTE_TRUNC_PATCH = 18, /*  >>>> output_trunc does not support patch port %ra <<<< */
-    SLUICE_TRACE_NOTE_NO_LEARNED_MAC = 19, /*  -> no learned MAC for destination, flooding */
-    SLUICE_TRACE_NOTE_LEARNED_PORT = 20, /*  -> forwarding to learned port */
-    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_INPUT = 21, /*  -> learned port is input port, dropping */
-    SLUICE_TRACE_NOTE_NO_INPUT_BUNDLE = 22, /*  >> no input bundle, dropping */
-    SLUICE_TRACE_NOTE_VLAN_NOT_CARRIED = 23, /*  >> disallowed VLAN VID for this input port, dropping */
-    SLUICE_TRACE_NOTE_RESERVED_DESTINATION = 24, /*  -> packet has reserved destination MAC, dropping */
-    SLUICE_TRACE_NOTE_LEARNED_SOURCE = 25, /*  -> learned that %ma is on port %pb in VLAN %c */
-    SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED = 26, /*  >> skipping output to input port */
-    SLUICE_TRACE_NOTE_PORT_MISSING = 27, /*  >> Nonexistent output port */
-    SLUICE_TRACE_NOTE_PORT_NO_FORWARD = 28, /*  -> OFPPC_NO_FWD set, skipping output */
-    SLUICE_TRACE_NOTE_PROTECTED = 29, /*  >> Flow is between protected ports, skipping output. */
-    SLUICE_TRACE_NOTE_TTL_EXCEEDED = 30, /*  >> IPv4 decrement TTL exception */
-    SLUICE_TRACE_NOTE_OUTPUT_REG = 31, /*  -> output port is %a */
-    SLUICE_TRACE_NOTE_QUEUE = 32, /*  -> queue = %a */
-    SLUICE_TRACE_NOTE_SUBFIELD_NOW = 33, /*  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
-    SLUICE_TRACE_NOTE_ACTION_SET = 34, /*  -> action set is: the step's actions */
-    SLUICE_TRACE_NOTE_MISS_DROP = 35, /* No match. */
-    SLUICE_TRACE_NOTE_MISS_CONTROLLER = 36, /* No match, and a "packet-in" is called for. */
-    SLUICE_TRACE_NOTE_GROUP_MISSING = 37, /*  >> output to non-existent group %a */
-    SLUICE_TRACE_NOTE_BUCKET_USED = 38, /*  -> using bucket %a */
-    SLUICE_TRACE_NOTE_NO_LIVE_BUCKET = 39, /*  -> no live bucket */
-    SLUICE_TRACE_NOTE_BUCKET_SCORE = 40, /*  -> bucket %a: score %b */
-    SLUICE_TRACE_NOTE_BUCKET_NOT_LIVE = 41, /*  -> bucket a is not live, because of port b and group c */
-    SLUICE_TRACE_NOTE_MISS_FRAGMENT = 42, /* Packets are IP fragments and the fragment handling mode is "drop". */
-    SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 43, /*  -> Not tunneling to our own address */
-    SLUICE_TRACE_NOTE_KERNEL_TUNNEL = 44, /*  -> output to kernel tunnel */
-    SLUICE_TRACE_NOTE_NATIVE_TUNNEL = 45, /*  -> output to native tunnel */
-    SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 46, /*  >> native tunnel routing failed */
-    SLUICE_TRACE_NOTE_TUNNEL_VIA = 47, /*  -> tunneling to address (a, b) via port d of bridge c */
-    SLUICE_TRACE_NOTE_TUNNEL_NO_NEIGHBOR = 48, /*  -> neighbor cache miss for address (a, b) on bridge c, sending request */
-    SLUICE_TRACE_NOTE_NSH_TTL_EXCEEDED = 49, /*  >> NSH decrement TTL exception */
-    SLUICE_TRACE_NOTE_ENCAP_ETHERNET_TWICE = 50, /* Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
-    SLUICE_TRACE_NOTE_ENCAP_NSH_OF = 51, /* Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
-    SLUICE_TRACE_NOTE_DECAP_VLAN = 52, /* Dropping packet, cannot decap Ethernet if VLAN is present. */
-    SLUICE_TRACE_NOTE_DECAP_NSH_NEXT = 53, /* Dropping packet as NSH next protocol %a is not supported */
-    SLUICE_TRACE_NOTE_DECAP_OF = 54, /* Dropping packet as the decap() does not support packet type (%a,%xb) */
-    SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT = 55, /*  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
-    SLUICE_TRACE_NOTE_MIRROR_INPUT_BUNDLE = 56, /*  >> input port is mirror output port, dropping */
-    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR = 57, /*  >> learned port is a mirror port, dropping */
-    SLUICE_TRACE_NOTE_LEARN_SUPPRESSED = 58, /*  >> suppressing side effects, so learn action ignored */
-    SLUICE_TRACE_NOTE_LEARNED_FLOW = 59, /*  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
-    SLUICE_TRACE_NOTE_LEARN_LIMIT = 60, /*  -> Limit exceeded, learn failed */
-    SLUICE_TRACE_NOTE_RESUMING = 61, /* Resuming from table %a */
-    SLUICE_TRACE_NOTE_RESTORING_ACTIONS = 62, /* Restoring actions: the step's actions */
-    SLUICE_TRACE_NOTE_RESTORING_ACTION_SET = 63, /* Restoring action set: the step's actions */
-    SLUICE_TRACE_NOTE_UNROLLED = 64, /* Restored state: table=%a, cookie=%c */
-    SLUICE_TRACE_NOTE_TTL_MPLS = 65, /*  >> MPLS decrement TTL exception */
-    SLUICE_TRACE_NOTE_TRUNC_RESERVED = 66, /*  >> output_trunc does not support port: %ra */
-    SLUICE_TRACE_NOTE_TUNNEL_BUILD = 67, /*  >> native tunnel header build failed */
-    SLUICE_TRACE_NOTE_DELETE_FIELD = 68, /*  -> delete (field a) */
-    SLUICE_TRACE_NOTE_BOND_REFUSED = 69, /*  -> bonding refused admissibility, dropping */
-    SLUICE_TRACE_NOTE_BOND_LOOPED = 70, /*  -> SLB bond thinks this packet looped back, dropping */
-    SLUICE_TRACE_NOTE_STP_NOT_FORWARDING = 71, /*  >> STP not in forwarding state, skipping output */
-    SLUICE_TRACE_NOTE_RSTP_NOT_FORWARDING = 72, /*  >> RSTP not in forwarding state, skipping output */
-    SLUICE_TRACE_NOTE_STP_NOT_LISTENING = 73, /*  >> STP not in listening state, skipping bpdu output */
+    SLUICE_TRACE_NOTE_MCAST_LEARNED = 19, /*  -> multicast snooping learned that %ia is on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_MCAST_LEFT = 20, /*  -> multicast snooping leaving %ia is on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_MCAST_QUERY = 21, /*  -> multicast snooping query from %ia is on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_MCAST_MLD_QUERY = 22, /*  -> multicast snooping query on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_MCAST_PROCESSED = 23, /*  -> multicast snooping processed %a addresses on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_MCAST_BAD_IGMP = 24, /*  -> multicast snooping received bad IGMP checksum on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_MCAST_BAD_MLD = 25, /*  -> multicast snooping received bad MLD checksum on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_NO_LEARNED_MAC = 26, /*  -> no learned MAC for destination, flooding */
+    SLUICE_TRACE_NOTE_LEARNED_PORT = 27, /*  -> forwarding to learned port */
+    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_INPUT = 28, /*  -> learned port is input port, dropping */
+    SLUICE_TRACE_NOTE_NO_INPUT_BUNDLE = 29, /*  >> no input bundle, dropping */
+    SLUICE_TRACE_NOTE_VLAN_NOT_CARRIED = 30, /*  >> disallowed VLAN VID for this input port, dropping */
+    SLUICE_TRACE_NOTE_RESERVED_DESTINATION = 31, /*  -> packet has reserved destination MAC, dropping */
+    SLUICE_TRACE_NOTE_LEARNED_SOURCE = 32, /*  -> learned that %ma is on port %pb in VLAN %c */
+    SLUICE_TRACE_NOTE_OUTPUT_SUPPRESSED = 33, /*  >> skipping output to input port */
+    SLUICE_TRACE_NOTE_PORT_MISSING = 34, /*  >> Nonexistent output port */
+    SLUICE_TRACE_NOTE_PORT_NO_FORWARD = 35, /*  -> OFPPC_NO_FWD set, skipping output */
+    SLUICE_TRACE_NOTE_PROTECTED = 36, /*  >> Flow is between protected ports, skipping output. */
+    SLUICE_TRACE_NOTE_TTL_EXCEEDED = 37, /*  >> IPv4 decrement TTL exception */
+    SLUICE_TRACE_NOTE_OUTPUT_REG = 38, /*  -> output port is %a */
+    SLUICE_TRACE_NOTE_QUEUE = 39, /*  -> queue = %a */
+    SLUICE_TRACE_NOTE_SUBFIELD_NOW = 40, /*  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
+    SLUICE_TRACE_NOTE_ACTION_SET = 41, /*  -> action set is: the step's actions */
+    SLUICE_TRACE_NOTE_MISS_DROP = 42, /* No match. */
+    SLUICE_TRACE_NOTE_MISS_CONTROLLER = 43, /* No match, and a "packet-in" is called for. */
+    SLUICE_TRACE_NOTE_GROUP_MISSING = 44, /*  >> output to non-existent group %a */
+    SLUICE_TRACE_NOTE_BUCKET_USED = 45, /*  -> using bucket %a */
+    SLUICE_TRACE_NOTE_NO_LIVE_BUCKET = 46, /*  -> no live bucket */
+    SLUICE_TRACE_NOTE_BUCKET_SCORE = 47, /*  -> bucket %a: score %b */
+    SLUICE_TRACE_NOTE_BUCKET_NOT_LIVE = 48, /*  -> bucket a is not live, because of port b and group c */
+    SLUICE_TRACE_NOTE_MISS_FRAGMENT = 49, /* Packets are IP fragments and the fragment handling mode is "drop". */
+    SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 50, /*  -> Not tunneling to our own address */
+    SLUICE_TRACE_NOTE_KERNEL_TUNNEL = 51, /*  -> output to kernel tunnel */
+    SLUICE_TRACE_NOTE_NATIVE_TUNNEL = 52, /*  -> output to native tunnel */
+    SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 53, /*  >> native tunnel routing failed */
+    SLUICE_TRACE_NOTE_TUNNEL_VIA = 54, /*  -> tunneling to address (a, b) via port d of bridge c */
+    SLUICE_TRACE_NOTE_TUNNEL_NO_NEIGHBOR = 55, /*  -> neighbor cache miss for address (a, b) on bridge c, sending request */
+    SLUICE_TRACE_NOTE_NSH_TTL_EXCEEDED = 56, /*  >> NSH decrement TTL exception */
+    SLUICE_TRACE_NOTE_ENCAP_ETHERNET_TWICE = 57, /* Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
+    SLUICE_TRACE_NOTE_ENCAP_NSH_OF = 58, /* Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
+    SLUICE_TRACE_NOTE_DECAP_VLAN = 59, /* Dropping packet, cannot decap Ethernet if VLAN is present. */
+    SLUICE_TRACE_NOTE_DECAP_NSH_NEXT = 60, /* Dropping packet as NSH next protocol %a is not supported */
+    SLUICE_TRACE_NOTE_DECAP_OF = 61, /* Dropping packet as the decap() does not support packet type (%a,%xb) */
+    SLUICE_TRACE_NOTE_NON_ETHERNET_ON_L2_PORT = 62, /*  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
+    SLUICE_TRACE_NOTE_MIRROR_INPUT_BUNDLE = 63, /*  >> input port is mirror output port, dropping */
+    SLUICE_TRACE_NOTE_LEARNED_PORT_IS_MIRROR = 64, /*  >> learned port is a mirror port, dropping */
+    SLUICE_TRACE_NOTE_LEARN_SUPPRESSED = 65, /*  >> suppressing side effects, so learn action ignored */
+    SLUICE_TRACE_NOTE_LEARNED_FLOW = 66, /*  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
+    SLUICE_TRACE_NOTE_LEARN_LIMIT = 67, /*  -> Limit exceeded, learn failed */
+    SLUICE_TRACE_NOTE_RESUMING = 68, /* Resuming from table %a */
+    SLUICE_TRACE_NOTE_RESTORING_ACTIONS = 69, /* Restoring actions: the step's actions */
+    SLUICE_TRACE_NOTE_RESTORING_ACTION_SET = 70, /* Restoring action set: the step's actions */
+    SLUICE_TRACE_NOTE_UNROLLED = 71, /* Restored state: table=%a, cookie=%c */
+    SLUICE_TRACE_NOTE_TTL_MPLS = 72, /*  >> MPLS decrement TTL exception */
+    SLUICE_TRACE_NOTE_TRUNC_RESERVED = 73, /*  >> output_trunc does not support port: %ra */
+    SLUICE_TRACE_NOTE_TUNNEL_BUILD = 74, /*  >> native tunnel header build failed */
+    SLUICE_TRACE_NOTE_DELETE_FIELD = 75, /*  -> delete (field a) */
+    SLUICE_TRACE_NOTE_BOND_REFUSED = 76, /*  -> bonding refused admissibility, dropping */
+    SLUICE_TRACE_NOTE_BOND_LOOPED = 77, /*  -> SLB bond thinks this packet looped back, dropping */
+    SLUICE_TRACE_NOTE_STP_NOT_FORWARDING = 78, /*  >> STP not in forwarding state, skipping output */
+    SLUICE_TRACE_NOTE_RSTP_NOT_FORWARDING = 79, /*  >> RSTP not in forwarding state, skipping output */
+    SLUICE_TRACE_NOTE_STP_NOT_LISTENING = 80, /*  >> STP not in listening state, skipping bpdu output */
+    SLUICE_TRACE_NOTE_MCAST_IGMP = 81, /*  -> multicast traffic, flooding */
+    SLUICE_TRACE_NOTE_MCAST_MLD = 82, /*  -> MLD query, flooding */
+    SLUICE_TRACE_NOTE_MCAST_LOCAL = 83, /*  -> RFC4541: section 2.1.2, item 2, flooding */
+    SLUICE_TRACE_NOTE_MCAST_UNREGISTERED = 84, /*  -> unregistered multicast, flooding */
+    SLUICE_TRACE_NOTE_MCAST_GROUP = 85, /*  -> forwarding to mcast group port */
+    SLUICE_TRACE_NOTE_MCAST_GROUP_UNKNOWN = 86, /*  >> mcast group port is unknown, dropping */
+    SLUICE_TRACE_NOTE_MCAST_GROUP_INPUT = 87, /*  -> mcast group port is input port, dropping */
+    SLUICE_TRACE_NOTE_MCAST_ROUTER = 88, /*  -> forwarding to mcast router port */
+    SLUICE_TRACE_NOTE_MCAST_ROUTER_UNKNOWN = 89, /*  >> mcast router port is unknown, dropping */
+    SLUICE_TRACE_NOTE_MCAST_ROUTER_ELSEWHERE = 90, /*  -> mcast router is on another vlan, dropping */
+    SLUICE_TRACE_NOTE_MCAST_ROUTER_INPUT = 91, /*  -> mcast router port is input port, dropping */
+    SLUICE_TRACE_NOTE_MCAST_FLOOD = 92, /*  -> forwarding to mcast flood port */
+    SLUICE_TRACE_NOTE_MCAST_FLOOD_INPUT = 93, /*  -> mcast flood port is input port, dropping */
+    SLUICE_TRACE_NOTE_MCAST_REPORT = 94, /*  -> forwarding report to mcast flagged port */
+    SLUICE_TRACE_NOTE_MCAST_REPORT_INPUT = 95, /*  -> mcast port is input port, dropping the Report */
 };
 
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -581,6 +620,10 @@ enum sluice_coverage {
     SLUICE_COVERAGE_PACKET_COPIED = 10, /* Copies and segments that packets became beyond themselves. */
     SLUICE_COVERAGE_PACKET_CONSUMED = 11, /* Packets that ended neither sent nor dropped: originals whose copies were, and those only told of. */
     SLUICE_COVERAGE_NETFLOW_LOST = 12, /* Flows and records of NetFlow that there was no room for. */
+    SLUICE_COVERAGE_MCAST_SNOOPING_LEARNED = 13, /* Multicast groups and routers learned. */
+    SLUICE_COVERAGE_MCAST_SNOOPING_EXPIRED = 14, /* Those that aged out, and members of groups. */
+    SLUICE_COVERAGE_MCAST_SNOOPING_EVICTED = 15, /* Multicast groups dropped to make room. */
+    SLUICE_COVERAGE_MCAST_SNOOPING_LOST = 16, /* Multicast groups, members and routers that there was no memory for. */
 };
 
 /* Why a packet was dropped. Each has a counter. */
@@ -709,8 +752,10 @@ struct sluice_bridge_set {
     uint32_t sflow_header; /* Bytes of a packet that an sFlow sample carries. */
     uint32_t ipfix_probability; /* Of 2**32 - 1 packets, those that are sampled for the bridge's IPFIX. */
     uint32_t netflow_timeout_s; /* NetFlow's active timeout; 0: no NetFlow. */
+    uint32_t mcast_aging_s; /* How long a multicast group is known that nobody asks for; 0: 300. */
+    uint32_t mcast_table_size; /* Multicast groups that are known at most; 0: 2048. */
 };
-_Static_assert(sizeof(struct sluice_bridge_set) == 48, "size of sluice_bridge_set");
+_Static_assert(sizeof(struct sluice_bridge_set) == 56, "size of sluice_bridge_set");
 _Static_assert(offsetof(struct sluice_bridge_set, type) == 0, "sluice_bridge_set.type");
 _Static_assert(offsetof(struct sluice_bridge_set, flags) == 2, "sluice_bridge_set.flags");
 _Static_assert(offsetof(struct sluice_bridge_set, size) == 4, "sluice_bridge_set.size");
@@ -724,6 +769,8 @@ _Static_assert(offsetof(struct sluice_bridge_set, sflow_probability) == 32, "slu
 _Static_assert(offsetof(struct sluice_bridge_set, sflow_header) == 36, "sluice_bridge_set.sflow_header");
 _Static_assert(offsetof(struct sluice_bridge_set, ipfix_probability) == 40, "sluice_bridge_set.ipfix_probability");
 _Static_assert(offsetof(struct sluice_bridge_set, netflow_timeout_s) == 44, "sluice_bridge_set.netflow_timeout_s");
+_Static_assert(offsetof(struct sluice_bridge_set, mcast_aging_s) == 48, "sluice_bridge_set.mcast_aging_s");
+_Static_assert(offsetof(struct sluice_bridge_set, mcast_table_size) == 52, "sluice_bridge_set.mcast_table_size");
 
 /* Fails with `device` and errno when the device cannot be had. Followed by: name, config: `key=value` strings, each ended by a zero byte. */
 struct sluice_port_open {
@@ -1191,6 +1238,20 @@ _Static_assert(offsetof(struct sluice_resume, dp_port) == 8, "sluice_resume.dp_p
 _Static_assert(offsetof(struct sluice_resume, continuation_size) == 12, "sluice_resume.continuation_size");
 _Static_assert(offsetof(struct sluice_resume, packet_size) == 16, "sluice_resume.packet_size");
 _Static_assert(offsetof(struct sluice_resume, pad) == 20, "sluice_resume.pad");
+
+struct sluice_mdb_flush {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_mdb_flush) == 16, "size of sluice_mdb_flush");
+_Static_assert(offsetof(struct sluice_mdb_flush, type) == 0, "sluice_mdb_flush.type");
+_Static_assert(offsetof(struct sluice_mdb_flush, flags) == 2, "sluice_mdb_flush.flags");
+_Static_assert(offsetof(struct sluice_mdb_flush, size) == 4, "sluice_mdb_flush.size");
+_Static_assert(offsetof(struct sluice_mdb_flush, bridge) == 8, "sluice_mdb_flush.bridge");
+_Static_assert(offsetof(struct sluice_mdb_flush, pad) == 12, "sluice_mdb_flush.pad");
 
 struct sluice_fdb_flush {
     uint16_t type;
@@ -1776,7 +1837,7 @@ _Static_assert(offsetof(struct sluice_aggregate_reply, n_packets) == 0, "sluice_
 _Static_assert(offsetof(struct sluice_aggregate_reply, n_bytes) == 8, "sluice_aggregate_reply.n_bytes");
 _Static_assert(offsetof(struct sluice_aggregate_reply, n_flows) == 16, "sluice_aggregate_reply.n_flows");
 
-/* Asks table_stats, fdb_dump, fdb_stats. */
+/* Asks table_stats, fdb_dump, fdb_stats, mdb_dump. */
 struct sluice_bridge_query {
     uint16_t type;
     uint16_t flags;
@@ -1852,6 +1913,29 @@ _Static_assert(offsetof(struct sluice_fdb_info, ofp_port) == 16, "sluice_fdb_inf
 _Static_assert(offsetof(struct sluice_fdb_info, vlan) == 20, "sluice_fdb_info.vlan");
 _Static_assert(offsetof(struct sluice_fdb_info, is_static) == 22, "sluice_fdb_info.is_static");
 _Static_assert(offsetof(struct sluice_fdb_info, age_ms) == 24, "sluice_fdb_info.age_ms");
+
+/* A bundle that wants a multicast group, or a router; groups come in the order of their last reports. */
+struct sluice_mdb_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint8_t group[16]; /* IPv6, or IPv4 mapped into it; zero for a router */
+    uint32_t ofp_port;
+    uint16_t vlan;
+    uint16_t is_router;
+    uint32_t age_s;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_mdb_info) == 40, "size of sluice_mdb_info");
+_Static_assert(offsetof(struct sluice_mdb_info, type) == 0, "sluice_mdb_info.type");
+_Static_assert(offsetof(struct sluice_mdb_info, flags) == 2, "sluice_mdb_info.flags");
+_Static_assert(offsetof(struct sluice_mdb_info, size) == 4, "sluice_mdb_info.size");
+_Static_assert(offsetof(struct sluice_mdb_info, group) == 8, "sluice_mdb_info.group");
+_Static_assert(offsetof(struct sluice_mdb_info, ofp_port) == 24, "sluice_mdb_info.ofp_port");
+_Static_assert(offsetof(struct sluice_mdb_info, vlan) == 28, "sluice_mdb_info.vlan");
+_Static_assert(offsetof(struct sluice_mdb_info, is_router) == 30, "sluice_mdb_info.is_router");
+_Static_assert(offsetof(struct sluice_mdb_info, age_s) == 32, "sluice_mdb_info.age_s");
+_Static_assert(offsetof(struct sluice_mdb_info, pad) == 36, "sluice_mdb_info.pad");
 
 /* Asks port_stats. */
 struct sluice_port_query {

@@ -101,6 +101,8 @@ export const command = {
   pollingSet: 37,
   /** Limits what a port receives. */
   portPolice: 38,
+  /** Forgets multicast groups and routers that were snooped. */
+  mdbFlush: 39,
 } as const;
 
 /** What workers measure besides their counters. */
@@ -169,6 +171,8 @@ export const query = {
   missRules: 28,
   /** The last turns or milliseconds of a worker, newest first. */
   workerHistory: 29,
+  /** Multicast groups and routers of a bridge; records are mdb_info. */
+  mdbDump: 30,
 } as const;
 
 /** What is counted by size. */
@@ -522,6 +526,10 @@ export const bridgeFlag = {
   stp: 4096,
   /** Likewise the rapid one. */
   rstp: 8192,
+  /** NORMAL sends multicast where IGMP and MLD say that it is wanted. */
+  mcastSnooping: 16384,
+  /** And what nobody asked for to routers only, rather than everywhere. */
+  mcastNoUnregistered: 32768,
 } as const;
 
 /** Which exporter a sample is for. */
@@ -545,6 +553,10 @@ export const bundleFlag = {
   lacp: 8,
   /** Multicast is let in on members other than the active one. */
   allMembersActive: 16,
+  /** With snooping, multicast leaves here whoever wants it. */
+  mcastFlood: 32,
+  /** With snooping, reports leave here, too. */
+  mcastFloodReports: 64,
 } as const;
 
 /** Which member of a bundle packets leave by. */
@@ -707,11 +719,38 @@ export const traceKind = {
   thaw: 11,
   /** A group's bucket a is executed: what follows deeper is its actions. */
   bucket: 12,
+  /** Each packet of the flow is looked at: `a` has a bit for each slow_reason. */
+  slow: 13,
   /** The key before translation. */
-  flow: 13,
+  flow: 14,
 } as const;
 
-/** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %xa a in hexadecimal. Those in >>>> <<<< come first: of these the log tells too. */
+/** Why each packet of a flow is looked at. `doc` is what ofproto/trace says of it. */
+export const slowReason = {
+  /** Consists of CFM packets */
+  cfm: 1,
+  /** Consists of BFD packets */
+  bfd: 2,
+  /** Consists of LACP packets */
+  lacp: 4,
+  /** Consists of STP packets */
+  stp: 8,
+  /** Consists of LLDP packets */
+  lldp: 16,
+  /** Uses action(s) not supported by datapath */
+  action: 32,
+} as const;
+
+export const slowReasonText: ReadonlyMap<number, string> = new Map([
+  [1, "Consists of CFM packets"],
+  [2, "Consists of BFD packets"],
+  [4, "Consists of LACP packets"],
+  [8, "Consists of STP packets"],
+  [16, "Consists of LLDP packets"],
+  [32, "Uses action(s) not supported by datapath"],
+]);
+
+/** Remarks of a trace. `doc` is what ofproto/trace prints: %a to %d are the step's numbers, %pa the name of OpenFlow port a, %ma a as an Ethernet address, %ia a as one of IPv4, %xa a in hexadecimal. Those in >>>> <<<< come first: of these the log tells too, and for who debugs of those after them up to mcast_bad_mld. */
 export const traceNote = {
   /**  >>>> received packet on unknown port %a <<<< */
   inputPortMissing: 1,
@@ -749,116 +788,160 @@ export const traceNote = {
   decapMplsTooMany: 17,
   /**  >>>> output_trunc does not support patch port %ra <<<< */
   truncPatch: 18,
+  /**  -> multicast snooping learned that %ia is on port %pb in VLAN %c */
+  mcastLearned: 19,
+  /**  -> multicast snooping leaving %ia is on port %pb in VLAN %c */
+  mcastLeft: 20,
+  /**  -> multicast snooping query from %ia is on port %pb in VLAN %c */
+  mcastQuery: 21,
+  /**  -> multicast snooping query on port %pb in VLAN %c */
+  mcastMldQuery: 22,
+  /**  -> multicast snooping processed %a addresses on port %pb in VLAN %c */
+  mcastProcessed: 23,
+  /**  -> multicast snooping received bad IGMP checksum on port %pb in VLAN %c */
+  mcastBadIgmp: 24,
+  /**  -> multicast snooping received bad MLD checksum on port %pb in VLAN %c */
+  mcastBadMld: 25,
   /**  -> no learned MAC for destination, flooding */
-  noLearnedMac: 19,
+  noLearnedMac: 26,
   /**  -> forwarding to learned port */
-  learnedPort: 20,
+  learnedPort: 27,
   /**  -> learned port is input port, dropping */
-  learnedPortIsInput: 21,
+  learnedPortIsInput: 28,
   /**  >> no input bundle, dropping */
-  noInputBundle: 22,
+  noInputBundle: 29,
   /**  >> disallowed VLAN VID for this input port, dropping */
-  vlanNotCarried: 23,
+  vlanNotCarried: 30,
   /**  -> packet has reserved destination MAC, dropping */
-  reservedDestination: 24,
+  reservedDestination: 31,
   /**  -> learned that %ma is on port %pb in VLAN %c */
-  learnedSource: 25,
+  learnedSource: 32,
   /**  >> skipping output to input port */
-  outputSuppressed: 26,
+  outputSuppressed: 33,
   /**  >> Nonexistent output port */
-  portMissing: 27,
+  portMissing: 34,
   /**  -> OFPPC_NO_FWD set, skipping output */
-  portNoForward: 28,
+  portNoForward: 35,
   /**  >> Flow is between protected ports, skipping output. */
-  protected: 29,
+  protected: 36,
   /**  >> IPv4 decrement TTL exception */
-  ttlExceeded: 30,
+  ttlExceeded: 37,
   /**  -> output port is %a */
-  outputReg: 31,
+  outputReg: 38,
   /**  -> queue = %a */
-  queue: 32,
+  queue: 39,
   /**  -> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie */
-  subfieldNow: 33,
+  subfieldNow: 40,
   /**  -> action set is: the step's actions */
-  actionSet: 34,
+  actionSet: 41,
   /** No match. */
-  missDrop: 35,
+  missDrop: 42,
   /** No match, and a "packet-in" is called for. */
-  missController: 36,
+  missController: 43,
   /**  >> output to non-existent group %a */
-  groupMissing: 37,
+  groupMissing: 44,
   /**  -> using bucket %a */
-  bucketUsed: 38,
+  bucketUsed: 45,
   /**  -> no live bucket */
-  noLiveBucket: 39,
+  noLiveBucket: 46,
   /**  -> bucket %a: score %b */
-  bucketScore: 40,
+  bucketScore: 47,
   /**  -> bucket a is not live, because of port b and group c */
-  bucketNotLive: 41,
+  bucketNotLive: 48,
   /** Packets are IP fragments and the fragment handling mode is "drop". */
-  missFragment: 42,
+  missFragment: 49,
   /**  -> Not tunneling to our own address */
-  tunnelToSelf: 43,
+  tunnelToSelf: 50,
   /**  -> output to kernel tunnel */
-  kernelTunnel: 44,
+  kernelTunnel: 51,
   /**  -> output to native tunnel */
-  nativeTunnel: 45,
+  nativeTunnel: 52,
   /**  >> native tunnel routing failed */
-  tunnelNoRoute: 46,
+  tunnelNoRoute: 53,
   /**  -> tunneling to address (a, b) via port d of bridge c */
-  tunnelVia: 47,
+  tunnelVia: 54,
   /**  -> neighbor cache miss for address (a, b) on bridge c, sending request */
-  tunnelNoNeighbor: 48,
+  tunnelNoNeighbor: 55,
   /**  >> NSH decrement TTL exception */
-  nshTtlExceeded: 49,
+  nshTtlExceeded: 56,
   /** Dropping packet as encap(ethernet) is not supported for packet type ethernet. */
-  encapEthernetTwice: 50,
+  encapEthernetTwice: 57,
   /** Dropping packet as encap(nsh) is not supported for packet type (%a,%xb) */
-  encapNshOf: 51,
+  encapNshOf: 58,
   /** Dropping packet, cannot decap Ethernet if VLAN is present. */
-  decapVlan: 52,
+  decapVlan: 59,
   /** Dropping packet as NSH next protocol %a is not supported */
-  decapNshNext: 53,
+  decapNshNext: 60,
   /** Dropping packet as the decap() does not support packet type (%a,%xb) */
-  decapOf: 54,
+  decapOf: 61,
   /**  >> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet. */
-  nonEthernetOnL2Port: 55,
+  nonEthernetOnL2Port: 62,
   /**  >> input port is mirror output port, dropping */
-  mirrorInputBundle: 56,
+  mirrorInputBundle: 63,
   /**  >> learned port is a mirror port, dropping */
-  learnedPortIsMirror: 57,
+  learnedPortIsMirror: 64,
   /**  >> suppressing side effects, so learn action ignored */
-  learnSuppressed: 58,
+  learnSuppressed: 65,
   /**  -> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32 */
-  learnedFlow: 59,
+  learnedFlow: 66,
   /**  -> Limit exceeded, learn failed */
-  learnLimit: 60,
+  learnLimit: 67,
   /** Resuming from table %a */
-  resuming: 61,
+  resuming: 68,
   /** Restoring actions: the step's actions */
-  restoringActions: 62,
+  restoringActions: 69,
   /** Restoring action set: the step's actions */
-  restoringActionSet: 63,
+  restoringActionSet: 70,
   /** Restored state: table=%a, cookie=%c */
-  unrolled: 64,
+  unrolled: 71,
   /**  >> MPLS decrement TTL exception */
-  ttlMpls: 65,
+  ttlMpls: 72,
   /**  >> output_trunc does not support port: %ra */
-  truncReserved: 66,
+  truncReserved: 73,
   /**  >> native tunnel header build failed */
-  tunnelBuild: 67,
+  tunnelBuild: 74,
   /**  -> delete (field a) */
-  deleteField: 68,
+  deleteField: 75,
   /**  -> bonding refused admissibility, dropping */
-  bondRefused: 69,
+  bondRefused: 76,
   /**  -> SLB bond thinks this packet looped back, dropping */
-  bondLooped: 70,
+  bondLooped: 77,
   /**  >> STP not in forwarding state, skipping output */
-  stpNotForwarding: 71,
+  stpNotForwarding: 78,
   /**  >> RSTP not in forwarding state, skipping output */
-  rstpNotForwarding: 72,
+  rstpNotForwarding: 79,
   /**  >> STP not in listening state, skipping bpdu output */
-  stpNotListening: 73,
+  stpNotListening: 80,
+  /**  -> multicast traffic, flooding */
+  mcastIgmp: 81,
+  /**  -> MLD query, flooding */
+  mcastMld: 82,
+  /**  -> RFC4541: section 2.1.2, item 2, flooding */
+  mcastLocal: 83,
+  /**  -> unregistered multicast, flooding */
+  mcastUnregistered: 84,
+  /**  -> forwarding to mcast group port */
+  mcastGroup: 85,
+  /**  >> mcast group port is unknown, dropping */
+  mcastGroupUnknown: 86,
+  /**  -> mcast group port is input port, dropping */
+  mcastGroupInput: 87,
+  /**  -> forwarding to mcast router port */
+  mcastRouter: 88,
+  /**  >> mcast router port is unknown, dropping */
+  mcastRouterUnknown: 89,
+  /**  -> mcast router is on another vlan, dropping */
+  mcastRouterElsewhere: 90,
+  /**  -> mcast router port is input port, dropping */
+  mcastRouterInput: 91,
+  /**  -> forwarding to mcast flood port */
+  mcastFlood: 92,
+  /**  -> mcast flood port is input port, dropping */
+  mcastFloodInput: 93,
+  /**  -> forwarding report to mcast flagged port */
+  mcastReport: 94,
+  /**  -> mcast port is input port, dropping the Report */
+  mcastReportInput: 95,
 } as const;
 
 export const traceNoteText: ReadonlyMap<number, string> = new Map([
@@ -880,61 +963,83 @@ export const traceNoteText: ReadonlyMap<number, string> = new Map([
   [16, ">>>> dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the %a supported. <<<<"],
   [17, ">>>> dropping packet on which an MPLS decap can't be performed as it has more MPLS LSEs than the %a supported. <<<<"],
   [18, ">>>> output_trunc does not support patch port %ra <<<<"],
-  [19, "-> no learned MAC for destination, flooding"],
-  [20, "-> forwarding to learned port"],
-  [21, "-> learned port is input port, dropping"],
-  [22, ">> no input bundle, dropping"],
-  [23, ">> disallowed VLAN VID for this input port, dropping"],
-  [24, "-> packet has reserved destination MAC, dropping"],
-  [25, "-> learned that %ma is on port %pb in VLAN %c"],
-  [26, ">> skipping output to input port"],
-  [27, ">> Nonexistent output port"],
-  [28, "-> OFPPC_NO_FWD set, skipping output"],
-  [29, ">> Flow is between protected ports, skipping output."],
-  [30, ">> IPv4 decrement TTL exception"],
-  [31, "-> output port is %a"],
-  [32, "-> queue = %a"],
-  [33, "-> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie"],
-  [34, "-> action set is: the step's actions"],
-  [35, "No match."],
-  [36, "No match, and a \"packet-in\" is called for."],
-  [37, ">> output to non-existent group %a"],
-  [38, "-> using bucket %a"],
-  [39, "-> no live bucket"],
-  [40, "-> bucket %a: score %b"],
-  [41, "-> bucket a is not live, because of port b and group c"],
-  [42, "Packets are IP fragments and the fragment handling mode is \"drop\"."],
-  [43, "-> Not tunneling to our own address"],
-  [44, "-> output to kernel tunnel"],
-  [45, "-> output to native tunnel"],
-  [46, ">> native tunnel routing failed"],
-  [47, "-> tunneling to address (a, b) via port d of bridge c"],
-  [48, "-> neighbor cache miss for address (a, b) on bridge c, sending request"],
-  [49, ">> NSH decrement TTL exception"],
-  [50, "Dropping packet as encap(ethernet) is not supported for packet type ethernet."],
-  [51, "Dropping packet as encap(nsh) is not supported for packet type (%a,%xb)"],
-  [52, "Dropping packet, cannot decap Ethernet if VLAN is present."],
-  [53, "Dropping packet as NSH next protocol %a is not supported"],
-  [54, "Dropping packet as the decap() does not support packet type (%a,%xb)"],
-  [55, ">> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet."],
-  [56, ">> input port is mirror output port, dropping"],
-  [57, ">> learned port is a mirror port, dropping"],
-  [58, ">> suppressing side effects, so learn action ignored"],
-  [59, "-> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32"],
-  [60, "-> Limit exceeded, learn failed"],
-  [61, "Resuming from table %a"],
-  [62, "Restoring actions: the step's actions"],
-  [63, "Restoring action set: the step's actions"],
-  [64, "Restored state: table=%a, cookie=%c"],
-  [65, ">> MPLS decrement TTL exception"],
-  [66, ">> output_trunc does not support port: %ra"],
-  [67, ">> native tunnel header build failed"],
-  [68, "-> delete (field a)"],
-  [69, "-> bonding refused admissibility, dropping"],
-  [70, "-> SLB bond thinks this packet looped back, dropping"],
-  [71, ">> STP not in forwarding state, skipping output"],
-  [72, ">> RSTP not in forwarding state, skipping output"],
-  [73, ">> STP not in listening state, skipping bpdu output"],
+  [19, "-> multicast snooping learned that %ia is on port %pb in VLAN %c"],
+  [20, "-> multicast snooping leaving %ia is on port %pb in VLAN %c"],
+  [21, "-> multicast snooping query from %ia is on port %pb in VLAN %c"],
+  [22, "-> multicast snooping query on port %pb in VLAN %c"],
+  [23, "-> multicast snooping processed %a addresses on port %pb in VLAN %c"],
+  [24, "-> multicast snooping received bad IGMP checksum on port %pb in VLAN %c"],
+  [25, "-> multicast snooping received bad MLD checksum on port %pb in VLAN %c"],
+  [26, "-> no learned MAC for destination, flooding"],
+  [27, "-> forwarding to learned port"],
+  [28, "-> learned port is input port, dropping"],
+  [29, ">> no input bundle, dropping"],
+  [30, ">> disallowed VLAN VID for this input port, dropping"],
+  [31, "-> packet has reserved destination MAC, dropping"],
+  [32, "-> learned that %ma is on port %pb in VLAN %c"],
+  [33, ">> skipping output to input port"],
+  [34, ">> Nonexistent output port"],
+  [35, "-> OFPPC_NO_FWD set, skipping output"],
+  [36, ">> Flow is between protected ports, skipping output."],
+  [37, ">> IPv4 decrement TTL exception"],
+  [38, "-> output port is %a"],
+  [39, "-> queue = %a"],
+  [40, "-> the subfield (field a, from bit b, c bits) is now d; bits above 63 are in cookie"],
+  [41, "-> action set is: the step's actions"],
+  [42, "No match."],
+  [43, "No match, and a \"packet-in\" is called for."],
+  [44, ">> output to non-existent group %a"],
+  [45, "-> using bucket %a"],
+  [46, "-> no live bucket"],
+  [47, "-> bucket %a: score %b"],
+  [48, "-> bucket a is not live, because of port b and group c"],
+  [49, "Packets are IP fragments and the fragment handling mode is \"drop\"."],
+  [50, "-> Not tunneling to our own address"],
+  [51, "-> output to kernel tunnel"],
+  [52, "-> output to native tunnel"],
+  [53, ">> native tunnel routing failed"],
+  [54, "-> tunneling to address (a, b) via port d of bridge c"],
+  [55, "-> neighbor cache miss for address (a, b) on bridge c, sending request"],
+  [56, ">> NSH decrement TTL exception"],
+  [57, "Dropping packet as encap(ethernet) is not supported for packet type ethernet."],
+  [58, "Dropping packet as encap(nsh) is not supported for packet type (%a,%xb)"],
+  [59, "Dropping packet, cannot decap Ethernet if VLAN is present."],
+  [60, "Dropping packet as NSH next protocol %a is not supported"],
+  [61, "Dropping packet as the decap() does not support packet type (%a,%xb)"],
+  [62, ">> Trying to send non-Ethernet packet through legacy L2 port. Dropping packet."],
+  [63, ">> input port is mirror output port, dropping"],
+  [64, ">> learned port is a mirror port, dropping"],
+  [65, ">> suppressing side effects, so learn action ignored"],
+  [66, "-> the flow that is learned: the step's match and actions; table is a, priority b, cookie c; d: idle timeout, hard timeout from bit 16, whether its removal is reported from bit 32"],
+  [67, "-> Limit exceeded, learn failed"],
+  [68, "Resuming from table %a"],
+  [69, "Restoring actions: the step's actions"],
+  [70, "Restoring action set: the step's actions"],
+  [71, "Restored state: table=%a, cookie=%c"],
+  [72, ">> MPLS decrement TTL exception"],
+  [73, ">> output_trunc does not support port: %ra"],
+  [74, ">> native tunnel header build failed"],
+  [75, "-> delete (field a)"],
+  [76, "-> bonding refused admissibility, dropping"],
+  [77, "-> SLB bond thinks this packet looped back, dropping"],
+  [78, ">> STP not in forwarding state, skipping output"],
+  [79, ">> RSTP not in forwarding state, skipping output"],
+  [80, ">> STP not in listening state, skipping bpdu output"],
+  [81, "-> multicast traffic, flooding"],
+  [82, "-> MLD query, flooding"],
+  [83, "-> RFC4541: section 2.1.2, item 2, flooding"],
+  [84, "-> unregistered multicast, flooding"],
+  [85, "-> forwarding to mcast group port"],
+  [86, ">> mcast group port is unknown, dropping"],
+  [87, "-> mcast group port is input port, dropping"],
+  [88, "-> forwarding to mcast router port"],
+  [89, ">> mcast router port is unknown, dropping"],
+  [90, "-> mcast router is on another vlan, dropping"],
+  [91, "-> mcast router port is input port, dropping"],
+  [92, "-> forwarding to mcast flood port"],
+  [93, "-> mcast flood port is input port, dropping"],
+  [94, "-> forwarding report to mcast flagged port"],
+  [95, "-> mcast port is input port, dropping the Report"],
 ]);
 
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
@@ -993,6 +1098,14 @@ export const coverage = {
   packetConsumed: 11,
   /** Flows and records of NetFlow that there was no room for. */
   netflowLost: 12,
+  /** Multicast groups and routers learned. */
+  mcastSnoopingLearned: 13,
+  /** Those that aged out, and members of groups. */
+  mcastSnoopingExpired: 14,
+  /** Multicast groups dropped to make room. */
+  mcastSnoopingEvicted: 15,
+  /** Multicast groups, members and routers that there was no memory for. */
+  mcastSnoopingLost: 16,
 } as const;
 
 /** Why a packet was dropped. Each has a counter. */
@@ -1230,9 +1343,13 @@ export interface BridgeSet {
   ipfixProbability: number;
   /** NetFlow's active timeout; 0: no NetFlow. */
   netflowTimeoutS: number;
+  /** How long a multicast group is known that nobody asks for; 0: 300. */
+  mcastAgingS: number;
+  /** Multicast groups that are known at most; 0: 2048. */
+  mcastTableSize: number;
 }
-export const bridgeSetSize = 48;
-export const bridgeSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, bridgeFlags: 12, macAgingS: 16, macTableSize: 20, fragMode: 24, maxResubmitDepth: 28, sflowProbability: 32, sflowHeader: 36, ipfixProbability: 40, netflowTimeoutS: 44 } as const;
+export const bridgeSetSize = 56;
+export const bridgeSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, bridgeFlags: 12, macAgingS: 16, macTableSize: 20, fragMode: 24, maxResubmitDepth: 28, sflowProbability: 32, sflowHeader: 36, ipfixProbability: 40, netflowTimeoutS: 44, mcastAgingS: 48, mcastTableSize: 52 } as const;
 export function readBridgeSet(view: DataView, at: number): BridgeSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -1248,6 +1365,8 @@ export function readBridgeSet(view: DataView, at: number): BridgeSet {
     sflowHeader: view.getUint32(at + 36, true),
     ipfixProbability: view.getUint32(at + 40, true),
     netflowTimeoutS: view.getUint32(at + 44, true),
+    mcastAgingS: view.getUint32(at + 48, true),
+    mcastTableSize: view.getUint32(at + 52, true),
   };
 }
 export function writeBridgeSet(view: DataView, at: number, record: BridgeSet): void {
@@ -1264,6 +1383,8 @@ export function writeBridgeSet(view: DataView, at: number, record: BridgeSet): v
   view.setUint32(at + 36, record.sflowHeader, true);
   view.setUint32(at + 40, record.ipfixProbability, true);
   view.setUint32(at + 44, record.netflowTimeoutS, true);
+  view.setUint32(at + 48, record.mcastAgingS, true);
+  view.setUint32(at + 52, record.mcastTableSize, true);
 }
 
 /** Fails with `device` and errno when the device cannot be had. Followed by: name, config: `key=value` strings, each ended by a zero byte. */
@@ -2103,6 +2224,31 @@ export function writeResume(view: DataView, at: number, record: Resume): void {
   view.setUint32(at + 8, record.dpPort, true);
   view.setUint32(at + 12, record.continuationSize, true);
   view.setUint32(at + 16, record.packetSize, true);
+}
+
+/** The record mdb_flush. */
+export interface MdbFlush {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+}
+export const mdbFlushSize = 16;
+export const mdbFlushOffsets = { type: 0, flags: 2, size: 4, bridge: 8, pad: 12 } as const;
+export function readMdbFlush(view: DataView, at: number): MdbFlush {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+  };
+}
+export function writeMdbFlush(view: DataView, at: number, record: MdbFlush): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
 }
 
 /** The record fdb_flush. */
@@ -3141,7 +3287,7 @@ export function writeAggregateReply(view: DataView, at: number, record: Aggregat
   view.setBigUint64(at + 16, record.nFlows, true);
 }
 
-/** Asks table_stats, fdb_dump, fdb_stats. */
+/** Asks table_stats, fdb_dump, fdb_stats, mdb_dump. */
 export interface BridgeQuery {
   type: number;
   flags: number;
@@ -3275,6 +3421,44 @@ export function writeFdbInfo(view: DataView, at: number, record: FdbInfo): void 
   view.setUint16(at + 20, record.vlan, true);
   view.setUint16(at + 22, record.isStatic, true);
   view.setBigUint64(at + 24, record.ageMs, true);
+}
+
+/** A bundle that wants a multicast group, or a router; groups come in the order of their last reports. */
+export interface MdbInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** IPv6, or IPv4 mapped into it; zero for a router */
+  group: Uint8Array;
+  ofpPort: number;
+  vlan: number;
+  isRouter: number;
+  ageS: number;
+}
+export const mdbInfoSize = 40;
+export const mdbInfoOffsets = { type: 0, flags: 2, size: 4, group: 8, ofpPort: 24, vlan: 28, isRouter: 30, ageS: 32, pad: 36 } as const;
+export function readMdbInfo(view: DataView, at: number): MdbInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    group: readBytes(view, at + 8, 16),
+    ofpPort: view.getUint32(at + 24, true),
+    vlan: view.getUint16(at + 28, true),
+    isRouter: view.getUint16(at + 30, true),
+    ageS: view.getUint32(at + 32, true),
+  };
+}
+export function writeMdbInfo(view: DataView, at: number, record: MdbInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  writeBytes(view, at + 8, 16, record.group);
+  view.setUint32(at + 24, record.ofpPort, true);
+  view.setUint16(at + 28, record.vlan, true);
+  view.setUint16(at + 30, record.isRouter, true);
+  view.setUint32(at + 32, record.ageS, true);
 }
 
 /** Asks port_stats. */

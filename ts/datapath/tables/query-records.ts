@@ -83,7 +83,7 @@ export const queryRecords: readonly RecordRow[] = [
   },
   {
     name: "bridge_query",
-    doc: "Asks table_stats, fdb_dump, fdb_stats.",
+    doc: "Asks table_stats, fdb_dump, fdb_stats, mdb_dump.",
     fields: [...header, ["cursor", "u64"], ["bridge", "u32"], ["pad", "u32"]],
   },
   {
@@ -122,6 +122,19 @@ export const queryRecords: readonly RecordRow[] = [
       ["vlan", "u16"],
       ["is_static", "u16"],
       ["age_ms", "u64"],
+    ],
+  },
+  {
+    name: "mdb_info",
+    doc: "A bundle that wants a multicast group, or a router; groups come in the order of their last reports.",
+    fields: [
+      ...header,
+      ["group", "bytes16", "IPv6, or IPv4 mapped into it; zero for a router"],
+      ["ofp_port", "u32"],
+      ["vlan", "u16"],
+      ["is_router", "u16"],
+      ["age_s", "u32"],
+      ["pad", "u32"],
     ],
   },
   { name: "port_query", doc: "Asks port_stats.", fields: [...header, ["dp_port", "u32"], ["pad", "u32"]] },

@@ -56,6 +56,8 @@ export const records: readonly RecordRow[] = [
       ["sflow_header", "u32", "Bytes of a packet that an sFlow sample carries."],
       ["ipfix_probability", "u32", "Of 2**32 - 1 packets, those that are sampled for the bridge's IPFIX."],
       ["netflow_timeout_s", "u32", "NetFlow's active timeout; 0: no NetFlow."],
+      ["mcast_aging_s", "u32", "How long a multicast group is known that nobody asks for; 0: 300."],
+      ["mcast_table_size", "u32", "Multicast groups that are known at most; 0: 2048."],
     ],
   },
   {
@@ -295,6 +297,7 @@ export const records: readonly RecordRow[] = [
       ["pad", "u32"],
     ],
   },
+  { name: "mdb_flush", doc: "", fields: [...header, ["bridge", "u32"], ["pad", "u32"]] },
   { name: "fdb_flush", doc: "", fields: [...header, ["bridge", "u32"], ["ofp_port", "u32", "0xffffffff for all"]] },
   {
     name: "fdb_set",
