@@ -345,6 +345,7 @@ settings(struct pipeline *pipeline, const struct sluice_settings *command)
 {
     uint32_t limit = command->vlan_limit ? command->vlan_limit : 2;
     atomic_store_explicit(&pipeline->vlan_limit, limit > 2 ? 2 : limit, memory_order_relaxed);
+    pipeline->holds_rules = (command->settings_flags & SLUICE_SETTINGS_FLAG_HOLD) != 0;
     return 0;
 }
 

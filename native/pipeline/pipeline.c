@@ -142,7 +142,7 @@ expire_rules(struct pipeline *pipeline, uint64_t now_ms)
 uint64_t
 pipeline_maintain(struct pipeline *pipeline, uint64_t now_ms)
 {
-    uint64_t next = expire_rules(pipeline, now_ms);
+    uint64_t next = pipeline->holds_rules ? UINT64_MAX : expire_rules(pipeline, now_ms);
     for (uint32_t id = 0; id < pipeline->n_slots; id++) {
         const struct bridge_view *view = pipeline->slots[id].view;
         if (view) {

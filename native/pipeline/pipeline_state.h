@@ -114,6 +114,7 @@ struct pipeline {
     _Atomic(const struct config *) config;
     _Atomic uint64_t change;
     _Atomic uint32_t vlan_limit;
+    bool holds_rules; /* Rules whose time is up stay.  Under the control lock. */
     struct frozen_table *frozen;
     _Atomic uint32_t cells[PIPELINE_CELLS];
     _Atomic uint32_t table_cells[PIPELINE_CELLS];

@@ -203,6 +203,7 @@ answer_datapath_stats(struct sluice_datapath *datapath, const struct sluice_reco
     for (uint32_t i = 0; i < datapath->n_workers; i++) {
         flow_cache_add_stats(datapath->workers[i]->cache, &stats);
         info.n_missed += atomic_load_explicit(&datapath->workers[i]->counters.n_misses, memory_order_relaxed);
+        info.n_lost += atomic_load_explicit(&datapath->workers[i]->counters.n_held, memory_order_relaxed);
     }
     info.n_hit = stats.n_hits;
     info.n_flows = stats.n_flows;

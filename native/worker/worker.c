@@ -77,7 +77,7 @@ solicit(struct worker *worker, const struct action_sink *sink, const struct soli
 }
 
 /* Translates a packet that no megaflow covers.  The megaflow, if it is cached now; else the packet was executed.
- * '*is_hit' is set if the megaflow is to count the packet.
+ * '*is_hit' is set if the megaflow is to count the packet.  While rules are being restored the packet is dropped.
  *
  * As in OVS a megaflow counts the packets that found it, which the one that it was made for did not: that one is counted
  * for its rules here. */
@@ -89,6 +89,13 @@ translate(struct worker *worker, const struct action_sink *sink, struct packet *
     const struct xlate_in in = { .key = key, .now_ms = now_ms, .learn = true, .packet = packet };
     struct xlate_out *out = &worker->levels[worker->depth].xlate;
 
+    uint32_t flags = atomic_load_explicit(&worker->datapath->settings_flags, memory_order_relaxed);
+    if (flags & SLUICE_SETTINGS_FLAG_HOLD) {
+        worker_count(&worker->counters.n_held, 1);
+        sink->drop(sink->aux, SLUICE_DROP_REASON_RESTORING, 1);
+        packet_release(packet);
+        return NULL;
+    }
     worker_count(&worker->counters.n_misses, 1);
     megaflow_tell_miss(worker->datapath, packet, key);
     xlate(pipeline, &in, out);

@@ -50,6 +50,7 @@ struct worker_counters {
     _Atomic uint64_t n_batches;
     _Atomic uint64_t n_recirculated;
     _Atomic uint64_t n_misses;
+    _Atomic uint64_t n_held; /* Packets dropped because rules were being restored. */
     _Atomic uint64_t n_tx_packets;
     _Atomic uint64_t n_tx_batches;
     _Atomic uint64_t busy_cycles;

@@ -3,8 +3,8 @@ import { Connmgr, type InBandAddress, type StreamOptions, type TlsStore, version
 import type { Datapath, ProtocolPacket } from "../datapath/index.js";
 import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type Dpdk, type NetdevPolicy, Netdevs, Router } from "../netdev/index.js";
-import { defaultSettings, type FlowDatapath, Ofprotos } from "../ofproto/index.js";
-import type { Idl, IdlTransaction, VswitchTables } from "../ovsdb/index.js";
+import { datapathCapabilities, defaultSettings, type FlowDatapath, Ofprotos } from "../ofproto/index.js";
+import type { Idl, IdlTransaction, Uuid, VswitchTables } from "../ovsdb/index.js";
 import type { PmdThreads, PolledPort } from "../pmd/index.js";
 import type { Aggregate } from "./aggregate.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
@@ -52,6 +52,8 @@ export interface BridgesOptions {
   readonly systemRoutes?: boolean;
   /** Threads that poll ports on cores of their own. */
   readonly threads?: PmdThreads | undefined;
+  /** What Open_vSwitch.statistics tells of the host; without it that stays empty. */
+  readonly systemStatistics?: (() => ReadonlyMap<string, string>) | undefined;
   /** Asks for another `run`. */
   readonly wake: () => void;
 }
@@ -63,6 +65,7 @@ interface Running {
 
 const noRoutes = { found: false, error: "Operation not supported" } as const;
 const statsMsMin = 5000;
+const systemStatsMs = 5000;
 /** Pause before status is written again that the database could not take. */
 const retryMs = 100;
 
@@ -80,11 +83,16 @@ export class Bridges {
   readonly #running = new Map<string, Running>();
   /** `idl.outsideSeqno` that the bridges are configured for. */
   #configured = -1;
+  /** Flows are being restored, since the switch started: nothing is forwarded and no controller dialled until the database
+   *  says, once and for good, that this is over. */
+  #awaitsRestore = true;
   /** A device came or went, so what failed may work and what worked may not. */
   #devicesChanged = false;
   #statusStale = false;
   #statsTimer: Timer | undefined;
   #statsDue = false;
+  #systemTimer: Timer | undefined;
+  #systemDue = false;
   #busy = false;
   #closed = false;
 
@@ -210,6 +218,7 @@ export class Bridges {
   close(): void {
     this.#closed = true;
     this.#statsTimer?.cancel();
+    this.#systemTimer?.cancel();
     for (const name of [...this.#running.keys()]) this.#deleteBridge(name);
   }
 
@@ -252,14 +261,17 @@ export class Bridges {
       });
       this.#configured = seqno;
       this.#armStatistics();
+      this.#armSystemStatistics(root.other_config);
     } else if (this.#statusStale || this.#statsDue) {
       this.#writeStatus(txn);
       if (this.#statsDue) this.#writeStatistics(txn);
-    } else {
+    } else if (!this.#systemDue) {
       return false;
     }
+    if (this.#systemDue) this.#writeSystemStatistics(txn, root.uuid);
     this.#statusStale = false;
     this.#statsDue = false;
+    this.#systemDue = false;
     const outcome = await txn.commit();
     if (outcome.status === "error")
       this.#log.err(`the database refused our status: ${outcome.error}: ${outcome.details}`);
@@ -272,6 +284,9 @@ export class Bridges {
 
   #reconfigure(): void {
     this.#options.coverage.count("bridge_reconfigure");
+    const root = this.#idl.table("Open_vSwitch").first();
+    this.#awaitsRestore &&= root !== undefined && isTrue(root.other_config, "flow-restore-wait");
+    if (this.#awaitsRestore) this.ofprotos.settings.change({ hold: true });
     const { bridges, warnings } = collectWanted(this.#idl);
     for (const warning of warnings) this.#log.warn(warning);
     const known = this.datapathTypes;
@@ -306,6 +321,7 @@ export class Bridges {
     for (const { bridge } of this.#running.values()) bridge.configurePeers(find);
     this.#configureThreads();
     this.tunnelPaths.update();
+    this.ofprotos.settings.change({ hold: this.#awaitsRestore });
   }
 
   /** Whether changed options need the interface to be made anew: not when the device takes them as it is. */
@@ -395,7 +411,10 @@ export class Bridges {
       for (const row of wanted.controllers) configureLocalAddress(bridge, row, calls, this.#log);
     }
     connmgr.setInBand(config.get("disable-in-band") === "true" ? [] : managers, inBandQueue(config));
-    connmgr.setControllers(wanted.controllers.map((row) => controllerOptions(row, config)));
+    connmgr.setControllers(
+      wanted.controllers.map((row) => controllerOptions(row, config)),
+      this.#awaitsRestore,
+    );
     this.exporters.configure(bridge, wanted);
     configureTables(
       bridge.ofproto,
@@ -493,7 +512,26 @@ export class Bridges {
     });
   }
 
+  /** Statistics of the host are due at once when they are turned on, and cleared when they are turned off. */
+  #armSystemStatistics(config: ReadonlyMap<string, string>): void {
+    const isOn = isTrue(config, "enable-statistics");
+    if (isOn === (this.#systemTimer !== undefined)) return;
+    this.#systemTimer?.cancel();
+    const due = (): void => {
+      this.#systemDue = true;
+      this.#options.wake();
+    };
+    this.#systemTimer = isOn ? this.#options.clock.every(systemStatsMs, due) : undefined;
+    this.#systemDue = true;
+  }
+
+  #writeSystemStatistics(txn: IdlTransaction<VswitchTables>, root: Uuid): void {
+    const isOn = this.#systemTimer !== undefined;
+    txn.set("Open_vSwitch", root, { statistics: (isOn && this.#options.systemStatistics?.()) || new Map() });
+  }
+
   #writeStatus(txn: IdlTransaction<VswitchTables>): void {
+    this.#writeCapabilities(txn);
     for (const row of this.#idl.table("Bridge")) {
       const running = this.#running.get(row.name);
       if (running === undefined || (row.datapath_type !== "" && row.datapath_type !== running.bridge.datapathType)) {
@@ -544,6 +582,15 @@ export class Bridges {
     }
   }
 
+  /** Datapath.capabilities, of the types that bridges have. */
+  #writeCapabilities(txn: IdlTransaction<VswitchTables>): void {
+    const types = new Set([...this.#running.values()].map(({ bridge }) => bridge.datapathType));
+    for (const [type, id] of this.#idl.table("Open_vSwitch").first()?.datapaths ?? []) {
+      if (!types.has(type) || this.#idl.table("Datapath").get(id) === undefined) continue;
+      txn.set("Datapath", id, { capabilities: datapathCapabilities() });
+    }
+  }
+
   /** Takes in carriers that changed and did not tell. */
   #lookAtLinks(): void {
     for (const { bridge } of this.#running.values()) {
@@ -575,12 +622,12 @@ export class Bridges {
       const row = this.#idl.table("Bridge").find((candidate) => candidate.name === bridge.name);
       for (const id of row?.controller ?? []) {
         const controller = this.#idl.table("Controller").get(id);
-        const status = controller === undefined ? undefined : statuses.get(controller.target);
-        if (status === undefined) continue;
+        if (controller === undefined) continue;
+        const status = statuses.get(controller.target);
         txn.set("Controller", id, {
-          is_connected: status.isConnected,
-          role: roleColumn(status.role),
-          status: status.status,
+          is_connected: status?.isConnected ?? false,
+          role: roleColumn(status?.role ?? ""),
+          status: status?.status ?? new Map(),
         });
       }
     }
@@ -589,4 +636,9 @@ export class Bridges {
 
 function roleColumn(role: string): "other" | "master" | "slave" | undefined {
   return role === "other" || role === "master" || role === "slave" ? role : undefined;
+}
+
+/** Whether a key says true; whatever else it says is false. */
+function isTrue(config: ReadonlyMap<string, string>, key: string): boolean {
+  return config.get(key)?.toLowerCase() === "true";
 }

@@ -46,7 +46,7 @@ interface Answer {
 }
 
 /** Sends requests one after the other; resolves to the answers. */
-function exchange(path: string, requests: readonly (readonly [string, readonly string[]])[]): Promise<Answer[]> {
+export function exchange(path: string, requests: readonly (readonly [string, readonly string[]])[]): Promise<Answer[]> {
   return new Promise((resolve, reject) => {
     const answers: Answer[] = [];
     const stream = new JsonStream(1 << 28);

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { packageRoot, startLiveSwitch, vswitchd } from "../daemon/index.js";
+import { packageRoot, preloadSwitch, startLiveSwitch, vswitchd } from "../daemon/index.js";
 
 /** A subcommand reads its arguments itself, because each follows the program that it stands in for, and its modules are
  *  loaded when it is run. */
@@ -24,7 +24,13 @@ const rows: readonly Row[] = [
           args: [...process.execArgv, process.argv[1] ?? "", "vswitchd", ...args],
         },
         startSwitch: startLiveSwitch,
+        preload: preloadSwitch,
       }),
+  },
+  {
+    name: "ctl",
+    about: "start, stop and restart the switch without losing its flows, as ovs-ctl(8) does",
+    run: async (args) => (await import("./ctl.js")).runCtl(args),
   },
   {
     name: "demo",
@@ -52,6 +58,7 @@ const examples = `
 Examples:
   sluice demo                                       a switch with three hosts, to look at
   sluice vswitchd --pidfile --detach --log-file     start the switch, with its own database
+  sluice ctl restart                                a new process, the same flows
   sluice vswitchd --help                            its options
   sluice vsctl add-br br0 -- add-port br0 eth1      a bridge with a port
   sluice ofctl dump-flows br0                       its flows

@@ -7,7 +7,15 @@ import { parseTarget } from "../connmgr/index.js";
 import { endOfFile, errorWords, protocolError } from "../connmgr/socket-error.js";
 import { describe, negotiate } from "../connmgr/version.js";
 import { directories, openSocketPath } from "../daemon/index.js";
-import { decodeMessage, encodeMessage, type Message, type MessageBody, OpenFlowError } from "../openflow/index.js";
+import {
+  bundleAct,
+  bundleFlags,
+  decodeMessage,
+  encodeMessage,
+  type Message,
+  type MessageBody,
+  OpenFlowError,
+} from "../openflow/index.js";
 import { Failure } from "./failure.js";
 
 /** What the connections of one run share. */
@@ -152,6 +160,40 @@ export class OfctlConnection {
     for (;;) {
       const message = this.#decode(await this.#next());
       if (message.type === "error" && (message.xid === xid || message.xid === barrier)) error ??= message;
+      if (message.xid === barrier) return error;
+    }
+  }
+
+  /** Sends requests that are answered only when they fail, one after the other, and a barrier.  Resolves to the first
+   *  error, if one came. */
+  async orderAll(bodies: Iterable<MessageBody>): Promise<Message | undefined> {
+    const first = this.#run.xid;
+    this.#socket.cork();
+    for (const body of bodies) this.send(body);
+    return this.#barrier(first);
+  }
+
+  /** The same in one bundle: all of them take effect, or none. */
+  async orderInBundle(bodies: Iterable<MessageBody>): Promise<Message | undefined> {
+    const first = this.#run.xid;
+    const bundle = { id: 1, flags: bundleFlags.atomic | bundleFlags.ordered };
+    this.#socket.cork();
+    this.send({ type: "bundle_control", act: bundleAct.open, ...bundle });
+    for (const body of bodies) {
+      const message = encodeMessage(this.#version, this.#run.xid, body);
+      this.send({ type: "bundle_add_message", message, ...bundle });
+    }
+    this.send({ type: "bundle_control", act: bundleAct.commit, ...bundle });
+    return this.#barrier(first);
+  }
+
+  async #barrier(first: number): Promise<Message | undefined> {
+    const barrier = this.send({ type: "barrier_request" });
+    this.#socket.uncork();
+    let error: Message | undefined;
+    for (;;) {
+      const message = this.#decode(await this.#next());
+      if (message.type === "error" && message.xid >= first) error ??= message;
       if (message.xid === barrier) return error;
     }
   }

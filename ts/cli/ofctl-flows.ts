@@ -100,7 +100,10 @@ function fits10(flow: FlowMod): boolean {
 }
 
 /** Turns on what OpenFlow 1.0 needs for the flows, and gives the form in which they are sent. */
-async function prepare(connection: OfctlConnection, flows: readonly FlowMod[]): Promise<(flow: FlowMod) => FlowMod> {
+export async function prepare(
+  connection: OfctlConnection,
+  flows: readonly FlowMod[],
+): Promise<(flow: FlowMod) => FlowMod> {
   const deletes = (flow: FlowMod): boolean => flow.command >= command.delete;
   if (connection.version > 1) {
     return (flow) => (flow.tableId === allTables && !deletes(flow) ? { ...flow, tableId: 0 } : flow);

@@ -17,6 +17,7 @@ import {
   type ControllerHost,
   type ControllerOptions,
   type ControllerStatus,
+  controllerKind,
   type Session,
 } from "./controller.js";
 import {
@@ -82,6 +83,8 @@ export class Connmgr {
   readonly #inBand: InBandControl;
   readonly #chance: () => number;
   #extraRemotes: readonly InBandAddress[] = [];
+  /** While controllers are not to be dialled yet: whether there is a primary one among them. */
+  #awaitsPrimary = false;
   #inBandQueue: number | undefined;
   #management: Controller | undefined;
   #turnPending = false;
@@ -155,12 +158,14 @@ export class Connmgr {
   }
 
   /** Takes the whole list of wanted controllers; keeps those that are there.  Flows are flushed when the bridge gets its
-   *  first primary controller or loses its last one. */
-  setControllers(wanted: readonly ControllerOptions[]): void {
+   *  first primary controller or loses its last one.  With `hold` none is dialled or listened for yet, while what the
+   *  bridge does without controllers stays undone: the flows that are being restored are theirs. */
+  setControllers(wanted: readonly ControllerOptions[], hold = false): void {
     const hadPrimary = this.#hasPrimary();
     // One that is called none says that there is none.
     const real = wanted.length === 1 && wanted[0]?.target === "none" ? [] : wanted;
-    const targets = new Map(real.map((one) => [one.target, one]));
+    this.#awaitsPrimary = hold && real.some((options) => this.#isPrimary(options));
+    const targets = new Map(hold ? [] : real.map((one) => [one.target, one]));
     for (const options of targets.values()) {
       if (this.#controllers.has(options.target)) continue;
       const controller = this.#makeController(options);
@@ -340,8 +345,13 @@ export class Connmgr {
     return controller;
   }
 
+  #isPrimary(options: ControllerOptions): boolean {
+    const target = parseTarget(options.target, this.#runDirectory);
+    return target !== undefined && controllerKind(options, target) === "primary";
+  }
+
   #hasPrimary(): boolean {
-    return [...this.#controllers.values()].some((controller) => controller.kind === "primary");
+    return this.#awaitsPrimary || [...this.#controllers.values()].some((controller) => controller.kind === "primary");
   }
 
   /** Of those that we connect to, the one that has the most to say. */

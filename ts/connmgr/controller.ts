@@ -178,7 +178,7 @@ export class Controller {
   }
 
   get kind(): "primary" | "service" {
-    return this.#options.type ?? (this.#parsed.passive ? "service" : "primary");
+    return controllerKind(this.#options, this.#parsed);
   }
   get isPassive(): boolean {
     return this.#parsed.passive;
@@ -332,4 +332,9 @@ export class Controller {
 
 function wholeSeconds(ms: number): number {
   return Math.floor(ms / 1000) * 1000;
+}
+
+/** Primary controllers are those that a bridge is without when they are gone. */
+export function controllerKind(options: ControllerOptions, target: Target): "primary" | "service" {
+  return options.type ?? (target.passive ? "service" : "primary");
 }

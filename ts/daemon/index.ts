@@ -2,10 +2,12 @@
 import type { StartSwitch } from "./switch.js";
 
 export { systemErrorText } from "./errno.js";
+export { gateVariable } from "./gate.js";
 export { getopt, type LongOption, type OptionEvent } from "./getopt.js";
 export { startIdleSwitch } from "./idle-switch.js";
 export { JsonStream } from "./json-stream.js";
 export { below, directories } from "./paths.js";
+export { pidfileHolder } from "./pidfile.js";
 export { loadProcessCalls, type ProcessCalls, packageRoot } from "./process-calls.js";
 export { openSocketPath } from "./socket-path.js";
 export type { RunningSwitch, StartSwitch, SwitchSurroundings } from "./switch.js";
@@ -15,3 +17,8 @@ export { versionText, vswitchd } from "./vswitchd.js";
 /** Loads the switch itself only where one is started: a process that detaches leaves that to its child. */
 export const startLiveSwitch: StartSwitch = async (...surroundings) =>
   (await import("./live-switch.js")).startLiveSwitch(...surroundings);
+
+/** Loads what a daemon will need. */
+export async function preloadSwitch(): Promise<void> {
+  await Promise.all([import("./live-switch.js"), import("./database.js")]);
+}

@@ -12,7 +12,7 @@ import {
 } from "../bridge/index.js";
 import { connmgrCommands, type TlsFileNames, TlsStore } from "../connmgr/index.js";
 import { coverage as coverageNames, dropReason, portDrop } from "../datapath/generated/records.js";
-import { BatchBuilder, counters, Datapath, dropNamesOfOvs, memory } from "../datapath/index.js";
+import { BatchBuilder, counters, Datapath, datapathStats, dropNamesOfOvs, memory } from "../datapath/index.js";
 import { Dpdk, deviceCommands, dpdkCommands, routerCommands } from "../netdev/index.js";
 import {
   DatapathLog,
@@ -34,6 +34,7 @@ import { flowText } from "../openflow/index.js";
 import { machineTopology, madeUpTopology, PmdThreads, pmdCommands } from "../pmd/index.js";
 import type { TlsFiles } from "./options.js";
 import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
+import { systemStatistics } from "./system-statistics.js";
 
 /** Workers beyond this share the same memory bandwidth without forwarding more on the hosts that we know. */
 const workersMax = 8;
@@ -41,7 +42,8 @@ const workersMax = 8;
 export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise<RunningSwitch> {
   const { idl, clock, log, coverage, dummy, disableSystem, disableSystemRoute, directories, wake } = surroundings;
   // One core is left to the control plane; the datapath's threads sleep when ports are silent.
-  const datapath = new Datapath({ workers: Math.max(1, Math.min(workersMax, availableParallelism() - 1)) });
+  const workers = Math.max(1, Math.min(workersMax, availableParallelism() - 1));
+  const datapath = new Datapath({ workers });
   const threads = new PmdThreads({
     datapath,
     topology: surroundings.dummyNuma === undefined ? machineTopology() : madeUpTopology(surroundings.dummyNuma),
@@ -72,6 +74,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       surroundings.calls.setDscp(descriptor, dscp);
     },
     localAddress: surroundings.calls,
+    systemStatistics: () => systemStatistics(directories.run, surroundings.pidfile),
     wake,
   });
   datapath.on("packetIn", (event) => {
@@ -175,14 +178,27 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     ],
     run: () => bridges.run(),
     runDevices: () => {},
-    memoryUsage: () =>
-      datapath.closed ? {} : { ports: bridges.netdevs.all().length, rules: Number(memory(datapath).nRules) },
+    memoryUsage: () => (datapath.closed ? {} : memoryUsage(bridges, datapath, workers)),
     counters: () => (datapath.closed ? {} : nativeCounters(datapath)),
     close: async () => {
       threads.close();
       bridges.close();
       datapath.dispose();
     },
+  };
+}
+
+/** What `memory/show` counts, by Open vSwitch's names: threads that handle misses and threads that look after megaflows,
+ *  which are there with the first bridge; ports, rules, connections, megaflows. */
+function memoryUsage(bridges: Bridges, datapath: Datapath, workers: number): Record<string, number> {
+  const names = bridges.names();
+  return {
+    handlers: names.length === 0 ? 0 : workers,
+    ofconns: names.reduce((sum, name) => sum + (bridges.connmgr(name)?.connectionCount ?? 0), 0),
+    ports: bridges.netdevs.all().length,
+    revalidators: names.length === 0 ? 0 : 1,
+    rules: Number(memory(datapath).nRules),
+    "udpif keys": Number(datapathStats(datapath).nFlows),
   };
 }
 

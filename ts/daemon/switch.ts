@@ -23,6 +23,8 @@ export interface SwitchSurroundings {
   readonly onLogLevels: (listener: () => void) => void;
   /** What `Open_vSwitch.ovs_version` should hold when nobody has set it. */
   readonly versionNumber: string;
+  /** This process's. */
+  readonly pidfile?: string | undefined;
   /** Keys and certificates that the command line names. */
   readonly tls: TlsFiles;
   readonly calls: ProcessCalls;

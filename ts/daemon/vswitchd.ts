@@ -8,6 +8,7 @@ import { CoverageCounters, coverageCommands } from "./coverage.js";
 import type { Database } from "./database.js";
 import { announceReady, type Respawn, type Role, roleOf, signalName, spawnRole, waitForChild } from "./detach.js";
 import { errnoText, systemErrorText } from "./errno.js";
+import { hasGate, waitAtGate } from "./gate.js";
 import { knownCounters } from "./known-counters.js";
 import { MainLoop } from "./main-loop.js";
 import { MemoryMonitor, memoryCommands } from "./memory.js";
@@ -58,6 +59,8 @@ export interface VswitchdOptions {
   readonly args: readonly string[];
   readonly respawn: Respawn;
   readonly startSwitch: StartSwitch;
+  /** Loads the switch's modules; without it they are loaded when the switch starts. */
+  readonly preload?: () => Promise<void>;
 }
 
 /** Runs `sluice vswitchd`.  Resolves to an exit status when there is nothing to stay for; a daemon ends the process. */
@@ -89,6 +92,10 @@ export async function vswitchd(start: VswitchdOptions): Promise<number> {
   try {
     const calls = loadCalls();
     if (role === "starter" && options.detach) return await startInBackground(options, start.respawn, calls);
+    if (hasGate(process.env) && !(role !== "worker" && options.monitor)) {
+      await start.preload?.();
+      await waitAtGate(process.env);
+    }
     openLogs(vlog, options, calls);
     if ((role === "starter" || role === "monitor") && options.monitor) {
       return await watch(role, options, start.respawn, clock, vlog, calls);
@@ -124,7 +131,7 @@ function openLogs(vlog: Vlog, options: DaemonOptions, calls: ProcessCalls): void
 
 async function startInBackground(options: DaemonOptions, respawn: Respawn, calls: ProcessCalls): Promise<number> {
   // Found out here, it is told before anything is started.
-  if (options.pidfile !== undefined && !options.overwritePidfile) {
+  if (options.pidfile !== undefined && !options.overwritePidfile && !hasGate(process.env)) {
     const pid = pidfileHolder(options.pidfile, calls);
     if (pid !== 0) throw new Fatal(`${options.pidfile}: already running as pid ${pid}, aborting`);
   }
@@ -218,6 +225,7 @@ class Daemon {
         dummyNuma: options.dummyNuma,
         versionNumber,
         tls: options.tls,
+        pidfile: options.pidfile,
         calls: this.calls,
         onLogLevels: (listener) => vlog.onLevels(listener),
         wake: () => void this.loop.wake(),
@@ -228,7 +236,8 @@ class Daemon {
     }
     const { running } = this;
     this.commands.add(...running.commands);
-    this.memory.add(() => ({ ...running.memoryUsage() }));
+    const { idl } = this.database;
+    this.memory.add(() => ({ ...running.memoryUsage(), "idl-cells-Open_vSwitch": idl.cellCount }));
     this.coverage.addReader(() => running.counters());
     this.database.idl.onChange(() => void this.loop.wake());
     void this.loop.wake();

@@ -14,6 +14,8 @@ export interface Settings {
   readonly megaflows: boolean;
   /** Misses and changes of megaflows are told as events. */
   readonly tell: boolean;
+  /** Nothing is forwarded and no rule expires, because flows are still being restored. */
+  readonly hold: boolean;
 }
 
 export const defaultSettings: Settings = {
@@ -22,6 +24,7 @@ export const defaultSettings: Settings = {
   vlanLimit: 0,
   megaflows: true,
   tell: false,
+  hold: false,
 };
 
 export class DatapathSettings {
@@ -47,7 +50,9 @@ export class DatapathSettings {
         maxIdleMs: next.maxIdleMs,
         vlanLimit: next.vlanLimit,
         settingsFlags:
-          (next.megaflows ? 0 : settingsFlag.exactMegaflows) | (next.tell ? settingsFlag.tellMegaflows : 0),
+          (next.megaflows ? 0 : settingsFlag.exactMegaflows) |
+          (next.tell ? settingsFlag.tellMegaflows : 0) |
+          (next.hold ? settingsFlag.hold : 0),
       })
       .commit(this.#datapath);
     return true;

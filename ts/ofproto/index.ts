@@ -4,7 +4,7 @@ export { CommandBatch, type CommandResult, DatapathError, type FlowDatapath } fr
 export { datapathCommands, datapathViews } from "./appctl-datapath.js";
 export { dropCommands } from "./appctl-drops.js";
 export { fdbCommands, learnedAddresses } from "./appctl-fdb.js";
-export { featureCommands } from "./appctl-features.js";
+export { datapathCapabilities, featureCommands } from "./appctl-features.js";
 export { flowCommands } from "./appctl-flows.js";
 export { mdbCommands, multicastGroups } from "./appctl-mdb.js";
 export { traceCommands } from "./appctl-trace.js";

@@ -101,7 +101,7 @@ export function parseFlow(text: string, command = 0, options: FlowTextOptions = 
     }
     const row = fieldByName(key);
     if (row === undefined) throw new FlowSyntaxError(`unknown keyword ${key}`);
-    applyField(match, row, need(), ports);
+    applyField(match, row, value === undefined && key.startsWith("tun_metadata") ? "0/0" : need(), ports);
   }
   const before = options.onNormalized === undefined ? "" : formatKeyMatch(match);
   if (normalize(match)) options.onNormalized?.(before, formatKeyMatch(match));

@@ -16,7 +16,7 @@ import {
   tcpFlags,
   toBig,
 } from "./text-value.js";
-import { currentTlvMap, hasTlv, tlvBytes } from "./tlv-map.js";
+import { currentTlvMap, hasTlv, setTlv, tlvBytes, tlvIndex } from "./tlv-map.js";
 
 /** Matches as ovs-ofctl writes them. */
 
@@ -103,6 +103,12 @@ export function applyField(match: KeyMatch, row: FieldRow, text: string, ports?:
   const both = new Uint8Array(2 * row.bytes);
   both.set(value);
   if (mask !== undefined) both.set(mask, row.bytes);
+  if (tlvIndex(own) >= 0) {
+    const option = currentTlvMap()?.get(tlvIndex(own));
+    if (option === undefined) throw new FlowSyntaxError(`${row.name} has no entry in the TLV map`);
+    setTlv(match, option, both, 0, mask === undefined ? -1 : row.bytes, row.bytes);
+    return;
+  }
   match.setWire(own, both, 0, mask === undefined ? -1 : row.bytes);
 }
 

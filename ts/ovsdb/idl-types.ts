@@ -112,6 +112,8 @@ export interface Idl<D> {
   readonly seqno: number;
   /** Moves with each update in which somebody else changed something. */
   readonly outsideSeqno: number;
+  /** Values that are kept: rows times columns, of all tables. */
+  readonly cellCount: number;
   /** Whether the session to the server is up and the contents are complete. */
   readonly connected: boolean;
   /** State of the connection; an embedded server is always ACTIVE. */

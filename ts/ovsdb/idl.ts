@@ -128,6 +128,13 @@ class IdlClient implements Idl<DatabaseTables>, TransactionHost {
     return table;
   }
 
+  get cellCount(): number {
+    let cells = 0;
+    for (const [name, table] of this.replica.tables)
+      cells += table.size * (this.ourSchema.tables.get(name)?.columnList.length ?? 0);
+    return cells;
+  }
+
   transaction(): IdlTransaction<DatabaseTables> {
     return new ClientTransaction(this);
   }

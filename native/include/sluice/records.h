@@ -392,6 +392,7 @@ enum sluice_protocol {
 enum sluice_settings_flag {
     SLUICE_SETTINGS_FLAG_TELL_MEGAFLOWS = 1, /* Misses and megaflows are told as events, for those who debug. */
     SLUICE_SETTINGS_FLAG_EXACT_MEGAFLOWS = 2, /* A megaflow covers one flow: translations count as if they had read every header. */
+    SLUICE_SETTINGS_FLAG_HOLD = 4, /* Packets that no megaflow covers are dropped and rules do not expire: flows are still being restored. */
 };
 
 /* What became of a megaflow. */
@@ -665,6 +666,7 @@ enum sluice_drop_reason {
     SLUICE_DROP_REASON_NO_HEADROOM = 35, /* A header to be pushed found no room before the packet. */
     SLUICE_DROP_REASON_NSH_DECAP = 36, /* The NSH header to be popped is not as it should be. */
     SLUICE_DROP_REASON_SPANNING_TREE = 37, /* The spanning tree does not let the port that it arrived on forward. */
+    SLUICE_DROP_REASON_RESTORING = 38, /* Flows are still being restored after a restart. */
 };
 
 /* What a datapath's hash action hashes. */

@@ -602,6 +602,8 @@ export const settingsFlag = {
   tellMegaflows: 1,
   /** A megaflow covers one flow: translations count as if they had read every header. */
   exactMegaflows: 2,
+  /** Packets that no megaflow covers are dropped and rules do not expire: flows are still being restored. */
+  hold: 4,
 } as const;
 
 /** What became of a megaflow. */
@@ -1184,6 +1186,8 @@ export const dropReason = {
   nshDecap: 36,
   /** The spanning tree does not let the port that it arrived on forward. */
   spanningTree: 37,
+  /** Flows are still being restored after a restart. */
+  restoring: 38,
 } as const;
 
 /** What a datapath's hash action hashes. */

@@ -480,6 +480,7 @@ export const constantSets: readonly ConstantSet[] = [
     rows: bits([
       ["tell_megaflows", "Misses and megaflows are told as events, for those who debug."],
       ["exact_megaflows", "A megaflow covers one flow: translations count as if they had read every header."],
+      ["hold", "Packets that no megaflow covers are dropped and rules do not expire: flows are still being restored."],
     ]),
   },
   {
@@ -811,6 +812,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["no_headroom", "A header to be pushed found no room before the packet."],
       ["nsh_decap", "The NSH header to be popped is not as it should be."],
       ["spanning_tree", "The spanning tree does not let the port that it arrived on forward."],
+      ["restoring", "Flows are still being restored after a restart."],
     ]),
   },
   {

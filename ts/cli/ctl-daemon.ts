@@ -1,0 +1,140 @@
+/** The daemon as `sluice ctl` sees it: whether it runs, how it was started, how it is stopped, and how another one is
+ *  made ready to take its place. */
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { directories, gateVariable, loadProcessCalls, pidfileHolder } from "../daemon/index.js";
+import { exchange } from "./appctl.js";
+import { Failure } from "./failure.js";
+
+const program = "ovs-vswitchd";
+const pollMs = 2;
+
+export interface RunningDaemon {
+  readonly pid: number;
+  /** Options and arguments that it was started with. */
+  readonly words: readonly string[];
+}
+
+const isThere = (pid: number): boolean => existsSync(`/proc/${pid}`);
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The daemon that holds the pidfile; undefined when none does. */
+export function findDaemon(): RunningDaemon | undefined {
+  const path = join(directories(process.env).run, `${program}.pid`);
+  const pid = pidfileHolder(path, loadProcessCalls());
+  if (pid === 0) return undefined;
+  const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  const own = words.indexOf("vswitchd");
+  // The other daemon, ovs-vswitchd, takes the same options.
+  return { pid, words: words.slice(basename(words[0] ?? "") === program ? 1 : own + 1) };
+}
+
+/** Waits until the process is gone; false when it is still there after `ms`. */
+async function gone(pid: number, ms: number): Promise<boolean> {
+  const end = performance.now() + ms;
+  while (isThere(pid)) {
+    if (performance.now() > end) return false;
+    await pause(pollMs);
+  }
+  return true;
+}
+
+/** Asks it to end, then tells it, then makes it. */
+export async function stopDaemon({ pid }: RunningDaemon): Promise<void> {
+  const socket = join(directories(process.env).run, `${program}.${pid}.ctl`);
+  exchange(socket, [["exit", []]]).catch(() => {});
+  if (await gone(pid, 4000)) return;
+  for (const [signal, ms] of [
+    ["SIGTERM", 8000],
+    ["SIGKILL", 30_000],
+  ] as const) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It went meanwhile.
+    }
+    if (await gone(pid, ms)) return;
+  }
+  throw new Failure(`process ${pid} does not end, not even when killed: look at /proc/${pid}/stack for what holds it`);
+}
+
+/** Words for a daemon in the background. */
+export const defaultWords = [
+  ...["--pidfile", "--detach", "--monitor", "--no-chdir", "--log-file"],
+  ...["-vconsole:emer", "-vsyslog:err", "-vfile:info"],
+];
+
+/** Resolves when the daemon has done its first configuration. */
+function run(words: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const args = [...process.execArgv, process.argv[1] ?? "", "vswitchd", ...words];
+    const child = spawn(process.execPath, args, { env, stdio: ["ignore", "inherit", "inherit"] });
+    child.once("error", (error) => reject(new Failure(`cannot start the daemon: ${error.message}`)));
+    child.once("exit", (status, signal) => {
+      if (status === 0) resolve();
+      else
+        reject(
+          new Failure(`the daemon did not start (${signal ?? `status ${status}`}): its words and its log say why`),
+        );
+    });
+  });
+}
+
+const inBackground = (words: readonly string[]): readonly string[] => [
+  ...words,
+  ...["--pidfile", "--detach"].filter((word) => !words.some((one) => one === word || one.startsWith(`${word}=`))),
+];
+
+export function startDaemon(words: readonly string[]): Promise<void> {
+  return run(inBackground(words), process.env);
+}
+
+export interface PreparedDaemon {
+  /** Lets it begin.  Resolves when it has done its first configuration. */
+  begin(): Promise<void>;
+  cancel(): void;
+}
+
+/** How long a process may take to load before the other one is stopped all the same. */
+const loadMsMax = 10_000;
+
+/** Starts a daemon that loads everything and then waits, so that this time is over when the other one stops. */
+export async function prepareDaemon(words: readonly string[]): Promise<PreparedDaemon> {
+  const directory = mkdtempSync(join(tmpdir(), "sluice-ctl-"));
+  const path = join(directory, "gate");
+  let waiting: Socket | undefined;
+  const server = createServer();
+  const loaded = new Promise<void>((resolve) => {
+    server.once("connection", (socket) => {
+      waiting = socket.on("error", () => {});
+      resolve();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(new Failure(`${path}: ${error.message}`)));
+    server.listen(path, resolve);
+  });
+  const over = (): void => {
+    waiting?.destroy();
+    server.close();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  const started = run(inBackground(words), { ...process.env, [gateVariable]: path });
+  started.catch(() => {});
+  try {
+    await Promise.race([loaded, started, pause(loadMsMax)]);
+  } catch (error) {
+    over();
+    throw error;
+  }
+  return {
+    begin: () => {
+      over();
+      return started;
+    },
+    cancel: over,
+  };
+}

@@ -1,0 +1,267 @@
+/** `sluice ctl`: starts, stops and restarts the daemon, as ovs-ctl does, and carries flows across. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { versionsOf } from "../connmgr/index.js";
+import { directories, getopt } from "../daemon/index.js";
+import { FlowSyntaxError } from "../openflow/index.js";
+import { parseDatum } from "../ovsdb/datum.js";
+import { defaultWords, findDaemon, prepareDaemon, type RunningDaemon, startDaemon, stopDaemon } from "./ctl-daemon.js";
+import { DatabaseSession } from "./database-session.js";
+import { Failure } from "./failure.js";
+import type { OfctlRun } from "./ofctl-connection.js";
+import { readBridge, type SavedBridge, writeBridge } from "./saved-bridge.js";
+import { readSaved, writeSaved } from "./saved-files.js";
+
+const help = `sluice ctl, for starting, stopping and restarting the switch without losing its flows
+usage: sluice ctl [OPTIONS] COMMAND [-- OPTION...]
+
+Commands:
+  start              start the daemon in the background, unless it runs
+  stop               end it
+  restart            put a new process in its place: flows, groups, meters and TLV maps stay, and so do port numbers
+  status             say whether it runs; exit status 1 if not
+  save DIRECTORY     write the flows, groups, meters and TLV maps of all bridges into files, which ovs-ofctl reads too
+  restore DIRECTORY  put what was saved into the bridges, in place of what they have
+
+What follows -- is given to \`sluice vswitchd\`.  Without it start gives
+  ${defaultWords.slice(0, 5).join(" ")} ...
+and restart gives what the daemon that runs was given.
+
+Options:
+  --db=DATABASE      where the database is (default: unix:${directories(process.env).run}/db.sock)
+  -q, --quiet        say only what is wrong
+  -h, --help         this text
+
+Examples:
+  sluice ctl start -- --pidfile --detach --log-file
+  sluice ctl restart
+  sluice ctl save /var/lib/flows-of-today
+`;
+
+interface Call {
+  readonly args: readonly string[];
+  /** What the daemon is given; undefined: nothing was said. */
+  readonly words: readonly string[] | undefined;
+  readonly db: string;
+  /** Does a step, and says so. */
+  step<T>(text: string, body: () => T | Promise<T>): Promise<T>;
+}
+
+const rows: Readonly<Record<string, { readonly args: number; readonly run: (call: Call) => Promise<number> }>> = {
+  start: { args: 0, run: start },
+  stop: { args: 0, run: stop },
+  restart: { args: 0, run: restart },
+  status: { args: 0, run: status },
+  save: { args: 1, run: save },
+  restore: { args: 1, run: restore },
+};
+
+const longOptions = [
+  { name: "db", argument: "required" },
+  { name: "quiet", short: "q", argument: "none" },
+  { name: "help", short: "h", argument: "none" },
+] as const;
+
+const waitKey = "flow-restore-wait";
+
+/** Resolves to the exit status. */
+export async function runCtl(args: readonly string[]): Promise<number> {
+  try {
+    const end = args.indexOf("--");
+    let db = `unix:${directories(process.env).run}/db.sock`;
+    let isQuiet = false;
+    const given: string[] = [];
+    for (const event of getopt(end < 0 ? args : args.slice(0, end), longOptions)) {
+      if (event.kind === "error") throw new Failure(`${event.text}; use --help for help`);
+      if (event.kind === "word") given.push(event.word);
+      else if (event.name === "db") db = event.value ?? db;
+      else if (event.name === "quiet") isQuiet = true;
+      else {
+        process.stdout.write(help);
+        return 0;
+      }
+    }
+    const [name, ...words] = given;
+    if (name === undefined) throw new Failure("missing command name; use --help for help");
+    const row = rows[name];
+    if (row === undefined) throw new Failure(`unknown command '${name}'; use --help for help`);
+    if (words.length < row.args) throw new Failure(`'${name}' needs a directory: sluice ctl ${name} DIRECTORY`);
+    if (words.length > row.args) throw new Failure(`'${name}' takes no '${words[row.args]}'; use --help for help`);
+    return await row.run({
+      args: words,
+      words: end < 0 ? undefined : args.slice(end + 1),
+      db,
+      step: async (text, body) => {
+        const begin = performance.now();
+        if (!isQuiet) process.stdout.write(`${text} ...`);
+        try {
+          const result = await body();
+          if (!isQuiet) process.stdout.write(` done (${Math.round(performance.now() - begin)} ms)\n`);
+          return result;
+        } catch (error) {
+          if (!isQuiet) process.stdout.write(" failed\n");
+          throw error;
+        }
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof Failure) && !(error instanceof FlowSyntaxError)) throw error;
+    process.stderr.write(`sluice ctl: ${error.message}\n`);
+    return error instanceof Failure ? error.status : 1;
+  }
+}
+
+async function start(call: Call): Promise<number> {
+  const daemon = findDaemon();
+  if (daemon === undefined) await call.step("Starting", () => startDaemon(call.words ?? defaultWords));
+  else await call.step(`Runs already, with pid ${daemon.pid}`, () => {});
+  return 0;
+}
+
+async function stop(call: Call): Promise<number> {
+  const daemon = findDaemon();
+  if (daemon === undefined) await call.step("Does not run", () => {});
+  else await call.step(`Ending process ${daemon.pid}`, () => stopDaemon(daemon));
+  return 0;
+}
+
+async function status(call: Call): Promise<number> {
+  const daemon = findDaemon();
+  process.stdout.write(
+    daemon === undefined ? "ovs-vswitchd is not running\n" : `ovs-vswitchd is running with pid ${daemon.pid}\n`,
+  );
+  if (daemon === undefined) return 1;
+  const database = await DatabaseSession.open(call.db);
+  try {
+    if (otherConfig(database).has(waitKey))
+      process.stdout.write(
+        `It forwards nothing until its flows are restored: \`sluice ctl restore DIRECTORY\`, or \`sluice vsctl remove open . other_config ${waitKey}\`\n`,
+      );
+  } finally {
+    database.close();
+  }
+  return 0;
+}
+
+function otherConfig(database: DatabaseSession): Map<string, string> {
+  const { keys, values } = database.get(database.root(), "other_config");
+  return new Map(keys.map((key, at) => [String(key), String(values?.[at])]));
+}
+
+/** Sets or clears flow-restore-wait; `settle` waits until the switch has seen it. */
+async function setWait(db: string, isOn: boolean, settle: boolean): Promise<void> {
+  const database = await DatabaseSession.open(db);
+  try {
+    const config = otherConfig(database);
+    if (isOn) config.set(waitKey, "true");
+    else config.delete(waitKey);
+    const { type } = database.column("Open_vSwitch", "other_config");
+    database.set(database.root(), "other_config", parseDatum(["map", [...config]], type));
+    const nextCfg = await database.commit(`sluice ctl: ${waitKey} ${isOn ? "on" : "off"}`);
+    if (nextCfg !== undefined && settle) await database.settle(nextCfg);
+  } finally {
+    database.close();
+  }
+}
+
+const everyVersion = 0b1111110;
+
+const ofctl = (versions: number): OfctlRun => ({ versions, xid: 1, remark: () => {} });
+
+/** What is in all bridges, each asked in the highest version that it speaks. */
+async function readBridges(db: string): Promise<SavedBridge[]> {
+  const database = await DatabaseSession.open(db);
+  try {
+    const bridges: SavedBridge[] = [];
+    const names = database.table("Bridge").map((row) => ({
+      name: String(database.get(row, "name").keys[0]),
+      versions: versionsOf(database.get(row, "protocols").keys.map(String)),
+    }));
+    for (const { name, versions } of names.sort((one, other) => (one.name < other.name ? -1 : 1)))
+      bridges.push(await readBridge(ofctl(versions === 0 ? everyVersion : versions), name));
+    return bridges;
+  } finally {
+    database.close();
+  }
+}
+
+function sum(bridges: readonly SavedBridge[]): string {
+  const count = (what: (bridge: SavedBridge) => readonly unknown[]): number =>
+    bridges.reduce((total, bridge) => total + what(bridge).length, 0);
+  const several = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`;
+  return [
+    several(
+      count((bridge) => bridge.flows),
+      "flow",
+    ),
+    several(
+      count((bridge) => bridge.groups),
+      "group",
+    ),
+    several(
+      count((bridge) => bridge.meters),
+      "meter",
+    ),
+    `${several(
+      count((bridge) => bridge.options),
+      "tunnel option",
+    )} of ${several(bridges.length, "bridge")}`,
+  ].join(", ");
+}
+
+function needDaemon(): RunningDaemon {
+  const daemon = findDaemon();
+  if (daemon !== undefined) return daemon;
+  throw new Failure(`no daemon runs in ${directories(process.env).run}: \`sluice ctl start\` starts one`);
+}
+
+async function save(call: Call): Promise<number> {
+  const [directory = ""] = call.args;
+  needDaemon();
+  const bridges = await call.step("Reading the bridges", () => readBridges(call.db));
+  await call.step(`Saving ${sum(bridges)} to ${directory}`, () => writeSaved(directory, bridges));
+  return 0;
+}
+
+async function writeBridges(bridges: readonly SavedBridge[]): Promise<void> {
+  for (const bridge of bridges) await writeBridge(ofctl(1 << bridge.version), bridge);
+}
+
+async function restore(call: Call): Promise<number> {
+  const [directory = ""] = call.args;
+  const bridges = await call.step("Reading what was saved", () => readSaved(directory));
+  needDaemon();
+  await call.step(`Restoring ${sum(bridges)}`, () => writeBridges(bridges));
+  await setWait(call.db, false, true);
+  return 0;
+}
+
+async function restart(call: Call): Promise<number> {
+  const daemon = findDaemon();
+  if (daemon === undefined) return start(call);
+  const bridges = await call.step("Reading the bridges", () => readBridges(call.db));
+  const directory = mkdtempSync(join(directories(process.env).run, "saved-"));
+  await call.step(`Saving ${sum(bridges)} to ${directory}`, () => writeSaved(directory, bridges));
+  const next = await call.step("Loading a new daemon", () => prepareDaemon(call.words ?? daemon.words));
+  let begin: number;
+  try {
+    await setWait(call.db, true, false);
+    begin = performance.now();
+    await call.step(`Ending process ${daemon.pid}`, () => stopDaemon(daemon));
+  } catch (error) {
+    next.cancel();
+    throw error;
+  }
+  await call.step("Starting", () => next.begin());
+  try {
+    await call.step("Restoring", () => writeBridges(bridges));
+  } catch (error) {
+    await setWait(call.db, false, true);
+    const remedy = `what was saved is in ${directory}: mend it and \`sluice ctl restore ${directory}\``;
+    throw new Failure(`${error instanceof Error ? error.message : String(error)}\n${remedy}`);
+  }
+  await setWait(call.db, false, true);
+  rmSync(directory, { recursive: true, force: true });
+  await call.step(`Forwards again after ${Math.round(performance.now() - begin)} ms`, () => {});
+  return 0;
+}

@@ -1,0 +1,176 @@
+/** What OpenFlow controllers and people put into a bridge, and how it is taken out of one and put into another: tunnel
+ *  options, meters, groups and flows. */
+import {
+  type FlowMod,
+  type FlowStats,
+  formatErrorMessage,
+  type GroupDesc,
+  type GroupMod,
+  groupCommand,
+  groupNumber,
+  type Message,
+  type MessageBody,
+  type MeterConfig,
+  meterCommand,
+  meterNumbers,
+  swapTlvMap,
+  TlvMap,
+  type TlvMapping,
+  tlvCommand,
+} from "../openflow/index.js";
+import { Failure } from "./failure.js";
+import type { OfctlConnection, OfctlRun } from "./ofctl-connection.js";
+import { prepare } from "./ofctl-flows.js";
+import { failOn, onConnection } from "./ofctl-names.js";
+
+export interface SavedBridge {
+  readonly name: string;
+  /** On the wire: 1 is OpenFlow 1.0, 6 is 1.5. */
+  readonly version: number;
+  readonly options: readonly TlvMapping[];
+  readonly meters: readonly MeterConfig[];
+  readonly groups: readonly GroupDesc[];
+  readonly flows: readonly FlowMod[];
+}
+
+const firstWithMeters = 4;
+const firstWithBundles = 4;
+const anyNumber = 0xffffffff;
+const allTables = 255;
+
+export function addedFlow(flow: Pick<FlowStats, keyof FlowStats & keyof FlowMod> & { cookie: bigint }): FlowMod {
+  return {
+    ...{ type: "flow_mod", standard: true, command: 0, bufferId: anyNumber, outPort: anyNumber, outGroup: anyNumber },
+    ...{ cookie: 0n, cookieMask: 0n, newCookie: flow.cookie, modifyCookie: true },
+    tableId: flow.tableId,
+    priority: flow.priority,
+    idleTimeout: flow.idleTimeout,
+    hardTimeout: flow.hardTimeout,
+    importance: flow.importance,
+    flags: flow.flags,
+    match: flow.match,
+    actions: flow.actions,
+  };
+}
+
+/** Flows that match tunnel options are read and written by the map of their bridge. */
+export function mapOf(options: readonly TlvMapping[]): TlvMap {
+  return TlvMap.empty.changed({ type: "nxt_tlv_table_mod", command: tlvCommand.add, mappings: options });
+}
+
+async function onBridge<T>(run: OfctlRun, name: string, body: (connection: OfctlConnection) => Promise<T>): Promise<T> {
+  const before = swapTlvMap(undefined);
+  try {
+    return await onConnection(run, name, body);
+  } finally {
+    swapTlvMap(before);
+  }
+}
+
+/** Asked in the highest version that both may speak. */
+export function readBridge(run: OfctlRun, name: string): Promise<SavedBridge> {
+  return onBridge(run, name, async (connection) => {
+    const map = failOn(await connection.ask({ type: "nxt_tlv_table_request" }));
+    const options = map.type === "nxt_tlv_table_reply" ? map.mappings : [];
+    swapTlvMap(mapOf(options));
+    const groups: GroupDesc[] = [];
+    const meters: MeterConfig[] = [];
+    const flows: FlowMod[] = [];
+    for await (const reply of connection.askAll({ type: "group_desc_request", id: groupNumber.all })) {
+      failOn(reply);
+      if (reply.type === "group_desc_reply") groups.push(...reply.groups);
+    }
+    if (connection.version >= firstWithMeters) {
+      for await (const reply of connection.askAll({ type: "meter_config_request", id: meterNumbers.all })) {
+        failOn(reply);
+        if (reply.type === "meter_config_reply") meters.push(...reply.meters);
+      }
+    }
+    const standard = connection.version > 1;
+    if (!standard) await connection.order({ type: "nxt_set_flow_format", value: 2 });
+    const everything = { tableId: allTables, outPort: anyNumber, outGroup: anyNumber, cookie: 0n, cookieMask: 0n };
+    const request: MessageBody = { type: "flow_stats_request", standard, ...everything, match: new Uint8Array(0) };
+    for await (const reply of connection.askAll(request)) {
+      failOn(reply);
+      if (reply.type === "flow_stats_reply") for (const flow of reply.flows) flows.push(addedFlow(flow));
+    }
+    return { name, version: connection.version, options, meters: meters.filter(isOwn), groups, flows };
+  });
+}
+
+/** Meters of controllers and of the slow path are no meters of flows, yet what was set of them comes back too. */
+const isOwn = (meter: MeterConfig): boolean => meter.meterId <= meterNumbers.controller;
+
+/** Puts it into a bridge, in place of what that has. */
+export function writeBridge(run: OfctlRun, saved: SavedBridge): Promise<void> {
+  return onBridge(run, saved.name, async (connection) => {
+    refuse(saved.name, "tunnel options", await restoreOptions(connection, saved.options));
+    swapTlvMap(mapOf(saved.options));
+    const oldMeters = connection.version < firstWithMeters ? new Set<number>() : await meterIds(connection);
+    const meters = saved.meters.map((meter): MessageBody => {
+      const command = oldMeters.has(meter.meterId) ? meterCommand.modify : meterCommand.add;
+      return { type: "meter_mod", command, meter };
+    });
+    refuse(saved.name, "meters", await connection.orderAll(meters));
+    const form = await prepare(connection, saved.flows);
+    const bodies = function* (): Generator<MessageBody> {
+      yield form({ ...addedFlow({ ...noFlow, cookie: 0n }), modifyCookie: false, tableId: allTables, command: 3 });
+      yield groupMod(
+        { groupId: groupNumber.all, groupType: 0, buckets: [], selection: undefined },
+        groupCommand.delete,
+      );
+      for (const group of saved.groups) yield groupMod(group, groupCommand.add);
+      for (const flow of saved.flows) yield form(flow);
+    };
+    const error =
+      connection.version >= firstWithBundles
+        ? await connection.orderInBundle(bodies())
+        : await connection.orderAll(bodies());
+    refuse(saved.name, "flows and groups", error);
+    const kept = new Set(saved.meters.map((meter) => meter.meterId));
+    const gone = [...oldMeters].filter((id) => !kept.has(id) && id <= meterNumbers.max);
+    const deletions = gone.map((meterId): MessageBody => {
+      return { type: "meter_mod", command: meterCommand.delete, meter: { meterId, flags: 0, bands: [] } };
+    });
+    refuse(saved.name, "meters", await connection.orderAll(deletions));
+  });
+}
+
+const noFlow = {
+  ...{ priority: 0, idleTimeout: 0, hardTimeout: 0, importance: 0, flags: 0, tableId: allTables },
+  ...{ match: new Uint8Array(0), actions: new Uint8Array(0) },
+};
+
+const groupMod = (group: GroupDesc, command: number): GroupMod => ({
+  type: "group_mod",
+  command,
+  commandBucket: anyNumber,
+  ...group,
+});
+
+async function meterIds(connection: OfctlConnection): Promise<Set<number>> {
+  const found = new Set<number>();
+  for await (const reply of connection.askAll({ type: "meter_config_request", id: meterNumbers.all })) {
+    if (reply.type === "meter_config_reply") for (const { meterId } of reply.meters) found.add(meterId);
+  }
+  return found;
+}
+
+/** Adds what is not mapped yet. */
+async function restoreOptions(
+  connection: OfctlConnection,
+  wanted: readonly TlvMapping[],
+): Promise<Message | undefined> {
+  const reply = failOn(await connection.ask({ type: "nxt_tlv_table_request" }));
+  const text = (one: TlvMapping): string => `${one.optionClass}/${one.optionType}/${one.length}/${one.index}`;
+  const there = new Set(reply.type === "nxt_tlv_table_reply" ? reply.mappings.map(text) : []);
+  const mappings = wanted.filter((one) => !there.has(text(one)));
+  if (mappings.length === 0) return undefined;
+  return connection.order({ type: "nxt_tlv_table_mod", command: tlvCommand.add, mappings });
+}
+
+function refuse(bridge: string, what: string, error: Message | undefined): void {
+  if (error?.type !== "error") return;
+  const words = formatErrorMessage(error).trim().split("\n")[0] ?? "";
+  throw new Failure(`${bridge}: the switch refused the saved ${what}: ${words}`);
+}
