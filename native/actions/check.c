@@ -124,6 +124,7 @@ static const struct {
     [SLUICE_DP_ACTION_PROTOCOL] = { sizeof(struct sluice_dp_action_protocol), false },
     [SLUICE_DP_ACTION_RECIRC] = { sizeof(struct sluice_dp_action_recirc), false },
     [SLUICE_DP_ACTION_HASH] = { sizeof(struct sluice_dp_action_hash), false },
+    [SLUICE_DP_ACTION_LB_OUTPUT] = { sizeof(struct sluice_dp_action_lb_output), false },
     [SLUICE_DP_ACTION_KEEP_HASH] = { sizeof(struct sluice_dp_action_keep_hash), false },
     [SLUICE_DP_ACTION_TUNNEL_SET] = { sizeof(struct sluice_dp_action_tunnel_set), true },
     [SLUICE_DP_ACTION_TUNNEL_PUSH] = { sizeof(struct sluice_dp_action_tunnel_push), true },

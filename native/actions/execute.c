@@ -110,6 +110,22 @@ execute_output(const struct action_sink *sink, const struct sluice_dp_action_out
     }
 }
 
+static void
+execute_lb_output(const struct action_sink *sink, const struct sluice_dp_action_lb_output *lb_output,
+                  struct packet *const *packets, uint32_t n, uint32_t size_max, bool last)
+{
+    struct packet *copies[PACKET_BATCH_MAX];
+    if (last) {
+        truncate_batch(packets, n, size_max);
+    } else {
+        n = clone_batch(sink, packets, n, size_max, copies);
+        packets = copies;
+    }
+    if (n) {
+        sink->lb_output(sink->aux, lb_output, packets, n);
+    }
+}
+
 /* Pushes or pops a header; false if that cannot be done to the packet. */
 static bool
 change_headers(struct packet *packet, const void *action, uint16_t opcode)
@@ -431,7 +447,7 @@ gives(uint16_t opcode)
 {
     return opcode == SLUICE_DP_ACTION_OUTPUT || opcode == SLUICE_DP_ACTION_CONTROLLER
            || opcode == SLUICE_DP_ACTION_PROTOCOL || opcode == SLUICE_DP_ACTION_RECIRC
-           || opcode == SLUICE_DP_ACTION_TUNNEL_POP;
+           || opcode == SLUICE_DP_ACTION_TUNNEL_POP || opcode == SLUICE_DP_ACTION_LB_OUTPUT;
 }
 
 /* Executes one action on '*n' packets; some may be lost.  '*size_max' is what an output may send of each.  Returns whether
@@ -445,6 +461,10 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
     switch (action->opcode) {
     case SLUICE_DP_ACTION_OUTPUT:
         execute_output(sink, body, packets, *n, *size_max, last);
+        *size_max = UINT32_MAX;
+        return last;
+    case SLUICE_DP_ACTION_LB_OUTPUT:
+        execute_lb_output(sink, body, packets, *n, *size_max, last);
         *size_max = UINT32_MAX;
         return last;
     case SLUICE_DP_ACTION_TRUNC:

@@ -47,6 +47,10 @@ struct action_sink {
      * hash action. */
     void (*recirc)(void *aux, struct packet *const *packets, uint32_t n);
 
+    /* Takes packets with a dp_hash, to be sent by the members of a bond.  As output in everything else. */
+    void (*lb_output)(void *aux, const struct sluice_dp_action_lb_output *action, struct packet *const *packets,
+                      uint32_t n);
+
     /* Runs '*n' packets past a meter: releases and counts those that it drops, and moves those that are left, '*n' of
      * them, together. */
     void (*meter)(void *aux, uint32_t meter, struct packet **packets, uint32_t *n);

@@ -3,6 +3,7 @@
 
 #include "classifier/flow_store.h"
 #include "packet/match.h"
+#include "pipeline/bond.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/mcast_table.h"
@@ -173,6 +174,10 @@ bundle_set(struct pipeline *pipeline, const struct sluice_bundle_set *command)
         return SLUICE_ERROR_NO_MEMORY;
     }
     const struct bundle *old = bridge_view_find_bundle(draft, command->bundle);
+    if (bond_take_load(pipeline, command->bridge, bundle, old)) {
+        bundle_unref(bundle);
+        return SLUICE_ERROR_NO_MEMORY;
+    }
     if (old && vlans_differ(old, bundle)) {
         transaction_flush_macs(pipeline, command->bridge, command->bundle);
         transaction_flush_mdb(pipeline, command->bridge, command->bundle);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "packet/bytes.h"
+#include "pipeline/bond.h"
 #include "pipeline/field.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/mcast_table.h"
@@ -33,10 +34,11 @@ ofport_unref(struct ofport *port)
     }
 }
 
-static void
+void
 bundle_unref(struct bundle *bundle)
 {
     if (!--bundle->refs) {
+        bond_load_unref(bundle->load);
         free(bundle);
     }
 }

@@ -77,6 +77,16 @@ ofport_forwards(const struct ofport *port)
 /* Hash buckets of a bond that spreads packets over its members. */
 #define BOND_BUCKETS 256u
 
+/* What went by each bucket of a bond, whichever members they fell to, and the id under which packets come back to it. */
+struct bond_load {
+    _Atomic uint32_t refs;
+    const struct frozen_state *frozen; /* Owns a reference. */
+    struct {
+        _Atomic uint64_t n_packets;
+        _Atomic uint64_t n_bytes;
+    } buckets[BOND_BUCKETS];
+};
+
 /* A bundle: what NORMAL takes for one port. */
 struct bundle {
     uint32_t refs;
@@ -96,7 +106,8 @@ struct bundle {
     uint32_t n_enabled;
     uint32_t n_buckets;
     uint32_t n_members;
-    uint32_t members[]; /* OpenFlow ports; then those that are enabled, then one for each bucket. */
+    struct bond_load *load; /* Counted; null unless the bond is balanced. */
+    uint32_t members[];     /* OpenFlow ports; then those that are enabled, then one for each bucket. */
 };
 
 #define MIRRORS_MAX 32u
@@ -211,6 +222,7 @@ bool bridge_view_remove_bundle(struct bridge_view *view, uint32_t id);
  * One reference.  Null when out of memory. */
 struct ofport *ofport_create(const struct sluice_ofport_set *command, const struct ofport *old);
 struct bundle *bundle_create(const struct sluice_bundle_set *command);
+void bundle_unref(struct bundle *bundle);
 
 /* Puts 'mirror' (taking the caller's reference) in place of number 'i'; null removes. */
 void bridge_view_put_mirror(struct bridge_view *view, uint32_t i, struct mirror *mirror);

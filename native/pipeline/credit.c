@@ -1,4 +1,5 @@
 #include "classifier/rule_table.h"
+#include "pipeline/bond.h"
 #include "pipeline/chore.h"
 #include "pipeline/config.h"
 #include "pipeline/frozen.h"
@@ -148,6 +149,9 @@ xlate_credit(struct pipeline *pipeline, const struct xlate_credit *credits, uint
         case XLATE_CREDIT_NETFLOW:
             netflow_count(credit->path, credit->bundle, all);
             break;
+        case XLATE_CREDIT_BOND:
+            bond_load_credit(credit->load, credit->bundle, traffic.n_packets, traffic.n_bytes);
+            break;
         case XLATE_CREDIT_HEADER:
             traffic.n_bytes += traffic.n_packets * (uint64_t) (int32_t) credit->bundle;
             break;
@@ -186,6 +190,9 @@ release(const struct xlate_credit *credit, bool lingers)
         break;
     case XLATE_CREDIT_NETFLOW:
         netflow_path_free(credit->path);
+        break;
+    case XLATE_CREDIT_BOND:
+        bond_load_unref(credit->load);
         break;
     case XLATE_CREDIT_HEADER:
         break;

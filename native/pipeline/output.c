@@ -4,6 +4,7 @@
 #include "classifier/rule.h"
 #include "packet/bytes.h"
 #include "packet/match.h"
+#include "pipeline/bond.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/monitor.h"
 #include "pipeline/netflow.h"
@@ -166,9 +167,18 @@ truncate_output(struct xlate_ctx *ctx, uint32_t max_len)
     }
 }
 
-/* Outputs to a device or tunnel. */
 static void
-output_device(struct xlate_ctx *ctx, const struct ofport *port)
+append_output(struct xlate_ctx *ctx, uint32_t dp_port)
+{
+    struct sluice_dp_action_output *output = commit_append(ctx, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
+    if (output) {
+        output->dp_port = dp_port;
+    }
+}
+
+/* Outputs to a device or tunnel.  'spread' is a bond if the datapath is to choose among its members, or null. */
+static void
+output_device(struct xlate_ctx *ctx, const struct ofport *port, const struct bundle *spread)
 {
     ctx->netflow_output = port->ofp_port & UINT16_MAX;
     if (port->is_tunnel) {
@@ -188,9 +198,10 @@ output_device(struct xlate_ctx *ctx, const struct ofport *port)
     if (ctx->mirror_snaplen) {
         truncate_output(ctx, ctx->mirror_snaplen);
     }
-    struct sluice_dp_action_output *output = commit_append(ctx, SLUICE_DP_ACTION_OUTPUT, sizeof *output);
-    if (output) {
-        output->dp_port = port->dp_port;
+    if (spread) {
+        bond_spread(ctx, spread);
+    } else {
+        append_output(ctx, port->dp_port);
     }
     ctx->n_outputs++;
     ctx->output = port->dp_port;
@@ -209,7 +220,7 @@ output_l3(struct xlate_ctx *ctx, const struct ofport *port)
         /* A header that was not pushed need not be popped. */
         ctx->pending_encap = false;
     }
-    output_device(ctx, port);
+    output_device(ctx, port, NULL);
     memcpy(ctx->flow.eth_src, addresses[0], 6);
     memcpy(ctx->flow.eth_dst, addresses[1], 6);
     ctx->flow.packet_type = packet_type;
@@ -255,6 +266,8 @@ static void
 output_by(struct xlate_ctx *ctx, uint32_t ofp_port, bool in_tree)
 {
     const struct ofport *port = bridge_view_find_port(ctx->view, ofp_port);
+    const struct bundle *spread = ctx->spread;
+    ctx->spread = NULL;
     if (!port) {
         trace_note(ctx, SLUICE_TRACE_NOTE_PORT_MISSING, ofp_port, 0, 0);
         return;
@@ -278,7 +291,7 @@ output_by(struct xlate_ctx *ctx, uint32_t ofp_port, bool in_tree)
     } else if (port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L3) {
         output_l3(ctx, port);
     } else {
-        output_device(ctx, port);
+        output_device(ctx, port, spread);
     }
     if (ctx->view->mirror_map) {
         mirror_packet(ctx, ofp_port, false);

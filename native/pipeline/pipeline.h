@@ -112,6 +112,17 @@ const struct meter_table *pipeline_meters(const struct pipeline *pipeline);
  * For online readers of the epoch, until their next quiescent point. */
 const struct sluice_continuation *pipeline_frozen(const struct pipeline *pipeline, uint32_t recirc_id, size_t *size);
 
+/* A packet that a bond sends: its dp_hash and its bytes. */
+struct pipeline_hashed {
+    uint32_t hash;
+    uint32_t size;
+};
+
+/* The datapath ports by which bundle 'bundle' of 'bridge', a bond, sends 'n' packets, which are counted for it; 0 where
+ * there is none.  For online readers of the epoch. */
+void pipeline_spread(const struct pipeline *pipeline, uint32_t bridge, uint32_t bundle,
+                     const struct pipeline_hashed *packets, uint32_t n, uint32_t *dp_ports);
+
 /* VLAN tags that the parser should look at: other_config:vlan-limit, 1 or 2.  Any thread. */
 uint32_t pipeline_vlan_limit(const struct pipeline *pipeline);
 

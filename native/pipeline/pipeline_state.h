@@ -266,6 +266,9 @@ uint32_t fdb_set(struct pipeline *pipeline, const struct sluice_fdb_set *command
 uint32_t fdb_del(struct pipeline *pipeline, const struct sluice_fdb_del *command);
 uint32_t fdb_flush(struct pipeline *pipeline, const struct sluice_fdb_flush *command);
 uint32_t fdb_clear_stats(struct pipeline *pipeline, uint32_t bridge);
+/* bond.c: answers bond_stats. */
+int bond_stats(const struct pipeline *pipeline, const struct sluice_bond_query *query, uint8_t *reply, size_t room,
+               size_t *used);
 int fdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,
              size_t *used);
 int fdb_stats(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,

@@ -326,6 +326,7 @@ static const uint16_t fixed_sizes[] = {
     FIXED(MEMORY, dump_query),        FIXED(OFPORT_STATS, ofport_query),    FIXED(ARRIVAL, arrival_query),
     FIXED(GROUP_DUMP, object_query),  FIXED(METER_DUMP, object_query),      FIXED(MIRROR_STATS, mirror_query),
     FIXED(NEIGHBOR_DUMP, dump_query), FIXED(FDB_STATS, bridge_query),       FIXED(MDB_DUMP, bridge_query),
+    FIXED(BOND_STATS, bond_query),
 };
 #undef FIXED
 
@@ -369,6 +370,8 @@ pipeline_query(struct pipeline *pipeline, const struct sluice_record *query, uin
         return parse(pipeline, record, reply, room, used);
     case SLUICE_QUERY_MIRROR_STATS:
         return mirror_stats(pipeline, record, reply, room, used);
+    case SLUICE_QUERY_BOND_STATS:
+        return bond_stats(pipeline, record, reply, room, used);
     case SLUICE_QUERY_MEMORY:
         return memory(pipeline, reply, room, used);
     case SLUICE_QUERY_NEIGHBOR_DUMP:

@@ -6,6 +6,7 @@
 
 #include "classifier/flow_store.h"
 #include "packet/bytes.h"
+#include "pipeline/bond.h"
 #include "pipeline/mac_table.h"
 #include "pipeline/netflow.h"
 #include "pipeline/tunnel.h"
@@ -445,6 +446,9 @@ find_frozen(struct xlate_ctx *ctx)
     if (!thaw(ctx, ctx->frozen)) {
         return false;
     }
+    if (ctx->frozen->is_bond) {
+        ctx->flow.in_port = be32(PORT_NONE);
+    }
     xlate_stamp(ctx, pipeline_cell(CELL_BRIDGE, ctx->view->bridge->id, 0));
     return true;
 }
@@ -676,7 +680,9 @@ translate(struct xlate_ctx *ctx, const struct ofport *port)
     if (ctx->frozen || ctx->in->actions) {
         mirror_packet(ctx, be32(ctx->flow.in_port), true);
     }
-    if (ctx->frozen && (ctx->frozen->actions_size || ctx->in->resume)) {
+    if (ctx->frozen && ctx->frozen->is_bond) {
+        bond_output_hashed(ctx, ctx->frozen->in_port);
+    } else if (ctx->frozen && (ctx->frozen->actions_size || ctx->in->resume)) {
         ctx->cookie = UINT64_MAX;
         xlate_actions(ctx, frozen_actions(ctx->frozen), ctx->frozen->actions_size, true);
     } else if (ctx->in->actions) {

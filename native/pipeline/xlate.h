@@ -31,6 +31,7 @@ struct mac_table;
 struct neighbor;
 struct netflow_path;
 struct pipeline;
+struct bond_load;
 struct port_counters;
 struct rule;
 struct sluice_continuation;
@@ -66,6 +67,7 @@ enum xlate_credit_kind {
     XLATE_CREDIT_FROZEN,  /* Nothing is counted; the credit keeps the recirculation id of 'frozen' alive. */
     XLATE_CREDIT_NEIGHBOR, /* Packets went to 'neighbor'; owns a reference. */
     XLATE_CREDIT_NETFLOW,  /* NetFlow: 'path', which the credit owns, to output 'bundle'. */
+    XLATE_CREDIT_BOND,     /* Bucket 'bundle' of a bond, of 'load'; owns a reference. */
     XLATE_CREDIT_HEADER,   /* For what follows, packets are longer by 'bundle' bytes, as a signed number. */
 };
 
@@ -81,6 +83,7 @@ struct xlate_credit {
         struct neighbor *neighbor;
         struct netflow_path *path;
         struct group_stats *group;
+        struct bond_load *load;
         const struct frozen_state *frozen;
     };
     uint64_t mac; /* 48 bits, first byte of the address highest, above it the VLAN.  For FIN: idle timeout, from bit 16

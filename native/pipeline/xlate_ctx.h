@@ -81,6 +81,8 @@ struct xlate_ctx {
     uint32_t mirrors;        /* Those that have a copy of the packet, by the view's numbers. */
     uint32_t mirror_snaplen; /* While a copy is output: its bytes at most, or 0. */
 
+    const struct bundle *spread; /* The bond among whose members the datapath chooses for the next output, or null. */
+
     uint32_t sflow_report; /* Offset of the report action for sFlow, or UINT32_MAX; what it says is known at the end. */
     uint32_t n_outputs;    /* To devices and tunnels. */
     uint32_t output;       /* The last one's datapath port. */

@@ -225,6 +225,39 @@ sink_report(void *aux, const struct sluice_dp_action_report *action, struct pack
     }
 }
 
+/* Packets of one port stay in order, and go there together. */
+static void
+sink_lb_output(void *aux, const struct sluice_dp_action_lb_output *action, struct packet *const *packets, uint32_t n)
+{
+    struct worker *worker = aux;
+    struct pipeline_hashed hashed[PACKET_BATCH_MAX];
+    uint32_t ports[PACKET_BATCH_MAX];
+    uint32_t left = n < 32 ? (UINT32_C(1) << n) - 1 : UINT32_MAX;
+
+    for (uint32_t i = 0; i < n; i++) {
+        hashed[i] = (struct pipeline_hashed){ packets[i]->metadata.dp_hash, packets[i]->size };
+    }
+    pipeline_spread(worker->datapath->pipeline, action->bridge, action->bundle, hashed, n, ports);
+    while (left != 0) {
+        struct packet *same[PACKET_BATCH_MAX];
+        uint32_t n_same = 0;
+        uint32_t port = ports[__builtin_ctz(left)];
+        for (uint32_t rest = left; rest != 0; rest &= rest - 1) {
+            uint32_t i = (uint32_t) __builtin_ctz(rest);
+            if (ports[i] == port) {
+                same[n_same++] = packets[i];
+                left &= ~(UINT32_C(1) << i);
+            }
+        }
+        if (port != 0) {
+            sink_output(worker, port, same, n_same);
+        } else {
+            sink_drop(worker, SLUICE_DROP_REASON_BOND, n_same);
+            packet_release_burst(same, n_same);
+        }
+    }
+}
+
 static void
 sink_recirc(void *aux, struct packet *const *packets, uint32_t n)
 {
@@ -269,6 +302,7 @@ worker_sink(struct worker *worker)
         .protocol = sink_protocol,
         .report = sink_report,
         .recirc = sink_recirc,
+        .lb_output = sink_lb_output,
         .meter = sink_meter,
         .drop = sink_drop,
         .sequences = worker->datapath->sequences,
@@ -322,6 +356,13 @@ swallow_output(void *aux, uint32_t dp_port, struct packet *const *packets, uint3
 }
 
 static void
+swallow_lb_output(void *aux, const struct sluice_dp_action_lb_output *action, struct packet *const *packets, uint32_t n)
+{
+    (void) action;
+    swallow_output(aux, 0, packets, n);
+}
+
+static void
 swallow_recirc(void *aux, struct packet *const *packets, uint32_t n)
 {
     swallow_output(aux, 0, packets, n);
@@ -335,5 +376,6 @@ worker_execute_telling(struct worker *worker, const struct flow_key *key, const 
 
     sink.output = swallow_output;
     sink.recirc = swallow_recirc;
+    sink.lb_output = swallow_lb_output;
     execute_on_frame(worker, &sink, key, frame, frame_size, actions, actions_size);
 }

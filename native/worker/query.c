@@ -405,8 +405,10 @@ wants_push(const struct sluice_record *query)
     case SLUICE_QUERY_MIRROR_STATS:
     case SLUICE_QUERY_GROUP_DUMP:
     case SLUICE_QUERY_FDB_DUMP:
+    case SLUICE_QUERY_BOND_STATS:
         /* Where there is a cursor, it is the member after the header. */
-        return query->type == SLUICE_QUERY_OFPORT_STATS || query->type == SLUICE_QUERY_MIRROR_STATS || query->size < 16
+        return query->type == SLUICE_QUERY_OFPORT_STATS || query->type == SLUICE_QUERY_MIRROR_STATS
+               || query->type == SLUICE_QUERY_BOND_STATS || query->size < 16
                || ((const struct sluice_dump_query *) query)->cursor == 0;
     default:
         return 0;

@@ -22,6 +22,8 @@ const settings = (change: Partial<BondSettings> = {}): BondSettings => ({
   primary: undefined,
   fallback: false,
   allMembersActive: false,
+  rebalanceMs: 10_000,
+  lbOutput: false,
   ...change,
 });
 const link = (name: string, up = true): BondLink => ({
@@ -31,7 +33,7 @@ const link = (name: string, up = true): BondLink => ({
   mayEnable: up,
 });
 const start = (change: Partial<BondSettings>, links: readonly BondLink[], lacp: LacpStatus = "off"): BondState =>
-  runBond(configureBond(undefined, settings(change), links, lacp, undefined).state, links, lacp, 0).state;
+  runBond(configureBond(undefined, settings(change), links, lacp, undefined, 0).state, links, lacp, 0).state;
 
 test("an active member that fails gives way to another, and only a primary takes over again", () => {
   for (const primary of [undefined, "p1"]) {
@@ -72,6 +74,18 @@ test("buckets are spread over enabled members and stay where they can", () => {
   before.buckets.forEach((member, bucket) => {
     if (member !== "p2") assert.is(after.buckets[bucket], member);
   });
+});
+
+test("members of a bond that comes up share its buckets, whichever of them is first", () => {
+  const down = [link("p1", false), link("p2", false)];
+  const first = runBond(start({ mode: "balance-slb" }, down), [link("p1"), link("p2", false)], "off", 100).state;
+  assert.equal([...new Set(first.buckets)], ["p1"]);
+  const both = [link("p1"), link("p2")];
+  assert.is(new Set(runBond(first, both, "off", 200).state.buckets).size, 2);
+  // One that comes much later has what is moved to it.
+  const late = runBond(first, both, "off", 1200).state;
+  assert.equal([...new Set(late.buckets)], ["p1"]);
+  assert.is(late.rebalanceAt, 1200);
 });
 
 test("who sends and who lets in follows from mode and LACP", () => {

@@ -77,7 +77,7 @@ export const knownCommands: readonly KnownCommand[] = [
   row("dpdk/log-list", "dpdk", "log levels of DPDK"),
   row("dpdk/log-set", "dpdk", "sets them"),
   row("dpif-dummy/change-port-number", "planned", "gives a port of a test datapath another number"),
-  row("dpif-netdev/bond-show", "planned", "bonds in the datapath"),
+  row("dpif-netdev/bond-show", "have", "bonds in the datapath"),
   row("dpif-netdev/dpif-impl-get", "never", "implementations of the packet input; Sluice has one"),
   row("dpif-netdev/dpif-impl-set", "never", "chooses one"),
   row("dpif-netdev/miniflow-parser-get", "never", "implementations of the parser; Sluice has one"),

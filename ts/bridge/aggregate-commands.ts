@@ -64,11 +64,13 @@ export function aggregateCommands(all: () => readonly Aggregate[], now: () => nu
   ): UnixctlCommand => ({ name, usage, minArgs, maxArgs, handler });
   return [
     row("bond/list", "", 0, 0, () => {
-      const lines = bonds().map(({ bond }) => listBond(bond));
+      const lines = bonds().map(({ aggregate, bond }) => listBond(bond, aggregate.bondId()));
       return `bond\ttype\trecircID\tmembers\n${lines.join("")}`;
     }),
     row("bond/show", "[port]", 0, 1, ([name]) =>
-      (name === undefined ? bonds() : [find(name)]).map(({ bond }) => formatBond(bond, now())).join(""),
+      (name === undefined ? bonds() : [find(name)])
+        .map(({ aggregate, bond }) => formatBond(aggregate.measure() ?? bond, aggregate.bondId(), now()))
+        .join(""),
     ),
     row("bond/migrate", "port hash member", 3, 3, ([port, hash = "", name]) => {
       const found = find(port);

@@ -62,6 +62,14 @@ export function wantedLacpMember(
   };
 }
 
+const rebalanceMsDefault = 10_000;
+const rebalanceMsMin = 1000;
+
+/** 0 is never. */
+function rebalanceMs(asked: number): number {
+  return asked === 0 ? 0 : Math.max(asked, rebalanceMsMin);
+}
+
 export function wantedBond(row: PortRow): BondSettings {
   const mode = row.bond_mode ?? "active-backup";
   const fallback = truth(row, "lacp-fallback-ab");
@@ -73,6 +81,8 @@ export function wantedBond(row: PortRow): BondSettings {
     basis: integer(row.other_config, "bond-hash-basis", 0),
     primary: mode === "active-backup" || fallback ? row.other_config.get("bond-primary") : undefined,
     fallback,
+    rebalanceMs: rebalanceMs(integer(row.other_config, "bond-rebalance-interval", rebalanceMsDefault)),
+    lbOutput: mode === "balance-tcp" && truth(row, "lb-output-action"),
     allMembersActive: mode === "balance-slb" && truth(row, "all-members-active"),
   };
 }

@@ -1,8 +1,16 @@
 import type { Clock, Timer } from "../clock/index.js";
 import type { Logger, LogSource } from "../log/index.js";
-import { type BundleBond, learnedAddresses, type Ofproto, outputAction, sendPacketOut } from "../ofproto/index.js";
+import {
+  type BondCounts,
+  type BundleBond,
+  learnedAddresses,
+  type Ofproto,
+  outputAction,
+  sendPacketOut,
+} from "../ofproto/index.js";
 import type { PortRow } from "../ovsdb/index.js";
 import {
+  accountLoads,
   type BondLink,
   type BondState,
   type BondStep,
@@ -11,6 +19,7 @@ import {
   bucketOf,
   configureBond,
   configureLacp,
+  isBalanced,
   type LacpState,
   type LacpStatus,
   lacpAddress,
@@ -18,10 +27,13 @@ import {
   lacpCarrierUp,
   lacpDue,
   mayEnable,
+  rebalance,
+  rebalanceDue,
   receiveLacp,
   runBond,
   runLacp,
   slowProtocols,
+  usesLbOutput,
 } from "../protocols/index.js";
 import { wantedBond, wantedLacp, wantedLacpMember } from "./aggregate-rows.js";
 import type { Mac } from "./bridge-address.js";
@@ -46,6 +58,8 @@ export interface AggregateOptions {
   readonly log: LogSource;
   /** The members as they are now. */
   readonly members: (port: string) => readonly AggregateMember[];
+  /** What the datapath has counted of the port, a bond that is balanced; undefined before it knows. */
+  readonly counted: (port: string) => BondCounts | undefined;
   /** Which members carry packets changed, or what the database shows of them. */
   readonly changed: (port: string) => void;
 }
@@ -102,7 +116,7 @@ export class Aggregate {
           );
     if (members.length > 1)
       this.#take(
-        configureBond(this.bond, wantedBond(row), this.#links(members), this.#status(), row.bond_active_slave),
+        configureBond(this.bond, wantedBond(row), this.#links(members), this.#status(), row.bond_active_slave, now),
       );
     else this.bond = undefined;
     this.run();
@@ -117,6 +131,7 @@ export class Aggregate {
     if (this.lacp !== undefined) this.#runLacp(members, now);
     if (this.bond !== undefined) {
       this.#take(runBond(this.bond, this.#links(members), this.#status(), now));
+      if (now >= rebalanceDue(this.bond)) this.#rebalance(this.bond, now);
     }
     const lacp = this.lacp?.members.map(({ name, status }) => [status, this.lacpLets(name)]);
     const shown = JSON.stringify([this.bundle(), this.bond?.activeMac, lacp]);
@@ -143,6 +158,29 @@ export class Aggregate {
     this.run();
   }
 
+  /** The bond with its loads up to the present, as far as they are known between two rebalancings. */
+  measure(): BondState | undefined {
+    const { bond } = this;
+    // What a bond hashes itself is counted while it goes; of what the datapath hashes the counters are read in time only.
+    if (bond?.settings.mode === "balance-slb" && isBalanced(bond)) this.bond = this.#account(bond);
+    return this.bond;
+  }
+
+  /** What the datapath knows the bond by; 0 if it hashes nothing. */
+  bondId(): number {
+    return this.#options.counted(this.name)?.id ?? 0;
+  }
+
+  #account(bond: BondState): BondState {
+    const counts = this.#options.counted(this.name);
+    return counts === undefined ? bond : accountLoads(bond, counts.bytes);
+  }
+
+  #rebalance(bond: BondState, now: number): void {
+    const { state, notes, details } = rebalance(this.#account(bond), now);
+    this.#take({ state, notes, details, teach: false });
+  }
+
   /** For the datapath; undefined when it is no bond. */
   bundle(): BundleBond | undefined {
     const { bond } = this;
@@ -154,6 +192,8 @@ export class Aggregate {
       ...policy,
       active: bond.active === undefined ? undefined : ofport(bond.active),
       basis: bond.settings.basis,
+      isBalanced: bond.settings.mode !== "active-backup",
+      lbOutput: usesLbOutput(bond),
       allMembersActive: bond.settings.allMembersActive,
       enabled: bond.members.filter(({ enabled }) => enabled).map(({ name }) => ofport(name)),
       buckets: policy.output.startsWith("hash") ? bond.buckets.map(ofport) : [],
@@ -219,6 +259,7 @@ export class Aggregate {
 
   #take(step: BondStep): void {
     this.bond = step.state;
+    for (const detail of step.details ?? []) this.#bondLog.dbg(detail);
     for (const note of step.notes) this.#bondLog.info(note);
     if (step.teach) this.#teach();
   }

@@ -12,6 +12,7 @@ import {
 } from "../netdev/index.js";
 import {
   type Bundle,
+  bondCounts,
   localPort10 as localPort,
   mirrorStats,
   mirrorsMax,
@@ -382,6 +383,10 @@ export class Bridge implements RunningBridge {
         clock: this.#clock,
         log: this.#logSource,
         members: (name) => this.#membersOf(name),
+        counted: (name) => {
+          const id = this.#bundleIds.get(name);
+          return id === undefined ? undefined : bondCounts(this.#netdevs.datapath, this.ofproto.bridge, id);
+        },
         changed: (name) => {
           this.#setBundle(name);
           for (const open of this.interfaces.values()) if (open.port === name) this.#settleLiveness(open);

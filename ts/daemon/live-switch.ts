@@ -15,6 +15,7 @@ import { coverage as coverageNames, dropReason, portDrop } from "../datapath/gen
 import { BatchBuilder, counters, Datapath, datapathStats, dropNamesOfOvs, memory } from "../datapath/index.js";
 import { Dpdk, deviceCommands, dpdkCommands, routerCommands } from "../netdev/index.js";
 import {
+  bondCommands,
   DatapathLog,
   datapathCommands,
   datapathViews,
@@ -166,6 +167,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
         () => bridges.aggregates(),
         () => clock.monotonic(),
       ),
+      ...bondCommands(bridges.ofprotos),
       ...fdbCommands(bridges.ofprotos),
       ...mdbCommands(bridges.ofprotos),
       ...flowCommands(bridges.ofprotos),

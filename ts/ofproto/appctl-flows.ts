@@ -2,6 +2,7 @@ import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import { type Megaflow, megaflows, workerStats } from "../datapath/index.js";
 import { flowText, matchInPort, withTlvMap } from "../openflow/index.js";
 import { type DatapathView, findBridge, findDatapath } from "./appctl-datapath.js";
+import { bondRules } from "./bond-commands.js";
 import { dumpFlows, everyFlow } from "./flow-records.js";
 import { datapathPortNames } from "./flow-table.js";
 import type { FlowWords } from "./flow-words.js";
@@ -23,7 +24,7 @@ function dumpBridge(ofproto: Ofproto, words: FlowWords, withOffload: boolean): s
       `${table}duration=${seconds}s, n_packets=${flow.nPackets}, n_bytes=${flow.nBytes}, ${offload}${match},actions=${actions}\n`,
     );
   }
-  return lines.join("");
+  return [...lines, ...bondRules(ofproto)].join("");
 }
 
 function isIn(view: DatapathView, flow: Megaflow): boolean {

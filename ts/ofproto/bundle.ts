@@ -29,6 +29,10 @@ export interface BundleBond {
   readonly active: number | undefined;
   readonly basis: number;
   readonly allMembersActive: boolean;
+  /** Packets are spread by hashes: what goes by each is counted. */
+  readonly isBalanced: boolean;
+  /** The datapath looks up buckets of hashL4 itself. */
+  readonly lbOutput: boolean;
   readonly enabled: readonly number[];
   /** The member of each of 256 hash values; empty where none is hashed. */
   readonly buckets: readonly number[];
@@ -59,7 +63,9 @@ export function bundleRecord(bridge: number, id: number, bundle: Bundle): Bundle
       (bundle.floodsMulticast === true ? bundleFlag.mcastFlood : 0) |
       (bundle.floodsReports === true ? bundleFlag.mcastFloodReports : 0) |
       (bundle.lacp === true ? bundleFlag.lacp : 0) |
-      (bundle.bond?.allMembersActive === true ? bundleFlag.allMembersActive : 0),
+      (bundle.bond?.allMembersActive === true ? bundleFlag.allMembersActive : 0) |
+      (bundle.bond?.isBalanced === true ? bundleFlag.balanced : 0) |
+      (bundle.bond?.lbOutput === true ? bundleFlag.lbOutput : 0),
     nMembers: bundle.members.length,
     bondOutput: bondOutput[bundle.bond?.output ?? "first"],
     bondInput: bondInput[bundle.bond?.input ?? "all"],

@@ -63,6 +63,7 @@ export function resumePacket(ofproto: Ofproto, packetIn: PacketIn): void {
     inPort: matchInPort(match),
     table: 0,
     isTracked: continuation.isTracked ? 1 : 0,
+    isBond: 0,
     hasActionSet: actionSet.length > 0 ? 1 : 0,
     mirrors: continuation.mirrors,
     matchSize: match.length,

@@ -9,6 +9,8 @@ export { flowCommands } from "./appctl-flows.js";
 export { mdbCommands, multicastGroups } from "./appctl-mdb.js";
 export { traceCommands } from "./appctl-trace.js";
 export { upcallCommands } from "./appctl-upcall.js";
+export { bondCommands } from "./bond-commands.js";
+export { type BondCounts, bondCounts } from "./bond-counts.js";
 export { type Bundle, type BundleBond, trunkBundle } from "./bundle.js";
 export { ChangeSet } from "./change-set.js";
 export { DatapathLog } from "./datapath-log.js";

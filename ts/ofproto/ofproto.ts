@@ -40,7 +40,7 @@ import type { Logger, LogSource } from "../log/index.js";
 import { equalBytes, TlvMap } from "../openflow/index.js";
 import type { IpfixStats } from "../openflow/message.js";
 import { type BatchResults, CommandBatch, DatapathError, type FlowDatapath } from "./abi-batch.js";
-import { type Bundle, bitmap, bundleRecord, bundleTail } from "./bundle.js";
+import { type Bundle, type BundleBond, bitmap, bundleRecord, bundleTail } from "./bundle.js";
 import { addFlowMod, errorText, type FlowModOutcome, FlowModQueue, transactionId } from "./flow-mods.js";
 import { anyPort, type FlowRecord, type FlowReportRecord } from "./flow-records.js";
 import { internalFlows, type SystemFlow, systemFlowMod } from "./internal-flows.js";
@@ -204,7 +204,7 @@ export class Ofproto {
   readonly #numbers = new PortNumbers();
   readonly #byNumber = new Map<number, OfPort>();
   readonly #byName = new Map<string, OfPort>();
-  readonly #bundles = new Map<number, Bundle>();
+  readonly #bundles = new Map<number, { readonly bundle: Bundle; readonly sinceMs: number }>();
   #tlvs = TlvMap.empty;
   readonly #batch = new CommandBatch(4096);
   readonly #tables = new Map<number, TableSettings>();
@@ -452,10 +452,20 @@ export class Ofproto {
 
   /** What NORMAL sees as one logical port.  `id` is the caller's. */
   setBundle(id: number, bundle: Bundle): void {
-    this.#bundles.set(id, bundle);
+    const before = this.#bundles.get(id);
+    const hashes = (one: Bundle | undefined): boolean => one?.bond?.output === "hashL4";
+    const isSame = before !== undefined && hashes(before.bundle) === hashes(bundle);
+    this.#bundles.set(id, { bundle, sinceMs: isSame ? before.sinceMs : this.clock.monotonic() });
     const record = bundleRecord(this.bridge, id, bundle);
     this.#batch.add(bundleSetSize, (view, at) => writeBundleSet(view, at, record), bundleTail(bundle));
     this.#submit("set a bundle");
+  }
+
+  /** Bonds whose packets the datapath hashes, and since when. */
+  hashingBonds(): readonly { readonly id: number; readonly bond: BundleBond; readonly sinceMs: number }[] {
+    return [...this.#bundles].flatMap(([id, { bundle, sinceMs }]) =>
+      bundle.bond?.output === "hashL4" ? [{ id, bond: bundle.bond, sinceMs }] : [],
+    );
   }
 
   removeBundle(id: number): void {

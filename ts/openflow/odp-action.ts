@@ -38,6 +38,7 @@ const at = {
   id: offset("controller", "controller_id"),
   paused: offset("controller", "recirc_id"),
   recirc: offset("recirc", "recirc_id"),
+  bond: offset("lb_output", "bond_id"),
   hash: offset("hash", "algorithm"),
   basis: offset("hash", "basis"),
   tunnelWords: offset("tunnel_set", "words"),
@@ -222,6 +223,9 @@ export function formatDatapathActions(
         break;
       case opcode["recirc"]:
         parts.push(`recirc(0x${view.getUint32(start + at.recirc, true).toString(16)})`);
+        break;
+      case opcode["lb_output"]:
+        parts.push(`lb_output(${view.getUint32(start + at.bond, true)})`);
         break;
       case opcode["hash"]: {
         const algorithm = hashAlgorithms[view.getUint32(start + at.hash, true)]?.name;

@@ -13,6 +13,10 @@ export interface BondSettings {
   /** Without LACP's partner, go on as active-backup. */
   readonly fallback: boolean;
   readonly allMembersActive: boolean;
+  /** How often loads are evened out; 0: never. */
+  readonly rebalanceMs: number;
+  /** balance-tcp: the datapath itself looks up buckets. */
+  readonly lbOutput: boolean;
 }
 
 /** What is known of a member from elsewhere. */
@@ -42,17 +46,28 @@ export interface BondState {
   readonly activeMac: string;
   /** The member of each hash bucket; empty where nothing is hashed. */
   readonly buckets: readonly (string | undefined)[];
+  /** Bytes of each bucket, see bond-balance.ts. */
+  readonly loads: readonly number[];
+  /** What the datapath had counted for each bucket when last asked. */
+  readonly counted: readonly number[];
+  readonly rebalanceAt: number;
+  /** When buckets were given to members, there having been none before. */
+  readonly filledAt: number;
   /** Switches beyond must be told where hosts are now. */
   readonly mustTeach: boolean;
 }
 
 export const bondBuckets = 256;
+/** For so long after the first member was enabled, others that are get their part of the buckets, too. */
+const gatheringMs = 1000;
 export const noMac = "00:00:00:00:00:00";
 
 export interface BondStep {
   readonly state: BondState;
   /** For the log. */
   readonly notes: readonly string[];
+  /** For the log of who debugs. */
+  readonly details?: readonly string[];
   /** Whether gratuitous packets are to be sent for the addresses behind other ports. */
   readonly teach: boolean;
 }
@@ -64,6 +79,7 @@ export function configureBond(
   links: readonly BondLink[],
   lacp: LacpStatus,
   activeMac: string | undefined,
+  now: number,
 ): BondStep {
   const notes: string[] = [];
   const gone = (before?.members ?? []).filter((old) => !links.some(({ name }) => name === old.name));
@@ -75,8 +91,7 @@ export function configureBond(
     return { ...link, enabled: link.carrier, delayUntil: undefined };
   });
   const active = members.some(({ name }) => name === before?.active) ? before?.active : undefined;
-  const hashesAnew =
-    before !== undefined && (before.settings.mode !== settings.mode || before.settings.basis !== settings.basis);
+  const hashesAnew = before === undefined || hashesDiffer(before.settings, settings);
   return {
     state: {
       settings,
@@ -84,12 +99,28 @@ export function configureBond(
       members,
       active,
       activeMac: before?.activeMac ?? activeMac ?? noMac,
-      buckets: hashesAnew ? [] : (before?.buckets ?? []),
+      buckets: hashesAnew ? [] : before.buckets,
+      loads: hashesAnew ? [] : before.loads,
+      counted: before?.counted ?? [],
+      filledAt: before?.filledAt ?? now,
+      rebalanceAt: hashesAnew ? now + settings.rebalanceMs : before.rebalanceAt,
       mustTeach: (before?.mustTeach ?? false) || (before !== undefined && before.active !== active),
     },
     notes,
     teach: false,
   };
+}
+
+/** Whether what was hashed and measured so far is of no use with other settings. */
+function hashesDiffer(a: BondSettings, b: BondSettings): boolean {
+  return (
+    a.mode !== b.mode ||
+    a.basis !== b.basis ||
+    a.fallback !== b.fallback ||
+    a.rebalanceMs !== b.rebalanceMs ||
+    a.primary !== b.primary ||
+    a.lbOutput !== b.lbOutput
+  );
 }
 
 export function fallsBack({ settings, lacp }: BondState): boolean {
@@ -127,12 +158,19 @@ export function migrate(state: BondState, bucket: number, name: string): BondSta
   return { ...state, buckets: state.buckets.map((old, index) => (index === bucket ? name : old)) };
 }
 
-/** Does what is due. */
-export function runBond(before: BondState, links: readonly BondLink[], lacp: LacpStatus, now: number): BondStep {
+/** What hashes is begun anew when LACP's failure, which ends hashing, comes or goes. */
+function followLacp(before: BondState, lacp: LacpStatus, now: number): BondState {
+  const state = { ...before, lacp };
+  if (fallsBack(before) === fallsBack(state)) return state;
+  return { ...state, buckets: [], loads: [], rebalanceAt: now + state.settings.rebalanceMs };
+}
+
+/** Does what is due, but for evening out loads. */
+export function runBond(from: BondState, links: readonly BondLink[], lacp: LacpStatus, now: number): BondStep {
   const notes: string[] = [];
+  const before = followLacp(from, lacp, now);
   let state: BondState = {
     ...before,
-    lacp,
     members: before.members.map((member) => ({
       ...member,
       ...links.find(({ name }) => name === member.name),
@@ -145,7 +183,7 @@ export function runBond(before: BondState, links: readonly BondLink[], lacp: Lac
       ? state.members.find(({ name, enabled }) => enabled && name === state.settings.primary)
       : undefined;
   if (active?.enabled !== true || (primary !== undefined && primary !== active)) state = choose(state, now, notes);
-  state = { ...state, buckets: fillBuckets(state) };
+  state = welcome(before, fillBuckets(state, now), now);
   const teaches =
     (state.lacp === "off" && state.settings.mode !== "balance-tcp") ||
     (state.settings.fallback && state.lacp === "configured");
@@ -156,9 +194,38 @@ export function runBond(before: BondState, links: readonly BondLink[], lacp: Lac
   };
 }
 
-/** When `runBond` has something to do next. */
-export function bondDue({ members }: BondState): number {
-  return Math.min(...members.map(({ delayUntil }) => delayUntil ?? Number.POSITIVE_INFINITY));
+/** Whether the bond's load is measured and evened out. */
+export function isBalanced({ settings, lacp }: BondState): boolean {
+  return settings.rebalanceMs > 0 && settings.mode !== "active-backup" && !(settings.fallback && lacp === "configured");
+}
+
+/** When to rebalance; never if there is nothing to. */
+export function rebalanceDue(state: BondState): number {
+  return isBalanced(state) ? state.rebalanceAt : Number.POSITIVE_INFINITY;
+}
+
+/** A member that comes to a bond that has long been up carries nothing: loads are evened out at once. */
+function welcome(before: BondState, state: BondState, now: number): BondState {
+  const was = (name: string): boolean => before.members.some((member) => member.enabled && member.name === name);
+  const isIdle = state.members.some(({ enabled, name }) => enabled && !was(name) && !state.buckets.includes(name));
+  return isIdle ? { ...state, rebalanceAt: Math.min(state.rebalanceAt, now) } : state;
+}
+
+/** When `runBond` or `rebalance` has something to do next. */
+export function bondDue(state: BondState): number {
+  return Math.min(
+    ...state.members.map(({ delayUntil }) => delayUntil ?? Number.POSITIVE_INFINITY),
+    rebalanceDue(state),
+  );
+}
+
+/** Whether packets are spread by what the datapath hashes. */
+export function mayRecirculate(state: BondState): boolean {
+  return state.settings.mode === "balance-tcp" && !fallsBack(state);
+}
+
+export function usesLbOutput(state: BondState): boolean {
+  return state.settings.lbOutput && mayRecirculate(state);
 }
 
 /** A member's link came or went: it is enabled or disabled, after a while. */
@@ -223,16 +290,20 @@ function choose(state: BondState, now: number, notes: string[]): BondState {
   };
 }
 
-/** Buckets of members that are disabled or gone go to the enabled ones, in turn. */
-function fillBuckets(state: BondState): readonly (string | undefined)[] {
-  if (state.settings.mode === "active-backup" || fallsBack(state)) return [];
+/** Buckets of members that are disabled or gone go to the enabled ones, in turn.  Members of a bond that comes up are
+ *  enabled one after the other: they share as if it had been at once. */
+function fillBuckets(state: BondState, now: number): BondState {
+  if (state.settings.mode === "active-backup" || fallsBack(state)) return { ...state, buckets: [] };
   const enabled = state.members.filter((member) => member.enabled).map(({ name }) => name);
+  const isEmpty = !state.buckets.some((name) => name !== undefined);
+  const gathers = now < state.filledAt + gatheringMs && enabled.some((name) => !state.buckets.includes(name));
   let turn = 0;
-  return Array.from({ length: bondBuckets }, (_, index) => {
+  const buckets = Array.from({ length: bondBuckets }, (_, index) => {
     const old = state.buckets[index];
-    if (old !== undefined && enabled.includes(old)) return old;
+    if (old !== undefined && enabled.includes(old) && !gathers) return old;
     return enabled.length === 0 ? undefined : enabled[turn++ % enabled.length];
   });
+  return { ...state, buckets, filledAt: isEmpty ? now : state.filledAt };
 }
 
 /** By which member packets leave, and which packets are let in. */

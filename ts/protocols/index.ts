@@ -5,6 +5,7 @@ export { bfdFrame } from "./bfd-packet.js";
 export { type BfdSettings, type BfdState, bfdForwards } from "./bfd-state.js";
 export { bfdStatus, formatBfd } from "./bfd-text.js";
 export * from "./bond.js";
+export { accountLoads, rebalance } from "./bond-balance.js";
 export { formatBond, listBond } from "./bond-text.js";
 export { addressOf, type BridgeId, bpduFrame, bpduOfFrame, bridgeId, priorityOf } from "./bpdu.js";
 export * from "./lacp.js";

@@ -109,6 +109,12 @@ on_drop(void *aux, uint32_t reason, uint32_t n)
     n_gone += n;
 }
 
+static void
+on_lb_output(void *aux, const struct sluice_dp_action_lb_output *action, struct packet *const *packets, uint32_t n)
+{
+    on_output(aux, action->bond_id, packets, n);
+}
+
 /* A meter that drops the packets that 'meter' has a bit for. */
 static void
 on_meter(void *aux, uint32_t meter, struct packet **packets, uint32_t *n)
@@ -139,6 +145,7 @@ make_sink(void)
         .protocol = on_protocol,
         .report = on_report,
         .recirc = on_recirc,
+        .lb_output = on_lb_output,
         .meter = on_meter,
         .drop = on_drop,
         .counts = &counts,
@@ -407,6 +414,21 @@ put_hash(struct list *list, uint32_t algorithm, uint32_t basis)
 }
 
 static void
+test_lb_output(void)
+{
+    struct list list = { .size = 0 };
+    for (uint32_t bond = 8; bond <= 9; bond++) {
+        struct sluice_dp_action_lb_output *lb_output = put(&list, SLUICE_DP_ACTION_LB_OUTPUT, sizeof *lb_output);
+        lb_output->bond_id = bond;
+    }
+    CHECK(!actions_check(list.bytes, list.size));
+    run(&list, 3);
+    CHECK(n_happenings == 2 && happenings[0].kind == 'o' && happenings[0].number == 8 && happenings[0].n == 3);
+    CHECK(happenings[1].number == 9 && happenings[1].n == 3);
+    claim("lb_output hands over copies, and as the last action the packets");
+}
+
+static void
 test_recirc(void)
 {
     struct list list = { .size = 0 };
@@ -616,6 +638,7 @@ main(void)
     test_sample();
     struct packet *large = packet_alloc(pool, PACKET_LARGE_SIZE);
     test_recirc();
+    test_lb_output();
     test_mpls();
     test_check_pkt_len();
     test_dry_pool();

@@ -93,6 +93,7 @@ enum sluice_query {
     SLUICE_QUERY_MISS_RULES = 28, /* The rules that most megaflows of a port come from; records are miss_rule, the worst first. */
     SLUICE_QUERY_WORKER_HISTORY = 29, /* The last turns or milliseconds of a worker, newest first. */
     SLUICE_QUERY_MDB_DUMP = 30, /* Multicast groups and routers of a bridge; records are mdb_info. */
+    SLUICE_QUERY_BOND_STATS = 31, /* What went by each hash bucket of a bond that is balanced; the reply is a bond_info. */
 };
 
 /* What is counted by size. */
@@ -360,6 +361,8 @@ enum sluice_bundle_flag {
     SLUICE_BUNDLE_FLAG_ALL_MEMBERS_ACTIVE = 16, /* Multicast is let in on members other than the active one. */
     SLUICE_BUNDLE_FLAG_MCAST_FLOOD = 32, /* With snooping, multicast leaves here whoever wants it. */
     SLUICE_BUNDLE_FLAG_MCAST_FLOOD_REPORTS = 64, /* With snooping, reports leave here, too. */
+    SLUICE_BUNDLE_FLAG_BALANCED = 128, /* A bond that spreads packets: what goes by each bucket is counted, and it has a recirculation id. */
+    SLUICE_BUNDLE_FLAG_LB_OUTPUT = 256, /* Where packets are spread by hash_l4, the datapath itself looks up the bucket. */
 };
 
 /* Which member of a bundle packets leave by. */
@@ -1083,6 +1086,39 @@ _Static_assert(offsetof(struct sluice_tlv_entry, index) == 3, "sluice_tlv_entry.
 _Static_assert(offsetof(struct sluice_tlv_entry, n_granules) == 4, "sluice_tlv_entry.n_granules");
 _Static_assert(offsetof(struct sluice_tlv_entry, granules) == 8, "sluice_tlv_entry.granules");
 
+/* Asks bond_stats. */
+struct sluice_bond_query {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t bundle;
+};
+_Static_assert(sizeof(struct sluice_bond_query) == 16, "size of sluice_bond_query");
+_Static_assert(offsetof(struct sluice_bond_query, type) == 0, "sluice_bond_query.type");
+_Static_assert(offsetof(struct sluice_bond_query, flags) == 2, "sluice_bond_query.flags");
+_Static_assert(offsetof(struct sluice_bond_query, size) == 4, "sluice_bond_query.size");
+_Static_assert(offsetof(struct sluice_bond_query, bridge) == 8, "sluice_bond_query.bridge");
+_Static_assert(offsetof(struct sluice_bond_query, bundle) == 12, "sluice_bond_query.bundle");
+
+/* Followed by: a bond_bucket for each of the 256 hash values. */
+struct sluice_bond_info {
+    uint32_t recirc_id; /* Of packets that come back with their hash; the bond's id for lb_output, too. */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_bond_info) == 8, "size of sluice_bond_info");
+_Static_assert(offsetof(struct sluice_bond_info, recirc_id) == 0, "sluice_bond_info.recirc_id");
+_Static_assert(offsetof(struct sluice_bond_info, pad) == 4, "sluice_bond_info.pad");
+
+/* Since the bond has been balanced. */
+struct sluice_bond_bucket {
+    uint64_t n_packets;
+    uint64_t n_bytes;
+};
+_Static_assert(sizeof(struct sluice_bond_bucket) == 16, "size of sluice_bond_bucket");
+_Static_assert(offsetof(struct sluice_bond_bucket, n_packets) == 0, "sluice_bond_bucket.n_packets");
+_Static_assert(offsetof(struct sluice_bond_bucket, n_bytes) == 8, "sluice_bond_bucket.n_bytes");
+
 /* Asks mirror_stats. */
 struct sluice_mirror_query {
     uint16_t type;
@@ -1202,7 +1238,7 @@ struct sluice_continuation {
     uint8_t table; /* Where to go on if there are no actions; a resumed packet is done then. */
     uint8_t is_tracked; /* Connection tracking saw the packet: its state is to be kept. */
     uint8_t has_action_set;
-    uint8_t pad;
+    uint8_t is_bond; /* 1: in_port is the id of a bundle, by one of whose members the packet leaves. */
     uint32_t mirrors; /* Those that have a copy already. */
     uint32_t match_size; /* Registers, metadata and tunnel fields: those bits that are the pipeline's and not the packet's. */
     uint32_t stack_size; /* Of values pushed: their bytes, big-endian, then one byte with their number. */
@@ -1215,7 +1251,7 @@ _Static_assert(offsetof(struct sluice_continuation, in_port) == 4, "sluice_conti
 _Static_assert(offsetof(struct sluice_continuation, table) == 8, "sluice_continuation.table");
 _Static_assert(offsetof(struct sluice_continuation, is_tracked) == 9, "sluice_continuation.is_tracked");
 _Static_assert(offsetof(struct sluice_continuation, has_action_set) == 10, "sluice_continuation.has_action_set");
-_Static_assert(offsetof(struct sluice_continuation, pad) == 11, "sluice_continuation.pad");
+_Static_assert(offsetof(struct sluice_continuation, is_bond) == 11, "sluice_continuation.is_bond");
 _Static_assert(offsetof(struct sluice_continuation, mirrors) == 12, "sluice_continuation.mirrors");
 _Static_assert(offsetof(struct sluice_continuation, match_size) == 16, "sluice_continuation.match_size");
 _Static_assert(offsetof(struct sluice_continuation, stack_size) == 20, "sluice_continuation.stack_size");
@@ -3999,6 +4035,7 @@ enum sluice_dp_action {
     SLUICE_DP_ACTION_PROTOCOL = 8, /* Makes an event_protocol_packet. */
     SLUICE_DP_ACTION_RECIRC = 9, /* Looks the packet up again, with this recirculation id in its key. */
     SLUICE_DP_ACTION_HASH = 10, /* Sets the packet's dp_hash. */
+    SLUICE_DP_ACTION_LB_OUTPUT = 33, /* Transmits by the member of a bond that the packet's dp_hash falls to, which is looked up each time. */
     SLUICE_DP_ACTION_KEEP_HASH = 24, /* Hashes the packet as it is, for what hashes it after it was changed. */
     SLUICE_DP_ACTION_TUNNEL_SET = 30, /* Says what a tunnel port that the host's kernel has is to encapsulate with. */
     SLUICE_DP_ACTION_TUNNEL_PUSH = 31, /* Puts headers before the packet, which then is a packet of the bridge below. */
@@ -4014,7 +4051,7 @@ enum sluice_dp_action {
     SLUICE_DP_ACTION_PUSH_MPLS = 12, /* Pushes an MPLS label stack entry. */
     SLUICE_DP_ACTION_POP_MPLS = 13, /* Pops the outermost MPLS label stack entry. */
     SLUICE_DP_ACTION_CHECK_PKT_LEN = 14, /* Runs one of two lists of actions. */
-    SLUICE_DP_ACTION_MAX = 32,
+    SLUICE_DP_ACTION_MAX = 33,
 };
 
 /* Transmits on a datapath port. */
@@ -4158,6 +4195,21 @@ _Static_assert(offsetof(struct sluice_dp_action_hash, size) == 2, "sluice_dp_act
 _Static_assert(offsetof(struct sluice_dp_action_hash, algorithm) == 4, "sluice_dp_action_hash.algorithm");
 _Static_assert(offsetof(struct sluice_dp_action_hash, basis) == 8, "sluice_dp_action_hash.basis");
 _Static_assert(offsetof(struct sluice_dp_action_hash, vlan_limit) == 12, "sluice_dp_action_hash.vlan_limit");
+
+/* Transmits by the member of a bond that the packet's dp_hash falls to, which is looked up each time. */
+struct sluice_dp_action_lb_output {
+    uint16_t opcode;
+    uint16_t size;
+    uint32_t bridge;
+    uint32_t bundle;
+    uint32_t bond_id; /* Its recirculation id, by which people know it. */
+};
+_Static_assert(sizeof(struct sluice_dp_action_lb_output) == 16, "size of sluice_dp_action_lb_output");
+_Static_assert(offsetof(struct sluice_dp_action_lb_output, opcode) == 0, "sluice_dp_action_lb_output.opcode");
+_Static_assert(offsetof(struct sluice_dp_action_lb_output, size) == 2, "sluice_dp_action_lb_output.size");
+_Static_assert(offsetof(struct sluice_dp_action_lb_output, bridge) == 4, "sluice_dp_action_lb_output.bridge");
+_Static_assert(offsetof(struct sluice_dp_action_lb_output, bundle) == 8, "sluice_dp_action_lb_output.bundle");
+_Static_assert(offsetof(struct sluice_dp_action_lb_output, bond_id) == 12, "sluice_dp_action_lb_output.bond_id");
 
 /* Hashes the packet as it is, for what hashes it after it was changed. */
 struct sluice_dp_action_keep_hash {

@@ -156,6 +156,9 @@ rig_text(const void *actions, uint32_t size, char *text, size_t room)
             ADD("hash(%s(%u))", hash->algorithm == SLUICE_HASH_ALGORITHM_L4 ? "l4" : "sym_l4", hash->basis);
             break;
         }
+        case SLUICE_DP_ACTION_LB_OUTPUT:
+            ADD("lb_output(%u)", ((const struct sluice_dp_action_lb_output *) (const void *) a)->bond_id);
+            break;
         case SLUICE_DP_ACTION_KEEP_HASH:
             ADD("keep_hash()");
             break;

@@ -173,6 +173,8 @@ export const query = {
   workerHistory: 29,
   /** Multicast groups and routers of a bridge; records are mdb_info. */
   mdbDump: 30,
+  /** What went by each hash bucket of a bond that is balanced; the reply is a bond_info. */
+  bondStats: 31,
 } as const;
 
 /** What is counted by size. */
@@ -557,6 +559,10 @@ export const bundleFlag = {
   mcastFlood: 32,
   /** With snooping, reports leave here, too. */
   mcastFloodReports: 64,
+  /** A bond that spreads packets: what goes by each bucket is counted, and it has a recirculation id. */
+  balanced: 128,
+  /** Where packets are spread by hash_l4, the datapath itself looks up the bucket. */
+  lbOutput: 256,
 } as const;
 
 /** Which member of a bundle packets leave by. */
@@ -1944,6 +1950,68 @@ export function writeTlvEntry(view: DataView, at: number, record: TlvEntry): voi
   writeBytes(view, at + 8, 32, record.granules);
 }
 
+/** Asks bond_stats. */
+export interface BondQuery {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  bundle: number;
+}
+export const bondQuerySize = 16;
+export const bondQueryOffsets = { type: 0, flags: 2, size: 4, bridge: 8, bundle: 12 } as const;
+export function readBondQuery(view: DataView, at: number): BondQuery {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    bundle: view.getUint32(at + 12, true),
+  };
+}
+export function writeBondQuery(view: DataView, at: number, record: BondQuery): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.bundle, true);
+}
+
+/** Followed by: a bond_bucket for each of the 256 hash values. */
+export interface BondInfo {
+  /** Of packets that come back with their hash; the bond's id for lb_output, too. */
+  recircId: number;
+}
+export const bondInfoSize = 8;
+export const bondInfoOffsets = { recircId: 0, pad: 4 } as const;
+export function readBondInfo(view: DataView, at: number): BondInfo {
+  return {
+    recircId: view.getUint32(at + 0, true),
+  };
+}
+export function writeBondInfo(view: DataView, at: number, record: BondInfo): void {
+  view.setUint32(at + 0, record.recircId, true);
+}
+
+/** Since the bond has been balanced. */
+export interface BondBucket {
+  nPackets: bigint;
+  nBytes: bigint;
+}
+export const bondBucketSize = 16;
+export const bondBucketOffsets = { nPackets: 0, nBytes: 8 } as const;
+export function readBondBucket(view: DataView, at: number): BondBucket {
+  return {
+    nPackets: view.getBigUint64(at + 0, true),
+    nBytes: view.getBigUint64(at + 8, true),
+  };
+}
+export function writeBondBucket(view: DataView, at: number, record: BondBucket): void {
+  view.setBigUint64(at + 0, record.nPackets, true);
+  view.setBigUint64(at + 8, record.nBytes, true);
+}
+
 /** Asks mirror_stats. */
 export interface MirrorQuery {
   type: number;
@@ -2159,6 +2227,8 @@ export interface Continuation {
   /** Connection tracking saw the packet: its state is to be kept. */
   isTracked: number;
   hasActionSet: number;
+  /** 1: in_port is the id of a bundle, by one of whose members the packet leaves. */
+  isBond: number;
   /** Those that have a copy already. */
   mirrors: number;
   /** Registers, metadata and tunnel fields: those bits that are the pipeline's and not the packet's. */
@@ -2169,7 +2239,7 @@ export interface Continuation {
   actionsSize: number;
 }
 export const continuationSize = 32;
-export const continuationOffsets = { bridge: 0, inPort: 4, table: 8, isTracked: 9, hasActionSet: 10, pad: 11, mirrors: 12, matchSize: 16, stackSize: 20, actionSetSize: 24, actionsSize: 28 } as const;
+export const continuationOffsets = { bridge: 0, inPort: 4, table: 8, isTracked: 9, hasActionSet: 10, isBond: 11, mirrors: 12, matchSize: 16, stackSize: 20, actionSetSize: 24, actionsSize: 28 } as const;
 export function readContinuation(view: DataView, at: number): Continuation {
   return {
     bridge: view.getUint32(at + 0, true),
@@ -2177,6 +2247,7 @@ export function readContinuation(view: DataView, at: number): Continuation {
     table: view.getUint8(at + 8),
     isTracked: view.getUint8(at + 9),
     hasActionSet: view.getUint8(at + 10),
+    isBond: view.getUint8(at + 11),
     mirrors: view.getUint32(at + 12, true),
     matchSize: view.getUint32(at + 16, true),
     stackSize: view.getUint32(at + 20, true),
@@ -2190,6 +2261,7 @@ export function writeContinuation(view: DataView, at: number, record: Continuati
   view.setUint8(at + 8, record.table);
   view.setUint8(at + 9, record.isTracked);
   view.setUint8(at + 10, record.hasActionSet);
+  view.setUint8(at + 11, record.isBond);
   view.setUint32(at + 12, record.mirrors, true);
   view.setUint32(at + 16, record.matchSize, true);
   view.setUint32(at + 20, record.stackSize, true);

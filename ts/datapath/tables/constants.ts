@@ -120,6 +120,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["miss_rules", "The rules that most megaflows of a port come from; records are miss_rule, the worst first."],
       ["worker_history", "The last turns or milliseconds of a worker, newest first."],
       ["mdb_dump", "Multicast groups and routers of a bridge; records are mdb_info."],
+      ["bond_stats", "What went by each hash bucket of a bond that is balanced; the reply is a bond_info."],
     ]),
   },
   {
@@ -440,6 +441,8 @@ export const constantSets: readonly ConstantSet[] = [
       ["all_members_active", "Multicast is let in on members other than the active one."],
       ["mcast_flood", "With snooping, multicast leaves here whoever wants it."],
       ["mcast_flood_reports", "With snooping, reports leave here, too."],
+      ["balanced", "A bond that spreads packets: what goes by each bucket is counted, and it has a recirculation id."],
+      ["lb_output", "Where packets are spread by hash_l4, the datapath itself looks up the bucket."],
     ]),
   },
   {

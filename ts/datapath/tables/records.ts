@@ -202,6 +202,24 @@ export const records: readonly RecordRow[] = [
       ["granules", "bytes32"],
     ],
   },
+  { name: "bond_query", doc: "Asks bond_stats.", fields: [...header, ["bridge", "u32"], ["bundle", "u32"]] },
+  {
+    name: "bond_info",
+    tail: "a bond_bucket for each of the 256 hash values",
+    doc: "",
+    fields: [
+      ["recirc_id", "u32", "Of packets that come back with their hash; the bond's id for lb_output, too."],
+      ["pad", "u32"],
+    ],
+  },
+  {
+    name: "bond_bucket",
+    doc: "Since the bond has been balanced.",
+    fields: [
+      ["n_packets", "u64"],
+      ["n_bytes", "u64"],
+    ],
+  },
   { name: "mirror_query", doc: "Asks mirror_stats.", fields: [...header, ["bridge", "u32"], ["mirror", "u32"]] },
   {
     name: "mirror_info",
@@ -273,7 +291,7 @@ export const records: readonly RecordRow[] = [
       ["table", "u8", "Where to go on if there are no actions; a resumed packet is done then."],
       ["is_tracked", "u8", "Connection tracking saw the packet: its state is to be kept."],
       ["has_action_set", "u8"],
-      ["pad", "u8"],
+      ["is_bond", "u8", "1: in_port is the id of a bundle, by one of whose members the packet leaves."],
       ["mirrors", "u32", "Those that have a copy already."],
       [
         "match_size",

@@ -142,6 +142,8 @@ export const datapathOpcode = {
   recirc: 9,
   /** Sets the packet's dp_hash. */
   hash: 10,
+  /** Transmits by the member of a bond that the packet's dp_hash falls to, which is looked up each time. */
+  lbOutput: 33,
   /** Hashes the packet as it is, for what hashes it after it was changed. */
   keepHash: 24,
   /** Says what a tunnel port that the host's kernel has is to encapsulate with. */
@@ -380,6 +382,9 @@ export const datapathActionRecirc = { size: 8, recircId: 4 } as const;
 
 /** Fixed size and offsets. Sets the packet's dp_hash. */
 export const datapathActionHash = { size: 16, algorithm: 4, basis: 8, vlanLimit: 12 } as const;
+
+/** Fixed size and offsets. Transmits by the member of a bond that the packet's dp_hash falls to, which is looked up each time. */
+export const datapathActionLbOutput = { size: 16, bridge: 4, bundle: 8, bondId: 12 } as const;
 
 /** Fixed size and offsets. Hashes the packet as it is, for what hashes it after it was changed. */
 export const datapathActionKeepHash = { size: 8 } as const;

@@ -382,6 +382,16 @@ export const datapathOpcodes: readonly OpcodeRow[] = [
     ["basis", "u32"],
     ["vlan_limit", "u32", "How many tags of the packet are looked behind."],
   ]),
+  row(
+    33,
+    "lb_output",
+    "Transmits by the member of a bond that the packet's dp_hash falls to, which is looked up each time.",
+    [
+      ["bridge", "u32"],
+      ["bundle", "u32"],
+      ["bond_id", "u32", "Its recirculation id, by which people know it."],
+    ],
+  ),
   row(24, "keep_hash", "Hashes the packet as it is, for what hashes it after it was changed.", [["pad", "u32"]]),
   row(
     30,
