@@ -61,7 +61,9 @@ export class Switch {
       datapath: this.#datapath,
       policy: { dummy: "none", system: true, embedded: true },
       log: this.#log("netdev"),
+      linuxLog: this.#log("netdev_linux").limited(60, 20),
       random: Math.random,
+      now: () => this.#clock.monotonic(),
     });
     this.#ofprotos = new Ofprotos({ datapath: this.#datapath, clock: this.#clock, log: this.#log });
     this.#datapath.on("packetIn", (event) => this.#ofprotos.packetIn(event));

@@ -111,7 +111,8 @@ static uint32_t
 ofport_set(struct pipeline *pipeline, const struct sluice_ofport_set *command)
 {
     uint32_t error;
-    if (command->size != sizeof *command + command->tunnel_size
+    size_t dscps_size = (size_t) command->n_dscps * sizeof(struct sluice_queue_dscp);
+    if (command->size != sizeof *command + command->tunnel_size + dscps_size
         || (command->tunnel_size && command->tunnel_size != sizeof(struct sluice_tunnel))) {
         return SLUICE_ERROR_INVALID_RECORD;
     }

@@ -46,7 +46,7 @@ bundle_unref(struct bundle *bundle)
 struct ofport *
 ofport_create(const struct sluice_ofport_set *command, const struct ofport *old)
 {
-    struct ofport *port = calloc(1, sizeof *port);
+    struct ofport *port = calloc(1, sizeof *port + command->n_dscps * sizeof port->dscps[0]);
     if (!port) {
         return NULL;
     }
@@ -66,6 +66,9 @@ ofport_create(const struct sluice_ofport_set *command, const struct ofport *old)
         port->is_tunnel = true;
         memcpy(&port->tunnel, command + 1, sizeof port->tunnel);
     }
+    port->n_dscps = command->n_dscps;
+    memcpy(port->dscps, (const uint8_t *) (command + 1) + command->tunnel_size,
+           command->n_dscps * sizeof port->dscps[0]);
     if (old) {
         port->counters = old->counters;
         port_counters_ref(port->counters);

@@ -58,6 +58,8 @@ struct ofport {
     struct port_counters *counters; /* Counted. */
     bool is_tunnel;
     struct sluice_tunnel tunnel;
+    uint32_t n_dscps;
+    struct sluice_queue_dscp dscps[]; /* Queues that mark packets. */
 };
 
 /* Whether the port is up, so that it is worth to send packets there. */

@@ -12,6 +12,9 @@
 #include "pipeline/ofmeter.h"
 #include "pipeline/xlate_ctx.h"
 
+/* The upper six bits of IPv4's and IPv6's traffic class. */
+#define IP_DSCP_MASK 0xfcu
+
 void
 output_credit(struct xlate_ctx *ctx, const struct ofport *port, enum xlate_credit_kind kind)
 {
@@ -226,6 +229,25 @@ output_l3(struct xlate_ctx *ctx, const struct ofport *port)
     ctx->flow.packet_type = packet_type;
 }
 
+/* As output_device(), by a port whose queues mark what leaves by them: the DSCP of IP packets is that of their queue. */
+static void
+output_marked(struct xlate_ctx *ctx, const struct ofport *port, const struct bundle *spread)
+{
+    uint8_t ip_tos = ctx->flow.ip_tos;
+    uint32_t queue = be32(ctx->flow.skb_priority);
+    bool is_ip = key_is_ip(&ctx->flow);
+    WILD_ALL(ctx, skb_priority);
+    for (uint32_t i = 0; is_ip && i < port->n_dscps; i++) {
+        if (port->dscps[i].queue == queue) {
+            WILD(ctx, ip_tos, IP_DSCP_MASK);
+            ctx->flow.ip_tos = (uint8_t) ((ip_tos & ~IP_DSCP_MASK) | port->dscps[i].dscp << 2);
+            break;
+        }
+    }
+    output_device(ctx, port, spread);
+    ctx->flow.ip_tos = ip_tos;
+}
+
 static bool
 is_protected(const struct bundle *bundle)
 {
@@ -290,6 +312,8 @@ output_by(struct xlate_ctx *ctx, uint32_t ofp_port, bool in_tree)
         return;
     } else if (port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L3) {
         output_l3(ctx, port);
+    } else if (port->n_dscps) {
+        output_marked(ctx, port, spread);
     } else {
         output_device(ctx, port, spread);
     }

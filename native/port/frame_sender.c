@@ -5,6 +5,9 @@
 
 #include "port/device.h"
 
+/* Queues that a discipline with classes has at most. */
+#define QUEUES_MAX 0xf000u
+
 void
 frame_sender_init(struct frame_sender *sender, int fd)
 {
@@ -77,9 +80,35 @@ packets_of(const struct frame_sender *sender, uint32_t from, uint32_t to)
     return n;
 }
 
-uint32_t
-frame_sender_send(struct frame_sender *sender, struct port *port, uint32_t queue, struct packet *const *packets,
-                  uint32_t n, uint64_t *n_bytes)
+/* Queue n of OpenFlow is class 1:n+1 of the device's discipline.  Queue 0 is the default class, as no queue is. */
+static uint32_t
+class_of(const struct packet *packet)
+{
+    uint32_t queue = packet->skb_priority;
+
+    return queue == 0 || queue >= QUEUES_MAX ? 0 : UINT32_C(0x10000) | (queue + 1);
+}
+
+/* Packets from 'packets' on that are of one class, which is then the socket's. */
+static uint32_t
+take_class(struct frame_sender *sender, struct packet *const *packets, uint32_t n)
+{
+    uint32_t class = class_of(packets[0]);
+    uint32_t same = 1;
+
+    while (same < n && class_of(packets[same]) == class) {
+        same++;
+    }
+    if (class != sender->class && setsockopt(sender->fd, SOL_SOCKET, SO_PRIORITY, &class, sizeof class) == 0) {
+        sender->class = class;
+    }
+    return same;
+}
+
+/* As frame_sender_send(), packets of one class. */
+static uint32_t
+send_class(struct frame_sender *sender, struct port *port, uint32_t queue, struct packet *const *packets, uint32_t n,
+           uint64_t *n_bytes)
 {
     uint32_t n_messages = lay_out(sender, port, queue, packets, n);
     uint32_t n_sent = 0;
@@ -103,6 +132,19 @@ frame_sender_send(struct frame_sender *sender, struct port *port, uint32_t queue
         uint32_t end = all ? n_messages : at + 1;
         device_tx_error(port, queue, errno, packets_of(sender, at, end));
         at = end;
+    }
+    return n_sent;
+}
+
+uint32_t
+frame_sender_send(struct frame_sender *sender, struct port *port, uint32_t queue, struct packet *const *packets,
+                  uint32_t n, uint64_t *n_bytes)
+{
+    uint32_t n_sent = 0;
+
+    for (uint32_t i = 0, same; i < n; i += same) {
+        same = take_class(sender, packets + i, n - i);
+        n_sent += send_class(sender, port, queue, packets + i, same, n_bytes);
     }
     return n_sent;
 }

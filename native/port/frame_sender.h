@@ -22,7 +22,8 @@ struct sent_frame {
 };
 
 struct frame_sender {
-    int fd; /* Borrowed. */
+    int fd;         /* Borrowed. */
+    uint32_t class; /* SO_PRIORITY: the class that the kernel queues frames in; 0: the discipline's default. */
     struct mmsghdr messages[PACKET_BATCH_MAX];
     struct sent_frame frames[PACKET_BATCH_MAX];
     struct iovec

@@ -326,6 +326,51 @@ link_set(const char *name, const struct sluice_link_set *set)
     return error;
 }
 
+struct tc_answer {
+    uint8_t *to;
+    size_t room;
+    size_t used;
+    int error;
+};
+
+static _Bool
+take_answer(void *aux, const struct nlmsghdr *header)
+{
+    struct tc_answer *answer = aux;
+    size_t size = NLMSG_ALIGN(header->nlmsg_len);
+
+    if (size > answer->room - answer->used) {
+        answer->error = ENOSPC;
+        return 0;
+    }
+    memcpy(answer->to + answer->used, header, header->nlmsg_len);
+    answer->used += size;
+    return 1;
+}
+
+int
+link_tc(const void *message, size_t size, void *reply, size_t reply_size, size_t *used)
+{
+    const struct nlmsghdr *header = message;
+    struct tc_answer answer = { .to = reply, .room = reply_size };
+
+    *used = 0;
+    if (size < NLMSG_LENGTH(sizeof(struct tcmsg)) || header->nlmsg_len != size || header->nlmsg_type < RTM_NEWQDISC
+        || header->nlmsg_type > RTM_GETTFILTER) {
+        return EINVAL;
+    }
+    memset(reply, 0, reply_size);
+    int fd = netlink_open(0, 0);
+    if (fd < 0) {
+        return errno;
+    }
+    /* An acknowledgement ends what is not a dump. */
+    int error = send(fd, message, size, 0) < 0 ? errno : receive_all(fd, take_answer, &answer, 1);
+    close(fd);
+    *used = answer.used;
+    return answer.error != 0 ? answer.error : error;
+}
+
 int
 link_monitor_open(struct link_monitor *monitor)
 {

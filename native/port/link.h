@@ -5,6 +5,7 @@
 #define PORT_LINK_H 1
 
 #include <net/if.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sluice/records.h"
@@ -23,6 +24,11 @@ int link_list(_Bool (*each)(void *aux, const struct link *link), void *aux);
 
 /* Changes a device.  'what' says which of the record's members count; the record's type and sizes are not looked at. */
 int link_set(const char *name, const struct sluice_link_set *set);
+
+/* Hands the kernel a whole message of rtnetlink about queueing, 'size' bytes, and puts what it answers, without the
+ * acknowledgement or end of a dump, into 'reply'; '*used' gets its bytes.  EINVAL: it is no such message.  ENOSPC: the
+ * answer does not fit.  Otherwise what the kernel says. */
+int link_tc(const void *message, size_t size, void *reply, size_t reply_size, size_t *used);
 
 /* A socket that hears of changes of devices (IFLA), addresses and routes. */
 struct link_monitor {

@@ -232,6 +232,21 @@ do_link_set(struct sluice_datapath *datapath, const struct sluice_record *record
 }
 
 static void
+do_tc_change(struct sluice_datapath *datapath, const struct sluice_record *record, struct sluice_result *result)
+{
+    const struct sluice_tc_request *request = (const struct sluice_tc_request *) record;
+    uint8_t reply[512];
+    size_t used;
+
+    (void) datapath;
+    if (record->size < sizeof *request || !has_tails(record, sizeof *request, request->message_size, 0)) {
+        fail(result, SLUICE_ERROR_INVALID_RECORD, 0);
+    } else {
+        device_result(result, link_tc(request + 1, request->message_size, reply, sizeof reply, &used));
+    }
+}
+
+static void
 placement_result(struct sluice_result *result, int error)
 {
     if (error == ENOENT) {
@@ -316,6 +331,8 @@ own_command(uint16_t type)
         return do_megaflow_flush;
     case SLUICE_COMMAND_LINK_SET:
         return do_link_set;
+    case SLUICE_COMMAND_TC_CHANGE:
+        return do_tc_change;
     case SLUICE_COMMAND_WORKER_SET:
         return do_worker_set;
     case SLUICE_COMMAND_QUEUE_PLACE:

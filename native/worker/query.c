@@ -115,6 +115,20 @@ answer_link_get(struct sluice_datapath *datapath, const struct sluice_record *qu
     return 0;
 }
 
+static int
+answer_tc_get(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply, size_t reply_size,
+              size_t *used)
+{
+    const struct sluice_tc_request *ask = (const struct sluice_tc_request *) query;
+
+    (void) datapath;
+    if (query->size < sizeof *ask || ask->message_size > query->size
+        || query->size != sizeof *ask + pad8(ask->message_size)) {
+        return EINVAL;
+    }
+    return link_tc(ask + 1, ask->message_size, reply, reply_size, used);
+}
+
 static _Bool
 add_link(void *aux, const struct link *link)
 {
@@ -385,6 +399,8 @@ own_query(uint16_t type)
         return answer_memory;
     case SLUICE_QUERY_LINK_LIST:
         return answer_link_list;
+    case SLUICE_QUERY_TC_GET:
+        return answer_tc_get;
     default:
         return NULL;
     }

@@ -88,6 +88,7 @@ export function makeBridge(
       monitorFlags: 0,
       bfdDstMac: new Uint8Array(6),
       bfdIp: new Uint8Array(4),
+      nDscps: 0,
     });
   });
   batch.commit(datapath);

@@ -22,7 +22,6 @@ import {
   type PortCounters,
   type PortDevice,
   PortError,
-  type PortQueue,
 } from "../ofproto/index.js";
 import type { Uuid } from "../ovsdb/index.js";
 import { Aggregate, type AggregateMember } from "./aggregate.js";
@@ -33,6 +32,7 @@ import { LinkMonitor } from "./link-monitor.js";
 import { wantedMirror } from "./mirror.js";
 import { wantedMulticast } from "./multicast.js";
 import type { RunningBridge, RunningInterface } from "./plan.js";
+import { applyQos, qosText, queueDscps, queuesOf } from "./queueing.js";
 import { Spanning, type SpanningDevice } from "./spanning.js";
 import type { SpanningPortRow } from "./spanning-rows.js";
 import type { WantedBridge, WantedInterface, WantedPort } from "./wanted.js";
@@ -80,6 +80,8 @@ export class Bridge implements RunningBridge {
   readonly #plainBundles = new Map<string, Bundle>();
   readonly #aggregates = new Map<string, Aggregate>();
   #wantedPorts: ReadonlyMap<string, WantedPort> = new Map();
+  /** What each interface's QoS was last set to.  One that could not be set is tried again whenever anything changes. */
+  readonly #qosTexts = new Map<string, string>();
   readonly #mirrors = new Map<Uuid, { readonly index: number; readonly text: string }>();
   /** What each mirror's row last said, also when it made no mirror: a warning is not given again. */
   readonly #mirrorTexts = new Map<Uuid, string>();
@@ -151,7 +153,7 @@ export class Bridge implements RunningBridge {
           this.#setUp(opened, up);
         },
         counters: () => this.#counters(wanted.name),
-        queues: netdev.type.queues === undefined ? undefined : () => queuesOf(opened),
+        queues: netdev.qos === undefined && netdev.type.queues === undefined ? undefined : () => queuesOf(opened),
         ...describe(netdev),
       });
       const number = added.number === ofportLocal ? localPort : added.number;
@@ -187,6 +189,7 @@ export class Bridge implements RunningBridge {
     if (open === undefined) return;
     this.interfaces.delete(name);
     this.#unmonitor(name);
+    this.#qosTexts.delete(name);
     this.ofproto.removePort(name);
     open.netdev.close();
     this.#log.info(`bridge ${this.name}: deleted interface ${name} on port ${open.ofport}`, {
@@ -215,6 +218,7 @@ export class Bridge implements RunningBridge {
     this.#configureSpanning(wanted);
     this.#configureMonitors(wanted);
     this.#configureMtu(wanted);
+    this.#configureQos(wanted);
     this.#configurePolicing(wanted);
     this.#configureSteering(wanted);
     this.#configureSettings(wanted);
@@ -592,6 +596,19 @@ export class Bridge implements RunningBridge {
     }
   }
 
+  #configureQos(wanted: WantedBridge): void {
+    for (const { interfaces, qos } of wanted.ports.values()) {
+      const text = qosText(qos);
+      for (const { name } of interfaces) {
+        const open = this.interfaces.get(name);
+        if (open === undefined || this.#qosTexts.get(name) === text) continue;
+        this.ofproto.setQueueDscps(name, queueDscps(qos));
+        if (applyQos(open.netdev, qos)) this.#qosTexts.set(name, text);
+        else this.#qosTexts.delete(name);
+      }
+    }
+  }
+
   #configurePolicing(wanted: WantedBridge): void {
     for (const { name, row } of [...wanted.ports.values()].flatMap((port) => port.interfaces)) {
       if (row === undefined) continue;
@@ -699,11 +716,6 @@ function describe(netdev: Netdev): PortDevice {
     carrier: state.carrier && state.up,
     features: { ...noFeatures, current, currentSpeedKbps },
   };
-}
-
-/** Test devices do not count what their queues send. */
-function queuesOf(netdev: Netdev): readonly PortQueue[] {
-  return (netdev.type.queues ?? []).map((number) => ({ number, counters: undefined, createdMs: undefined }));
 }
 
 function countersOf(statistics: ReadonlyMap<string, number>): PortCounters | undefined {

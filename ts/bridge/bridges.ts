@@ -114,7 +114,9 @@ export class Bridges {
       log: options.log("netdev"),
       vportLog: options.log("netdev_vport"),
       afxdpLog: options.log("netdev_afxdp"),
+      linuxLog: options.log("netdev_linux").limited(60, 20),
       random: options.random,
+      now: () => options.clock.monotonic(),
     });
     this.router = new Router({ netdevs: this.netdevs, system: options.systemRoutes ?? options.policy.system });
     this.exporters = new Exporters({

@@ -6,5 +6,6 @@ export { formatMac, parseMac } from "./bridge-address.js";
 export { Bridges, type BridgesOptions } from "./bridges.js";
 export { datapathPortCommands } from "./datapath-ports.js";
 export { monitorCommands } from "./monitor-commands.js";
+export { qosCommands } from "./qos-commands.js";
 export { spanningCommands } from "./spanning-commands.js";
 export { tunnelCommands } from "./tunnel-commands.js";

@@ -6,6 +6,20 @@ export interface WantedPort {
   readonly row: PortRow | undefined;
   readonly name: string;
   readonly interfaces: readonly WantedInterface[];
+  /** How its interfaces' sending is to be shaped. */
+  readonly qos?: WantedQos | undefined;
+}
+
+/** A row of QoS with the rows of Queue that it names. */
+export interface WantedQos {
+  readonly type: string;
+  readonly details: ReadonlyMap<string, string>;
+  readonly queues: ReadonlyMap<number, WantedQueue>;
+}
+
+export interface WantedQueue {
+  readonly details: ReadonlyMap<string, string>;
+  readonly dscp: number | undefined;
 }
 
 export interface WantedInterface {
@@ -71,7 +85,7 @@ function wantedBridge(
     }
     const interfaces = wantedInterfaces(idl, row, port, owners, warnings);
     if (interfaces.length === 0) warnings.push(`bridge ${row.name}: port ${port.name} has no interfaces, dropping`);
-    else ports.set(port.name, { row: port, name: port.name, interfaces });
+    else ports.set(port.name, { row: port, name: port.name, interfaces, qos: wantedQos(idl, port) });
   }
   const controllers = row.controller
     .map((uuid) => idl.table("Controller").get(uuid))
@@ -86,6 +100,17 @@ function wantedBridge(
   }
   const mirrors = row.mirrors.map((uuid) => idl.table("Mirror").get(uuid)).filter((mirror) => mirror !== undefined);
   return { row, name: row.name, datapathType: datapathTypeOf(row), ports, controllers, mirrors };
+}
+
+function wantedQos(idl: Idl<VswitchTables>, port: PortRow): WantedQos | undefined {
+  const row = port.qos === undefined ? undefined : idl.table("QoS").get(port.qos);
+  if (row === undefined || row.type === "") return undefined;
+  const queues = new Map<number, WantedQueue>();
+  for (const [number, id] of row.queues) {
+    const queue = idl.table("Queue").get(id);
+    if (queue !== undefined) queues.set(number, { details: queue.other_config, dscp: queue.dscp });
+  }
+  return { type: row.type, details: row.other_config, queues };
 }
 
 function wantedInterfaces(

@@ -7,6 +7,7 @@ import {
   Bridges,
   datapathPortCommands,
   monitorCommands,
+  qosCommands,
   spanningCommands,
   tunnelCommands,
 } from "../bridge/index.js";
@@ -158,6 +159,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       }),
       ...datapathPortCommands(bridges.ofprotos, (bridge, name) => bridges.removeUntilReconfigured(bridge, name)),
       ...tunnelCommands(bridges.tunnelPaths, bridges.netdevs),
+      ...qosCommands((name) => bridges.netdevs.find(name)),
       ...spanningCommands(() => bridges.spanningTrees()),
       ...monitorCommands(
         () => bridges.linkMonitors(),

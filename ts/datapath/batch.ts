@@ -41,6 +41,7 @@ import {
   settingsSize,
   type TableSet,
   tableSetSize,
+  tcRequestSize,
   workerSetSize,
   writeBatch,
   writeBridgeAdd,
@@ -66,6 +67,7 @@ import {
   writeQueuePlace,
   writeSettings,
   writeTableSet,
+  writeTcRequest,
   writeWorkerSet,
 } from "./generated/records.js";
 
@@ -285,6 +287,15 @@ export class BatchBuilder {
   pollingSet(polling: Body<PollingSet>): this {
     return this.add(command.pollingSet, pollingSetSize, (view, at) =>
       writePollingSet(view, at, { ...header, ...polling }),
+    );
+  }
+  /** Hands the kernel a message of rtnetlink about queueing. */
+  tcChange(message: Uint8Array): this {
+    return this.add(
+      command.tcChange,
+      tcRequestSize,
+      (view, at) => writeTcRequest(view, at, { ...header, messageSize: message.length }),
+      message,
     );
   }
   linkSet(name: string, change: Body<LinkSet, "nameSize">): this {

@@ -16,6 +16,7 @@ export { type FloodedRule, floodedRules, missStats } from "./misses.js";
 export {
   arrival,
   ask,
+  askTc,
   composePacket,
   counters,
   datapathStats,

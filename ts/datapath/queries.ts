@@ -50,6 +50,7 @@ import {
   readXskInfo,
   recordOffsets,
   type TraceQuery,
+  tcRequestSize,
   traceQuerySize,
   type WorkerInfo,
   writeArrivalQuery,
@@ -60,6 +61,7 @@ import {
   writeOfportQuery,
   writeParseQuery,
   writePortQuery,
+  writeTcRequest,
   writeTraceQuery,
   type XskInfo,
   xskInfoSize,
@@ -222,6 +224,21 @@ export function link(target: QueryTarget, name: string): Link | undefined {
     ),
   );
   return reply === undefined ? undefined : readLink(reply);
+}
+
+/** Asks the kernel about queueing with a message of rtnetlink; its answers, or a positive errno value. */
+export function askTc(target: QueryTarget, message: Uint8Array): Uint8Array<ArrayBuffer> | number {
+  const asked = queryRecord(
+    tcRequestSize,
+    (view, size) => writeTcRequest(view, 0, { type: query.tcGet, flags: 0, size, messageSize: message.length }),
+    message,
+  );
+  try {
+    return ask(target, asked) ?? noEntry;
+  } catch (error) {
+    if (error instanceof DatapathError && typeof error.details["errno"] === "number") return error.details["errno"];
+    throw error;
+  }
 }
 
 export function* links(target: QueryTarget): Generator<Link, void> {

@@ -16,6 +16,7 @@ const words: ReadonlyMap<number, string> = new Map([
   [34, "Numerical result out of range"],
   [36, "File name too long"],
   [38, "Function not implemented"],
+  [71, "Protocol error"],
   [92, "Protocol not available"],
   [93, "Protocol not supported"],
   [95, "Operation not supported"],
@@ -34,6 +35,7 @@ export const errno = {
   addressFamily: 97,
   addressInUse: 98,
   noMemory: 12,
+  protocol: 71,
   busy: 16,
 } as const;
 

@@ -1,5 +1,11 @@
 /** A device's speed and duplex as OpenFlow 1.1 port features (OFPPF). */
-import type { DeviceState } from "./netdev.js";
+
+/** What a device's state says of its link. */
+export interface LinkSpeed {
+  readonly speedMbps: number | undefined;
+  readonly duplex: "half" | "full" | undefined;
+  readonly isCopper?: boolean;
+}
 
 export interface LinkFeatures {
   readonly current: number;
@@ -19,9 +25,17 @@ const speedBits: ReadonlyMap<number, readonly [half: number, full: number]> = ne
   [1_000_000, [1 << 9, 1 << 9]],
 ]);
 
-export function linkFeatures(state: Pick<DeviceState, "speedMbps" | "duplex" | "isCopper">): LinkFeatures {
+export function linkFeatures(state: LinkSpeed): LinkFeatures {
   if (state.speedMbps === undefined) return { current: 0, currentSpeedKbps: 0 };
   const bits = speedBits.get(state.speedMbps);
   const speed = bits === undefined ? other : state.duplex === "half" ? bits[0] : bits[1];
   return { current: state.isCopper === true ? speed | copper : speed, currentSpeedKbps: 1000 * state.speedMbps };
+}
+
+/** Megabits a second of a device that does not say, or says a speed that OpenFlow has no word for. */
+const speedMbpsDefault = 100;
+
+export function bytesPerSecond(speedMbps: number | undefined): number {
+  const known = speedMbps !== undefined && speedBits.has(speedMbps) ? speedMbps : speedMbpsDefault;
+  return (known * 1_000_000) / 8;
 }

@@ -21,8 +21,11 @@ import {
 import type { Dpdk } from "./dpdk.js";
 import { type DpdkKind, flowControlOptions, isTrue } from "./dpdk-devices.js";
 import { errno, errnoWords } from "./errno.js";
+import { bytesPerSecond } from "./features.js";
 import { FrameStream } from "./frame-stream.js";
+import { hostTcClock, LinuxQos } from "./linux-qos.js";
 import { type Policing, policeRecord, unpoliced } from "./policing.js";
+import type { DeviceQos } from "./qos.js";
 import { formatTunnel, parseTunnel, type TunnelConfig } from "./tunnel-config.js";
 import { dpPortName, type TunnelType } from "./tunnel-types.js";
 import { availableTypes, isReservedName, type NetdevPolicy, type NetdevType, resolveType } from "./types.js";
@@ -101,6 +104,8 @@ export class Netdev {
   afxdp: AfxdpConfig | undefined;
   /** Of a test device: how many its options ask for. */
   transmitQueues = 1;
+  /** How its sending is shaped; undefined: it cannot be. */
+  qos: DeviceQos | undefined;
   /** Of a test device that is joined to another: where its frames go to and come from. */
   stream: FrameStream | undefined;
   #last: DeviceState | undefined;
@@ -436,8 +441,12 @@ export interface NetdevsOptions {
   readonly vportLog?: Logger;
   /** For what is wrong with an AF_XDP port's options. */
   readonly afxdpLog?: Logger;
+  /** For what the kernel refuses. */
+  readonly linuxLog?: Logger;
   /** Makes the address of a port without a device. */
   readonly random: () => number;
+  /** Milliseconds of the switch's clock. */
+  readonly now: () => number;
 }
 
 /** A datapath port that the tunnels of one type and destination port share. */
@@ -466,6 +475,8 @@ export class Netdevs {
   readonly #dpdkDevices = new Map<string, { readonly text: string; retries: string | undefined }>();
   readonly #vportLog: Logger;
   readonly #afxdpLog: Logger;
+  readonly #linuxLog: Logger;
+  readonly #now: () => number;
   /** The datapath ports that tunnels share, by datapath type and name. */
   readonly #tunnelPorts = new Map<string, TunnelPort>();
 
@@ -476,6 +487,8 @@ export class Netdevs {
     this.#log = options.log;
     this.#vportLog = options.vportLog ?? options.log;
     this.#afxdpLog = options.afxdpLog ?? options.log;
+    this.#linuxLog = options.linuxLog ?? options.log;
+    this.#now = options.now;
     this.#random = options.random;
   }
 
@@ -537,11 +550,27 @@ export class Netdevs {
     else if (resolved.portClass !== undefined) this.#openPort(dpPort, name, resolved, resolved.portClass, options);
     const netdev = new Netdev(name, resolved, dpPort, this, this.#randomMac());
     netdev.afxdp = afxdp;
+    netdev.qos = this.#qosOf(netdev);
     this.#byName.set(name, netdev);
     if (dpPort !== 0) this.#byDpPort.set(dpPort, netdev);
     this.followTestOptions(netdev, options);
     netdev.state();
     return netdev;
+  }
+
+  #qosOf(netdev: Netdev): DeviceQos | undefined {
+    if (!netdev.isHostDevice) return undefined;
+    return new LinuxQos({
+      name: netdev.name,
+      datapath: this.datapath,
+      ifindex: () => netdev.last.ifindex,
+      device: () => {
+        const { mtu, speedMbps } = netdev.state();
+        return { mtu, speed: bytesPerSecond(speedMbps), clock: hostTcClock() };
+      },
+      now: this.#now,
+      log: this.#linuxLog,
+    });
   }
 
   #openPort(

@@ -301,6 +301,7 @@ export class Ofproto {
       spanning: 0,
       monitor: noMonitor,
       mayEnable: true,
+      queueDscps: new Map(),
       createdMs: now,
     };
     if (this.#hasTwin(port)) {
@@ -419,6 +420,16 @@ export class Ofproto {
     port.state = stateOf(port.device, port.state, mayEnable && !isDown);
     this.#setPort(port);
     if (port.state !== old.state) this.#tellPort(2, port, old, undefined);
+  }
+
+  /** Which DSCP IP packets get that leave the port by a queue. */
+  setQueueDscps(name: string, dscps: ReadonlyMap<number, number>): void {
+    const port = this.#byName.get(name);
+    if (port === undefined) return;
+    const before = port.queueDscps;
+    if (before.size === dscps.size && [...dscps].every(([queue, dscp]) => before.get(queue) === dscp)) return;
+    port.queueDscps = dscps;
+    this.#setPort(port);
   }
 
   setPeer(name: string, peer: PatchPeer | undefined): void {
@@ -749,6 +760,10 @@ export class Ofproto {
       writeTunnel(new DataView(bytes.buffer), 0, tunnel);
       tails.push(bytes);
     }
+    if (port.queueDscps.size > 0) {
+      const words = [...port.queueDscps].flat();
+      tails.push(new Uint8Array(Uint32Array.from(words).buffer));
+    }
     const write = (view: DataView, at: number): void => {
       writeOfportSet(view, at, {
         type: command.ofportSet,
@@ -768,6 +783,7 @@ export class Ofproto {
         monitorFlags: port.monitor.flags,
         bfdDstMac: port.monitor.bfdDstMac,
         bfdIp: port.monitor.bfdIp,
+        nDscps: port.queueDscps.size,
       });
     };
     this.#batch.add(ofportSetSize, write, ...tails);

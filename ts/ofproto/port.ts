@@ -149,6 +149,8 @@ export interface OfPort {
   monitor: PortMonitor;
   /** Whether the protocols that watch its link let it be used. */
   mayEnable: boolean;
+  /** DSCP that IP packets get by queue. */
+  queueDscps: ReadonlyMap<number, number>;
   /** When it was added, in milliseconds of the switch's clock. */
   readonly createdMs: number;
 }

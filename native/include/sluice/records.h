@@ -54,6 +54,7 @@ enum sluice_command {
     SLUICE_COMMAND_POLLING_SET = 37, /* How workers pause and what they measure. */
     SLUICE_COMMAND_PORT_POLICE = 38, /* Limits what a port receives. */
     SLUICE_COMMAND_MDB_FLUSH = 39, /* Forgets multicast groups and routers that were snooped. */
+    SLUICE_COMMAND_TC_CHANGE = 40, /* Changes how the kernel queues what a device sends. */
 };
 
 /* What workers measure besides their counters. */
@@ -94,6 +95,7 @@ enum sluice_query {
     SLUICE_QUERY_WORKER_HISTORY = 29, /* The last turns or milliseconds of a worker, newest first. */
     SLUICE_QUERY_MDB_DUMP = 30, /* Multicast groups and routers of a bridge; records are mdb_info. */
     SLUICE_QUERY_BOND_STATS = 31, /* What went by each hash bucket of a bond that is balanced; the reply is a bond_info. */
+    SLUICE_QUERY_TC_GET = 32, /* How the kernel queues what a device sends; asked with a tc_request. */
 };
 
 /* What is counted by size. */
@@ -844,7 +846,7 @@ _Static_assert(offsetof(struct sluice_port_inject, queue) == 12, "sluice_port_in
 _Static_assert(offsetof(struct sluice_port_inject, frame_size) == 16, "sluice_port_inject.frame_size");
 _Static_assert(offsetof(struct sluice_port_inject, pad) == 20, "sluice_port_inject.pad");
 
-/* dp_port 0 with a peer is a patch port. The ports of a tunnel type share a dp_port that no device stands behind. Followed by: tunnel, if tunnel_size is not 0. */
+/* dp_port 0 with a peer is a patch port. The ports of a tunnel type share a dp_port that no device stands behind. Followed by: tunnel, if tunnel_size is not 0; then queue_dscp for each queue that marks packets. */
 struct sluice_ofport_set {
     uint16_t type;
     uint16_t flags;
@@ -863,7 +865,7 @@ struct sluice_ofport_set {
     uint16_t monitor_flags; /* monitor_flag */
     uint8_t bfd_dst_mac[6]; /* Frames of BFD to other addresses are not for us; all zero: any address. */
     uint8_t bfd_ip[4]; /* IPv4 address that BFD's packets are sent to; all zero: any. */
-    uint32_t pad;
+    uint32_t n_dscps;
 };
 _Static_assert(sizeof(struct sluice_ofport_set) == 64, "size of sluice_ofport_set");
 _Static_assert(offsetof(struct sluice_ofport_set, type) == 0, "sluice_ofport_set.type");
@@ -883,7 +885,16 @@ _Static_assert(offsetof(struct sluice_ofport_set, spanning_flags) == 44, "sluice
 _Static_assert(offsetof(struct sluice_ofport_set, monitor_flags) == 48, "sluice_ofport_set.monitor_flags");
 _Static_assert(offsetof(struct sluice_ofport_set, bfd_dst_mac) == 50, "sluice_ofport_set.bfd_dst_mac");
 _Static_assert(offsetof(struct sluice_ofport_set, bfd_ip) == 56, "sluice_ofport_set.bfd_ip");
-_Static_assert(offsetof(struct sluice_ofport_set, pad) == 60, "sluice_ofport_set.pad");
+_Static_assert(offsetof(struct sluice_ofport_set, n_dscps) == 60, "sluice_ofport_set.n_dscps");
+
+/* IP packets that leave a port by this queue get the DSCP. */
+struct sluice_queue_dscp {
+    uint32_t queue;
+    uint32_t dscp; /* 0 to 63 */
+};
+_Static_assert(sizeof(struct sluice_queue_dscp) == 8, "size of sluice_queue_dscp");
+_Static_assert(offsetof(struct sluice_queue_dscp, queue) == 0, "sluice_queue_dscp.queue");
+_Static_assert(offsetof(struct sluice_queue_dscp, dscp) == 4, "sluice_queue_dscp.dscp");
 
 /* What makes an OpenFlow port one end of a tunnel. Addresses are IPv6 or IPv4-mapped; all zero: any. */
 struct sluice_tunnel {
@@ -1583,6 +1594,21 @@ struct sluice_meter_band {
 _Static_assert(sizeof(struct sluice_meter_band) == 8, "size of sluice_meter_band");
 _Static_assert(offsetof(struct sluice_meter_band, rate) == 0, "sluice_meter_band.rate");
 _Static_assert(offsetof(struct sluice_meter_band, burst_size) == 4, "sluice_meter_band.burst_size");
+
+/* A whole message of rtnetlink about queueing (RTM_NEWQDISC to RTM_GETTFILTER). As a command it changes something; as a query it asks, and the reply is what the kernel answers, without the end of a dump. Followed by: message. */
+struct sluice_tc_request {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t message_size;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_tc_request) == 16, "size of sluice_tc_request");
+_Static_assert(offsetof(struct sluice_tc_request, type) == 0, "sluice_tc_request.type");
+_Static_assert(offsetof(struct sluice_tc_request, flags) == 2, "sluice_tc_request.flags");
+_Static_assert(offsetof(struct sluice_tc_request, size) == 4, "sluice_tc_request.size");
+_Static_assert(offsetof(struct sluice_tc_request, message_size) == 8, "sluice_tc_request.message_size");
+_Static_assert(offsetof(struct sluice_tc_request, pad) == 12, "sluice_tc_request.pad");
 
 /* A zero in `what` leaves that property. Followed by: name. */
 struct sluice_link_set {

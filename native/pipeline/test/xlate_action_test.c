@@ -194,6 +194,51 @@ test_set(struct rig *rig)
 }
 
 static void
+test_queue_dscp(struct rig *rig)
+{
+    struct flow_key key = tcp_key(1);
+    struct actions a = { .size = 0 };
+    struct {
+        struct sluice_ofport_set port;
+        struct sluice_queue_dscp dscps[2];
+    } marked = {
+        .port = { .bridge = 1, .ofp_port = 2, .dp_port = 2, .n_dscps = 2 },
+        .dscps = { { .queue = 0, .dscp = 1 }, { .queue = 5, .dscp = 46 } },
+    };
+
+    CHECK(!rig_do(rig, &marked, SLUICE_COMMAND_OFPORT_SET, sizeof marked));
+    key.ip_tos = 0x13;
+    ADD_ACTION(&a, SET_QUEUE, set_queue, .queue = 5);
+    add_output(&a, 2);
+    add_output(&a, 3);
+    ADD_ACTION(&a, SET_QUEUE, set_queue, .queue = 6);
+    add_output(&a, 2);
+    ADD_ACTION(&a, POP_QUEUE, pop_queue, .pad = 0);
+    add_output(&a, 2);
+    rig_only(rig, 1, &a);
+    EXPECT(rig, &key,
+           "set(tos=b8/fc),set(skb_priority=5),2,set(tos=10/fc),3,set(skb_priority=6),2,"
+           "set(tos=4/fc),set(skb_priority=0),2");
+    claim("a queue's DSCP goes with what leaves by it, and by that port only");
+
+    key.eth_type = be16(ETH_TYPE_ARP);
+    key.ip_tos = 0;
+    a.size = 0;
+    add_output(&a, 2);
+    rig_only(rig, 1, &a);
+    EXPECT(rig, &key, "2");
+    claim("what is not IP has no DSCP");
+
+    marked.port.n_dscps = 1;
+    marked.port.size = sizeof marked;
+    CHECK(rig_command(rig, &marked, SLUICE_COMMAND_OFPORT_SET, sizeof marked) == SLUICE_ERROR_INVALID_RECORD);
+    marked.port.n_dscps = UINT32_MAX;
+    CHECK(rig_command(rig, &marked, SLUICE_COMMAND_OFPORT_SET, sizeof marked) == SLUICE_ERROR_INVALID_RECORD);
+    claim("a record that says another number of queues than it has is refused");
+    rig_port(rig, 1, 2, 2, 0);
+}
+
+static void
 test_vlan(struct rig *rig)
 {
     struct flow_key plain = tcp_key(1);
@@ -510,6 +555,7 @@ main(void)
     }
     rig_port(&rig, 1, PORT_LOCAL, 100, 0);
     test_output(&rig);
+    test_queue_dscp(&rig);
     test_mpls(&rig);
     test_check_pkt_larger(&rig);
     test_set(&rig);

@@ -103,6 +103,8 @@ export const command = {
   portPolice: 38,
   /** Forgets multicast groups and routers that were snooped. */
   mdbFlush: 39,
+  /** Changes how the kernel queues what a device sends. */
+  tcChange: 40,
 } as const;
 
 /** What workers measure besides their counters. */
@@ -175,6 +177,8 @@ export const query = {
   mdbDump: 30,
   /** What went by each hash bucket of a bond that is balanced; the reply is a bond_info. */
   bondStats: 31,
+  /** How the kernel queues what a device sends; asked with a tc_request. */
+  tcGet: 32,
 } as const;
 
 /** What is counted by size. */
@@ -1516,7 +1520,7 @@ export function writePortInject(view: DataView, at: number, record: PortInject):
   view.setUint32(at + 16, record.frameSize, true);
 }
 
-/** dp_port 0 with a peer is a patch port. The ports of a tunnel type share a dp_port that no device stands behind. Followed by: tunnel, if tunnel_size is not 0. */
+/** dp_port 0 with a peer is a patch port. The ports of a tunnel type share a dp_port that no device stands behind. Followed by: tunnel, if tunnel_size is not 0; then queue_dscp for each queue that marks packets. */
 export interface OfportSet {
   type: number;
   flags: number;
@@ -1545,9 +1549,10 @@ export interface OfportSet {
   bfdDstMac: Uint8Array;
   /** IPv4 address that BFD's packets are sent to; all zero: any. */
   bfdIp: Uint8Array;
+  nDscps: number;
 }
 export const ofportSetSize = 64;
-export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, packetTypeMode: 26, peerBridge: 28, peerOfpPort: 32, mtu: 36, tunnelSize: 40, spanningFlags: 44, monitorFlags: 48, bfdDstMac: 50, bfdIp: 56, pad: 60 } as const;
+export const ofportSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, dpPort: 16, config: 20, linkDown: 24, packetTypeMode: 26, peerBridge: 28, peerOfpPort: 32, mtu: 36, tunnelSize: 40, spanningFlags: 44, monitorFlags: 48, bfdDstMac: 50, bfdIp: 56, nDscps: 60 } as const;
 export function readOfportSet(view: DataView, at: number): OfportSet {
   return {
     type: view.getUint16(at + 0, true),
@@ -1567,6 +1572,7 @@ export function readOfportSet(view: DataView, at: number): OfportSet {
     monitorFlags: view.getUint16(at + 48, true),
     bfdDstMac: readBytes(view, at + 50, 6),
     bfdIp: readBytes(view, at + 56, 4),
+    nDscps: view.getUint32(at + 60, true),
   };
 }
 export function writeOfportSet(view: DataView, at: number, record: OfportSet): void {
@@ -1587,6 +1593,26 @@ export function writeOfportSet(view: DataView, at: number, record: OfportSet): v
   view.setUint16(at + 48, record.monitorFlags, true);
   writeBytes(view, at + 50, 6, record.bfdDstMac);
   writeBytes(view, at + 56, 4, record.bfdIp);
+  view.setUint32(at + 60, record.nDscps, true);
+}
+
+/** IP packets that leave a port by this queue get the DSCP. */
+export interface QueueDscp {
+  queue: number;
+  /** 0 to 63 */
+  dscp: number;
+}
+export const queueDscpSize = 8;
+export const queueDscpOffsets = { queue: 0, dscp: 4 } as const;
+export function readQueueDscp(view: DataView, at: number): QueueDscp {
+  return {
+    queue: view.getUint32(at + 0, true),
+    dscp: view.getUint32(at + 4, true),
+  };
+}
+export function writeQueueDscp(view: DataView, at: number, record: QueueDscp): void {
+  view.setUint32(at + 0, record.queue, true);
+  view.setUint32(at + 4, record.dscp, true);
 }
 
 /** What makes an OpenFlow port one end of a tunnel. Addresses are IPv6 or IPv4-mapped; all zero: any. */
@@ -2861,6 +2887,31 @@ export function readMeterBand(view: DataView, at: number): MeterBand {
 export function writeMeterBand(view: DataView, at: number, record: MeterBand): void {
   view.setUint32(at + 0, record.rate, true);
   view.setUint32(at + 4, record.burstSize, true);
+}
+
+/** A whole message of rtnetlink about queueing (RTM_NEWQDISC to RTM_GETTFILTER). As a command it changes something; as a query it asks, and the reply is what the kernel answers, without the end of a dump. Followed by: message. */
+export interface TcRequest {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  messageSize: number;
+}
+export const tcRequestSize = 16;
+export const tcRequestOffsets = { type: 0, flags: 2, size: 4, messageSize: 8, pad: 12 } as const;
+export function readTcRequest(view: DataView, at: number): TcRequest {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    messageSize: view.getUint32(at + 8, true),
+  };
+}
+export function writeTcRequest(view: DataView, at: number, record: TcRequest): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.messageSize, true);
 }
 
 /** A zero in `what` leaves that property. Followed by: name. */

@@ -73,6 +73,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["polling_set", "How workers pause and what they measure."],
       ["port_police", "Limits what a port receives."],
       ["mdb_flush", "Forgets multicast groups and routers that were snooped."],
+      ["tc_change", "Changes how the kernel queues what a device sends."],
     ]),
   },
   {
@@ -121,6 +122,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["worker_history", "The last turns or milliseconds of a worker, newest first."],
       ["mdb_dump", "Multicast groups and routers of a bridge; records are mdb_info."],
       ["bond_stats", "What went by each hash bucket of a bond that is balanced; the reply is a bond_info."],
+      ["tc_get", "How the kernel queues what a device sends; asked with a tc_request."],
     ]),
   },
   {

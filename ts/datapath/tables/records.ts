@@ -87,7 +87,7 @@ export const records: readonly RecordRow[] = [
   },
   {
     name: "ofport_set",
-    tail: "tunnel, if tunnel_size is not 0",
+    tail: "tunnel, if tunnel_size is not 0; then queue_dscp for each queue that marks packets",
     doc: "dp_port 0 with a peer is a patch port. The ports of a tunnel type share a dp_port that no device stands behind.",
     fields: [
       ...header,
@@ -109,7 +109,15 @@ export const records: readonly RecordRow[] = [
       ["monitor_flags", "u16", "monitor_flag"],
       ["bfd_dst_mac", "bytes6", "Frames of BFD to other addresses are not for us; all zero: any address."],
       ["bfd_ip", "bytes4", "IPv4 address that BFD's packets are sent to; all zero: any."],
-      ["pad", "u32"],
+      ["n_dscps", "u32"],
+    ],
+  },
+  {
+    name: "queue_dscp",
+    doc: "IP packets that leave a port by this queue get the DSCP.",
+    fields: [
+      ["queue", "u32"],
+      ["dscp", "u32", "0 to 63"],
     ],
   },
   {
@@ -467,6 +475,12 @@ export const records: readonly RecordRow[] = [
       ["rate", "u32", "Not 0."],
       ["burst_size", "u32", "0: as much as the rate"],
     ],
+  },
+  {
+    name: "tc_request",
+    tail: "message",
+    doc: "A whole message of rtnetlink about queueing (RTM_NEWQDISC to RTM_GETTFILTER). As a command it changes something; as a query it asks, and the reply is what the kernel answers, without the end of a dump.",
+    fields: [...header, ["message_size", "u32"], ["pad", "u32"]],
   },
   {
     name: "link_set",
