@@ -146,6 +146,7 @@ export class Bridge implements RunningBridge {
         dpPort: netdev.dpPort,
         dpName: netdev.dpName,
         requestedNumber: requested,
+        settlesLater: true,
         shownAs: netdev.type.shownAs,
         shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : shownConfig(netdev),
         tunnel: netdev.tunnel === undefined ? undefined : tunnelRecord(netdev.tunnel),
@@ -211,6 +212,7 @@ export class Bridge implements RunningBridge {
       }
     }
     this.#wantedPorts = wanted.ports;
+    this.ofproto.settlePorts();
     this.#configureMacs(wanted);
     this.#configureAddress(wanted);
     this.#configureBundles(wanted);

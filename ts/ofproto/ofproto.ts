@@ -203,6 +203,8 @@ export class Ofproto {
   readonly #listeners = new Set<OfprotoListener>();
   readonly #numbers = new PortNumbers();
   readonly #byNumber = new Map<number, OfPort>();
+  /** Ports that are there and not yet live. */
+  readonly #unsettled = new Set<OfPort>();
   readonly #byName = new Map<string, OfPort>();
   readonly #bundles = new Map<number, { readonly bundle: Bundle; readonly sinceMs: number }>();
   #tlvs = TlvMap.empty;
@@ -318,8 +320,15 @@ export class Ofproto {
     this.#byNumber.set(number, port);
     this.#byName.set(spec.name, port);
     this.#tellPort(0, port, undefined, undefined);
-    this.#settleState(port);
+    if (spec.settlesLater === true) this.#unsettled.add(port);
+    else this.#settleState(port);
     return port;
+  }
+
+  /** What comes after ports were added that settle later. */
+  settlePorts(): void {
+    for (const port of this.#unsettled) if (this.#byNumber.get(port.number) === port) this.#settleState(port);
+    this.#unsettled.clear();
   }
 
   removePort(name: string): void {
@@ -405,7 +414,7 @@ export class Ofproto {
   /** Which frames that come by a port are for the protocols that watch its link. */
   setMonitor(name: string, monitor: PortMonitor): void {
     const port = this.#byName.get(name);
-    if (port === undefined) return;
+    if (port === undefined || port.monitor === monitor) return;
     port.monitor = monitor;
     this.#setPort(port);
   }

@@ -111,6 +111,8 @@ export interface PortSpec extends PortDevice {
   readonly tunnel?: Tunnel | undefined;
   /** The other end of a patch port. */
   readonly peer?: PatchPeer | undefined;
+  /** It is live when `settlePorts` is called: ports that come together are all told of before any of them is live. */
+  readonly settlesLater?: boolean;
   /** Turns the device up or down because a controller asked; the owner reports the outcome by `updatePort`. */
   readonly setUp?: ((up: boolean) => void) | undefined;
   /** Where counters come from when it is not the datapath port of that number. */
