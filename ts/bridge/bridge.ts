@@ -23,13 +23,14 @@ import {
   type PortDevice,
   PortError,
 } from "../ofproto/index.js";
-import type { Uuid } from "../ovsdb/index.js";
+import type { PortRow, Uuid } from "../ovsdb/index.js";
 import { Aggregate, type AggregateMember } from "./aggregate.js";
 import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
 
 import { wantedBundle } from "./bundle.js";
 import { LinkMonitor } from "./link-monitor.js";
 import { wantedMirror } from "./mirror.js";
+import { awaitsProof } from "./monitor-rows.js";
 import { wantedMulticast } from "./multicast.js";
 import type { RunningBridge, RunningInterface } from "./plan.js";
 import { applyQos, qosText, queueDscps, queuesOf } from "./queueing.js";
@@ -89,6 +90,8 @@ export class Bridge implements RunningBridge {
   #mac: Mac = 0n;
   #datapathIdSaid = false;
 
+  /** Interfaces that were added and not yet configured: nobody knows who watches their links. */
+  readonly #unsettled = new Set<string>();
   /** What watches the links of interfaces, by name. */
   readonly monitors = new Map<string, LinkMonitor>();
   readonly #clock: Clock;
@@ -155,8 +158,10 @@ export class Bridge implements RunningBridge {
         },
         counters: () => this.#counters(wanted.name),
         queues: netdev.qos === undefined && netdev.type.queues === undefined ? undefined : () => queuesOf(opened),
+        mayEnable: !speaksLacp(port.row) && (wanted.row === undefined || !awaitsProof(wanted.row)),
         ...describe(netdev),
       });
+      this.#unsettled.add(wanted.name);
       const number = added.number === ofportLocal ? localPort : added.number;
       this.interfaces.set(wanted.name, {
         name: wanted.name,
@@ -251,6 +256,7 @@ export class Bridge implements RunningBridge {
     for (const iface of this.interfaces.values()) {
       if (iface.ofport !== (ofpPort === ofportLocal ? localPort : ofpPort)) continue;
       if (number === protocol.bfd) this.monitors.get(iface.name)?.receiveBfd(packet, agoMs);
+      if (number === protocol.cfm) this.monitors.get(iface.name)?.receiveCfm(packet, agoMs);
       if (number === protocol.lacp) this.#aggregates.get(iface.port)?.receive(iface.name, packet);
       if (number === protocol.stp) this.spanning.receive(iface.name, packet);
     }
@@ -376,9 +382,8 @@ export class Bridge implements RunningBridge {
   }
 
   #configureAggregate(port: WantedPort, members: number): void {
-    const speaksLacp = port.row?.lacp !== undefined && port.row.lacp !== "off";
     let aggregate = this.#aggregates.get(port.name);
-    if (port.row === undefined || (members < 2 && !speaksLacp)) {
+    if (port.row === undefined || (members < 2 && !speaksLacp(port.row))) {
       aggregate?.close();
       this.#aggregates.delete(port.name);
       return;
@@ -450,6 +455,7 @@ export class Bridge implements RunningBridge {
   #configureMonitors(wanted: WantedBridge): void {
     for (const { name, row } of [...wanted.ports.values()].flatMap((port) => port.interfaces)) {
       const open = this.interfaces.get(name);
+      this.#unsettled.delete(name);
       if (open === undefined || row === undefined) continue;
       const monitor = this.monitors.get(name) ?? this.#newMonitor(open);
       if (monitor.configure(row)) this.monitors.set(name, monitor);
@@ -491,7 +497,7 @@ export class Bridge implements RunningBridge {
   #settleLiveness({ name, port }: OpenInterface): void {
     const aggregate = this.#aggregates.get(port);
     const mayEnable = (this.monitors.get(name)?.mayEnable() ?? true) && aggregate?.lacpLets(name) !== false;
-    if (this.ofproto.findPort(name)?.mayEnable === mayEnable) return;
+    if (this.#unsettled.has(name) || this.ofproto.findPort(name)?.mayEnable === mayEnable) return;
     this.ofproto.setMayEnable(name, mayEnable);
     this.spanning.carrierChanged(name);
     aggregate?.run();
@@ -706,6 +712,8 @@ export class Bridge implements RunningBridge {
 const textOf = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
 const bytesOf = (mac: Mac): Uint8Array =>
   Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
+
+const speaksLacp = (row: PortRow | undefined): boolean => row?.lacp !== undefined && row.lacp !== "off";
 
 /** The device as the switch sees it. */
 function describe(netdev: Netdev): PortDevice {

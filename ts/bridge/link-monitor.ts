@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../clock/index.js";
 import type { Logger, LogSource } from "../log/index.js";
 import { noMonitor, type Ofproto, oamAction, outputAction, type PortMonitor, sendPacketOut } from "../ofproto/index.js";
-import type { InterfaceRow } from "../ovsdb/index.js";
+import type { InterfaceInput, InterfaceRow } from "../ovsdb/index.js";
 import {
   type BfdState,
   type BfdStep,
@@ -10,16 +10,31 @@ import {
   bfdForwards,
   bfdFrame,
   bfdStatus,
+  type CfmState,
+  type CfmStep,
+  ccmFrame,
+  ccmOfFrame,
+  cfmDue,
+  cfmFaultNames,
+  cfmFaults,
+  cfmLinkWorks,
+  cfmRemoteOpup,
   configureBfd,
+  configureCfm,
   hearBfdTraffic,
+  isValidCfm,
   overrideBfd,
+  overrideCfm,
   receiveBfd,
+  receiveCcm,
   runBfd,
+  runCfm,
   settleBfd,
 } from "../protocols/index.js";
-import { type BfdEndpoint, wantedBfd } from "./monitor-rows.js";
+import { type BfdEndpoint, type WantedCfm, wantedBfd, wantedCfm } from "./monitor-rows.js";
 
-/** What watches the link of one interface: drives BFD's state machine by frames and the clock, and sends what it says. */
+/** What watches the link of one interface: drives the state machines of BFD and CFM by frames and the clock, and sends
+ *  what they say. */
 
 export interface MonitoredDevice {
   readonly ofport: number;
@@ -55,8 +70,11 @@ let nextUdpSource = 0;
 export class LinkMonitor {
   readonly name: string;
   bfd: BfdState | undefined;
+  cfm: CfmState | undefined;
   readonly #options: LinkMonitorOptions;
   readonly #bfdLog: Logger;
+  readonly #cfmLog: Logger;
+  readonly #ofprotoLog: Logger;
   #endpoint: BfdEndpoint | undefined;
   #udpSource = 0;
   #rxPackets = 0;
@@ -68,6 +86,8 @@ export class LinkMonitor {
     this.name = name;
     this.#options = options;
     this.#bfdLog = options.log("bfd").limited(20, 20);
+    this.#cfmLog = options.log("cfm").limited(20, 30);
+    this.#ofprotoLog = options.log("ofproto");
   }
 
   /** Returns whether there is anything to watch the link with. */
@@ -84,22 +104,57 @@ export class LinkMonitor {
       this.#endpoint = wanted.endpoint;
       this.#takeBfd(configureBfd(this.bfd, wanted.settings, this.#newDiscriminator(), this.#around()));
     }
-    this.#tell(wanted?.monitor ?? noMonitor);
+    const cfm = this.#configureCfm(row);
+    const monitor = wanted?.monitor ?? noMonitor;
+    this.#tell({ ...monitor, flags: monitor.flags | (cfm?.flags ?? 0) });
     this.#finish();
-    return this.bfd !== undefined;
+    return this.bfd !== undefined || this.cfm !== undefined;
+  }
+
+  #configureCfm(row: InterfaceRow): WantedCfm | undefined {
+    const wanted = wantedCfm(row);
+    if (wanted === undefined || isValidCfm(wanted.settings)) {
+      this.cfm = wanted === undefined ? undefined : configureCfm(this.cfm, wanted.settings, this.#around());
+      return wanted;
+    }
+    const { ofproto, device } = this.#options;
+    const port = `port ${device()?.ofport ?? 0} (${this.name})`;
+    this.#ofprotoLog.warn(`${ofproto.name}: CFM configuration on ${port} failed (Invalid argument)`);
+    this.cfm = undefined;
+    return undefined;
+  }
+
+  /** A frame of CFM arrived `agoMs` ago. */
+  receiveCfm(frame: Uint8Array, agoMs: number): void {
+    if (this.cfm === undefined) return;
+    const source = [...frame.subarray(6, 12)].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+    const around = { ...this.#around(), now: Math.floor(this.#now() - agoMs) };
+    this.#takeCfm(receiveCcm(this.cfm, ccmOfFrame(frame), source, around));
+    this.#finish();
   }
 
   /** A frame of BFD arrived `agoMs` ago. */
   receiveBfd(frame: Uint8Array, agoMs: number): void {
     if (this.bfd === undefined) return;
-    this.#takeBfd(receiveBfd(this.bfd, frame, { ...this.#around(), now: this.#now() - agoMs }));
+    this.#takeBfd(receiveBfd(this.bfd, frame, { ...this.#around(), now: Math.floor(this.#now() - agoMs) }));
     if (this.bfd.owesFinal) this.#run();
     this.#finish();
   }
 
   /** Whether the link may be used, as far as the protocols know. */
   mayEnable(): boolean {
-    return this.bfd === undefined || bfdForwards(this.bfd);
+    if (this.bfd === undefined && this.cfm === undefined) return true;
+    return (this.cfm !== undefined && cfmLinkWorks(this.cfm)) || (this.bfd !== undefined && bfdForwards(this.bfd));
+  }
+
+  /** What the database shows. */
+  columns(): InterfaceInput {
+    return { bfd_status: this.bfdStatus(), ...cfmColumns(this.cfm) };
+  }
+
+  overrideCfm(override: boolean | undefined): void {
+    if (this.cfm !== undefined) this.cfm = overrideCfm(this.cfm, override);
+    this.#finish();
   }
 
   bfdStatus(): ReadonlyMap<string, string> {
@@ -122,6 +177,7 @@ export class LinkMonitor {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.bfd = undefined;
+    this.cfm = undefined;
   }
 
   #now(): number {
@@ -146,6 +202,7 @@ export class LinkMonitor {
   }
 
   #run(): void {
+    if (this.cfm !== undefined && cfmDue(this.cfm) <= this.#now()) this.#takeCfm(runCfm(this.cfm, this.#around()));
     for (let turn = 0; turn < turnsMax && this.bfd !== undefined; turn++) {
       if (turn > 0 && bfdDue(this.bfd) > this.#now()) break;
       this.#takeBfd(runBfd(this.bfd, this.#around()));
@@ -163,6 +220,18 @@ export class LinkMonitor {
     this.bfd = step.state;
     for (const { level, text } of step.notes) this.#bfdLog[level](text);
     for (const message of step.transmissions) this.#sendBfd(message);
+  }
+
+  #takeCfm(step: CfmStep): void {
+    this.cfm = step.state;
+    for (const { level, text } of step.notes) this.#cfmLog[level](text);
+    const device = this.#options.device();
+    if (device === undefined) return;
+    const { vlan, pcp, extended } = step.state.settings;
+    for (const ccm of step.transmissions) {
+      const tag = vlan === "random" ? Math.floor(this.#options.random() * 4096) : vlan;
+      this.#send(device, ccmFrame(device.mac, ccm, extended, tag | (pcp << 13)), false);
+    }
   }
 
   #sendBfd(message: Uint8Array): void {
@@ -195,7 +264,9 @@ export class LinkMonitor {
 
   #finish(): void {
     this.#arm();
-    const shown = [this.mayEnable(), ...this.bfdStatus().values()].join("\n");
+    const { cfm } = this;
+    const cfmShown = cfm && [cfmFaults(cfm), cfm.flaps, cfm.health, cfmRemoteOpup(cfm), cfm.heard];
+    const shown = [this.mayEnable(), ...this.bfdStatus().values(), cfmShown].join("\n");
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#options.changed();
@@ -204,12 +275,28 @@ export class LinkMonitor {
   #arm(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (this.bfd === undefined) return;
     const now = this.#now();
-    const due = bfdDue(this.bfd);
-    const look = this.bfd.settings.forwardingIfRx ? now + trafficLookMs : Number.POSITIVE_INFINITY;
-    this.#timer = this.#options.clock.after(Math.max(1, Math.min(due, look) - now), () => {
+    const due = Math.min(
+      this.bfd === undefined ? Number.POSITIVE_INFINITY : bfdDue(this.bfd),
+      this.bfd?.settings.forwardingIfRx === true ? now + trafficLookMs : Number.POSITIVE_INFINITY,
+      this.cfm === undefined ? Number.POSITIVE_INFINITY : cfmDue(this.cfm),
+    );
+    if (due === Number.POSITIVE_INFINITY) return;
+    this.#timer = this.#options.clock.after(Math.max(1, due - now), () => {
       this.#tick();
     });
   }
+}
+
+/** Columns of an interface without CFM are empty. */
+export function cfmColumns(cfm: CfmState | undefined): InterfaceInput {
+  const opup = cfm && cfmRemoteOpup(cfm);
+  return {
+    cfm_fault: cfm && cfmFaults(cfm) !== 0,
+    cfm_fault_status: cfm === undefined ? [] : cfmFaultNames(cfmFaults(cfm)),
+    cfm_flap_count: cfm?.flaps,
+    cfm_health: cfm?.health,
+    cfm_remote_mpids: cfm?.heard ?? [],
+    cfm_remote_opstate: opup === undefined ? undefined : opup ? "up" : "down",
+  };
 }

@@ -1,5 +1,5 @@
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { formatBfd } from "../protocols/index.js";
+import { formatBfd, formatCfm } from "../protocols/index.js";
 import type { LinkMonitor } from "./link-monitor.js";
 
 /** The commands of `ovs-appctl` about what watches links. */
@@ -13,8 +13,10 @@ function overrideOf(text: string): boolean | undefined {
 }
 
 export function monitorCommands(all: () => readonly LinkMonitor[], now: () => number): readonly UnixctlCommand[] {
-  const bfds = (name: string | undefined, otherwise: string): readonly LinkMonitor[] => {
-    const found = all().filter((monitor) => monitor.bfd !== undefined && (name === undefined || monitor.name === name));
+  const find = (kind: "bfd" | "cfm", name: string | undefined, otherwise: string): readonly LinkMonitor[] => {
+    const found = all().filter(
+      (monitor) => monitor[kind] !== undefined && (name === undefined || monitor.name === name),
+    );
     if (name !== undefined && found.length === 0) throw new UnixctlError(otherwise);
     for (const monitor of found) monitor.refresh();
     return found;
@@ -26,7 +28,7 @@ export function monitorCommands(all: () => readonly LinkMonitor[], now: () => nu
       minArgs: 0,
       maxArgs: 1,
       handler: ([name]) =>
-        bfds(name, "no such bfd object")
+        find("bfd", name, "no such bfd object")
           .map(({ name: shown, bfd }) => {
             if (bfd === undefined) return "";
             return `${name === undefined ? `---- ${shown} ----\n` : ""}${formatBfd(bfd, now())}`;
@@ -41,7 +43,29 @@ export function monitorCommands(all: () => readonly LinkMonitor[], now: () => nu
       handler: (args) => {
         const override = overrideOf(args.at(-1) ?? "");
         const name = args.length > 1 ? args[0] : undefined;
-        for (const monitor of bfds(name, "no such BFD object")) monitor.overrideBfd(override);
+        for (const monitor of find("bfd", name, "no such BFD object")) monitor.overrideBfd(override);
+        return "OK";
+      },
+    },
+    {
+      name: "cfm/show",
+      usage: "[interface]",
+      minArgs: 0,
+      maxArgs: 1,
+      handler: ([name]) =>
+        find("cfm", name, "no such CFM object")
+          .map(({ cfm }) => (cfm === undefined ? "" : formatCfm(cfm, now())))
+          .join(""),
+    },
+    {
+      name: "cfm/set-fault",
+      usage: "[interface] normal|false|true",
+      minArgs: 1,
+      maxArgs: 2,
+      handler: (args) => {
+        const override = overrideOf(args.at(-1) ?? "");
+        const name = args.length > 1 ? args[0] : undefined;
+        for (const monitor of find("cfm", name, "no such CFM object")) monitor.overrideCfm(override);
         return "OK";
       },
     },

@@ -1,8 +1,8 @@
-/** What the database wants of BFD on an interface.  Pure. */
+/** What the database wants of BFD and CFM on an interface.  Pure. */
 import { monitorFlag } from "../datapath/generated/records.js";
 import type { PortMonitor } from "../ofproto/index.js";
 import type { InterfaceRow } from "../ovsdb/index.js";
-import type { BfdSettings } from "../protocols/index.js";
+import type { BfdSettings, CfmSettings } from "../protocols/index.js";
 import { type Mac, parseMac } from "./bridge-address.js";
 
 type Config = ReadonlyMap<string, string>;
@@ -94,4 +94,41 @@ export function wantedBfd(row: InterfaceRow): WantedBfd | undefined {
     bfdIp: ipSrc.join() === ipSrcDefault.join() ? new Uint8Array(4) : ipSrc,
   };
   return { settings, endpoint, monitor, errors };
+}
+
+export interface WantedCfm {
+  readonly settings: CfmSettings;
+  /** Bits of `monitorFlag`. */
+  readonly flags: number;
+}
+
+/** Undefined without CFM. */
+export function wantedCfm({
+  name,
+  cfm_mpid: mpid,
+  other_config: config,
+  options,
+}: InterfaceRow): WantedCfm | undefined {
+  if (mpid === undefined) return undefined;
+  const interval = integerOf(config, "cfm_interval", 0);
+  const vlan = config.get("cfm_ccm_vlan") ?? "0";
+  const extended = truthOf(config, "cfm_extended");
+  const settings = {
+    name,
+    mpid: BigInt(mpid),
+    intervalMs: interval <= 0 ? 1000 : interval,
+    extended,
+    demand: truthOf(config, "cfm_demand"),
+    opup: (config.get("cfm_opstate") ?? "up").toLowerCase() === "up",
+    vlan: vlan.toLowerCase() === "random" ? ("random" as const) : (Number.parseInt(vlan, 10) || 0) & 0xfff,
+    pcp: integerOf(config, "cfm_ccm_pcp", 0) & 7,
+  };
+  const checksKey = options.get("key") === "flow" || options.get("in_key") === "flow";
+  const flags = monitorFlag.cfm | (extended ? monitorFlag.cfmExtended : 0) | (checksKey ? monitorFlag.cfmCheckKey : 0);
+  return { settings, flags };
+}
+
+/** Whether a port waits for a protocol to say that its link works before it is live. */
+export function awaitsProof(row: InterfaceRow): boolean {
+  return wantedBfd(row) !== undefined && wantedCfm(row) === undefined;
 }

@@ -1,7 +1,10 @@
 /** What the database is told: the columns that follow from a running switch.  Pure: from states to rows. */
 import type { DeviceState } from "../netdev/index.js";
 import type { InterfaceInput } from "../ovsdb/index.js";
-import type { LinkMonitor } from "./link-monitor.js";
+import { cfmColumns, type LinkMonitor } from "./link-monitor.js";
+
+/** Columns of an interface whose link nothing watches. */
+const unwatched: InterfaceInput = { bfd_status: new Map(), ...cfmColumns(undefined) };
 
 /** Columns of an interface that runs. */
 export function runningColumns(
@@ -26,7 +29,7 @@ export function runningColumns(
     link_speed: state.speedMbps === undefined ? undefined : state.speedMbps * 1_000_000,
     duplex: state.duplex,
     status,
-    bfd_status: monitor?.bfdStatus() ?? new Map(),
+    ...(monitor?.columns() ?? unwatched),
   };
 }
 
@@ -45,7 +48,7 @@ export function failedColumns(error: string | undefined): InterfaceInput {
     link_speed: undefined,
     duplex: undefined,
     status: new Map(),
-    bfd_status: new Map(),
+    ...unwatched,
     statistics: new Map(),
   };
 }

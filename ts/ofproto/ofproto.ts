@@ -302,7 +302,7 @@ export class Ofproto {
       state: stateOf(spec) & ~portState.live,
       spanning: 0,
       monitor: noMonitor,
-      mayEnable: true,
+      mayEnable: spec.mayEnable ?? true,
       queueDscps: new Map(),
       createdMs: now,
     };

@@ -117,6 +117,8 @@ export interface PortSpec extends PortDevice {
   readonly setUp?: ((up: boolean) => void) | undefined;
   /** Where counters come from when it is not the datapath port of that number. */
   readonly counters?: (() => PortCounters | undefined) | undefined;
+  /** False for a port that is not live before the protocols that watch its link say so. */
+  readonly mayEnable?: boolean;
   /** Queues of the device; absent for one that has none. */
   readonly queues?: (() => readonly PortQueue[]) | undefined;
 }
