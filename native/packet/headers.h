@@ -25,6 +25,7 @@
 #define ETH_TYPE_CFM 0x8902u
 #define ETH_TYPE_MPLS_MCAST 0x8848u
 #define ETH_TYPE_NSH 0x894fu
+#define ETH_TYPE_LLDP 0x88ccu
 
 #define VLAN_PRESENT 0x1000u /* In a flow key's TCI: there is a tag. */
 

@@ -549,7 +549,7 @@ forget_all(struct mcast_table *table)
 }
 
 void
-mcast_table_configure(struct mcast_table *table, bool is_enabled, uint32_t size_max, uint32_t aging_s)
+mcast_table_configure(struct mcast_table *table, bool is_enabled, uint32_t size_max, uint32_t aging_s, uint64_t now_ms)
 {
     lock(table);
     table->is_enabled = is_enabled;
@@ -558,6 +558,7 @@ mcast_table_configure(struct mcast_table *table, bool is_enabled, uint32_t size_
     if (!is_enabled) {
         forget_all(table);
     }
+    expire(table, now_ms / 1000);
     unlock(table);
 }
 

@@ -55,8 +55,10 @@ struct mcast_table *mcast_table_create(struct epoch *epoch, const struct mcast_h
 /* Frees the table, at once: no reader may be looking up in it.  Null is fine. */
 void mcast_table_destroy(struct mcast_table *table);
 
-/* Sets the limits: at most 'size_max' groups, aged after 'aging_s' seconds.  A table that is not enabled is empty. */
-void mcast_table_configure(struct mcast_table *table, bool is_enabled, uint32_t size_max, uint32_t aging_s);
+/* Sets the limits, and removes what is beyond them: at most 'size_max' groups, aged after 'aging_s' seconds.  A table that
+ * is not enabled is empty. */
+void mcast_table_configure(struct mcast_table *table, bool is_enabled, uint32_t size_max, uint32_t aging_s,
+                           uint64_t now_ms);
 
 /* The bundles that want 'group' on 'vlan', possibly none; null if the group is not known. */
 const struct mcast_bundles *mcast_table_group(const struct mcast_table *table, uint16_t vlan, const uint8_t group[16]);

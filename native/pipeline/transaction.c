@@ -405,7 +405,7 @@ adopt_drafts(struct pipeline *pipeline)
         if (slot->view) {
             mac_table_configure(slot->view->bridge->macs, slot->view->mac_table_size, slot->view->mac_aging_s);
             mcast_table_configure(slot->view->bridge->mcast, slot->view->flags & SLUICE_BRIDGE_FLAG_MCAST_SNOOPING,
-                                  slot->view->mcast_table_size, slot->view->mcast_aging_s);
+                                  slot->view->mcast_table_size, slot->view->mcast_aging_s, hooks->now(hooks->aux));
             netflow_configure(slot->view->bridge->netflow, slot->view->netflow_timeout_s, hooks->now(hooks->aux));
         }
         pipeline_set_cell(pipeline, pipeline_cell(CELL_BRIDGE, id, 0), version);

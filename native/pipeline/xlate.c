@@ -509,7 +509,8 @@ protocol_of(struct xlate_ctx *ctx)
     if (key_is_bare(&ctx->flow)) {
         return 0;
     }
-    uint32_t monitor = monitor_protocol(ctx, bridge_view_find_port(ctx->view, be32(ctx->flow.in_port)));
+    const struct ofport *port = bridge_view_find_port(ctx->view, be32(ctx->flow.in_port));
+    uint32_t monitor = monitor_protocol(ctx, port);
     if (monitor) {
         return monitor;
     }
@@ -520,6 +521,9 @@ protocol_of(struct xlate_ctx *ctx)
         && ctx->flow.eth_type == be16(ETH_TYPE_NONE)) {
         WILD_ALL(ctx, eth_dst);
         return xlate_is_bpdu(&ctx->flow) ? SLUICE_PROTOCOL_STP : 0;
+    }
+    if (port && port->monitor_flags & SLUICE_MONITOR_FLAG_LLDP && ctx->flow.eth_type == be16(ETH_TYPE_LLDP)) {
+        return SLUICE_PROTOCOL_LLDP;
     }
     return 0;
 }
@@ -532,6 +536,12 @@ slow_reason(uint32_t protocol)
         return SLUICE_SLOW_REASON_LACP;
     case SLUICE_PROTOCOL_STP:
         return SLUICE_SLOW_REASON_STP;
+    case SLUICE_PROTOCOL_CFM:
+        return SLUICE_SLOW_REASON_CFM;
+    case SLUICE_PROTOCOL_BFD:
+        return SLUICE_SLOW_REASON_BFD;
+    case SLUICE_PROTOCOL_LLDP:
+        return SLUICE_SLOW_REASON_LLDP;
     default:
         return 0;
     }

@@ -19,7 +19,7 @@ function wantedBridge(name: string, asks: readonly Ask[], datapathType = "dummy"
     const wanted: WantedInterface = { row, name: iface, type };
     ports.set(iface, { row: {} as PortRow, name: iface, interfaces: [wanted] });
   }
-  return { row: {} as BridgeRow, name, datapathType, ports, controllers: [], mirrors: [] };
+  return { row: {} as BridgeRow, name, datapathType, ports, controllers: [], mirrors: [], autoAttach: undefined };
 }
 
 function runningBridge(

@@ -15,9 +15,9 @@ export interface KnownCommand {
 const row = (name: string, status: CommandStatus, doc: string): KnownCommand => ({ name, status, doc });
 
 export const knownCommands: readonly KnownCommand[] = [
-  row("autoattach/show-isid", "planned", "service mappings of auto-attach"),
-  row("autoattach/statistics", "planned", "counters of auto-attach"),
-  row("autoattach/status", "planned", "state of auto-attach"),
+  row("autoattach/show-isid", "have", "service mappings of auto-attach"),
+  row("autoattach/statistics", "have", "counters of auto-attach"),
+  row("autoattach/status", "have", "state of auto-attach"),
   row("bfd/set-forwarding", "have", "overrides whether an interface counts as forwarding"),
   row("bfd/show", "have", "sessions of BFD"),
   row("bond/disable-member", "have", "takes a member out of a bond"),

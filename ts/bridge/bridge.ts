@@ -28,6 +28,7 @@ import { Aggregate, type AggregateMember } from "./aggregate.js";
 import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
 
 import { wantedBundle } from "./bundle.js";
+import { Discovery } from "./discovery.js";
 import { LinkMonitor } from "./link-monitor.js";
 import { wantedMirror } from "./mirror.js";
 import { awaitsProof } from "./monitor-rows.js";
@@ -67,6 +68,7 @@ export class Bridge implements RunningBridge {
   readonly ofproto: Ofproto;
   readonly interfaces = new Map<string, OpenInterface>();
   readonly spanning: Spanning;
+  readonly discovery: Discovery;
   /** Interfaces that are wanted and could not be made, with the sentence for the database. */
   readonly failures = new Map<string, Failure>();
   /** Of the ports that are not internal, when it was last looked. */
@@ -122,6 +124,16 @@ export class Bridge implements RunningBridge {
     this.#statusChanged = surroundings.statusChanged;
     this.#random = surroundings.random;
     this.#takeEvents = surroundings.takeEvents;
+    this.discovery = new Discovery({
+      ofproto,
+      clock: surroundings.clock,
+      log: surroundings.log,
+      device: (name) => {
+        const open = this.interfaces.get(name);
+        return open === undefined ? undefined : this.#spanningDevice(open);
+      },
+      vlansWait: surroundings.statusChanged,
+    });
     this.spanning = new Spanning({
       ofproto,
       clock: surroundings.clock,
@@ -196,6 +208,7 @@ export class Bridge implements RunningBridge {
     this.interfaces.delete(name);
     this.#unmonitor(name);
     this.#qosTexts.delete(name);
+    this.discovery.remove(name);
     this.ofproto.removePort(name);
     open.netdev.close();
     this.#log.info(`bridge ${this.name}: deleted interface ${name} on port ${open.ofport}`, {
@@ -224,6 +237,7 @@ export class Bridge implements RunningBridge {
     this.#configureMirrors(wanted);
     this.#configureSpanning(wanted);
     this.#configureMonitors(wanted);
+    this.#configureDiscovery(wanted);
     this.#configureMtu(wanted);
     this.#configureQos(wanted);
     this.#configurePolicing(wanted);
@@ -258,6 +272,7 @@ export class Bridge implements RunningBridge {
       if (number === protocol.bfd) this.monitors.get(iface.name)?.receiveBfd(packet, agoMs);
       if (number === protocol.cfm) this.monitors.get(iface.name)?.receiveCfm(packet, agoMs);
       if (number === protocol.lacp) this.#aggregates.get(iface.port)?.receive(iface.name, packet);
+      if (number === protocol.lldp) this.discovery.receive(iface.name, packet);
       if (number === protocol.stp) this.spanning.receive(iface.name, packet);
     }
   }
@@ -327,6 +342,7 @@ export class Bridge implements RunningBridge {
     for (const aggregate of this.#aggregates.values()) aggregate.close();
     this.#aggregates.clear();
     for (const name of [...this.monitors.keys()]) this.#unmonitor(name);
+    this.discovery.close();
     for (const name of [...this.interfaces.keys()]) {
       const open = this.interfaces.get(name);
       this.ofproto.removePort(name);
@@ -462,6 +478,14 @@ export class Bridge implements RunningBridge {
       else this.#unmonitor(name);
       this.#settleLiveness(open);
     }
+  }
+
+  #configureDiscovery(wanted: WantedBridge): void {
+    const rows = [...wanted.ports.values()].flatMap((port) => port.interfaces.flatMap(({ row }) => row ?? []));
+    this.discovery.configure(
+      rows.filter(({ name }) => this.interfaces.has(name)),
+      wanted.autoAttach,
+    );
   }
 
   #newMonitor({ name }: OpenInterface): LinkMonitor {

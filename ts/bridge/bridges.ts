@@ -10,6 +10,7 @@ import type { Aggregate } from "./aggregate.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
 import { formatDatapathId } from "./bridge-address.js";
 import { controllerOptions, inBandManagers, inBandQueue } from "./controllers.js";
+import { type Discovery, type PortVlan, trunksAfter } from "./discovery.js";
 import { Exporters } from "./exporters.js";
 import type { LinkMonitor } from "./link-monitor.js";
 import { configureLocalAddress, type LocalAddressCalls } from "./local-address.js";
@@ -202,6 +203,11 @@ export class Bridges {
     return this.names().flatMap((name) => [...(this.#running.get(name)?.bridge.monitors.values() ?? [])]);
   }
 
+  /** LLDP, of all bridges. */
+  discoveries(): readonly Discovery[] {
+    return this.names().flatMap((name) => this.#running.get(name)?.bridge.discovery ?? []);
+  }
+
   /** Spanning trees by the names of their bridges. */
   spanningTrees(): ReadonlyMap<string, Spanning> {
     return new Map([...this.#running].map(([name, { bridge }]) => [name, bridge.spanning]));
@@ -274,7 +280,9 @@ export class Bridges {
     this.#statusStale = false;
     this.#statsDue = false;
     this.#systemDue = false;
+    const vlans = this.#writeTrunks(txn);
     const outcome = await txn.commit();
+    this.#settleTrunks(vlans, outcome.status === "try_again");
     if (outcome.status === "error")
       this.#log.err(`the database refused our status: ${outcome.error}: ${outcome.details}`);
     if (outcome.status === "try_again") {
@@ -591,6 +599,29 @@ export class Bridges {
       if (!types.has(type) || this.#idl.table("Datapath").get(id) === undefined) continue;
       txn.set("Datapath", id, { capabilities: datapathCapabilities() });
     }
+  }
+
+  /** VLANs that auto-attach wants ports to carry, or no more. */
+  #writeTrunks(txn: IdlTransaction<VswitchTables>): ReadonlyMap<Discovery, readonly PortVlan[]> {
+    const taken = new Map<Discovery, readonly PortVlan[]>();
+    for (const { bridge } of this.#running.values()) {
+      const vlans = bridge.discovery.takeVlans();
+      if (vlans.length === 0) continue;
+      taken.set(bridge.discovery, vlans);
+      for (const name of new Set(vlans.map(({ port }) => port))) {
+        const row = bridge.wantedPorts.get(name)?.row;
+        const own = vlans.filter(({ port }) => port === name);
+        const columns = row === undefined ? undefined : trunksAfter(row.trunks, own);
+        if (row !== undefined && columns !== undefined) txn.set("Port", row.uuid, columns);
+      }
+    }
+    return taken;
+  }
+
+  /** What was written takes effect; what was not is to be written again. */
+  #settleTrunks(vlans: ReadonlyMap<Discovery, readonly PortVlan[]>, failed: boolean): void {
+    if (failed) for (const [discovery, changes] of vlans) discovery.returnVlans(changes);
+    else if (vlans.size > 0) this.#devicesChanged = true;
   }
 
   /** Takes in carriers that changed and did not tell. */

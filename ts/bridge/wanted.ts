@@ -1,5 +1,14 @@
 /** What the database wants: its rows, checked and put in order, before anything is touched.  Pure. */
-import type { BridgeRow, ControllerRow, Idl, InterfaceRow, MirrorRow, PortRow, VswitchTables } from "../ovsdb/index.js";
+import type {
+  AutoAttachRow,
+  BridgeRow,
+  ControllerRow,
+  Idl,
+  InterfaceRow,
+  MirrorRow,
+  PortRow,
+  VswitchTables,
+} from "../ovsdb/index.js";
 
 export interface WantedPort {
   /** Undefined for a local port that no row asks for and a bridge with controllers must have. */
@@ -37,6 +46,7 @@ export interface WantedBridge {
   readonly ports: ReadonlyMap<string, WantedPort>;
   readonly controllers: readonly ControllerRow[];
   readonly mirrors: readonly MirrorRow[];
+  readonly autoAttach: AutoAttachRow | undefined;
 }
 
 export interface Wanted {
@@ -99,7 +109,8 @@ function wantedBridge(
     });
   }
   const mirrors = row.mirrors.map((uuid) => idl.table("Mirror").get(uuid)).filter((mirror) => mirror !== undefined);
-  return { row, name: row.name, datapathType: datapathTypeOf(row), ports, controllers, mirrors };
+  const autoAttach = row.auto_attach === undefined ? undefined : idl.table("AutoAttach").get(row.auto_attach);
+  return { row, name: row.name, datapathType: datapathTypeOf(row), ports, controllers, mirrors, autoAttach };
 }
 
 function wantedQos(idl: Idl<VswitchTables>, port: PortRow): WantedQos | undefined {

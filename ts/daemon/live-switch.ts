@@ -6,6 +6,7 @@ import {
   aggregateCommands,
   Bridges,
   datapathPortCommands,
+  discoveryCommands,
   monitorCommands,
   qosCommands,
   spanningCommands,
@@ -161,6 +162,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       ...tunnelCommands(bridges.tunnelPaths, bridges.netdevs),
       ...qosCommands((name) => bridges.netdevs.find(name)),
       ...spanningCommands(() => bridges.spanningTrees()),
+      ...discoveryCommands(() => bridges.discoveries()),
       ...monitorCommands(
         () => bridges.linkMonitors(),
         () => clock.monotonic(),

@@ -15,6 +15,7 @@ import {
   mdbFlushSize,
   mirrorDelSize,
   mirrorSetSize,
+  monitorFlag,
   ofportDelSize,
   ofportSetSize,
   packetTypeMode,
@@ -303,6 +304,7 @@ export class Ofproto {
       spanning: 0,
       monitor: noMonitor,
       mayEnable: spec.mayEnable ?? true,
+      takesLldp: false,
       queueDscps: new Map(),
       createdMs: now,
     };
@@ -409,6 +411,14 @@ export class Ofproto {
     port.state = (port.state & ~stpState.mask) | spanning.state;
     if (flagsChange) this.#setPort(port);
     if (port.state !== old.state) this.#tellPort(2, port, old, undefined);
+  }
+
+  /** Whether frames of LLDP that come by a port are for the switch. */
+  setLldp(name: string, takes: boolean): void {
+    const port = this.#byName.get(name);
+    if (port === undefined || port.takesLldp === takes) return;
+    port.takesLldp = takes;
+    this.#setPort(port);
   }
 
   /** Which frames that come by a port are for the protocols that watch its link. */
@@ -789,7 +799,7 @@ export class Ofproto {
         mtu: port.device.mtu,
         tunnelSize: tunnel === undefined ? 0 : tunnelSize,
         spanningFlags: port.spanning,
-        monitorFlags: port.monitor.flags,
+        monitorFlags: port.monitor.flags | (port.takesLldp ? monitorFlag.lldp : 0),
         bfdDstMac: port.monitor.bfdDstMac,
         bfdIp: port.monitor.bfdIp,
         nDscps: port.queueDscps.size,

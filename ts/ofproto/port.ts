@@ -151,6 +151,7 @@ export interface OfPort {
   /** Bits of `spanningFlag`. */
   spanning: number;
   monitor: PortMonitor;
+  takesLldp: boolean;
   /** Whether the protocols that watch its link let it be used. */
   mayEnable: boolean;
   /** DSCP that IP packets get by queue. */

@@ -12,23 +12,12 @@ export function formatTrace(trace: TraceTree): string {
   lines.push(`Final flow: ${trace.finalFlow ?? "unchanged"}`);
   lines.push(`Megaflow: ${trace.megaflow}`);
   lines.push(`Datapath actions: ${trace.datapathActions}`);
-  lines.push(...slowPathReasons(trace.datapathActions));
   if (trace.failure !== null) lines.push(`Translation failed (${trace.failure}), packet is dropped.`);
   if (trace.slow.length > 0) {
     lines.push("This flow is handled by the userspace slow path because it:");
     lines.push(...trace.slow.map((reason) => `  - ${reason}.`));
   }
   return `${lines.join("\n")}\n`;
-}
-
-/** Why packets of the flow leave the datapath, if they do. */
-function slowPathReasons(datapathActions: string): readonly string[] {
-  const found = /slow_path\((cfm|bfd|lacp|stp|lldp)\)/.exec(datapathActions);
-  if (found === null) return [];
-  return [
-    "This flow is handled by the userspace slow path because it:",
-    `  - Consists of ${found[1]?.toUpperCase()} packets.`,
-  ];
 }
 
 /** Nodes of one list at an indentation of `level` steps of four columns. */

@@ -318,6 +318,7 @@ enum sluice_monitor_flag {
     SLUICE_MONITOR_FLAG_CFM_CHECK_KEY = 4, /* Only frames from a tunnel with key 0 are for it. */
     SLUICE_MONITOR_FLAG_BFD = 8, /* BFD. */
     SLUICE_MONITOR_FLAG_BFD_CHECK_KEY = 16, /* As cfm_check_key. */
+    SLUICE_MONITOR_FLAG_LLDP = 32, /* LLDP. */
 };
 
 /* What the spanning tree forbids a port. */
@@ -391,6 +392,7 @@ enum sluice_protocol {
     SLUICE_PROTOCOL_STP = 2, /* Of the spanning tree, rapid or not. */
     SLUICE_PROTOCOL_CFM = 3, /* Connectivity fault management, 802.1ag. */
     SLUICE_PROTOCOL_BFD = 4, /* Bidirectional forwarding detection. */
+    SLUICE_PROTOCOL_LLDP = 5, /* The link layer discovery protocol. */
 };
 
 /* Switches of the settings command; each is off unless the last command said on. */

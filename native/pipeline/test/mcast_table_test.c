@@ -312,7 +312,8 @@ step(struct mcast_table *table, uint64_t *random, uint64_t *now_s)
     } else {
         model.size_max = 10 + random_below(random, 30);
         model.aging_s = 15 + random_below(random, 100);
-        mcast_table_configure(table, true, model.size_max, model.aging_s);
+        mcast_table_configure(table, true, model.size_max, model.aging_s, now_ms);
+        model_expire(*now_s);
     }
 }
 
@@ -327,7 +328,7 @@ test_random_lives(uint64_t seed)
     memset(&model, 0, sizeof model);
     model.size_max = 20;
     model.aging_s = 60;
-    mcast_table_configure(table, true, model.size_max, model.aging_s);
+    mcast_table_configure(table, true, model.size_max, model.aging_s, now_s * 1000);
     for (uint32_t i = 0; i < 20000; i++) {
         uint64_t before[GROUPS + 1][VLANS];
         uint64_t after[GROUPS + 1][VLANS];
@@ -346,7 +347,7 @@ test_random_lives(uint64_t seed)
     }
     CHECK(counted[MCAST_LEARNED] && counted[MCAST_EXPIRED] && counted[MCAST_EVICTED] && !counted[MCAST_LOST]);
     claim("20000 random steps leave what a plain model has, and every change, and nothing else, is told");
-    mcast_table_configure(table, false, model.size_max, model.aging_s);
+    mcast_table_configure(table, false, model.size_max, model.aging_s, now_s * 1000);
     model_flush(UINT32_MAX);
     check_lookups(table);
     uint8_t group[16] = { 0xff };
@@ -364,7 +365,7 @@ test_limits(void)
     struct epoch *epoch = epoch_create();
     struct mcast_table *table = mcast_table_create(epoch, &(struct mcast_hooks){ .changed = changed, .count = count });
     memset(counted, 0, sizeof counted);
-    mcast_table_configure(table, true, 5000, 300);
+    mcast_table_configure(table, true, 5000, 300, 1000);
     for (uint32_t i = 0; i < 20000; i++) {
         mcast_table_join(table, 1, (uint8_t[16]){ 0xff, [12] = (uint8_t) i, [13] = (uint8_t) (i >> 8), [15] = 1 },
                          i % 7, 1000);

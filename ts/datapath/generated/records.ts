@@ -490,6 +490,8 @@ export const monitorFlag = {
   bfd: 8,
   /** As cfm_check_key. */
   bfdCheckKey: 16,
+  /** LLDP. */
+  lldp: 32,
 } as const;
 
 /** What the spanning tree forbids a port. */
@@ -604,6 +606,8 @@ export const protocol = {
   cfm: 3,
   /** Bidirectional forwarding detection. */
   bfd: 4,
+  /** The link layer discovery protocol. */
+  lldp: 5,
 } as const;
 
 /** Switches of the settings command; each is off unless the last command said on. */

@@ -387,6 +387,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["cfm_check_key", "Only frames from a tunnel with key 0 are for it."],
       ["bfd", "BFD."],
       ["bfd_check_key", "As cfm_check_key."],
+      ["lldp", "LLDP."],
     ]),
   },
   {
@@ -477,6 +478,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["stp", "Of the spanning tree, rapid or not."],
       ["cfm", "Connectivity fault management, 802.1ag."],
       ["bfd", "Bidirectional forwarding detection."],
+      ["lldp", "The link layer discovery protocol."],
     ]),
   },
   {
