@@ -3,6 +3,7 @@ import { cpus, loadavg, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { attacks } from "./attack.js";
 import { churns } from "./churn.js";
+import { configurations } from "./configuration.js";
 import { dpdk } from "./dpdk.js";
 import { flowMods } from "./flow-mods.js";
 import { forwarding } from "./forwarding.js";
@@ -32,6 +33,7 @@ const cases: readonly Case[] = [
   ...attacks,
   ...flowMods,
   ...packetIns,
+  ...configurations,
 ];
 
 function machine(): string {

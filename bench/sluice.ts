@@ -12,7 +12,7 @@ import type { Counters, Daemon, Forwarder, ForwarderOptions, Forwarding, Side, S
 import type { SubjectReply, SubjectRequest } from "./sluice-messages.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const root = join(here, "..", "..");
+export const root = join(here, "..", "..");
 
 class SluiceForwarder implements Forwarder {
   readonly client: OpenFlowClient;

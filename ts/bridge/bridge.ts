@@ -233,7 +233,7 @@ export class Bridge implements RunningBridge {
     this.ofproto.settlePorts();
     this.#configureMacs(wanted);
     this.#configureAddress(wanted);
-    this.#configureBundles(wanted);
+    this.ofproto.gatherBundles(() => this.#configureBundles(wanted));
     this.#configureMirrors(wanted);
     this.#configureSpanning(wanted);
     this.#configureMonitors(wanted);

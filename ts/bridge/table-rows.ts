@@ -44,6 +44,9 @@ function checkPrefixes(row: TableRow, where: string, log: Logger): void {
   }
 }
 
+/** Tables that have a row, or had one when it was looked last: the others are as they are without one. */
+const withRows = new WeakMap<object, readonly number[]>();
+
 /** `rows`: Bridge.flow_tables, by number of the table. */
 export function configureTables<Id>(
   ofproto: Ofproto,
@@ -51,7 +54,10 @@ export function configureTables<Id>(
   find: (id: Id) => TableRow | undefined,
   log: Logger,
 ): void {
-  for (let table = 0; table < visibleTables; table++) {
+  const now = [...rows.keys()].filter((table) => table >= 0 && table < visibleTables);
+  const tables = new Set([...(withRows.get(ofproto) ?? []), ...now]);
+  withRows.set(ofproto, now);
+  for (const table of [...tables].sort((one, other) => one - other)) {
     const id = rows.get(table);
     const row = id === undefined ? undefined : find(id);
     const where = `bridge ${ofproto.name} table ${table}`;

@@ -103,7 +103,7 @@ export class BatchBuilder {
   #at = batchSize;
   #count = 0;
 
-  constructor(capacity = 16 * 1024) {
+  constructor(capacity = 1024) {
     this.#bytes = new Uint8Array(Math.max(capacity, batchSize));
     this.#view = new DataView(this.#bytes.buffer);
   }

@@ -204,6 +204,7 @@ export class Ofproto {
   readonly #listeners = new Set<OfprotoListener>();
   readonly #numbers = new PortNumbers();
   readonly #byNumber = new Map<number, OfPort>();
+  #gathersBundles = false;
   /** Ports that are there and not yet live. */
   readonly #unsettled = new Set<OfPort>();
   readonly #byName = new Map<string, OfPort>();
@@ -488,7 +489,19 @@ export class Ofproto {
     this.#bundles.set(id, { bundle, sinceMs: isSame ? before.sinceMs : this.clock.monotonic() });
     const record = bundleRecord(this.bridge, id, bundle);
     this.#batch.add(bundleSetSize, (view, at) => writeBundleSet(view, at, record), bundleTail(bundle));
-    this.#submit("set a bundle");
+    if (!this.#gathersBundles) this.#submit("set a bundle");
+  }
+
+  /** Runs `body`, and gives the datapath what it sets of bundles at once: each batch costs it as much as there are
+   *  ports. */
+  gatherBundles(body: () => void): void {
+    this.#gathersBundles = true;
+    try {
+      body();
+    } finally {
+      this.#gathersBundles = false;
+      if (this.#batch.count > 0) this.#submit("set bundles");
+    }
   }
 
   /** Bonds whose packets the datapath hashes, and since when. */
@@ -503,7 +516,7 @@ export class Ofproto {
     this.#batch.add(bundleDelSize, (view, at) =>
       writeBundleDel(view, at, { type: command.bundleDel, flags: 0, size: 0, bridge: this.bridge, bundle: id }),
     );
-    this.#submit("remove a bundle");
+    if (!this.#gathersBundles) this.#submit("remove a bundle");
   }
 
   // Mirrors.
@@ -806,7 +819,8 @@ export class Ofproto {
       });
     };
     this.#batch.add(ofportSetSize, write, ...tails);
-    return this.#batch.submit(this.datapath, false).error(0);
+    const results = this.#batch.submit(this.datapath, false);
+    return results.error(results.count - 1);
   }
 
   /** The second of the two changes that a new port makes: it becomes live. */
