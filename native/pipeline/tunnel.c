@@ -117,6 +117,10 @@ set_tunnel_key(struct xlate_ctx *ctx, const struct ofport *port)
         flow->pkt_mark = be32(tunnel->egress_mark);
         WILD_ALL(ctx, pkt_mark);
     }
+    if (flags & SLUICE_TUNNEL_FLAG_GBP) {
+        WILD_ALL(ctx, tun_gbp_id);
+        WILD_ALL(ctx, tun_gbp_flags);
+    }
     if (!(flags & SLUICE_TUNNEL_FLAG_ERSPAN_VER_FLOW)) {
         flow->tun_erspan_ver = tunnel->erspan_ver;
     }

@@ -159,7 +159,10 @@ put_vxlan(struct builder *b)
         vxlan[3] = gpe_protocol(payload_type(key));
         return vxlan[3] != 0;
     }
-    /* The userspace datapath of Open vSwitch does not write the group policy either. */
+    uint32_t policy = be16(key->tun_gbp_id) | ((uint32_t) key->tun_gbp_flags << GBP_SHIFT & GBP_FLAGS);
+    if (b->tunnel->tunnel_flags & SLUICE_TUNNEL_FLAG_GBP && policy) {
+        put_be32(vxlan, VXLAN_FLAG_VNI | VXLAN_FLAG_GBP | policy);
+    }
     return payload_type(key) == ETH_TYPE_TEB;
 }
 

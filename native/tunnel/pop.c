@@ -82,6 +82,10 @@ read_vxlan(const uint8_t *bytes, uint32_t size, struct outer *outer)
             return 0;
         }
         flags &= ~GPE_USED_BITS;
+    } else if (flags & VXLAN_FLAG_GBP) {
+        outer->key.tun_gbp_id = be16((uint16_t) (flags & GBP_ID));
+        outer->key.tun_gbp_flags = (uint8_t) ((flags & GBP_FLAGS) >> GBP_SHIFT);
+        flags &= ~(VXLAN_FLAG_GBP | GBP_FLAGS | GBP_ID);
     }
     if (flags != VXLAN_FLAG_VNI || bytes[7]) {
         return 0;

@@ -24,6 +24,10 @@
 #define VXLAN_FLAG_GPE 0x04000000u
 #define GPE_USED_BITS 0x370000ffu /* Of the first word: version, next protocol, and the flags that go with them. */
 #define GPE_FLAG_OAM 0x01000000u
+#define VXLAN_FLAG_GBP 0x80000000u
+#define GBP_FLAGS 0x00480000u /* Do not learn; the policy was applied. */
+#define GBP_SHIFT 16
+#define GBP_ID 0x0000ffffu
 #define GPE_IPV4 1u
 #define GPE_IPV6 2u
 #define GPE_ETHERNET 3u

@@ -1,5 +1,5 @@
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import { formatAddress, type Netdevs, parseAddress } from "../netdev/index.js";
+import { formatAddress, isMapped, type Netdevs, parseAddress } from "../netdev/index.js";
 import { formatEth, parseEth } from "../openflow/index.js";
 import type { TunnelPaths } from "./tunnel-paths.js";
 
@@ -58,6 +58,35 @@ function showPorts(netdevs: Netdevs): string {
   return `Listening ports:\n${lines.join("")}`;
 }
 
+const tcp = 6;
+
+/** What of each port's packets is looked at, for each address: where UDP and TCP go by their ports comes first, and IPv4
+ *  before IPv6.  Ports of one protocol without ports of its own are told apart by their headers only: the first stands
+ *  for all. */
+function showListeners(paths: TunnelPaths, netdevs: Netdevs): string {
+  const ports = netdevs.tunnelPorts().filter((port) => port.listens);
+  const withPorts = ports.filter(({ dstPort }) => dstPort !== undefined);
+  const others = ports.filter(
+    ({ dstPort, ipProto }, index) =>
+      dstPort === undefined && index === ports.findIndex((one) => one.dstPort === undefined && one.ipProto === ipProto),
+  );
+  const addresses = paths.listeningAddresses();
+  const lines = [withPorts, others].flatMap((some) =>
+    [true, false].flatMap((wantsIpv4) =>
+      addresses
+        .filter(({ address }) => isMapped(address) === wantsIpv4)
+        .flatMap(({ mac, address }) =>
+          some.map(({ name, dpPort, ipProto, dstPort }) => {
+            const network = wantsIpv4 ? "eth_type(0x0800),ipv4" : "eth_type(0x86dd),ipv6";
+            const transport = dstPort === undefined ? "" : `,${ipProto === tcp ? "tcp" : "udp"}(dst=${dstPort})`;
+            return `${name} (${dpPort}) : eth(dst=${formatEth(mac)}),${network}(dst=${formatAddress(address)},proto=${ipProto},frag=no)${transport}\n`;
+          }),
+        ),
+    ),
+  );
+  return `Listening ports:\n${lines.join("")}`;
+}
+
 export function tunnelCommands(paths: TunnelPaths, netdevs: Netdevs): readonly UnixctlCommand[] {
   const both = (verb: string, usage: string, args: readonly [number, number], run: UnixctlCommand["handler"]) =>
     ["tnl/arp", "tnl/neigh"].map(
@@ -79,10 +108,10 @@ export function tunnelCommands(paths: TunnelPaths, netdevs: Netdevs): readonly U
     ...both("aging", "[SECS]", [0, 1], ([text]) => aging(paths, text)),
     {
       name: "tnl/ports/show",
-      usage: "",
+      usage: "-v",
       minArgs: 0,
-      maxArgs: 0,
-      handler: () => showPorts(netdevs),
+      maxArgs: 1,
+      handler: ([flag]) => (flag?.toLowerCase() === "-v" ? showListeners(paths, netdevs) : showPorts(netdevs)),
     },
     {
       name: "tnl/egress_port_range",

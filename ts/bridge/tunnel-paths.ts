@@ -83,6 +83,14 @@ export class TunnelPaths {
     this.#tell(routes, this.#addresses(routed));
   }
 
+  /** Addresses of ports that routes lead by, at which tunnels are listened for. */
+  listeningAddresses(): readonly { readonly mac: Uint8Array; readonly address: Uint8Array }[] {
+    const routed = new Set(this.#options.router.routes().map(({ device }) => device));
+    return this.#addresses(routed)
+      .filter(({ isRouted }) => isRouted !== 0)
+      .map(({ mac, address }) => ({ mac: mac.subarray(0, 6), address }));
+  }
+
   /** The port that a device is: of the bridge of that name its own one, else whichever port is called so. */
   #portOf(device: string): PortOfBridge | undefined {
     const { ofprotos } = this.#options;

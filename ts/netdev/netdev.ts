@@ -457,6 +457,9 @@ export interface TunnelPort {
   readonly type: string;
   readonly datapathType: string;
   readonly dpPort: number;
+  /** What its packets are to the host: an IP protocol, and for UDP and TCP a port. */
+  readonly ipProto: number;
+  readonly dstPort: number | undefined;
   /** Whether packets from it can be received. */
   readonly listens: boolean;
   users: number;
@@ -796,6 +799,8 @@ export class Netdevs {
         datapathType,
         dpPort,
         listens: config.type.ipProto !== 0,
+        ipProto: config.type.ipProto,
+        dstPort: config.type.dstPort === undefined ? undefined : config.dstPort,
         users: 0,
       };
       this.#tunnelPorts.set(key, port);
