@@ -205,8 +205,12 @@ static void
 send_batch(struct port *port, uint32_t queue_index, struct packet_batch *batch)
 {
     struct port_queue *queue = &port->tx[queue_index];
+    struct port_gate *gate = atomic_load_explicit(&port->gate, memory_order_acquire);
     uint64_t n_bytes = 0;
 
+    if (gate != NULL) {
+        gate->run(gate, queue, batch);
+    }
     if (batch->n != 0) {
         uint32_t n = port->class->tx(port, queue_index, batch, &n_bytes);
         add(&queue->n_packets, n);

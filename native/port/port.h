@@ -72,6 +72,12 @@ struct port_queue {
     _Atomic uint64_t n_dropped[PORT_DROPS]; /* By enum sluice_port_drop. */
 };
 
+/* What packets pass before a driver sends them. */
+struct port_gate {
+    /* Releases those that may not pass, and takes them out of the batch.  Called with the lock of 'queue'. */
+    void (*run)(struct port_gate *gate, struct port_queue *queue, struct packet_batch *batch);
+};
+
 /* What every driver's structure begins with.  Set by port_open() and class->open; 'up', 'mtu' and 'mac' may change. */
 struct port {
     const struct port_class *class;
@@ -84,6 +90,7 @@ struct port {
     _Atomic uint32_t mtu;     /* Frames longer than it and its headers are dropped when transmitted; 0: any. */
     _Atomic uint32_t up;      /* 0: administratively down, neither receives nor transmits. */
     _Atomic _Bool tx_by_flow; /* Which transmit queue: by a hash of the packet's flow; else by the thread that sends. */
+    _Atomic(struct port_gate *) gate; /* Null: all may pass.  Not owned; who transmits is a reader of the epoch. */
     uint8_t mac[6];
     char name[PORT_NAME_SIZE];
     struct port_queue rx[PORT_QUEUES_MAX];

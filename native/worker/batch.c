@@ -5,6 +5,7 @@
 
 #include "classifier/flow_cache.h"
 #include "pipeline/pipeline.h"
+#include "worker/shaper.h"
 #include "worker/state.h"
 
 /* Least bytes of a batch's header and of a record. */
@@ -307,6 +308,42 @@ do_port_police(struct sluice_datapath *datapath, const struct sluice_record *rec
     }
 }
 
+static void
+do_port_shape(struct sluice_datapath *datapath, const struct sluice_record *record, struct sluice_result *result)
+{
+    const struct sluice_port_shape *shape = (const struct sluice_port_shape *) record;
+
+    if (record->size != sizeof *shape) {
+        fail(result, SLUICE_ERROR_INVALID_RECORD, 0);
+        return;
+    }
+    if (shape->kind > SLUICE_SHAPE_KIND_QUEUES) {
+        fail(result, SLUICE_ERROR_BAD_ARGUMENT, 0);
+        return;
+    }
+    int error = port_table_shape(datapath, shape);
+    if (error != 0) {
+        fail(result, error == ENOENT ? SLUICE_ERROR_NO_SUCH_PORT : SLUICE_ERROR_NO_MEMORY, 0);
+    }
+}
+
+static void
+do_shape_queue(struct sluice_datapath *datapath, const struct sluice_record *record, struct sluice_result *result)
+{
+    const struct sluice_shape_queue *command = (const struct sluice_shape_queue *) record;
+
+    if (record->size != sizeof *command) {
+        fail(result, SLUICE_ERROR_INVALID_RECORD, 0);
+        return;
+    }
+    struct shaper *shaper = port_table_shaper(datapath, command->dp_port);
+    if (shaper == NULL) {
+        fail(result, SLUICE_ERROR_NO_SUCH_PORT, 0);
+    } else {
+        device_result(result, shaper_set_queue(shaper, command));
+    }
+}
+
 typedef void command_func(struct sluice_datapath *, const struct sluice_record *, struct sluice_result *);
 
 static command_func *
@@ -321,6 +358,10 @@ own_command(uint16_t type)
         return do_port_set;
     case SLUICE_COMMAND_PORT_POLICE:
         return do_port_police;
+    case SLUICE_COMMAND_PORT_SHAPE:
+        return do_port_shape;
+    case SLUICE_COMMAND_SHAPE_QUEUE:
+        return do_shape_queue;
     case SLUICE_COMMAND_PORT_INJECT:
         return do_port_inject;
     case SLUICE_COMMAND_CLOCK_SET:

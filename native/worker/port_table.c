@@ -6,6 +6,7 @@
 
 #include "pipeline/pipeline.h"
 #include "worker/policer.h"
+#include "worker/shaper.h"
 #include "worker/state.h"
 
 /* Threads that close ports at once. */
@@ -87,6 +88,7 @@ close_some(void *aux)
         }
         port_close(entry->port);
         policer_destroy(entry->policer);
+        shaper_destroy(entry->shaper);
         free(entry);
     }
 }
@@ -468,6 +470,38 @@ port_table_police(struct sluice_datapath *datapath, const struct sluice_port_pol
         }
     }
     return error;
+}
+
+int
+port_table_shape(struct sluice_datapath *datapath, const struct sluice_port_shape *command)
+{
+    struct dp_port *entry = command->dp_port < DATAPATH_PORTS_MAX
+                                ? atomic_load_explicit(&datapath->ports.ports[command->dp_port], memory_order_relaxed)
+                                : NULL;
+    struct shaper *shaper;
+
+    if (entry == NULL) {
+        return ENOENT;
+    }
+    int error = shaper_create(command, datapath, &shaper);
+    if (error == 0) {
+        struct shaper *old = entry->shaper;
+        entry->shaper = shaper;
+        atomic_store_explicit(&entry->port->gate, shaper_gate(shaper), memory_order_release);
+        if (old != NULL) {
+            limbo_put(&datapath->ports.limbo, shaper_destroy, old);
+        }
+    }
+    return error;
+}
+
+struct shaper *
+port_table_shaper(const struct sluice_datapath *datapath, uint32_t number)
+{
+    const struct dp_port *entry =
+        number < DATAPATH_PORTS_MAX ? atomic_load_explicit(&datapath->ports.ports[number], memory_order_relaxed) : NULL;
+
+    return entry == NULL ? NULL : entry->shaper;
 }
 
 uint32_t

@@ -11,6 +11,7 @@
 #include "worker/dump.h"
 #include "worker/query_worker.h"
 #include "worker/flood.h"
+#include "worker/shaper.h"
 #include "worker/state.h"
 
 /* The upper bits of a megaflow_dump's cursor say which worker is being read. */
@@ -112,6 +113,33 @@ answer_link_get(struct sluice_datapath *datapath, const struct sluice_record *qu
     memset(reply, 0, link_record_size(&link));
     write_link(&link, SLUICE_QUERY_LINK_GET, reply);
     *used = link_record_size(&link);
+    return 0;
+}
+
+static int
+answer_shape_stats(struct sluice_datapath *datapath, const struct sluice_record *query, uint8_t *reply,
+                   size_t reply_size, size_t *used)
+{
+    const struct sluice_port_query *ask = (const struct sluice_port_query *) query;
+
+    if (query->size != sizeof *ask) {
+        return EINVAL;
+    }
+    struct shaper *shaper = port_table_shaper(datapath, ask->dp_port);
+    if (shaper == NULL) {
+        return ENOENT;
+    }
+    struct sluice_dump_reply header = { .n_records = 0 };
+    if (reply_size < sizeof header) {
+        return ENOSPC;
+    }
+    size_t room = (reply_size - sizeof header) / sizeof(struct sluice_shape_info);
+    header.n_records = shaper_stats(shaper, (struct sluice_shape_info *) (void *) (reply + sizeof header), room);
+    if (header.n_records > room) {
+        return ENOSPC;
+    }
+    memcpy(reply, &header, sizeof header);
+    *used = sizeof header + header.n_records * sizeof(struct sluice_shape_info);
     return 0;
 }
 
@@ -399,6 +427,8 @@ own_query(uint16_t type)
         return answer_memory;
     case SLUICE_QUERY_LINK_LIST:
         return answer_link_list;
+    case SLUICE_QUERY_SHAPE_STATS:
+        return answer_shape_stats;
     case SLUICE_QUERY_TC_GET:
         return answer_tc_get;
     default:

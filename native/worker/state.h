@@ -28,6 +28,7 @@
 
 struct pipeline;
 struct policer;
+struct shaper;
 
 /* Packets that came by a port and were dropped, by drop_reason. */
 #define DROP_REASONS 64u
@@ -69,6 +70,7 @@ struct dp_port {
         uint64_t told_ms;              /* When an event told of it; 0: never. */
     } flood;                           /* The maintenance thread's. */
     _Atomic(struct policer *) policer; /* Null: the port is not policed. */
+    struct shaper *shaper;             /* Null: what it sends is not limited.  With the control lock. */
     struct dp_port *next_closing;
 };
 
@@ -171,6 +173,12 @@ void port_table_publish(struct sluice_datapath *datapath);
 
 /* Polices what the port receives, or no more.  ENOENT or ENOMEM. */
 int port_table_police(struct sluice_datapath *datapath, const struct sluice_port_police *command);
+
+/* Limits what a port sends.  ENOENT, ENOMEM or 0. */
+int port_table_shape(struct sluice_datapath *datapath, const struct sluice_port_shape *command);
+
+/* The shaper of a port, or null. */
+struct shaper *port_table_shaper(const struct sluice_datapath *datapath, uint32_t number);
 
 /* The port, or null.  Under the control lock, or as a reader of the epoch. */
 static inline struct port *

@@ -25,6 +25,7 @@ import {
   ofportSetSize,
   type PollingSet,
   type PortPolice,
+  type PortShape,
   packetOutSize,
   pollingSetSize,
   portCloseSize,
@@ -32,6 +33,7 @@ import {
   portOpenSize,
   portPoliceSize,
   portSetSize,
+  portShapeSize,
   queuePlaceSize,
   type Result,
   readResult,
@@ -39,6 +41,7 @@ import {
   resultSize,
   type Settings,
   settingsSize,
+  shapeQueueSize,
   type TableSet,
   tableSetSize,
   tcRequestSize,
@@ -64,8 +67,10 @@ import {
   writePortOpen,
   writePortPolice,
   writePortSet,
+  writePortShape,
   writeQueuePlace,
   writeSettings,
+  writeShapeQueue,
   writeTableSet,
   writeTcRequest,
   writeWorkerSet,
@@ -82,6 +87,10 @@ export interface BatchTarget {
 
 type BondMembers = "bondOutput" | "bondInput" | "activeMember" | "hashBasis" | "nEnabled" | "nBuckets";
 const noBond = { bondOutput: 0, bondInput: 0, activeMember: 0xffffffff, hashBasis: 0, nEnabled: 0, nBuckets: 0 };
+
+/** Bytes a second, and bytes of the bucket: committed, and in excess. */
+export type ShapeRates = Pick<PortShape, "cir" | "cbs" | "eir" | "ebs">;
+const noRates: ShapeRates = { cir: 0n, cbs: 0n, eir: 0n, ebs: 0n };
 
 const pad8 = (size: number): number => (size + 7) & ~7;
 const utf8 = new TextEncoder();
@@ -287,6 +296,19 @@ export class BatchBuilder {
   pollingSet(polling: Body<PollingSet>): this {
     return this.add(command.pollingSet, pollingSetSize, (view, at) =>
       writePollingSet(view, at, { ...header, ...polling }),
+    );
+  }
+  /** Limits what the port sends.  Its queues are gone then. */
+  portShape(dpPort: number, shape: Omit<Body<PortShape>, "dpPort">): this {
+    return this.add(command.portShape, portShapeSize, (view, at) =>
+      writePortShape(view, at, { ...header, dpPort, ...shape }),
+    );
+  }
+  /** Gives a queue of a shaped port rates; undefined: takes it away. */
+  shapeQueue(dpPort: number, queue: number, rates: ShapeRates | undefined): this {
+    const isRemoved = rates === undefined ? 1 : 0;
+    return this.add(command.shapeQueue, shapeQueueSize, (view, at) =>
+      writeShapeQueue(view, at, { ...header, dpPort, queue, isRemoved, ...(rates ?? noRates) }),
     );
   }
   /** Hands the kernel a message of rtnetlink about queueing. */

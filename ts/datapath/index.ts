@@ -1,4 +1,4 @@
-export { BatchBuilder, type BatchTarget, encodeConfig } from "./batch.js";
+export { BatchBuilder, type BatchTarget, encodeConfig, type ShapeRates } from "./batch.js";
 export { Datapath, type DatapathOptions } from "./datapath.js";
 export { type DropCount, type Drops, drops, type PacketAccounts } from "./drops.js";
 export { DatapathError, errorName } from "./errors.js";
@@ -35,6 +35,7 @@ export {
   type QueryTarget,
   queryRecord,
   queueStats,
+  shapeStats,
   syncStats,
   type TraceRequest,
   trace,

@@ -46,9 +46,11 @@ import {
   readOfportInfo,
   readPortInfo,
   readQueueInfo,
+  readShapeInfo,
   readWorkerInfo,
   readXskInfo,
   recordOffsets,
+  type ShapeInfo,
   type TraceQuery,
   tcRequestSize,
   traceQuerySize,
@@ -224,6 +226,15 @@ export function link(target: QueryTarget, name: string): Link | undefined {
     ),
   );
   return reply === undefined ? undefined : readLink(reply);
+}
+
+/** What passed by each queue of a shaped port. */
+export function shapeStats(target: QueryTarget, dpPort: number): ShapeInfo[] {
+  const asked = queryRecord(portQuerySize, (view, size) =>
+    writePortQuery(view, 0, { type: query.shapeStats, flags: 0, size, dpPort }),
+  );
+  const reply = ask(target, asked);
+  return reply === undefined ? [] : [...replyRecords(reply)].map((record) => readShapeInfo(viewOf(record), 0));
 }
 
 /** Asks the kernel about queueing with a message of rtnetlink; its answers, or a positive errno value. */

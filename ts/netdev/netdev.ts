@@ -24,6 +24,7 @@ import { errno, errnoWords } from "./errno.js";
 import { bytesPerSecond } from "./features.js";
 import { FrameStream } from "./frame-stream.js";
 import { hostTcClock, LinuxQos } from "./linux-qos.js";
+import { PolicerQos } from "./policer-qos.js";
 import { type Policing, policeRecord, unpoliced } from "./policing.js";
 import type { DeviceQos } from "./qos.js";
 import { formatTunnel, parseTunnel, type TunnelConfig } from "./tunnel-config.js";
@@ -562,6 +563,10 @@ export class Netdevs {
   }
 
   #qosOf(netdev: Netdev): DeviceQos | undefined {
+    if (netdev.type.dpdk !== undefined) {
+      const { name, dpPort } = netdev;
+      return new PolicerQos({ name, dpPort, datapath: this.datapath, now: this.#now, log: this.#log });
+    }
     if (!netdev.isHostDevice) return undefined;
     return new LinuxQos({
       name: netdev.name,

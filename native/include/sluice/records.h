@@ -55,6 +55,8 @@ enum sluice_command {
     SLUICE_COMMAND_PORT_POLICE = 38, /* Limits what a port receives. */
     SLUICE_COMMAND_MDB_FLUSH = 39, /* Forgets multicast groups and routers that were snooped. */
     SLUICE_COMMAND_TC_CHANGE = 40, /* Changes how the kernel queues what a device sends. */
+    SLUICE_COMMAND_PORT_SHAPE = 41, /* Limits what a port sends. */
+    SLUICE_COMMAND_SHAPE_QUEUE = 42, /* Limits what a port sends by a queue. */
 };
 
 /* What workers measure besides their counters. */
@@ -96,6 +98,7 @@ enum sluice_query {
     SLUICE_QUERY_MDB_DUMP = 30, /* Multicast groups and routers of a bridge; records are mdb_info. */
     SLUICE_QUERY_BOND_STATS = 31, /* What went by each hash bucket of a bond that is balanced; the reply is a bond_info. */
     SLUICE_QUERY_TC_GET = 32, /* How the kernel queues what a device sends; asked with a tc_request. */
+    SLUICE_QUERY_SHAPE_STATS = 33, /* What passed by each queue of a shaped port; records are shape_info. */
 };
 
 /* What is counted by size. */
@@ -597,6 +600,13 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_MCAST_REPORT_INPUT = 95, /*  -> mcast port is input port, dropping the Report */
 };
 
+/* How a port is limited that sends. */
+enum sluice_shape_kind {
+    SLUICE_SHAPE_KIND_NONE = 0, /* It is not. */
+    SLUICE_SHAPE_KIND_COMMITTED = 1, /* By one bucket of committed bytes. */
+    SLUICE_SHAPE_KIND_QUEUES = 2, /* By queues and then as a whole, with committed and excess bytes (RFC 4115). */
+};
+
 /* Why a port dropped a packet. Each has a counter per port; at most 15. */
 enum sluice_port_drop {
     SLUICE_PORT_DROP_RX_NO_BUFFER = 1, /* Received, but no packet buffer was free. */
@@ -612,6 +622,7 @@ enum sluice_port_drop {
     SLUICE_PORT_DROP_TX_ERROR = 11, /* The device refused it. */
     SLUICE_PORT_DROP_TX_NO_BUFFER = 12, /* To be cut into segments, but no packet buffer was free. */
     SLUICE_PORT_DROP_TX_UNSUPPORTED = 13, /* To be sent with an offload that cannot be completed. */
+    SLUICE_PORT_DROP_TX_POLICED = 14, /* To be sent at more than the rate that the port is shaped to. */
 };
 
 /* Events that are counted, by the names that coverage/show prints. */
@@ -1597,6 +1608,56 @@ _Static_assert(sizeof(struct sluice_meter_band) == 8, "size of sluice_meter_band
 _Static_assert(offsetof(struct sluice_meter_band, rate) == 0, "sluice_meter_band.rate");
 _Static_assert(offsetof(struct sluice_meter_band, burst_size) == 4, "sluice_meter_band.burst_size");
 
+/* What a port is to send beyond these rates is dropped. Its queues are gone then. A packet counts without its Ethernet header. */
+struct sluice_port_shape {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t dp_port;
+    uint32_t kind; /* shape_kind */
+    uint64_t cir; /* Committed bytes a second. */
+    uint64_t cbs; /* Bytes of the committed bucket. */
+    uint64_t eir; /* Excess bytes a second. */
+    uint64_t ebs; /* Bytes of the excess bucket. */
+};
+_Static_assert(sizeof(struct sluice_port_shape) == 48, "size of sluice_port_shape");
+_Static_assert(offsetof(struct sluice_port_shape, type) == 0, "sluice_port_shape.type");
+_Static_assert(offsetof(struct sluice_port_shape, flags) == 2, "sluice_port_shape.flags");
+_Static_assert(offsetof(struct sluice_port_shape, size) == 4, "sluice_port_shape.size");
+_Static_assert(offsetof(struct sluice_port_shape, dp_port) == 8, "sluice_port_shape.dp_port");
+_Static_assert(offsetof(struct sluice_port_shape, kind) == 12, "sluice_port_shape.kind");
+_Static_assert(offsetof(struct sluice_port_shape, cir) == 16, "sluice_port_shape.cir");
+_Static_assert(offsetof(struct sluice_port_shape, cbs) == 24, "sluice_port_shape.cbs");
+_Static_assert(offsetof(struct sluice_port_shape, eir) == 32, "sluice_port_shape.eir");
+_Static_assert(offsetof(struct sluice_port_shape, ebs) == 40, "sluice_port_shape.ebs");
+
+/* Adds a queue to a port that is shaped by queues, gives one other rates, or removes one. What it counted stays. */
+struct sluice_shape_queue {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t dp_port;
+    uint32_t queue;
+    uint32_t is_removed;
+    uint32_t pad;
+    uint64_t cir;
+    uint64_t cbs;
+    uint64_t eir;
+    uint64_t ebs;
+};
+_Static_assert(sizeof(struct sluice_shape_queue) == 56, "size of sluice_shape_queue");
+_Static_assert(offsetof(struct sluice_shape_queue, type) == 0, "sluice_shape_queue.type");
+_Static_assert(offsetof(struct sluice_shape_queue, flags) == 2, "sluice_shape_queue.flags");
+_Static_assert(offsetof(struct sluice_shape_queue, size) == 4, "sluice_shape_queue.size");
+_Static_assert(offsetof(struct sluice_shape_queue, dp_port) == 8, "sluice_shape_queue.dp_port");
+_Static_assert(offsetof(struct sluice_shape_queue, queue) == 12, "sluice_shape_queue.queue");
+_Static_assert(offsetof(struct sluice_shape_queue, is_removed) == 16, "sluice_shape_queue.is_removed");
+_Static_assert(offsetof(struct sluice_shape_queue, pad) == 20, "sluice_shape_queue.pad");
+_Static_assert(offsetof(struct sluice_shape_queue, cir) == 24, "sluice_shape_queue.cir");
+_Static_assert(offsetof(struct sluice_shape_queue, cbs) == 32, "sluice_shape_queue.cbs");
+_Static_assert(offsetof(struct sluice_shape_queue, eir) == 40, "sluice_shape_queue.eir");
+_Static_assert(offsetof(struct sluice_shape_queue, ebs) == 48, "sluice_shape_queue.ebs");
+
 /* A whole message of rtnetlink about queueing (RTM_NEWQDISC to RTM_GETTFILTER). As a command it changes something; as a query it asks, and the reply is what the kernel answers, without the end of a dump. Followed by: message. */
 struct sluice_tc_request {
     uint16_t type;
@@ -2003,7 +2064,28 @@ _Static_assert(offsetof(struct sluice_mdb_info, is_router) == 30, "sluice_mdb_in
 _Static_assert(offsetof(struct sluice_mdb_info, age_s) == 32, "sluice_mdb_info.age_s");
 _Static_assert(offsetof(struct sluice_mdb_info, pad) == 36, "sluice_mdb_info.pad");
 
-/* Asks port_stats. */
+/* What passed the buckets of a queue, and what did not. */
+struct sluice_shape_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t queue;
+    uint32_t pad;
+    uint64_t n_bytes;
+    uint64_t n_packets;
+    uint64_t n_errors; /* Packets beyond its rates. */
+};
+_Static_assert(sizeof(struct sluice_shape_info) == 40, "size of sluice_shape_info");
+_Static_assert(offsetof(struct sluice_shape_info, type) == 0, "sluice_shape_info.type");
+_Static_assert(offsetof(struct sluice_shape_info, flags) == 2, "sluice_shape_info.flags");
+_Static_assert(offsetof(struct sluice_shape_info, size) == 4, "sluice_shape_info.size");
+_Static_assert(offsetof(struct sluice_shape_info, queue) == 8, "sluice_shape_info.queue");
+_Static_assert(offsetof(struct sluice_shape_info, pad) == 12, "sluice_shape_info.pad");
+_Static_assert(offsetof(struct sluice_shape_info, n_bytes) == 16, "sluice_shape_info.n_bytes");
+_Static_assert(offsetof(struct sluice_shape_info, n_packets) == 24, "sluice_shape_info.n_packets");
+_Static_assert(offsetof(struct sluice_shape_info, n_errors) == 32, "sluice_shape_info.n_errors");
+
+/* Asks port_stats, shape_stats. */
 struct sluice_port_query {
     uint16_t type;
     uint16_t flags;

@@ -105,6 +105,10 @@ export const command = {
   mdbFlush: 39,
   /** Changes how the kernel queues what a device sends. */
   tcChange: 40,
+  /** Limits what a port sends. */
+  portShape: 41,
+  /** Limits what a port sends by a queue. */
+  shapeQueue: 42,
 } as const;
 
 /** What workers measure besides their counters. */
@@ -179,6 +183,8 @@ export const query = {
   bondStats: 31,
   /** How the kernel queues what a device sends; asked with a tc_request. */
   tcGet: 32,
+  /** What passed by each queue of a shaped port; records are shape_info. */
+  shapeStats: 33,
 } as const;
 
 /** What is counted by size. */
@@ -1058,6 +1064,16 @@ export const traceNoteText: ReadonlyMap<number, string> = new Map([
   [95, "-> mcast port is input port, dropping the Report"],
 ]);
 
+/** How a port is limited that sends. */
+export const shapeKind = {
+  /** It is not. */
+  none: 0,
+  /** By one bucket of committed bytes. */
+  committed: 1,
+  /** By queues and then as a whole, with committed and excess bytes (RFC 4115). */
+  queues: 2,
+} as const;
+
 /** Why a port dropped a packet. Each has a counter per port; at most 15. */
 export const portDrop = {
   /** Received, but no packet buffer was free. */
@@ -1086,6 +1102,8 @@ export const portDrop = {
   txNoBuffer: 12,
   /** To be sent with an offload that cannot be completed. */
   txUnsupported: 13,
+  /** To be sent at more than the rate that the port is shaped to. */
+  txPoliced: 14,
 } as const;
 
 /** Events that are counted, by the names that coverage/show prints. */
@@ -2893,6 +2911,94 @@ export function writeMeterBand(view: DataView, at: number, record: MeterBand): v
   view.setUint32(at + 4, record.burstSize, true);
 }
 
+/** What a port is to send beyond these rates is dropped. Its queues are gone then. A packet counts without its Ethernet header. */
+export interface PortShape {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  dpPort: number;
+  /** shape_kind */
+  kind: number;
+  /** Committed bytes a second. */
+  cir: bigint;
+  /** Bytes of the committed bucket. */
+  cbs: bigint;
+  /** Excess bytes a second. */
+  eir: bigint;
+  /** Bytes of the excess bucket. */
+  ebs: bigint;
+}
+export const portShapeSize = 48;
+export const portShapeOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, kind: 12, cir: 16, cbs: 24, eir: 32, ebs: 40 } as const;
+export function readPortShape(view: DataView, at: number): PortShape {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    dpPort: view.getUint32(at + 8, true),
+    kind: view.getUint32(at + 12, true),
+    cir: view.getBigUint64(at + 16, true),
+    cbs: view.getBigUint64(at + 24, true),
+    eir: view.getBigUint64(at + 32, true),
+    ebs: view.getBigUint64(at + 40, true),
+  };
+}
+export function writePortShape(view: DataView, at: number, record: PortShape): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.dpPort, true);
+  view.setUint32(at + 12, record.kind, true);
+  view.setBigUint64(at + 16, record.cir, true);
+  view.setBigUint64(at + 24, record.cbs, true);
+  view.setBigUint64(at + 32, record.eir, true);
+  view.setBigUint64(at + 40, record.ebs, true);
+}
+
+/** Adds a queue to a port that is shaped by queues, gives one other rates, or removes one. What it counted stays. */
+export interface ShapeQueue {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  dpPort: number;
+  queue: number;
+  isRemoved: number;
+  cir: bigint;
+  cbs: bigint;
+  eir: bigint;
+  ebs: bigint;
+}
+export const shapeQueueSize = 56;
+export const shapeQueueOffsets = { type: 0, flags: 2, size: 4, dpPort: 8, queue: 12, isRemoved: 16, pad: 20, cir: 24, cbs: 32, eir: 40, ebs: 48 } as const;
+export function readShapeQueue(view: DataView, at: number): ShapeQueue {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    dpPort: view.getUint32(at + 8, true),
+    queue: view.getUint32(at + 12, true),
+    isRemoved: view.getUint32(at + 16, true),
+    cir: view.getBigUint64(at + 24, true),
+    cbs: view.getBigUint64(at + 32, true),
+    eir: view.getBigUint64(at + 40, true),
+    ebs: view.getBigUint64(at + 48, true),
+  };
+}
+export function writeShapeQueue(view: DataView, at: number, record: ShapeQueue): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.dpPort, true);
+  view.setUint32(at + 12, record.queue, true);
+  view.setUint32(at + 16, record.isRemoved, true);
+  view.setBigUint64(at + 24, record.cir, true);
+  view.setBigUint64(at + 32, record.cbs, true);
+  view.setBigUint64(at + 40, record.eir, true);
+  view.setBigUint64(at + 48, record.ebs, true);
+}
+
 /** A whole message of rtnetlink about queueing (RTM_NEWQDISC to RTM_GETTFILTER). As a command it changes something; as a query it asks, and the reply is what the kernel answers, without the end of a dump. Followed by: message. */
 export interface TcRequest {
   type: number;
@@ -3592,7 +3698,42 @@ export function writeMdbInfo(view: DataView, at: number, record: MdbInfo): void 
   view.setUint32(at + 32, record.ageS, true);
 }
 
-/** Asks port_stats. */
+/** What passed the buckets of a queue, and what did not. */
+export interface ShapeInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  queue: number;
+  nBytes: bigint;
+  nPackets: bigint;
+  /** Packets beyond its rates. */
+  nErrors: bigint;
+}
+export const shapeInfoSize = 40;
+export const shapeInfoOffsets = { type: 0, flags: 2, size: 4, queue: 8, pad: 12, nBytes: 16, nPackets: 24, nErrors: 32 } as const;
+export function readShapeInfo(view: DataView, at: number): ShapeInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    queue: view.getUint32(at + 8, true),
+    nBytes: view.getBigUint64(at + 16, true),
+    nPackets: view.getBigUint64(at + 24, true),
+    nErrors: view.getBigUint64(at + 32, true),
+  };
+}
+export function writeShapeInfo(view: DataView, at: number, record: ShapeInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.queue, true);
+  view.setBigUint64(at + 16, record.nBytes, true);
+  view.setBigUint64(at + 24, record.nPackets, true);
+  view.setBigUint64(at + 32, record.nErrors, true);
+}
+
+/** Asks port_stats, shape_stats. */
 export interface PortQuery {
   type: number;
   flags: number;

@@ -74,6 +74,8 @@ export const constantSets: readonly ConstantSet[] = [
       ["port_police", "Limits what a port receives."],
       ["mdb_flush", "Forgets multicast groups and routers that were snooped."],
       ["tc_change", "Changes how the kernel queues what a device sends."],
+      ["port_shape", "Limits what a port sends."],
+      ["shape_queue", "Limits what a port sends by a queue."],
     ]),
   },
   {
@@ -123,6 +125,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["mdb_dump", "Multicast groups and routers of a bridge; records are mdb_info."],
       ["bond_stats", "What went by each hash bucket of a bond that is balanced; the reply is a bond_info."],
       ["tc_get", "How the kernel queues what a device sends; asked with a tc_request."],
+      ["shape_stats", "What passed by each queue of a shaped port; records are shape_info."],
     ]),
   },
   {
@@ -732,6 +735,15 @@ export const constantSets: readonly ConstantSet[] = [
     ]),
   },
   {
+    prefix: "shape_kind",
+    doc: "How a port is limited that sends.",
+    rows: enumerate(0, [
+      ["none", "It is not."],
+      ["committed", "By one bucket of committed bytes."],
+      ["queues", "By queues and then as a whole, with committed and excess bytes (RFC 4115)."],
+    ]),
+  },
+  {
     prefix: "port_drop",
     doc: "Why a port dropped a packet. Each has a counter per port; at most 15.",
     rows: enumerate(1, [
@@ -748,6 +760,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["tx_error", "The device refused it."],
       ["tx_no_buffer", "To be cut into segments, but no packet buffer was free."],
       ["tx_unsupported", "To be sent with an offload that cannot be completed."],
+      ["tx_policed", "To be sent at more than the rate that the port is shaped to."],
     ]),
   },
   {

@@ -137,7 +137,19 @@ export const queryRecords: readonly RecordRow[] = [
       ["pad", "u32"],
     ],
   },
-  { name: "port_query", doc: "Asks port_stats.", fields: [...header, ["dp_port", "u32"], ["pad", "u32"]] },
+  {
+    name: "shape_info",
+    doc: "What passed the buckets of a queue, and what did not.",
+    fields: [
+      ...header,
+      ["queue", "u32"],
+      ["pad", "u32"],
+      ["n_bytes", "u64"],
+      ["n_packets", "u64"],
+      ["n_errors", "u64", "Packets beyond its rates."],
+    ],
+  },
+  { name: "port_query", doc: "Asks port_stats, shape_stats.", fields: [...header, ["dp_port", "u32"], ["pad", "u32"]] },
   {
     name: "ofport_query",
     doc: "Asks ofport_stats; the reply is an ofport_info.",
