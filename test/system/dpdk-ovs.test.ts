@@ -115,6 +115,46 @@ function told(under: Switch): Record<string, unknown> {
   };
 }
 
+/** What becomes of QoS of each kind, of settings that cannot be, and of types that are the kernel's. */
+function qosTold(under: Switch): string[] {
+  const told: string[] = [];
+  const look = (what: string): void => {
+    const shown = under.ok("ovs-appctl", "qos/show", "p1").split("\n").toSorted().join("\n");
+    // Open vSwitch tells of such a queue only if it is asked for by its number, and then of any that is not there, too.
+    const { stdout, stderr } = under.run("ovs-ofctl", "-O", "OpenFlow13", "queue-stats", "br0", "1", "0");
+    const counted = /port 1 queue.*errors=\d+|OFPQOFC_\w+/.exec(stdout + stderr)?.[0];
+    told.push([what, shown, counted].join("\n"));
+  };
+  const set = (type: string, ...more: readonly string[]): void => {
+    const words = ["set", "port", "p1", "qos=@q", "--", "--id=@q", "create", "qos", `type=${type}`, ...more];
+    under.ok("ovs-vsctl", "-t", "30", "--", ...words);
+    look([type, ...more].join(" "));
+  };
+  const rates = (...numbers: readonly [number, number, number, number]): string[] =>
+    ["cir", "cbs", "eir", "ebs"].map((key, index) => `other-config:${key}=${numbers[index]}`);
+  told.push(under.ok("ovs-appctl", "qos/show-types", "p1").split("\n").toSorted().join("\n"));
+  look("none");
+  set("egress-policer", "other-config:cir=46000000", "other-config:cbs=2048");
+  set("egress-policer", "other-config:cir=0", "other-config:cbs=2048");
+  set("trtcm-policer", ...rates(52000, 2048, 52001, 2049));
+  set("trtcm-policer", ...rates(52000, 0, 0, 0));
+  set("trtcm-policer", ...rates(0, 0, 0, 0));
+  const queues = ["--id=@a", "create", "queue", ...rates(41000, 2048, 42000, 2048), "--", "--id=@b", "create", "queue"];
+  set(
+    "trtcm-policer",
+    ...rates(52000, 2048, 52000, 2048),
+    "queues:1=@a",
+    "queues:2=@b",
+    "--",
+    ...queues,
+    ...rates(1, 0, 0, 0),
+  );
+  set("linux-htb");
+  under.ok("ovs-vsctl", "clear", "port", "p1", "qos");
+  look("taken back");
+  return told;
+}
+
 async function ask(under: Switch): Promise<{ told: Record<string, unknown>; counted: string[] }> {
   prepare(under);
   addPort(under, "p1", "dpdk", "options:dpdk-devargs=net_null0,no-rx=1", "ofport_request=1");
@@ -127,7 +167,8 @@ async function ask(under: Switch): Promise<{ told: Record<string, unknown>; coun
   addPort(under, "none", "dpdk");
   assert.ok(existsSync(join(under.directory, "v2")), "a dpdkvhostuser port makes its socket");
   await until("statistics of each port", 20, () => column(under, "p2", "statistics") !== "{}");
-  return { told: told(under), counted: keys(column(under, "p2", "statistics")).toSorted() };
+  const qos = qosTold(under);
+  return { told: { ...told(under), qos }, counted: keys(column(under, "p2", "statistics")).toSorted() };
 }
 
 maybe("DPDK's devices are told of as Open vSwitch does", async () => {
