@@ -71,6 +71,8 @@ export class Bridge implements RunningBridge {
   readonly discovery: Discovery;
   /** Interfaces that are wanted and could not be made, with the sentence for the database. */
   readonly failures = new Map<string, Failure>();
+  /** OpenFlow numbers of interfaces whose devices went away, which get them again when the devices come back. */
+  readonly #numbersHeld = new Map<string, number>();
   /** Of the ports that are not internal, when it was last looked. */
   #smallestMtu: number | undefined;
   readonly #netdevs: Netdevs;
@@ -160,7 +162,7 @@ export class Bridge implements RunningBridge {
         name: wanted.name,
         dpPort: netdev.dpPort,
         dpName: netdev.dpName,
-        requestedNumber: requested,
+        requestedNumber: requested ?? this.#numbersHeld.get(wanted.name),
         settlesLater: true,
         shownAs: netdev.type.shownAs,
         shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : shownConfig(netdev),
@@ -185,6 +187,7 @@ export class Bridge implements RunningBridge {
         row: wanted.row?.uuid,
       });
       this.failures.delete(wanted.name);
+      this.#numbersHeld.delete(wanted.name);
       this.#log.info(`bridge ${this.name}: added interface ${wanted.name} on port ${number}`, {
         bridge: this.name,
         name: wanted.name,
@@ -200,6 +203,14 @@ export class Bridge implements RunningBridge {
         awaitsDevice: error.details["settled"] !== true,
       });
     }
+  }
+
+  /** The device of an interface is gone, or another one; the interface is still wanted. */
+  deviceVanished(name: string): void {
+    const open = this.interfaces.get(name);
+    if (open === undefined) return;
+    if (open.ofport !== localPort) this.#numbersHeld.set(name, open.ofport);
+    this.removeInterface(name);
   }
 
   removeInterface(name: string): void {
@@ -223,6 +234,7 @@ export class Bridge implements RunningBridge {
       [...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => iface.name)),
     );
     for (const name of this.failures.keys()) if (!wantedNames.has(name)) this.failures.delete(name);
+    for (const name of this.#numbersHeld.keys()) if (!wantedNames.has(name)) this.#numbersHeld.delete(name);
     for (const port of wanted.ports.values()) {
       for (const iface of port.interfaces) {
         const open = this.interfaces.get(iface.name);
@@ -238,7 +250,7 @@ export class Bridge implements RunningBridge {
     this.#configureSpanning(wanted);
     this.#configureMonitors(wanted);
     this.#configureDiscovery(wanted);
-    this.#configureMtu(wanted);
+    this.#configureMtu();
     this.#configureQos(wanted);
     this.#configurePolicing(wanted);
     this.#configureSteering(wanted);
@@ -249,10 +261,13 @@ export class Bridge implements RunningBridge {
   refresh(name: string): void {
     const open = this.interfaces.get(name);
     if (open === undefined) return;
+    const mtu = this.ofproto.findPort(name)?.device.mtu;
     this.ofproto.updatePort(name, describe(open.netdev));
     this.#aggregates.get(open.port)?.run();
     this.#settleLiveness(open);
     this.spanning.carrierChanged(name);
+    // Internal ports follow the others; that they did is no change to follow.
+    if (open.type !== "internal" && mtu !== open.netdev.last.mtu) this.#configureMtu();
   }
 
   /** Ports with LACP or with several members. */
@@ -669,9 +684,11 @@ export class Bridge implements RunningBridge {
 
   /** What is asked for is set; internal ports that ask for nothing follow the smallest of the others, and are as at first
    *  when the last of those is gone. */
-  #configureMtu(wanted: WantedBridge): void {
+  #configureMtu(): void {
     const rows = new Map(
-      [...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => [iface.name, iface.row] as const)),
+      [...this.#wantedPorts.values()].flatMap((port) =>
+        port.interfaces.map((iface) => [iface.name, iface.row] as const),
+      ),
     );
     const mtus = new Map([...this.interfaces.values()].map((iface) => [iface.name, iface.netdev.last.mtu]));
     let smallest: number | undefined;

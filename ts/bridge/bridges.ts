@@ -235,7 +235,7 @@ export class Bridges {
     const now = iface.netdev.state();
     // Another device of the same name is another device: the port is opened anew by the next reconfiguration.
     if (iface.netdev.isHostDevice && now.ifindex !== before.ifindex) {
-      bridge.removeInterface(iface.name);
+      bridge.deviceVanished(iface.name);
       this.#devicesChanged = true;
       return;
     }
