@@ -210,7 +210,7 @@ async function restartOvs(daemon: Daemon): Promise<number> {
   const flows = join(directory, "flows");
   const pid = readPid(directory, "ovs-vswitchd");
   const dump = await tool(daemon, "ovs-ofctl", ["-O", "OpenFlow14", "dump-flows", "--no-names", "--no-stats", "br0"]);
-  writeFileSync(flows, dump.replace(/^(NXST|OFPST).*\n/gm, ""));
+  writeFileSync(flows, dump.replace(/^.*(NXST|OFPST).*\n/gm, ""));
   await tool(daemon, "ovs-vsctl", ["--no-wait", "set", "Open_vSwitch", ".", "other_config:flow-restore-wait=true"]);
   const started = performance.now();
   await tool(daemon, "ovs-appctl", ["-t", "ovs-vswitchd", "exit"]);

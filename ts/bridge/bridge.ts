@@ -352,17 +352,15 @@ export class Bridge implements RunningBridge {
     ]);
   }
 
-  destroy(): void {
+  /** `removeSwitch` takes the switch with all its ports away, which is cheaper than one port after the other. */
+  destroy(removeSwitch: () => void): void {
     this.spanning.close();
     for (const aggregate of this.#aggregates.values()) aggregate.close();
     this.#aggregates.clear();
     for (const name of [...this.monitors.keys()]) this.#unmonitor(name);
     this.discovery.close();
-    for (const name of [...this.interfaces.keys()]) {
-      const open = this.interfaces.get(name);
-      this.ofproto.removePort(name);
-      open?.netdev.close();
-    }
+    removeSwitch();
+    for (const { netdev } of this.interfaces.values()) netdev.close();
     this.interfaces.clear();
   }
 

@@ -398,8 +398,8 @@ export class Bridges {
     this.tunnelPaths.flushNeighbors(name);
     running.connmgr.close();
     this.exporters.remove(name);
-    running.bridge.destroy();
-    this.ofprotos.remove(running.bridge.ofproto);
+    const { bridge } = running;
+    bridge.destroy(() => this.ofprotos.remove(bridge.ofproto));
   }
 
   #configure(wanted: WantedBridge, managers: readonly InBandAddress[]): void {

@@ -9,7 +9,7 @@ import { defaultWords, findDaemon, prepareDaemon, type RunningDaemon, startDaemo
 import { DatabaseSession } from "./database-session.js";
 import { Failure } from "./failure.js";
 import type { OfctlRun } from "./ofctl-connection.js";
-import { readBridge, type SavedBridge, writeBridge } from "./saved-bridge.js";
+import { type PreparedBridge, prepareBridge, readBridge, type SavedBridge, writeBridge } from "./saved-bridge.js";
 import { readSaved, writeSaved } from "./saved-files.js";
 
 const help = `sluice ctl, for starting, stopping and restarting the switch without losing its flows
@@ -223,15 +223,15 @@ async function save(call: Call): Promise<number> {
   return 0;
 }
 
-async function writeBridges(bridges: readonly SavedBridge[]): Promise<void> {
-  for (const bridge of bridges) await writeBridge(ofctl(1 << bridge.version), bridge);
+async function writeBridges(bridges: readonly PreparedBridge[]): Promise<void> {
+  for (const bridge of bridges) await writeBridge(ofctl(1 << bridge.saved.version), bridge);
 }
 
 async function restore(call: Call): Promise<number> {
   const [directory = ""] = call.args;
   const bridges = await call.step("Reading what was saved", () => readSaved(directory));
   needDaemon();
-  await call.step(`Restoring ${sum(bridges)}`, () => writeBridges(bridges));
+  await call.step(`Restoring ${sum(bridges)}`, () => writeBridges(bridges.map(prepareBridge)));
   await setWait(call.db, false, true);
   return 0;
 }
@@ -242,6 +242,7 @@ async function restart(call: Call): Promise<number> {
   const bridges = await call.step("Reading the bridges", () => readBridges(call.db));
   const directory = mkdtempSync(join(directories(process.env).run, "saved-"));
   await call.step(`Saving ${sum(bridges)} to ${directory}`, () => writeSaved(directory, bridges));
+  const prepared = bridges.map(prepareBridge);
   const next = await call.step("Loading a new daemon", () => prepareDaemon(call.words ?? daemon.words));
   let begin: number;
   try {
@@ -254,7 +255,7 @@ async function restart(call: Call): Promise<number> {
   }
   await call.step("Starting", () => next.begin());
   try {
-    await call.step("Restoring", () => writeBridges(bridges));
+    await call.step("Restoring", () => writeBridges(prepared));
   } catch (error) {
     await setWait(call.db, false, true);
     const remedy = `what was saved is in ${directory}: mend it and \`sluice ctl restore ${directory}\``;

@@ -8,6 +8,8 @@ import { endOfFile, errorWords, protocolError } from "../connmgr/socket-error.js
 import { describe, negotiate } from "../connmgr/version.js";
 import { directories, openSocketPath } from "../daemon/index.js";
 import {
+  appendMessage,
+  ByteWriter,
   bundleAct,
   bundleFlags,
   decodeMessage,
@@ -173,18 +175,12 @@ export class OfctlConnection {
     return this.#barrier(first);
   }
 
-  /** The same in one bundle: all of them take effect, or none. */
-  async orderInBundle(bodies: Iterable<MessageBody>): Promise<Message | undefined> {
-    const first = this.#run.xid;
-    const bundle = { id: 1, flags: bundleFlags.atomic | bundleFlags.ordered };
+  /** Sends what `encodeBundle` made, and a barrier.  Resolves to the first error, if one came. */
+  async orderBundle({ bytes, count }: EncodedBundle): Promise<Message | undefined> {
     this.#socket.cork();
-    this.send({ type: "bundle_control", act: bundleAct.open, ...bundle });
-    for (const body of bodies) {
-      const message = encodeMessage(this.#version, this.#run.xid, body);
-      this.send({ type: "bundle_add_message", message, ...bundle });
-    }
-    this.send({ type: "bundle_control", act: bundleAct.commit, ...bundle });
-    return this.#barrier(first);
+    this.#socket.write(bytes);
+    this.#run.xid = Math.max(this.#run.xid, count + 1);
+    return this.#barrier(1);
   }
 
   async #barrier(first: number): Promise<Message | undefined> {
@@ -255,4 +251,25 @@ export class OfctlConnection {
       this.#wake = undefined;
     }
   }
+}
+
+/** Messages that open a bundle, fill it and commit it. */
+export interface EncodedBundle {
+  readonly bytes: Uint8Array;
+  /** Of messages; their transaction ids are the numbers from 1 on. */
+  readonly count: number;
+}
+
+/** One bundle of requests: all of them take effect, or none.  Made beforehand, it costs nothing when it is sent. */
+export function encodeBundle(version: number, bodies: Iterable<MessageBody>): EncodedBundle {
+  const out = new ByteWriter(1 << 16);
+  const bundle = { id: 1, flags: bundleFlags.atomic | bundleFlags.ordered };
+  let xid = 1;
+  appendMessage(out, version, xid++, { type: "bundle_control", act: bundleAct.open, ...bundle });
+  for (const body of bodies) {
+    const message = encodeMessage(version, xid, body);
+    appendMessage(out, version, xid++, { type: "bundle_add_message", message, ...bundle });
+  }
+  appendMessage(out, version, xid, { type: "bundle_control", act: bundleAct.commit, ...bundle });
+  return { bytes: out.finish(), count: xid };
 }

@@ -17,9 +17,10 @@ import {
   TlvMap,
   type TlvMapping,
   tlvCommand,
+  withTlvMap,
 } from "../openflow/index.js";
 import { Failure } from "./failure.js";
-import type { OfctlConnection, OfctlRun } from "./ofctl-connection.js";
+import { type EncodedBundle, encodeBundle, type OfctlConnection, type OfctlRun } from "./ofctl-connection.js";
 import { prepare } from "./ofctl-flows.js";
 import { failOn, onConnection } from "./ofctl-names.js";
 
@@ -101,8 +102,34 @@ export function readBridge(run: OfctlRun, name: string): Promise<SavedBridge> {
 /** Meters of controllers and of the slow path are no meters of flows, yet what was set of them comes back too. */
 const isOwn = (meter: MeterConfig): boolean => meter.meterId <= meterNumbers.controller;
 
+/** Takes what a bridge had, and what it is given of flows and groups in place of what it has: `bundle` as messages, where
+ *  the version has bundles. */
+export interface PreparedBridge {
+  readonly saved: SavedBridge;
+  readonly bundle: EncodedBundle | undefined;
+}
+
+function* replacements(saved: SavedBridge, form: (flow: FlowMod) => FlowMod): Generator<MessageBody> {
+  yield form({ ...addedFlow({ ...noFlow, cookie: 0n }), modifyCookie: false, tableId: allTables, command: 3 });
+  yield groupMod({ groupId: groupNumber.all, groupType: 0, buckets: [], selection: undefined }, groupCommand.delete);
+  for (const group of saved.groups) yield groupMod(group, groupCommand.add);
+  for (const flow of saved.flows) yield form(flow);
+}
+
+/** Does beforehand what can be, so that a bridge waits no longer for its flows than it must. */
+export function prepareBridge(saved: SavedBridge): PreparedBridge {
+  if (saved.version < firstWithBundles) return { saved, bundle: undefined };
+  const bundle = withTlvMap(mapOf(saved.options), () =>
+    encodeBundle(
+      saved.version,
+      replacements(saved, (flow) => flow),
+    ),
+  );
+  return { saved, bundle };
+}
+
 /** Puts it into a bridge, in place of what that has. */
-export function writeBridge(run: OfctlRun, saved: SavedBridge): Promise<void> {
+export function writeBridge(run: OfctlRun, { saved, bundle }: PreparedBridge): Promise<void> {
   return onBridge(run, saved.name, async (connection) => {
     refuse(saved.name, "tunnel options", await restoreOptions(connection, saved.options));
     swapTlvMap(mapOf(saved.options));
@@ -112,20 +139,10 @@ export function writeBridge(run: OfctlRun, saved: SavedBridge): Promise<void> {
       return { type: "meter_mod", command, meter };
     });
     refuse(saved.name, "meters", await connection.orderAll(meters));
-    const form = await prepare(connection, saved.flows);
-    const bodies = function* (): Generator<MessageBody> {
-      yield form({ ...addedFlow({ ...noFlow, cookie: 0n }), modifyCookie: false, tableId: allTables, command: 3 });
-      yield groupMod(
-        { groupId: groupNumber.all, groupType: 0, buckets: [], selection: undefined },
-        groupCommand.delete,
-      );
-      for (const group of saved.groups) yield groupMod(group, groupCommand.add);
-      for (const flow of saved.flows) yield form(flow);
-    };
     const error =
-      connection.version >= firstWithBundles
-        ? await connection.orderInBundle(bodies())
-        : await connection.orderAll(bodies());
+      bundle === undefined
+        ? await connection.orderAll(replacements(saved, await prepare(connection, saved.flows)))
+        : await connection.orderBundle(bundle);
     refuse(saved.name, "flows and groups", error);
     const kept = new Set(saved.meters.map((meter) => meter.meterId));
     const gone = [...oldMeters].filter((id) => !kept.has(id) && id <= meterNumbers.max);

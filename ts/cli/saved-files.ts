@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorWords } from "../connmgr/socket-error.js";
 import {
+  type FlowMod,
   formatFlow,
   formatGroup,
   formatMeter,
@@ -57,6 +58,10 @@ const neverUsed = {
   ...{ idleAge: undefined, hardAge: undefined },
 };
 
+/** A flow that names no table is one of the first. */
+const inTable = (flow: FlowMod): FlowMod => (flow.tableId === anyTable ? { ...flow, tableId: 0 } : flow);
+const anyTable = 255;
+
 export function readSaved(directory: string): SavedBridge[] {
   const lines = (name: string): string[] => {
     const text = readFileSync(join(directory, name), "utf8");
@@ -73,7 +78,7 @@ export function readSaved(directory: string): SavedBridge[] {
         meters: lines(`${name}.meters`).map((line) => parseMeter(line, meterCommand.add).meter),
         ...withTlvMap(mapOf(options), () => ({
           groups: lines(`${name}.groups`).map((line) => parseGroup(line, groupCommand.add)),
-          flows: lines(`${name}.flows`).map((line) => parseFlow(line, 0)),
+          flows: lines(`${name}.flows`).map((line) => inTable(parseFlow(line, 0))),
         })),
       };
     });

@@ -425,7 +425,11 @@ export class Ofproto {
   /** Which frames that come by a port are for the protocols that watch its link. */
   setMonitor(name: string, monitor: PortMonitor): void {
     const port = this.#byName.get(name);
-    if (port === undefined || port.monitor === monitor) return;
+    if (port === undefined) return;
+    const { flags, bfdDstMac, bfdIp } = port.monitor;
+    const isSame =
+      flags === monitor.flags && equalBytes(bfdDstMac, monitor.bfdDstMac) && equalBytes(bfdIp, monitor.bfdIp);
+    if (isSame) return;
     port.monitor = monitor;
     this.#setPort(port);
   }
