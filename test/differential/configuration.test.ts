@@ -5,12 +5,26 @@ import * as assert from "uvu/assert";
 import { masked, noOvs, type Pair, say, withPair } from "../system/pair.js";
 import { type Switch, sleep } from "../system/switch.js";
 import { outputs } from "./outputs.js";
+import { protocolScenarios } from "./protocol-scenarios.js";
 import { type Scenario, scenarios } from "./scenarios.js";
 
 if (noOvs !== undefined) console.log(`skip: configuration: ${noOvs}`);
 const maybe = noOvs === undefined ? test : test.skip;
 
-const tables = ["Bridge", "Port", "Interface", "Mirror", "Flow_Table", "Controller", "QoS", "Queue", "sFlow", "IPFIX"];
+const tables = [
+  "Bridge",
+  "Port",
+  "Interface",
+  "Mirror",
+  "Flow_Table",
+  "Controller",
+  "QoS",
+  "Queue",
+  "sFlow",
+  "IPFIX",
+  "NetFlow",
+  "AutoAttach",
+];
 /** Columns that differ from one run of the same switch to the next. */
 const passing = new Set(["_uuid", "ifindex", "last_change"]);
 /** How long a status may take until it is in the database. */
@@ -72,13 +86,14 @@ function readable(value: unknown, names: ReadonlyMap<string, string>): unknown {
 
 /** Counters are there or not; what they count is another matter. */
 function told(column: string, value: unknown): unknown {
-  if (column === "statistics" && Array.isArray(value)) return value.map((text) => String(text).replace(/=.*/, ""));
+  if (/^(rstp_)?statistics$/.test(column) && Array.isArray(value))
+    return value.map((text) => String(text).replace(/=.*/, ""));
   if (column === "status" && Array.isArray(value)) {
     // Open vSwitch looks a name up only if it was built with a library for that.
     const unresolved = /=(Address family not supported by protocol|Name or service not known)$/;
     return value.map((text) =>
       String(text)
-        .replace(/^(sec_since_\w+)=.*/, "$1")
+        .replace(/^(sec_since_\w+|stp_sec_in_state)=.*/, "$1")
         .replace(unresolved, "=unresolved"),
     );
   }
@@ -170,7 +185,7 @@ maybe("what is set with ovs-vsctl shows and forwards as with Open vSwitch", asyn
   const only = process.env.SLUICE_SCENARIO ?? "";
   const differing: string[] = [];
   await withPair(async (pair) => {
-    const chosen = scenarios.filter(({ name }) => name.includes(only));
+    const chosen = [...scenarios, ...protocolScenarios].filter(({ name }) => name.includes(only));
     assert.ok(chosen.length > 0, `no scenario has ${only} in its name`);
     for (const scenario of chosen) {
       const text = await play(pair, scenario);

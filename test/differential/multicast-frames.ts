@@ -57,7 +57,8 @@ function ipv6(
 
 /** A message of IGMPv1 or v2; `damage` spoils its checksum. */
 export function igmp(sender: Sender, type: number, group: readonly number[], from = host4(sender), damage = 0): string {
-  const message = withSum([type, 0, 0, 0, ...group], 2);
+  // Without a time to answer in a query would be one of version 1, in which nobody leaves.
+  const message = withSum([type, type === 0x11 ? 100 : 0, 0, 0, ...group], 2);
   const to = type === 0x11 ? group4(1, false) : group;
   return ipv4(sender, from, to, 2, [...message.slice(0, 3), (message[3] ?? 0) ^ damage, ...message.slice(4)]);
 }
@@ -96,10 +97,11 @@ export function mld2(sender: Sender, all: readonly ReportRecord[]): string {
   return mld(sender, host6(sender), [0xff, 2, ...new Array<number>(13).fill(0), 0x16], message);
 }
 
+/** The UDP port that data() is for. */
+export const dataPort = 0x2000;
+
 /** What is sent to a group. */
-export function data(sender: Sender, group: readonly number[]): string {
-  const payload = [0x10, 0, 0x20, 0, 0, 12, 0, 0, 1, 2, 3, 4];
-  return group.length === 4
-    ? ipv4(sender, host4(sender), group, 17, payload)
-    : ipv6(sender, host6(sender), group, 17, payload);
+export function data(sender: Sender, group: readonly number[], from = host4(sender)): string {
+  const payload = [0x10, 0, dataPort >> 8, dataPort & 0xff, 0, 12, 0, 0, 1, 2, 3, 4];
+  return group.length === 4 ? ipv4(sender, from, group, 17, payload) : ipv6(sender, host6(sender), group, 17, payload);
 }

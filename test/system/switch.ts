@@ -61,6 +61,8 @@ export interface SwitchOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly directory?: string;
   readonly args?: readonly string[];
+  /** Of the database of Open vSwitch; Sluice's may be made beforehand. */
+  readonly schema?: string;
   /** A command that starts Sluice's with what it takes from it, such as capabilities; it must exec. */
   readonly under?: readonly string[];
 }
@@ -183,7 +185,8 @@ export async function startOvs(options: SwitchOptions = {}): Promise<Switch> {
   const exec = (tool: string, ...args: string[]): void => {
     execFileSync(tool, args, { env, stdio: ["ignore", "ignore", "pipe"] });
   };
-  exec("ovsdb-tool", "create", join(directory, "conf.db"), "/usr/share/openvswitch/vswitch.ovsschema");
+  const schema = options.schema ?? "/usr/share/openvswitch/vswitch.ovsschema";
+  exec("ovsdb-tool", "create", join(directory, "conf.db"), schema);
   exec(
     "ovsdb-server",
     "--detach",

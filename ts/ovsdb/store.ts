@@ -235,8 +235,18 @@ export class Store {
 function ioError(error: unknown): JsonObject {
   const code = error instanceof LogFileError ? error.details["errno"] : undefined;
   const json: JsonObject = { details: (error as Error).message, error: "I/O error" };
-  return code === undefined ? json : { ...json, "io-error": String(code) };
+  return code === undefined ? json : { ...json, "io-error": ioErrorText[String(code)] ?? String(code) };
 }
+
+/** What the C library says of errors that writing meets. */
+const ioErrorText: Readonly<Record<string, string>> = {
+  EIO: "Input/output error",
+  EBADF: "Bad file descriptor",
+  EFBIG: "File too large",
+  ENOSPC: "No space left on device",
+  EROFS: "Read-only file system",
+  EDQUOT: "Disk quota exceeded",
+};
 
 function replayed(records: readonly JsonObject[], uuids: UuidSource): Database {
   const [schema, ...transactions] = records;
