@@ -380,6 +380,10 @@ own_command(uint16_t type)
         return do_queue_place;
     case SLUICE_COMMAND_POLLING_SET:
         return do_polling_set;
+    case SLUICE_COMMAND_KEEPALIVE_SET:
+        return keepalive_do_set;
+    case SLUICE_COMMAND_KEEPALIVE_DEL:
+        return keepalive_do_del;
     default:
         return NULL;
     }

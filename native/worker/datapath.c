@@ -100,7 +100,7 @@ create_parts(struct sluice_datapath *datapath, const struct sluice_datapath_opti
         .epoch = datapath->epoch,
         .hooks = { datapath, hook_execute, hook_execute_telling, hook_flows_changed, hook_chore_waits,
                    hook_control_enter, hook_control_leave, hook_remark, hook_now, hook_netflow },
-        .n_threads = datapath->n_workers + 1,
+        .n_threads = datapath->n_workers + 2, /* With the control thread and that of keep-alives. */
     };
     error = pipeline_create(&pipeline, &datapath->pipeline);
     if (error == 0) {
@@ -108,6 +108,9 @@ create_parts(struct sluice_datapath *datapath, const struct sluice_datapath_opti
     }
     if (error == 0) {
         error = create_workers(datapath);
+    }
+    if (error == 0) {
+        error = keepalive_sender_init(datapath);
     }
     /* Without rtnetlink nobody hears of the host's devices, but everything else works. */
     if (link_monitor_open(&datapath->monitor) != 0) {
@@ -162,12 +165,14 @@ sluice_datapath_destroy(struct sluice_datapath *datapath)
         }
     }
     maintain_stop(datapath);
+    keepalive_sender_stop(datapath);
     link_monitor_close(&datapath->monitor);
     port_table_uninit(datapath);
     for (uint32_t i = 0; i < datapath->n_workers; i++) {
         worker_destroy(datapath->workers[i]);
     }
     worker_destroy(datapath->control_worker);
+    keepalive_sender_uninit(datapath);
     pipeline_destroy(datapath->pipeline);
     epoch_unregister(datapath->control_reader);
     epoch_destroy(datapath->epoch);

@@ -164,11 +164,16 @@ static void
 sink_protocol(void *aux, const struct sluice_dp_action_protocol *action, struct packet *const *packets, uint32_t n)
 {
     struct worker *worker = aux;
+    struct keepalive_table *keepalives = worker->datapath->keepalive.table;
+    const struct keepalive_key session = { action->bridge, action->ofp_port, action->protocol };
     uint32_t n_untold = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         struct packet *packet = packets[i];
         packet_checksum_complete(packet);
+        if (keepalive_hear(keepalives, &session, packet->data, packet->size, worker->now_ms)) {
+            continue;
+        }
         struct sluice_event_protocol_packet event = {
             .type = SLUICE_EVENT_PROTOCOL_PACKET,
             .bridge = action->bridge,

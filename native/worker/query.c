@@ -334,8 +334,10 @@ add_packet_counts(struct dump *dump, const struct sluice_datapath *datapath, uin
 {
     uint64_t n_injected = 0, n_copied = n_segments, n_consumed = 0;
 
-    for (uint32_t i = 0; i <= datapath->n_workers; i++) {
-        const struct worker *worker = i < datapath->n_workers ? datapath->workers[i] : datapath->control_worker;
+    const struct worker *others[] = { datapath->control_worker, datapath->keepalive.worker };
+    const uint32_t n_workers = datapath->n_workers;
+    for (uint32_t i = 0; i < n_workers + 2; i++) {
+        const struct worker *worker = i < n_workers ? datapath->workers[i] : others[i - n_workers];
         n_injected += atomic_load_explicit(&worker->n_injected, memory_order_relaxed);
         n_copied += atomic_load_explicit(&worker->counts.n_copied, memory_order_relaxed);
         n_consumed += atomic_load_explicit(&worker->counts.n_consumed, memory_order_relaxed);
@@ -429,6 +431,8 @@ own_query(uint16_t type)
         return answer_link_list;
     case SLUICE_QUERY_SHAPE_STATS:
         return answer_shape_stats;
+    case SLUICE_QUERY_KEEPALIVE_GET:
+        return keepalive_answer;
     case SLUICE_QUERY_TC_GET:
         return answer_tc_get;
     default:

@@ -17,6 +17,7 @@
 #include "port/port.h"
 #include "sluice/datapath.h"
 #include "tunnel/header.h"
+#include "worker/keepalive_sender.h"
 #include "worker/miss_share.h"
 #include "worker/perf.h"
 #include "worker/ring.h"
@@ -118,7 +119,8 @@ struct sluice_datapath {
     _Atomic uint32_t n_workers;
     struct worker *workers[DATAPATH_WORKERS_MAX];
     struct polling polling;
-    struct worker *control_worker;                /* Executes packet-outs, under 'control'. */
+    struct worker *control_worker; /* Executes packet-outs, under 'control'. */
+    struct keepalive_sender keepalive;
     _Atomic uint32_t sequences[TUNNEL_SEQUENCES]; /* Of tunnels that number their packets. */
     uint32_t flow_limit;
     uint32_t max_idle_ms;

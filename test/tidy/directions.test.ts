@@ -171,17 +171,30 @@ test("pure rooms import nothing of Node", () => {
 });
 
 test("the native rooms include only downward", () => {
-  const order = ["packet", "tunnel", "actions", "meter", "classifier", "pipeline", "port", "dpdk", "worker", "addon"];
+  const order = [
+    "packet",
+    "tunnel",
+    "actions",
+    "meter",
+    "keepalive",
+    "classifier",
+    "pipeline",
+    "port",
+    "dpdk",
+    "worker",
+    "addon",
+  ];
   const allowed: Readonly<Record<string, readonly string[]>> = {
     packet: [],
     tunnel: ["packet"],
     actions: ["packet", "tunnel"],
     meter: [],
+    keepalive: [],
     classifier: ["packet", "actions"],
     pipeline: ["packet", "tunnel", "actions", "meter", "classifier"],
     port: ["packet"],
     dpdk: ["packet", "port"],
-    worker: ["packet", "tunnel", "actions", "meter", "classifier", "pipeline", "port"],
+    worker: ["packet", "tunnel", "actions", "meter", "keepalive", "classifier", "pipeline", "port"],
     addon: [],
   };
   const wrong = walk(join(root, "native"), /\.(c|h|cc)$/).flatMap((path) => {

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../clock/index.js";
+import type { Timer } from "../clock/index.js";
 import type { Logger, LogSource } from "../log/index.js";
 import {
   type BondCounts,
@@ -25,7 +25,6 @@ import {
   lacpAddress,
   lacpCarrierChanged,
   lacpCarrierUp,
-  lacpDue,
   mayEnable,
   rebalance,
   rebalanceDue,
@@ -37,6 +36,7 @@ import {
 } from "../protocols/index.js";
 import { wantedBond, wantedLacp, wantedLacpMember } from "./aggregate-rows.js";
 import type { Mac } from "./bridge-address.js";
+import { LacpKeeper, type LacpKeeperOptions, lacpOfFrame } from "./lacp-keeper.js";
 
 /** A port with LACP, several members, or both: drives the state machines by the devices and the clock, and carries out
  *  what they say. */
@@ -52,9 +52,8 @@ export interface AggregateMember {
   readonly config: ReadonlyMap<string, string> | undefined;
 }
 
-export interface AggregateOptions {
+export interface AggregateOptions extends LacpKeeperOptions {
   readonly ofproto: Ofproto;
-  readonly clock: Clock;
   readonly log: LogSource;
   /** The members as they are now. */
   readonly members: (port: string) => readonly AggregateMember[];
@@ -80,6 +79,7 @@ export class Aggregate {
   readonly #bondLog: Logger;
   readonly #lacpLog: Logger;
   readonly #configLog: Logger;
+  readonly #keeper: LacpKeeper;
   readonly #resets = new Map<string, number>();
   #timer: Timer | undefined;
   #shown = "";
@@ -91,6 +91,7 @@ export class Aggregate {
     this.#bondLog = options.log("bond");
     this.#lacpLog = options.log("lacp");
     this.#configLog = options.log("bridge");
+    this.#keeper = new LacpKeeper(options);
   }
 
   configure(row: PortRow, bridgeMac: Mac): void {
@@ -105,6 +106,8 @@ export class Aggregate {
       );
     if (warnings.join() !== this.#warned) for (const text of warnings) this.#configLog.warn(text);
     this.#warned = warnings.join();
+    if (settings === undefined) this.#keeper.close();
+    else if (this.lacp !== undefined) this.lacp = this.#keeper.sync(this.lacp);
     this.lacp =
       settings === undefined
         ? undefined
@@ -127,6 +130,7 @@ export class Aggregate {
     const { clock } = this.#options;
     const members = this.#members();
     const now = clock.monotonic();
+    if (this.lacp !== undefined) this.lacp = this.#keeper.sync(this.lacp);
     this.#followCarriers(members, now);
     if (this.lacp !== undefined) this.#runLacp(members, now);
     if (this.bond !== undefined) {
@@ -139,15 +143,26 @@ export class Aggregate {
       this.#shown = shown;
       this.#options.changed(this.name);
     }
+    this.#keeper.schedule(
+      () => {
+        if (this.lacp !== undefined) this.lacp = this.#keeper.sync(this.lacp);
+        return this.lacp;
+      },
+      () => {
+        this.#arm();
+      },
+    );
     this.#arm();
   }
 
-  /** A frame of LACP's Ethernet type arrived. */
-  receive(member: string, frame: Uint8Array): void {
+  /** A frame of LACP's Ethernet type arrived, so long ago. */
+  receive(member: string, frame: Uint8Array, agoMs: number): void {
     if (this.lacp === undefined) return;
-    const header = frame[12] === 0x81 ? 18 : 14;
-    const step = receiveLacp(this.lacp, member, frame.subarray(header), this.#options.clock.monotonic());
+    const before = this.#keeper.sync(this.lacp);
+    const now = this.#options.clock.monotonic() - agoMs;
+    const step = receiveLacp(before, member, lacpOfFrame(frame), now);
     this.lacp = step.state;
+    this.#keeper.heard(member, frame, before, step.state);
     for (const { level, text } of step.notes) this.#lacpLog[level](text);
     this.run();
   }
@@ -214,6 +229,7 @@ export class Aggregate {
   }
 
   close(): void {
+    this.#keeper.close();
     this.#timer?.cancel();
   }
 
@@ -252,8 +268,10 @@ export class Aggregate {
     for (const { level, text } of step.notes) this.#lacpLog[level](text);
     for (const { member, pdu } of step.transmissions) {
       const from = members.find(({ name }) => name === member);
-      if (from !== undefined)
-        this.#send(from.ofport, Uint8Array.from([...lacpAddress, ...from.mac, ...word(slowProtocols), ...pdu]));
+      if (from === undefined) continue;
+      const frame = Uint8Array.from([...lacpAddress, ...from.mac, ...word(slowProtocols), ...pdu]);
+      this.#send(from.ofport, frame);
+      this.#keeper.sent(member, from.ofport, frame);
     }
   }
 
@@ -301,7 +319,7 @@ export class Aggregate {
     this.#timer = undefined;
     const { clock } = this.#options;
     const due = Math.min(
-      this.lacp === undefined ? Number.POSITIVE_INFINITY : lacpDue(this.lacp),
+      this.lacp === undefined ? Number.POSITIVE_INFINITY : this.#keeper.due(this.lacp),
       this.bond === undefined ? Number.POSITIVE_INFINITY : bondDue(this.bond),
     );
     if (due === Number.POSITIVE_INFINITY) return;

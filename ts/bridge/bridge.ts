@@ -29,9 +29,10 @@ import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parse
 
 import { wantedBundle } from "./bundle.js";
 import { Discovery } from "./discovery.js";
+import { KeepAlive, type KeepAliveDatapath } from "./keep-alive.js";
 import { LinkMonitor } from "./link-monitor.js";
 import { wantedMirror } from "./mirror.js";
-import { awaitsProof } from "./monitor-rows.js";
+import { awaitsProof, isWatched } from "./monitor-rows.js";
 import { wantedMulticast } from "./multicast.js";
 import type { RunningBridge, RunningInterface } from "./plan.js";
 import { applyQos, qosText, queueDscps, queuesOf } from "./queueing.js";
@@ -103,6 +104,8 @@ export class Bridge implements RunningBridge {
   readonly #statusChanged: () => void;
   readonly #random: () => number;
   readonly #takeEvents: () => void;
+  readonly #keepAlives: KeepAliveDatapath;
+  readonly #delegates: () => boolean;
 
   constructor(
     wanted: WantedBridge,
@@ -113,6 +116,8 @@ export class Bridge implements RunningBridge {
       readonly clock: Clock;
       readonly random: () => number;
       readonly takeEvents: () => void;
+      readonly keepAlives: KeepAliveDatapath;
+      readonly delegates: () => boolean;
       readonly statusChanged: () => void;
     },
   ) {
@@ -136,6 +141,8 @@ export class Bridge implements RunningBridge {
       },
       vlansWait: surroundings.statusChanged,
     });
+    this.#keepAlives = surroundings.keepAlives;
+    this.#delegates = surroundings.delegates;
     this.spanning = new Spanning({
       ofproto,
       clock: surroundings.clock,
@@ -286,9 +293,18 @@ export class Bridge implements RunningBridge {
       if (iface.ofport !== (ofpPort === ofportLocal ? localPort : ofpPort)) continue;
       if (number === protocol.bfd) this.monitors.get(iface.name)?.receiveBfd(packet, agoMs);
       if (number === protocol.cfm) this.monitors.get(iface.name)?.receiveCfm(packet, agoMs);
-      if (number === protocol.lacp) this.#aggregates.get(iface.port)?.receive(iface.name, packet);
       if (number === protocol.lldp) this.discovery.receive(iface.name, packet);
+      if (number === protocol.lacp) this.#aggregates.get(iface.port)?.receive(iface.name, packet, agoMs);
       if (number === protocol.stp) this.spanning.receive(iface.name, packet);
+    }
+  }
+
+  /** The other end of an interface's link is silent, as far as a protocol is concerned. */
+  keepAliveSilent(ofpPort: number): void {
+    for (const iface of this.interfaces.values()) {
+      if (iface.ofport !== (ofpPort === ofportLocal ? localPort : ofpPort)) continue;
+      this.monitors.get(iface.name)?.wake();
+      this.#aggregates.get(iface.port)?.run();
     }
   }
 
@@ -422,6 +438,9 @@ export class Bridge implements RunningBridge {
         ofproto: this.ofproto,
         clock: this.#clock,
         log: this.#logSource,
+        keepAlive: () => new KeepAlive(this.#keepAlives, this.ofproto.bridge, protocol.lacp),
+        delegates: this.#delegates,
+        takeEvents: this.#takeEvents,
         members: (name) => this.#membersOf(name),
         counted: (name) => {
           const id = this.#bundleIds.get(name);
@@ -486,8 +505,9 @@ export class Bridge implements RunningBridge {
       const open = this.interfaces.get(name);
       this.#unsettled.delete(name);
       if (open === undefined || row === undefined) continue;
-      const monitor = this.monitors.get(name) ?? this.#newMonitor(open);
-      if (monitor.configure(row)) this.monitors.set(name, monitor);
+      const known = this.monitors.get(name);
+      const monitor = known === undefined && isWatched(row) ? this.#newMonitor(open) : known;
+      if (monitor?.configure(row) === true) this.monitors.set(name, monitor);
       else this.#unmonitor(name);
       this.#settleLiveness(open);
     }
@@ -508,6 +528,8 @@ export class Bridge implements RunningBridge {
       log: this.#logSource,
       random: this.#random,
       takeEvents: this.#takeEvents,
+      keepAlive: (number) => new KeepAlive(this.#keepAlives, this.ofproto.bridge, number),
+      delegates: this.#delegates,
       device: () => {
         const open = this.interfaces.get(name);
         if (open === undefined) return undefined;

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../clock/index.js";
 import { Connmgr, type InBandAddress, type StreamOptions, type TlsStore, versionsOf } from "../connmgr/index.js";
+import type { EventKeepaliveSilent } from "../datapath/generated/records.js";
 import type { Datapath, ProtocolPacket } from "../datapath/index.js";
 import type { Coverage, Logger, LogSource } from "../log/index.js";
 import { type DeviceDatapath, type Dpdk, type NetdevPolicy, Netdevs, Router } from "../netdev/index.js";
@@ -55,6 +56,8 @@ export interface BridgesOptions {
   readonly threads?: PmdThreads | undefined;
   /** What Open_vSwitch.statistics tells of the host; without it that stays empty. */
   readonly systemStatistics?: (() => ReadonlyMap<string, string>) | undefined;
+  /** Whether the datapath sends keep-alives by itself; unless told, it does not. */
+  readonly delegates?: (() => boolean) | undefined;
   /** Asks for another `run`. */
   readonly wake: () => void;
 }
@@ -222,6 +225,11 @@ export class Bridges {
       if (bridge.ofproto.bridge === event.bridge) bridge.protocolPacket(event, agoMs);
   }
 
+  /** What the other end of a link is to send stays away. */
+  keepAliveSilent({ bridge: id, ofpPort }: EventKeepaliveSilent): void {
+    for (const { bridge } of this.#running.values()) if (bridge.ofproto.bridge === id) bridge.keepAliveSilent(ofpPort);
+  }
+
   /** The switch ends; devices that it made go with it. */
   close(): void {
     this.#closed = true;
@@ -379,6 +387,8 @@ export class Bridges {
       log: this.#options.log,
       clock: this.#options.clock,
       random: this.#options.random,
+      keepAlives: this.#options.datapath,
+      delegates: () => this.#options.delegates?.() === true,
       takeEvents: () => {
         this.#options.datapath.drainEvents();
       },

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../clock/index.js";
+import { protocol } from "../datapath/generated/records.js";
 import type { Logger, LogSource } from "../log/index.js";
 import { noMonitor, type Ofproto, oamAction, outputAction, type PortMonitor, sendPacketOut } from "../ofproto/index.js";
 import type { InterfaceInput, InterfaceRow } from "../ovsdb/index.js";
@@ -6,6 +7,7 @@ import {
   type BfdState,
   type BfdStep,
   type BfdSurroundings,
+  bfdDetectMs,
   bfdDue,
   bfdForwards,
   bfdFrame,
@@ -14,15 +16,22 @@ import {
   type CfmStep,
   ccmFrame,
   ccmOfFrame,
+  ccmSeqAt,
   cfmDue,
   cfmFaultNames,
   cfmFaults,
   cfmLinkWorks,
   cfmRemoteOpup,
+  composeBfdNow,
+  composeCcm,
   configureBfd,
   configureCfm,
+  countBfd,
   hearBfdTraffic,
+  isSteadyBfd,
   isValidCfm,
+  jitter,
+  nextCcm,
   overrideBfd,
   overrideCfm,
   receiveBfd,
@@ -30,7 +39,9 @@ import {
   runBfd,
   runCfm,
   settleBfd,
+  skipCcms,
 } from "../protocols/index.js";
+import type { KeepAlive } from "./keep-alive.js";
 import { type BfdEndpoint, type WantedCfm, wantedBfd, wantedCfm } from "./monitor-rows.js";
 
 /** What watches the link of one interface: drives the state machines of BFD and CFM by frames and the clock, and sends
@@ -52,6 +63,10 @@ export interface LinkMonitorOptions {
   readonly rxPackets: () => number;
   /** Hands out the frames that wait: they came before what is due now. */
   readonly takeEvents: () => void;
+  /** Makes a session of keep-alives in the datapath, for a protocol. */
+  readonly keepAlive: (protocol: number) => KeepAlive;
+  /** Whether the datapath is to send and listen by itself: not while time stands still. */
+  readonly delegates: () => boolean;
   /** Whether the link may be used changed, or what the database shows of it. */
   readonly changed: () => void;
 }
@@ -62,6 +77,8 @@ const noBuffer = 0xffffffff;
 const turnsMax = 4;
 /** How often traffic is looked for that says that the link works. */
 const trafficLookMs = 500;
+/** How often is looked, to be sure, after what the datapath would tell. */
+const safetyLookMs = 1000;
 
 /** RFC 5881, section 4: from 49152 on, each session its own. */
 const udpSources = { first: 49152, count: 16384 };
@@ -75,12 +92,18 @@ export class LinkMonitor {
   readonly #bfdLog: Logger;
   readonly #cfmLog: Logger;
   readonly #ofprotoLog: Logger;
+  readonly #bfdKept: KeepAlive;
+  readonly #cfmKept: KeepAlive;
+  /** Frames that change nothing when they come again. */
+  #bfdFrame: Uint8Array | undefined;
+  #cfmFrame: Uint8Array | undefined;
   #endpoint: BfdEndpoint | undefined;
   #udpSource = 0;
   #rxPackets = 0;
   #shown = "";
-  #told = "";
+  #told = JSON.stringify(noMonitor);
   #timer: Timer | undefined;
+  #delegation: Timer | undefined;
 
   constructor(name: string, options: LinkMonitorOptions) {
     this.name = name;
@@ -88,11 +111,14 @@ export class LinkMonitor {
     this.#bfdLog = options.log("bfd").limited(20, 20);
     this.#cfmLog = options.log("cfm").limited(20, 30);
     this.#ofprotoLog = options.log("ofproto");
+    this.#bfdKept = options.keepAlive(protocol.bfd);
+    this.#cfmKept = options.keepAlive(protocol.cfm);
   }
 
   /** Returns whether there is anything to watch the link with. */
   configure(row: InterfaceRow): boolean {
     const wanted = wantedBfd(row);
+    this.#sync();
     if (wanted === undefined) {
       this.bfd = undefined;
     } else {
@@ -126,17 +152,28 @@ export class LinkMonitor {
 
   /** A frame of CFM arrived `agoMs` ago. */
   receiveCfm(frame: Uint8Array, agoMs: number): void {
+    this.#sync();
+    this.#cfmKept.surprised();
     if (this.cfm === undefined) return;
+    const before = this.cfm;
     const source = [...frame.subarray(6, 12)].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
     const around = { ...this.#around(), now: Math.floor(this.#now() - agoMs) };
-    this.#takeCfm(receiveCcm(this.cfm, ccmOfFrame(frame), source, around));
+    const step = receiveCcm(before, ccmOfFrame(frame), source, around);
+    const isSteady = before.remotes.length === 1 && step.state.remotes.length === 1;
+    const isPlain = step.notes.every(({ level }) => level === "dbg");
+    this.#cfmFrame = isSteady && isPlain ? frame.slice() : undefined;
+    this.#takeCfm(step);
     this.#finish();
   }
 
   /** A frame of BFD arrived `agoMs` ago. */
   receiveBfd(frame: Uint8Array, agoMs: number): void {
+    this.#sync();
+    this.#bfdKept.surprised();
     if (this.bfd === undefined) return;
+    const before = this.bfd;
     this.#takeBfd(receiveBfd(this.bfd, frame, { ...this.#around(), now: Math.floor(this.#now() - agoMs) }));
+    this.#bfdFrame = isSteadyBfd(before, this.bfd) ? frame.slice() : undefined;
     if (this.bfd.owesFinal) this.#run();
     this.#finish();
   }
@@ -168,6 +205,7 @@ export class LinkMonitor {
 
   /** Brings what is shown up to the present. */
   refresh(): void {
+    this.#sync();
     this.#lookForTraffic();
     if (this.bfd !== undefined) this.#takeBfd(settleBfd(this.bfd, this.#around()));
     this.#finish();
@@ -176,8 +214,17 @@ export class LinkMonitor {
   close(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#delegation?.cancel();
+    this.#delegation = undefined;
+    this.#bfdKept.close();
+    this.#cfmKept.close();
     this.bfd = undefined;
     this.cfm = undefined;
+  }
+
+  /** Looks what there is to do: the datapath tells that the other end is silent, or the clock was stopped or let go. */
+  wake(): void {
+    this.#tick();
   }
 
   #now(): number {
@@ -195,6 +242,7 @@ export class LinkMonitor {
 
   #tick(): void {
     this.#options.takeEvents();
+    this.#sync();
     this.#lookForTraffic();
     this.#run();
     this.#finish();
@@ -202,9 +250,10 @@ export class LinkMonitor {
   }
 
   #run(): void {
-    if (this.cfm !== undefined && cfmDue(this.cfm) <= this.#now()) this.#takeCfm(runCfm(this.cfm, this.#around()));
+    if (this.cfm !== undefined && this.#cfmDue(this.cfm) <= this.#now())
+      this.#takeCfm(runCfm(this.cfm, this.#around()));
     for (let turn = 0; turn < turnsMax && this.bfd !== undefined; turn++) {
-      if (turn > 0 && bfdDue(this.bfd) > this.#now()) break;
+      if (turn > 0 && this.#bfdDue(this.bfd) > this.#now()) break;
       this.#takeBfd(runBfd(this.bfd, this.#around()));
     }
   }
@@ -227,29 +276,49 @@ export class LinkMonitor {
     for (const { level, text } of step.notes) this.#cfmLog[level](text);
     const device = this.#options.device();
     if (device === undefined) return;
-    const { vlan, pcp, extended } = step.state.settings;
-    for (const ccm of step.transmissions) {
-      const tag = vlan === "random" ? Math.floor(this.#options.random() * 4096) : vlan;
-      this.#send(device, ccmFrame(device.mac, ccm, extended, tag | (pcp << 13)), false);
-    }
+    for (const ccm of step.transmissions) this.#send(device, this.#cfmFrameOf(device, ccm, step.state), false);
+  }
+
+  #cfmFrameOf(device: MonitoredDevice, ccm: Uint8Array, { settings }: CfmState): Uint8Array {
+    const { vlan, pcp, extended } = settings;
+    const tag = vlan === "random" ? Math.floor(this.#options.random() * 4096) : vlan;
+    return ccmFrame(device.mac, ccm, extended, tag | (pcp << 13));
   }
 
   #sendBfd(message: Uint8Array): void {
     const device = this.#options.device();
-    const endpoint = this.#endpoint;
-    if (device === undefined || endpoint === undefined) return;
-    const { ethSrc, ipSrc, ipDst, ethDst, oam } = endpoint;
-    const ownEthSrc = ethSrc.some((byte) => byte !== 0) ? ethSrc : device.mac;
-    const addresses = { ethSrc: ownEthSrc, ethDst, ipSrc, ipDst, udpSrc: this.#udpSource };
-    this.#send(device, bfdFrame(addresses, message), oam);
+    const frame = device && this.#bfdFrameOf(device, message);
+    if (device !== undefined && frame !== undefined) this.#send(device, frame, this.#endpoint?.oam === true);
   }
 
-  #send({ ofport }: MonitoredDevice, packet: Uint8Array, oam: boolean): void {
+  #bfdFrameOf(device: MonitoredDevice, message: Uint8Array): Uint8Array | undefined {
+    if (this.#endpoint === undefined) return undefined;
+    const { ethSrc, ipSrc, ipDst, ethDst } = this.#endpoint;
+    const ownEthSrc = ethSrc.some((byte) => byte !== 0) ? ethSrc : device.mac;
+    return bfdFrame({ ethSrc: ownEthSrc, ethDst, ipSrc, ipDst, udpSrc: this.#udpSource }, message);
+  }
+
+  /** When we have something to do for BFD that the datapath does not do. */
+  #bfdDue(bfd: BfdState): number {
+    const now = this.#now();
+    const isSent = this.#bfdKept.isSending && !bfd.owesFinal && bfd.nextTx > now;
+    if (!isSent) return bfdDue(bfd);
+    const isAlive = bfd.state === "init" || bfd.state === "up";
+    const decayDue = bfd.state === "up" && bfd.settings.decayMinRxMs > 0 ? bfd.decay.due : Number.POSITIVE_INFINITY;
+    if (!isAlive) return Number.POSITIVE_INFINITY;
+    return Math.min(decayDue, this.#bfdKept.isListening ? now + safetyLookMs : bfd.detectTime);
+  }
+
+  #cfmDue(cfm: CfmState): number {
+    return this.#cfmKept.isSending && cfm.nextTx > this.#now() ? cfm.lookDue : cfmDue(cfm);
+  }
+
+  #send(device: MonitoredDevice, packet: Uint8Array, oam: boolean): void {
     sendPacketOut(this.#options.ofproto, {
       bufferId: noBuffer,
       inPort: noPort,
       match: new Uint8Array(0),
-      actions: Uint8Array.from([...(oam ? oamAction() : []), ...outputAction(ofport)]),
+      actions: actionsTo(device, oam),
       packet,
     });
   }
@@ -262,7 +331,94 @@ export class LinkMonitor {
     this.#options.ofproto.setMonitor(this.name, monitor);
   }
 
+  /** Takes in what the datapath sent and heard meanwhile. */
+  #sync(): void {
+    const now = this.#now();
+    const bfd = this.#bfdKept.news();
+    if (this.bfd !== undefined && bfd !== undefined) {
+      if (bfd.heard > 0) {
+        const around = { ...this.#around(), now: Math.floor(now - bfd.heardAgoMs) };
+        this.bfd = countBfd(receiveBfd(this.bfd, bfd.frame, around).state, bfd.heard - 1);
+      }
+      const lastTx = bfd.sentAgoMs === undefined ? this.bfd.lastTx : Math.floor(now - bfd.sentAgoMs);
+      if (bfd.sent > 0) this.bfd = { ...this.bfd, lastTx, nextTx: Math.ceil(now + bfd.nextInMs) };
+    }
+    const cfm = this.#cfmKept.news();
+    if (this.cfm !== undefined && cfm !== undefined) {
+      if (cfm.heard > 0) {
+        const around = { ...this.#around(), now: Math.floor(now - cfm.heardAgoMs) };
+        const skipped = skipCcms(this.cfm, cfm.rxSeq, cfm.heard - 1);
+        this.cfm = receiveCcm(skipped, ccmOfFrame(cfm.frame), "", around).state;
+      }
+      const lastTx = cfm.sentAgoMs === undefined ? this.cfm.lastTx : Math.floor(now - cfm.sentAgoMs);
+      if (cfm.sent > 0) this.cfm = { ...this.cfm, seq: cfm.txSeq, lastTx, nextTx: Math.ceil(now + cfm.nextInMs) };
+    }
+  }
+
+  /** Hands what repeats itself to the datapath, once what is due now was done. */
+  #delegate(): void {
+    const device = this.#options.device();
+    if (!this.#options.delegates() || device === undefined) {
+      this.#bfdKept.close();
+      this.#cfmKept.close();
+      return;
+    }
+    const now = this.#now();
+    if (this.bfd === undefined) this.#bfdKept.close();
+    else if (!this.bfd.owesFinal && this.bfd.nextTx > now) this.#delegateBfd(this.bfd, device, now);
+    if (this.cfm === undefined) this.#cfmKept.close();
+    else if (this.cfm.nextTx > now) this.#delegateCfm(this.cfm, device, now);
+  }
+
+  #delegateBfd(bfd: BfdState, device: MonitoredDevice, now: number): void {
+    const frame = this.#bfdFrameOf(device, composeBfdNow(bfd));
+    if (frame === undefined) return;
+    const detectMs = bfdDetectMs(bfd);
+    this.#bfdKept.set(device.ofport, {
+      frame,
+      seqAt: 0,
+      actions: actionsTo(device, this.#endpoint?.oam === true),
+      intervalMs: jitter(bfd),
+      firstMs: bfd.nextTx - now,
+      expected: bfd.state === "up" ? this.#bfdFrame : undefined,
+      expectedSeqAt: 0,
+      detectMs,
+      silentMs: now - (bfd.detectTime - detectMs),
+    });
+  }
+
+  #delegateCfm(cfm: CfmState, device: MonitoredDevice, now: number): void {
+    // The number is that of the last message; the next one is sent.
+    const frame = this.#cfmFrameOf(device, composeCcm({ ...nextCcm(cfm), seq: cfm.seq }, cfm.settings.extended), cfm);
+    const seqAtIn = (bytes: Uint8Array): number => bytes.length - ccmOfFrame(bytes).length + ccmSeqAt;
+    this.#cfmKept.set(device.ofport, {
+      frame,
+      seqAt: seqAtIn(frame),
+      actions: actionsTo(device, false),
+      intervalMs: [cfm.intervalMs, cfm.intervalMs],
+      firstMs: cfm.nextTx - now,
+      expected: cfm.remotes.length === 1 ? this.#cfmFrame : undefined,
+      expectedSeqAt: this.#cfmFrame === undefined ? 0 : seqAtIn(this.#cfmFrame),
+      detectMs: 0,
+      silentMs: 0,
+    });
+  }
+
+  #scheduleDelegation(): void {
+    const isDelegated = this.#bfdKept.isSending || this.#cfmKept.isSending;
+    if (this.#delegation !== undefined || (!this.#options.delegates() && !isDelegated)) return;
+    // Frames that wait are taken first: after what they say the datapath would go on.
+    this.#delegation = this.#options.clock.after(0, () => {
+      this.#delegation = undefined;
+      this.#options.takeEvents();
+      this.#sync();
+      this.#delegate();
+      this.#arm();
+    });
+  }
+
   #finish(): void {
+    this.#scheduleDelegation();
     this.#arm();
     const { cfm } = this;
     const cfmShown = cfm && [cfmFaults(cfm), cfm.flaps, cfm.health, cfmRemoteOpup(cfm), cfm.heard];
@@ -277,15 +433,19 @@ export class LinkMonitor {
     this.#timer = undefined;
     const now = this.#now();
     const due = Math.min(
-      this.bfd === undefined ? Number.POSITIVE_INFINITY : bfdDue(this.bfd),
+      this.bfd === undefined ? Number.POSITIVE_INFINITY : this.#bfdDue(this.bfd),
       this.bfd?.settings.forwardingIfRx === true ? now + trafficLookMs : Number.POSITIVE_INFINITY,
-      this.cfm === undefined ? Number.POSITIVE_INFINITY : cfmDue(this.cfm),
+      this.cfm === undefined ? Number.POSITIVE_INFINITY : this.#cfmDue(this.cfm),
     );
     if (due === Number.POSITIVE_INFINITY) return;
     this.#timer = this.#options.clock.after(Math.max(1, due - now), () => {
       this.#tick();
     });
   }
+}
+
+function actionsTo({ ofport }: MonitoredDevice, oam: boolean): Uint8Array {
+  return Uint8Array.from([...(oam ? oamAction() : []), ...outputAction(ofport)]);
 }
 
 /** Columns of an interface without CFM are empty. */

@@ -128,6 +128,11 @@ export function wantedCfm({
   return { settings, flags };
 }
 
+/** Whether anything watches the interface's link. */
+export function isWatched(row: InterfaceRow): boolean {
+  return truthOf(row.bfd, "enable") || row.cfm_mpid !== undefined;
+}
+
 /** Whether a port waits for a protocol to say that its link works before it is live. */
 export function awaitsProof(row: InterfaceRow): boolean {
   return wantedBfd(row) !== undefined && wantedCfm(row) === undefined;

@@ -72,6 +72,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     log,
     coverage,
     random: Math.random,
+    delegates: () => !clock.stopped,
     tls: new TlsStore(log("stream_ssl"), tlsNames(surroundings.tls), surroundings.tls),
     setDscp: (descriptor, dscp) => {
       surroundings.calls.setDscp(descriptor, dscp);
@@ -85,6 +86,9 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   });
   datapath.on("protocolPacket", (event) => {
     bridges.protocolPacket(event);
+  });
+  datapath.on("keepaliveSilent", (event) => {
+    bridges.keepAliveSilent(event);
   });
   datapath.on("sample", (event) => {
     bridges.exporters.sample(event);
@@ -133,6 +137,11 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     else {
       if (!wasStopped) aheadMs = Math.max(0, Math.round(nowMs + base - (datapath.now() - aheadMs)));
       new BatchBuilder().clockSet(undefined, aheadMs).commit(datapath);
+    }
+    // While time stands still, nothing is left to the datapath.
+    if (wasStopped !== clock.stopped) {
+      for (const monitor of bridges.linkMonitors()) monitor.wake();
+      for (const aggregate of bridges.aggregates()) aggregate.run();
     }
     wasStopped = clock.stopped;
   });

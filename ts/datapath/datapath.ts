@@ -43,6 +43,7 @@ export class Datapath {
     remark: new Set(),
     netflow: new Set(),
     flood: new Set(),
+    keepaliveSilent: new Set(),
     stateLost: new Set(),
   };
   #stateDropped = 0;

@@ -1,6 +1,7 @@
 import type { EventBytes } from "./event-ring.js";
 import {
   type EventFlood,
+  type EventKeepaliveSilent,
   type EventPacketIn,
   type EventPort,
   type EventProtocolPacket,
@@ -17,6 +18,7 @@ import {
   type NetflowRecord,
   netflowRecordSize,
   readEventFlood,
+  readEventKeepaliveSilent,
   readEventMiss,
   readEventNetflow,
   readEventPacketIn,
@@ -96,6 +98,8 @@ export interface DatapathEvents {
   miss: Miss;
   remark: Remark;
   netflow: NetflowRecords;
+  /** What the other end of a link is to send stays away. */
+  keepaliveSilent: EventKeepaliveSilent;
   /** A port sends what no cache knows, beyond its share; ask `floodedRules`. */
   flood: EventFlood;
   /** A megaflow came, changed or goes: `change` says which. */
@@ -180,6 +184,8 @@ export function decodeEvent(type: number, block: EventBytes, at: number, size: n
       const flows = Array.from({ length: nRecords }, (_, i) => readNetflowRecord(view, flowAt(i)));
       return { name: "netflow", value: { bridge, uptimeMs, flows } };
     }
+    case event.keepaliveSilent:
+      return { name: "keepaliveSilent", value: readEventKeepaliveSilent(view, at) };
     case event.flood:
       return { name: "flood", value: readEventFlood(view, at) };
     case event.megaflow:

@@ -22,6 +22,7 @@ export {
   datapathStats,
   dumpRecords,
   flowChanges,
+  keepaliveInfo,
   type Link,
   link,
   links,

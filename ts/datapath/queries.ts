@@ -16,6 +16,9 @@ import {
   type HistoryInfo,
   historyInfoSize,
   historyQuerySize,
+  type KeepaliveInfo,
+  keepaliveInfoSize,
+  keepaliveQuerySize,
   type LinkInfo,
   linkInfoSize,
   linkQuerySize,
@@ -39,6 +42,7 @@ import {
   readDumpReply,
   readHistogramInfo,
   readHistoryInfo,
+  readKeepaliveInfo,
   readLinkInfo,
   readMegaflowInfo,
   readMemoryInfo,
@@ -59,6 +63,7 @@ import {
   writeComposeQuery,
   writeDumpQuery,
   writeHistoryQuery,
+  writeKeepaliveQuery,
   writeLinkQuery,
   writeOfportQuery,
   writeParseQuery,
@@ -184,6 +189,23 @@ export function patchStats(target: QueryTarget, bridge: number, ofpPort: number)
     ofportInfoSize,
   );
   return reply === undefined ? undefined : readOfportInfo(viewOf(reply), 0);
+}
+
+/** What a session of keep-alives came to; undefined: there is none. */
+export function keepaliveInfo(
+  target: QueryTarget,
+  bridge: number,
+  ofpPort: number,
+  protocol: number,
+): KeepaliveInfo | undefined {
+  const reply = ask(
+    target,
+    queryRecord(keepaliveQuerySize, (view, size) =>
+      writeKeepaliveQuery(view, 0, { type: query.keepaliveGet, flags: 0, size, bridge, ofpPort, protocol }),
+    ),
+    keepaliveInfoSize,
+  );
+  return reply === undefined ? undefined : readKeepaliveInfo(viewOf(reply), 0);
 }
 
 /** Which OpenFlow port a packet with the key `match` (in_port being a datapath port) arrives on. */

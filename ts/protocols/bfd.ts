@@ -258,6 +258,16 @@ export function bfdMessage(s: BfdState): BfdMessage {
   };
 }
 
+/** The same as bytes. */
+export function composeBfdNow(state: BfdState): Uint8Array {
+  return composeBfd(bfdMessage(state));
+}
+
+/** Silence that takes the session down. */
+export function bfdDetectMs(state: BfdState): number {
+  return bfdRxIntervalMs(state) * state.remote.mult;
+}
+
 /** Sends what is due, and notices what has not come. */
 export function runBfd(state: BfdState, around: BfdSurroundings): BfdStep {
   const work = new Work(state, around);
@@ -401,6 +411,18 @@ export function hearBfdTraffic(state: BfdState, around: BfdSurroundings): BfdSte
   work.hearTraffic();
   work.settleForwarding();
   return work.finish();
+}
+
+/** More control packets came, each as the last one. */
+export function countBfd(state: BfdState, more: number): BfdState {
+  return { ...state, decay: { ...state.decay, controlPackets: state.decay.controlPackets + more } };
+}
+
+/** Whether packets that are the same as the one that led from `before` to `after` will change nothing but times. */
+export function isSteadyBfd(before: BfdState, after: BfdState): boolean {
+  if (before.state !== "up" || after.state !== "up" || after.owesFinal || after.isPolling) return false;
+  if ((after.remote.flags & (bfdFlag.poll | bfdFlag.final)) !== 0) return false;
+  return (Object.keys(after.remote) as (keyof BfdRemote)[]).every((key) => before.remote[key] === after.remote[key]);
 }
 
 /** Brings `isForwarding` up to the present. */

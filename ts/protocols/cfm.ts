@@ -235,6 +235,16 @@ function take(
   };
 }
 
+/** Of the only maintenance point more messages came, each as the last one, up to the one before `seq`. */
+export function skipCcms(state: CfmState, seq: number, more: number): CfmState {
+  const remotes = state.remotes.map((remote) => ({
+    ...remote,
+    seq: (seq - 1) >>> 0,
+    healthy: remote.healthy + more,
+  }));
+  return { ...state, remotes };
+}
+
 /** What an administrator says of the link. */
 export function overrideCfm(state: CfmState, override: boolean | undefined): CfmState {
   return { ...state, override };

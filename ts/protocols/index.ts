@@ -9,7 +9,7 @@ export { accountLoads, rebalance } from "./bond-balance.js";
 export { formatBond, listBond } from "./bond-text.js";
 export { addressOf, type BridgeId, bpduFrame, bpduOfFrame, bridgeId, priorityOf } from "./bpdu.js";
 export * from "./cfm.js";
-export { ccmFrame, ccmOfFrame } from "./cfm-packet.js";
+export { ccmFrame, ccmOfFrame, ccmSeqAt, composeCcm } from "./cfm-packet.js";
 export * from "./cfm-state.js";
 export { formatCfm } from "./cfm-text.js";
 export * from "./lacp.js";

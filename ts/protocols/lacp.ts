@@ -74,6 +74,7 @@ export interface LacpStep {
 const fastMs = 1000;
 const slowMs = 30_000;
 const patience = 3;
+const notKept = { sends: false, listens: false };
 const noCounts: LacpCounts = {
   txPdus: 0,
   rxPdus: 0,
@@ -198,7 +199,7 @@ export function receiveLacp(state: LacpState, name: string, pdu: Uint8Array, now
   const next = change(counted, name, (member) => ({
     ...member,
     status: "current",
-    rxDue: now + patience * (state.settings.fast ? fastMs : slowMs),
+    rxDue: now + lacpDetectMs(state),
     told: parsed.partner,
     partner: parsed.actor,
   }));
@@ -218,6 +219,48 @@ export function lacpCarrierChanged(state: LacpState, name: string, carrier: bool
 /** The member's link is known to be up. */
 export function lacpCarrierUp(state: LacpState, name: string): LacpState {
   return change(state, name, (member) => (member.carrier ? member : { ...member, carrier: true }));
+}
+
+/** Whether PDUs are sent by the member. */
+export function lacpTransmits(state: LacpState, member: LacpMember): boolean {
+  return mayTransmit(state, member);
+}
+
+/** Between two PDUs that we send: the partner says it. */
+export function lacpIntervalMs({ partner }: LacpMember): number {
+  return (partner.state & stateBit.timeout) !== 0 ? fastMs : slowMs;
+}
+
+/** Silence after which a partner is not current any more. */
+export function lacpDetectMs({ settings }: LacpState): number {
+  return patience * (settings.fast ? fastMs : slowMs);
+}
+
+/** PDUs that were sent and received and said nothing new; and when the next is sent, if that is known. */
+export function countLacp(
+  state: LacpState,
+  name: string,
+  more: { readonly rxPdus: number; readonly txPdus: number; readonly txDue: number | undefined },
+): LacpState {
+  return change(state, name, (member) => ({
+    ...member,
+    txDue: more.txDue ?? member.txDue,
+    counts: {
+      ...member.counts,
+      rxPdus: member.counts.rxPdus + more.rxPdus,
+      txPdus: member.counts.txPdus + more.txPdus,
+    },
+  }));
+}
+
+/** Whether PDUs that are the same as the one that led from `before` to `after` will change nothing but times. */
+export function isSteadyLacp(before: LacpState, after: LacpState, name: string): boolean {
+  const find = (state: LacpState): LacpMember | undefined => state.members.find((member) => member.name === name);
+  const [was, is] = [find(before), find(after)];
+  if (was === undefined || is === undefined || after.stale) return false;
+  if (was.status !== "current" || is.status !== "current") return false;
+  const isToldTrue = saysTheSame(actorOf(after, is), is.told);
+  return sameInfo(was.partner, is.partner) && isToldTrue && is.counts.rxBad === was.counts.rxBad;
 }
 
 const mayTransmit = (state: LacpState, member: LacpMember): boolean =>
@@ -249,26 +292,29 @@ export function runLacp(state: LacpState, now: number): LacpStep {
     const actor = actorOf(current, member);
     if (now < member.txDue && saysTheSame(actor, member.told)) return member;
     transmissions.push({ member: member.name, pdu: composePdu(actor, member.partner) });
-    const isFast = (member.partner.state & stateBit.timeout) !== 0;
     return {
       ...member,
       told: actor,
-      txDue: now + (isFast ? fastMs : slowMs),
+      txDue: now + lacpIntervalMs(member),
       counts: { ...member.counts, txPdus: member.counts.txPdus + 1 },
     };
   });
   return { state: { ...next, members }, transmissions, notes };
 }
 
-/** When `runLacp` has something to do next. */
-export function lacpDue(state: LacpState): number {
+/** When `runLacp` has something to do next, but for what somebody else does for a member. */
+export function lacpDue(
+  state: LacpState,
+  isKept: (member: LacpMember) => { readonly sends: boolean; readonly listens: boolean } = () => notKept,
+): number {
   return Math.min(
-    ...state.members.map((member) =>
-      Math.min(
-        mayTransmit(state, member) ? member.txDue : Number.POSITIVE_INFINITY,
-        member.status === "defaulted" ? Number.POSITIVE_INFINITY : member.rxDue,
-      ),
-    ),
+    ...state.members.map((member) => {
+      const kept = isKept(member);
+      return Math.min(
+        mayTransmit(state, member) && !kept.sends ? member.txDue : Number.POSITIVE_INFINITY,
+        member.status === "defaulted" || kept.listens ? Number.POSITIVE_INFINITY : member.rxDue,
+      );
+    }),
     state.stale ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY,
   );
 }

@@ -53,10 +53,12 @@ enum sluice_command {
     SLUICE_COMMAND_QUEUE_PLACE = 36, /* Says which worker polls a receive queue. */
     SLUICE_COMMAND_POLLING_SET = 37, /* How workers pause and what they measure. */
     SLUICE_COMMAND_PORT_POLICE = 38, /* Limits what a port receives. */
-    SLUICE_COMMAND_MDB_FLUSH = 39, /* Forgets multicast groups and routers that were snooped. */
-    SLUICE_COMMAND_TC_CHANGE = 40, /* Changes how the kernel queues what a device sends. */
-    SLUICE_COMMAND_PORT_SHAPE = 41, /* Limits what a port sends. */
-    SLUICE_COMMAND_SHAPE_QUEUE = 42, /* Limits what a port sends by a queue. */
+    SLUICE_COMMAND_KEEPALIVE_SET = 39, /* Sends a frame of a protocol at an interval, and takes the frames that it expects. */
+    SLUICE_COMMAND_KEEPALIVE_DEL = 40, /* Ends that. */
+    SLUICE_COMMAND_MDB_FLUSH = 41, /* Forgets multicast groups and routers that were snooped. */
+    SLUICE_COMMAND_TC_CHANGE = 42, /* Changes how the kernel queues what a device sends. */
+    SLUICE_COMMAND_PORT_SHAPE = 43, /* Limits what a port sends. */
+    SLUICE_COMMAND_SHAPE_QUEUE = 44, /* Limits what a port sends by a queue. */
 };
 
 /* What workers measure besides their counters. */
@@ -95,10 +97,11 @@ enum sluice_query {
     SLUICE_QUERY_MISS_STATS = 27, /* What misses of each port came to; records are miss_info. */
     SLUICE_QUERY_MISS_RULES = 28, /* The rules that most megaflows of a port come from; records are miss_rule, the worst first. */
     SLUICE_QUERY_WORKER_HISTORY = 29, /* The last turns or milliseconds of a worker, newest first. */
-    SLUICE_QUERY_MDB_DUMP = 30, /* Multicast groups and routers of a bridge; records are mdb_info. */
-    SLUICE_QUERY_BOND_STATS = 31, /* What went by each hash bucket of a bond that is balanced; the reply is a bond_info. */
-    SLUICE_QUERY_TC_GET = 32, /* How the kernel queues what a device sends; asked with a tc_request. */
-    SLUICE_QUERY_SHAPE_STATS = 33, /* What passed by each queue of a shaped port; records are shape_info. */
+    SLUICE_QUERY_KEEPALIVE_GET = 30, /* What a keepalive_set came to; the reply is a keepalive_info. */
+    SLUICE_QUERY_MDB_DUMP = 31, /* Multicast groups and routers of a bridge; records are mdb_info. */
+    SLUICE_QUERY_BOND_STATS = 32, /* What went by each hash bucket of a bond that is balanced; the reply is a bond_info. */
+    SLUICE_QUERY_TC_GET = 33, /* How the kernel queues what a device sends; asked with a tc_request. */
+    SLUICE_QUERY_SHAPE_STATS = 34, /* What passed by each queue of a shaped port; records are shape_info. */
 };
 
 /* What is counted by size. */
@@ -137,6 +140,7 @@ enum sluice_event {
     SLUICE_EVENT_REMARK = 11, /* What those who look after the switch should know of a packet's translation. A few a second. */
     SLUICE_EVENT_NETFLOW = 12, /* Records of flows of a bridge that has NetFlow. */
     SLUICE_EVENT_FLOOD = 13, /* A port sends what no cache knows, beyond its share. At most every ten seconds for a port. */
+    SLUICE_EVENT_KEEPALIVE_SILENT = 14, /* What a keepalive_set expects has stayed away for as long as that says. */
 };
 
 /* Port drivers. */
@@ -1441,6 +1445,63 @@ _Static_assert(offsetof(struct sluice_worker_set, core) == 12, "sluice_worker_se
 _Static_assert(offsetof(struct sluice_worker_set, cpu) == 16, "sluice_worker_set.cpu");
 _Static_assert(offsetof(struct sluice_worker_set, pad) == 20, "sluice_worker_set.pad");
 
+/* One for each protocol of a port; a second changes the first. The frame goes where the actions say. Frames of the protocol that are just as expected make no event; after one that differs, all do. Followed by: actions, frame, expected (each padded to 8 bytes). */
+struct sluice_keepalive_set {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t ofp_port;
+    uint32_t protocol; /* protocol */
+    uint32_t interval_min_ms; /* Between two frames: a random time, */
+    uint32_t interval_max_ms; /* at most this; 0: none is sent. */
+    uint32_t first_ms; /* Until the first. */
+    uint32_t detect_ms; /* Silence that is told; 0: none is. */
+    uint32_t silent_ms; /* Silence until now. */
+    uint32_t seq_at; /* Where in the frame a number of 32 bits is that goes up with each; 0: nowhere. */
+    uint32_t expected_seq_at; /* The same of what is expected. */
+    uint32_t actions_size;
+    uint32_t frame_size;
+    uint32_t expected_size; /* 0: nothing is expected. */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_keepalive_set) == 64, "size of sluice_keepalive_set");
+_Static_assert(offsetof(struct sluice_keepalive_set, type) == 0, "sluice_keepalive_set.type");
+_Static_assert(offsetof(struct sluice_keepalive_set, flags) == 2, "sluice_keepalive_set.flags");
+_Static_assert(offsetof(struct sluice_keepalive_set, size) == 4, "sluice_keepalive_set.size");
+_Static_assert(offsetof(struct sluice_keepalive_set, bridge) == 8, "sluice_keepalive_set.bridge");
+_Static_assert(offsetof(struct sluice_keepalive_set, ofp_port) == 12, "sluice_keepalive_set.ofp_port");
+_Static_assert(offsetof(struct sluice_keepalive_set, protocol) == 16, "sluice_keepalive_set.protocol");
+_Static_assert(offsetof(struct sluice_keepalive_set, interval_min_ms) == 20, "sluice_keepalive_set.interval_min_ms");
+_Static_assert(offsetof(struct sluice_keepalive_set, interval_max_ms) == 24, "sluice_keepalive_set.interval_max_ms");
+_Static_assert(offsetof(struct sluice_keepalive_set, first_ms) == 28, "sluice_keepalive_set.first_ms");
+_Static_assert(offsetof(struct sluice_keepalive_set, detect_ms) == 32, "sluice_keepalive_set.detect_ms");
+_Static_assert(offsetof(struct sluice_keepalive_set, silent_ms) == 36, "sluice_keepalive_set.silent_ms");
+_Static_assert(offsetof(struct sluice_keepalive_set, seq_at) == 40, "sluice_keepalive_set.seq_at");
+_Static_assert(offsetof(struct sluice_keepalive_set, expected_seq_at) == 44, "sluice_keepalive_set.expected_seq_at");
+_Static_assert(offsetof(struct sluice_keepalive_set, actions_size) == 48, "sluice_keepalive_set.actions_size");
+_Static_assert(offsetof(struct sluice_keepalive_set, frame_size) == 52, "sluice_keepalive_set.frame_size");
+_Static_assert(offsetof(struct sluice_keepalive_set, expected_size) == 56, "sluice_keepalive_set.expected_size");
+_Static_assert(offsetof(struct sluice_keepalive_set, pad) == 60, "sluice_keepalive_set.pad");
+
+struct sluice_keepalive_del {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t ofp_port;
+    uint32_t protocol;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_keepalive_del) == 24, "size of sluice_keepalive_del");
+_Static_assert(offsetof(struct sluice_keepalive_del, type) == 0, "sluice_keepalive_del.type");
+_Static_assert(offsetof(struct sluice_keepalive_del, flags) == 2, "sluice_keepalive_del.flags");
+_Static_assert(offsetof(struct sluice_keepalive_del, size) == 4, "sluice_keepalive_del.size");
+_Static_assert(offsetof(struct sluice_keepalive_del, bridge) == 8, "sluice_keepalive_del.bridge");
+_Static_assert(offsetof(struct sluice_keepalive_del, ofp_port) == 12, "sluice_keepalive_del.ofp_port");
+_Static_assert(offsetof(struct sluice_keepalive_del, protocol) == 16, "sluice_keepalive_del.protocol");
+_Static_assert(offsetof(struct sluice_keepalive_del, pad) == 20, "sluice_keepalive_del.pad");
+
 /* What a port receives beyond these rates is dropped. A burst of 0 is a second's worth. */
 struct sluice_port_police {
     uint16_t type;
@@ -2143,6 +2204,50 @@ _Static_assert(offsetof(struct sluice_arrival_info, flags) == 2, "sluice_arrival
 _Static_assert(offsetof(struct sluice_arrival_info, size) == 4, "sluice_arrival_info.size");
 _Static_assert(offsetof(struct sluice_arrival_info, bridge) == 8, "sluice_arrival_info.bridge");
 _Static_assert(offsetof(struct sluice_arrival_info, ofp_port) == 12, "sluice_arrival_info.ofp_port");
+
+/* Asks keepalive_get. */
+struct sluice_keepalive_query {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t ofp_port;
+    uint32_t protocol;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_keepalive_query) == 24, "size of sluice_keepalive_query");
+_Static_assert(offsetof(struct sluice_keepalive_query, type) == 0, "sluice_keepalive_query.type");
+_Static_assert(offsetof(struct sluice_keepalive_query, flags) == 2, "sluice_keepalive_query.flags");
+_Static_assert(offsetof(struct sluice_keepalive_query, size) == 4, "sluice_keepalive_query.size");
+_Static_assert(offsetof(struct sluice_keepalive_query, bridge) == 8, "sluice_keepalive_query.bridge");
+_Static_assert(offsetof(struct sluice_keepalive_query, ofp_port) == 12, "sluice_keepalive_query.ofp_port");
+_Static_assert(offsetof(struct sluice_keepalive_query, protocol) == 16, "sluice_keepalive_query.protocol");
+_Static_assert(offsetof(struct sluice_keepalive_query, pad) == 20, "sluice_keepalive_query.pad");
+
+/* Times are of the datapath's clock; 0: never. */
+struct sluice_keepalive_info {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t tx_seq; /* Number of the last frame that was sent. */
+    uint32_t rx_seq; /* Number of the last that came as expected. */
+    uint64_t last_tx_ms;
+    uint64_t next_tx_ms;
+    uint64_t last_rx_ms;
+    uint64_t n_tx;
+    uint64_t n_rx; /* Frames that came as expected. */
+};
+_Static_assert(sizeof(struct sluice_keepalive_info) == 56, "size of sluice_keepalive_info");
+_Static_assert(offsetof(struct sluice_keepalive_info, type) == 0, "sluice_keepalive_info.type");
+_Static_assert(offsetof(struct sluice_keepalive_info, flags) == 2, "sluice_keepalive_info.flags");
+_Static_assert(offsetof(struct sluice_keepalive_info, size) == 4, "sluice_keepalive_info.size");
+_Static_assert(offsetof(struct sluice_keepalive_info, tx_seq) == 8, "sluice_keepalive_info.tx_seq");
+_Static_assert(offsetof(struct sluice_keepalive_info, rx_seq) == 12, "sluice_keepalive_info.rx_seq");
+_Static_assert(offsetof(struct sluice_keepalive_info, last_tx_ms) == 16, "sluice_keepalive_info.last_tx_ms");
+_Static_assert(offsetof(struct sluice_keepalive_info, next_tx_ms) == 24, "sluice_keepalive_info.next_tx_ms");
+_Static_assert(offsetof(struct sluice_keepalive_info, last_rx_ms) == 32, "sluice_keepalive_info.last_rx_ms");
+_Static_assert(offsetof(struct sluice_keepalive_info, n_tx) == 40, "sluice_keepalive_info.n_tx");
+_Static_assert(offsetof(struct sluice_keepalive_info, n_rx) == 48, "sluice_keepalive_info.n_rx");
 
 /* Counters of a patch port or tunnel since it was added. */
 struct sluice_ofport_info {
@@ -2994,6 +3099,25 @@ _Static_assert(offsetof(struct sluice_event_miss, dp_port) == 8, "sluice_event_m
 _Static_assert(offsetof(struct sluice_event_miss, key_size) == 12, "sluice_event_miss.key_size");
 _Static_assert(offsetof(struct sluice_event_miss, packet_size) == 16, "sluice_event_miss.packet_size");
 _Static_assert(offsetof(struct sluice_event_miss, pad) == 20, "sluice_event_miss.pad");
+
+/* Once for each silence. */
+struct sluice_event_keepalive_silent {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* Size of the whole record in bytes. */
+    uint32_t bridge;
+    uint32_t ofp_port;
+    uint32_t protocol;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct sluice_event_keepalive_silent) == 24, "size of sluice_event_keepalive_silent");
+_Static_assert(offsetof(struct sluice_event_keepalive_silent, type) == 0, "sluice_event_keepalive_silent.type");
+_Static_assert(offsetof(struct sluice_event_keepalive_silent, flags) == 2, "sluice_event_keepalive_silent.flags");
+_Static_assert(offsetof(struct sluice_event_keepalive_silent, size) == 4, "sluice_event_keepalive_silent.size");
+_Static_assert(offsetof(struct sluice_event_keepalive_silent, bridge) == 8, "sluice_event_keepalive_silent.bridge");
+_Static_assert(offsetof(struct sluice_event_keepalive_silent, ofp_port) == 12, "sluice_event_keepalive_silent.ofp_port");
+_Static_assert(offsetof(struct sluice_event_keepalive_silent, protocol) == 16, "sluice_event_keepalive_silent.protocol");
+_Static_assert(offsetof(struct sluice_event_keepalive_silent, pad) == 20, "sluice_event_keepalive_silent.pad");
 
 /* Ask miss_rules for the rules that it comes from. */
 struct sluice_event_flood {

@@ -101,14 +101,18 @@ export const command = {
   pollingSet: 37,
   /** Limits what a port receives. */
   portPolice: 38,
+  /** Sends a frame of a protocol at an interval, and takes the frames that it expects. */
+  keepaliveSet: 39,
+  /** Ends that. */
+  keepaliveDel: 40,
   /** Forgets multicast groups and routers that were snooped. */
-  mdbFlush: 39,
+  mdbFlush: 41,
   /** Changes how the kernel queues what a device sends. */
-  tcChange: 40,
+  tcChange: 42,
   /** Limits what a port sends. */
-  portShape: 41,
+  portShape: 43,
   /** Limits what a port sends by a queue. */
-  shapeQueue: 42,
+  shapeQueue: 44,
 } as const;
 
 /** What workers measure besides their counters. */
@@ -177,14 +181,16 @@ export const query = {
   missRules: 28,
   /** The last turns or milliseconds of a worker, newest first. */
   workerHistory: 29,
+  /** What a keepalive_set came to; the reply is a keepalive_info. */
+  keepaliveGet: 30,
   /** Multicast groups and routers of a bridge; records are mdb_info. */
-  mdbDump: 30,
+  mdbDump: 31,
   /** What went by each hash bucket of a bond that is balanced; the reply is a bond_info. */
-  bondStats: 31,
+  bondStats: 32,
   /** How the kernel queues what a device sends; asked with a tc_request. */
-  tcGet: 32,
+  tcGet: 33,
   /** What passed by each queue of a shaped port; records are shape_info. */
-  shapeStats: 33,
+  shapeStats: 34,
 } as const;
 
 /** What is counted by size. */
@@ -245,6 +251,8 @@ export const event = {
   netflow: 12,
   /** A port sends what no cache knows, beyond its share. At most every ten seconds for a port. */
   flood: 13,
+  /** What a keepalive_set expects has stayed away for as long as that says. */
+  keepaliveSilent: 14,
 } as const;
 
 /** Port drivers. */
@@ -2605,6 +2613,107 @@ export function writeWorkerSet(view: DataView, at: number, record: WorkerSet): v
   view.setUint32(at + 16, record.cpu, true);
 }
 
+/** One for each protocol of a port; a second changes the first. The frame goes where the actions say. Frames of the protocol that are just as expected make no event; after one that differs, all do. Followed by: actions, frame, expected (each padded to 8 bytes). */
+export interface KeepaliveSet {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  ofpPort: number;
+  /** protocol */
+  protocol: number;
+  /** Between two frames: a random time, */
+  intervalMinMs: number;
+  /** at most this; 0: none is sent. */
+  intervalMaxMs: number;
+  /** Until the first. */
+  firstMs: number;
+  /** Silence that is told; 0: none is. */
+  detectMs: number;
+  /** Silence until now. */
+  silentMs: number;
+  /** Where in the frame a number of 32 bits is that goes up with each; 0: nowhere. */
+  seqAt: number;
+  /** The same of what is expected. */
+  expectedSeqAt: number;
+  actionsSize: number;
+  frameSize: number;
+  /** 0: nothing is expected. */
+  expectedSize: number;
+}
+export const keepaliveSetSize = 64;
+export const keepaliveSetOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, protocol: 16, intervalMinMs: 20, intervalMaxMs: 24, firstMs: 28, detectMs: 32, silentMs: 36, seqAt: 40, expectedSeqAt: 44, actionsSize: 48, frameSize: 52, expectedSize: 56, pad: 60 } as const;
+export function readKeepaliveSet(view: DataView, at: number): KeepaliveSet {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    ofpPort: view.getUint32(at + 12, true),
+    protocol: view.getUint32(at + 16, true),
+    intervalMinMs: view.getUint32(at + 20, true),
+    intervalMaxMs: view.getUint32(at + 24, true),
+    firstMs: view.getUint32(at + 28, true),
+    detectMs: view.getUint32(at + 32, true),
+    silentMs: view.getUint32(at + 36, true),
+    seqAt: view.getUint32(at + 40, true),
+    expectedSeqAt: view.getUint32(at + 44, true),
+    actionsSize: view.getUint32(at + 48, true),
+    frameSize: view.getUint32(at + 52, true),
+    expectedSize: view.getUint32(at + 56, true),
+  };
+}
+export function writeKeepaliveSet(view: DataView, at: number, record: KeepaliveSet): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.ofpPort, true);
+  view.setUint32(at + 16, record.protocol, true);
+  view.setUint32(at + 20, record.intervalMinMs, true);
+  view.setUint32(at + 24, record.intervalMaxMs, true);
+  view.setUint32(at + 28, record.firstMs, true);
+  view.setUint32(at + 32, record.detectMs, true);
+  view.setUint32(at + 36, record.silentMs, true);
+  view.setUint32(at + 40, record.seqAt, true);
+  view.setUint32(at + 44, record.expectedSeqAt, true);
+  view.setUint32(at + 48, record.actionsSize, true);
+  view.setUint32(at + 52, record.frameSize, true);
+  view.setUint32(at + 56, record.expectedSize, true);
+}
+
+/** The record keepalive_del. */
+export interface KeepaliveDel {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  ofpPort: number;
+  protocol: number;
+}
+export const keepaliveDelSize = 24;
+export const keepaliveDelOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, protocol: 16, pad: 20 } as const;
+export function readKeepaliveDel(view: DataView, at: number): KeepaliveDel {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    ofpPort: view.getUint32(at + 12, true),
+    protocol: view.getUint32(at + 16, true),
+  };
+}
+export function writeKeepaliveDel(view: DataView, at: number, record: KeepaliveDel): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.ofpPort, true);
+  view.setUint32(at + 16, record.protocol, true);
+}
+
 /** What a port receives beyond these rates is dropped. A burst of 0 is a second's worth. */
 export interface PortPolice {
   type: number;
@@ -3837,6 +3946,83 @@ export function writeArrivalInfo(view: DataView, at: number, record: ArrivalInfo
   view.setUint32(at + 4, record.size, true);
   view.setUint32(at + 8, record.bridge, true);
   view.setUint32(at + 12, record.ofpPort, true);
+}
+
+/** Asks keepalive_get. */
+export interface KeepaliveQuery {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  ofpPort: number;
+  protocol: number;
+}
+export const keepaliveQuerySize = 24;
+export const keepaliveQueryOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, protocol: 16, pad: 20 } as const;
+export function readKeepaliveQuery(view: DataView, at: number): KeepaliveQuery {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    ofpPort: view.getUint32(at + 12, true),
+    protocol: view.getUint32(at + 16, true),
+  };
+}
+export function writeKeepaliveQuery(view: DataView, at: number, record: KeepaliveQuery): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.ofpPort, true);
+  view.setUint32(at + 16, record.protocol, true);
+}
+
+/** Times are of the datapath's clock; 0: never. */
+export interface KeepaliveInfo {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  /** Number of the last frame that was sent. */
+  txSeq: number;
+  /** Number of the last that came as expected. */
+  rxSeq: number;
+  lastTxMs: bigint;
+  nextTxMs: bigint;
+  lastRxMs: bigint;
+  nTx: bigint;
+  /** Frames that came as expected. */
+  nRx: bigint;
+}
+export const keepaliveInfoSize = 56;
+export const keepaliveInfoOffsets = { type: 0, flags: 2, size: 4, txSeq: 8, rxSeq: 12, lastTxMs: 16, nextTxMs: 24, lastRxMs: 32, nTx: 40, nRx: 48 } as const;
+export function readKeepaliveInfo(view: DataView, at: number): KeepaliveInfo {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    txSeq: view.getUint32(at + 8, true),
+    rxSeq: view.getUint32(at + 12, true),
+    lastTxMs: view.getBigUint64(at + 16, true),
+    nextTxMs: view.getBigUint64(at + 24, true),
+    lastRxMs: view.getBigUint64(at + 32, true),
+    nTx: view.getBigUint64(at + 40, true),
+    nRx: view.getBigUint64(at + 48, true),
+  };
+}
+export function writeKeepaliveInfo(view: DataView, at: number, record: KeepaliveInfo): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.txSeq, true);
+  view.setUint32(at + 12, record.rxSeq, true);
+  view.setBigUint64(at + 16, record.lastTxMs, true);
+  view.setBigUint64(at + 24, record.nextTxMs, true);
+  view.setBigUint64(at + 32, record.lastRxMs, true);
+  view.setBigUint64(at + 40, record.nTx, true);
+  view.setBigUint64(at + 48, record.nRx, true);
 }
 
 /** Counters of a patch port or tunnel since it was added. */
@@ -5336,6 +5522,37 @@ export function writeEventMiss(view: DataView, at: number, record: EventMiss): v
   view.setUint32(at + 8, record.dpPort, true);
   view.setUint32(at + 12, record.keySize, true);
   view.setUint32(at + 16, record.packetSize, true);
+}
+
+/** Once for each silence. */
+export interface EventKeepaliveSilent {
+  type: number;
+  flags: number;
+  /** Size of the whole record in bytes. */
+  size: number;
+  bridge: number;
+  ofpPort: number;
+  protocol: number;
+}
+export const eventKeepaliveSilentSize = 24;
+export const eventKeepaliveSilentOffsets = { type: 0, flags: 2, size: 4, bridge: 8, ofpPort: 12, protocol: 16, pad: 20 } as const;
+export function readEventKeepaliveSilent(view: DataView, at: number): EventKeepaliveSilent {
+  return {
+    type: view.getUint16(at + 0, true),
+    flags: view.getUint16(at + 2, true),
+    size: view.getUint32(at + 4, true),
+    bridge: view.getUint32(at + 8, true),
+    ofpPort: view.getUint32(at + 12, true),
+    protocol: view.getUint32(at + 16, true),
+  };
+}
+export function writeEventKeepaliveSilent(view: DataView, at: number, record: EventKeepaliveSilent): void {
+  view.setUint16(at + 0, record.type, true);
+  view.setUint16(at + 2, record.flags, true);
+  view.setUint32(at + 4, record.size, true);
+  view.setUint32(at + 8, record.bridge, true);
+  view.setUint32(at + 12, record.ofpPort, true);
+  view.setUint32(at + 16, record.protocol, true);
 }
 
 /** Ask miss_rules for the rules that it comes from. */

@@ -77,6 +77,11 @@ export const eventRecords: readonly RecordRow[] = [
     fields: [...header, ["dp_port", "u32"], ["key_size", "u32"], ["packet_size", "u32"], ["pad", "u32"]],
   },
   {
+    name: "event_keepalive_silent",
+    doc: "Once for each silence.",
+    fields: [...header, ["bridge", "u32"], ["ofp_port", "u32"], ["protocol", "u32"], ["pad", "u32"]],
+  },
+  {
     name: "event_flood",
     doc: "Ask miss_rules for the rules that it comes from.",
     fields: [

@@ -163,6 +163,25 @@ export const queryRecords: readonly RecordRow[] = [
   },
   { name: "arrival_info", doc: "", fields: [...header, ["bridge", "u32"], ["ofp_port", "u32"]] },
   {
+    name: "keepalive_query",
+    doc: "Asks keepalive_get.",
+    fields: [...header, ["bridge", "u32"], ["ofp_port", "u32"], ["protocol", "u32"], ["pad", "u32"]],
+  },
+  {
+    name: "keepalive_info",
+    doc: "Times are of the datapath's clock; 0: never.",
+    fields: [
+      ...header,
+      ["tx_seq", "u32", "Number of the last frame that was sent."],
+      ["rx_seq", "u32", "Number of the last that came as expected."],
+      ["last_tx_ms", "u64"],
+      ["next_tx_ms", "u64"],
+      ["last_rx_ms", "u64"],
+      ["n_tx", "u64"],
+      ["n_rx", "u64", "Frames that came as expected."],
+    ],
+  },
+  {
     name: "ofport_info",
     doc: "Counters of a patch port or tunnel since it was added.",
     fields: [

@@ -362,6 +362,35 @@ export const records: readonly RecordRow[] = [
     ],
   },
   {
+    name: "keepalive_set",
+    tail: "actions, frame, expected (each padded to 8 bytes)",
+    doc:
+      "One for each protocol of a port; a second changes the first. The frame goes where the actions say. " +
+      "Frames of the protocol that are just as expected make no event; after one that differs, all do.",
+    fields: [
+      ...header,
+      ["bridge", "u32"],
+      ["ofp_port", "u32"],
+      ["protocol", "u32", "protocol"],
+      ["interval_min_ms", "u32", "Between two frames: a random time,"],
+      ["interval_max_ms", "u32", "at most this; 0: none is sent."],
+      ["first_ms", "u32", "Until the first."],
+      ["detect_ms", "u32", "Silence that is told; 0: none is."],
+      ["silent_ms", "u32", "Silence until now."],
+      ["seq_at", "u32", "Where in the frame a number of 32 bits is that goes up with each; 0: nowhere."],
+      ["expected_seq_at", "u32", "The same of what is expected."],
+      ["actions_size", "u32"],
+      ["frame_size", "u32"],
+      ["expected_size", "u32", "0: nothing is expected."],
+      ["pad", "u32"],
+    ],
+  },
+  {
+    name: "keepalive_del",
+    doc: "",
+    fields: [...header, ["bridge", "u32"], ["ofp_port", "u32"], ["protocol", "u32"], ["pad", "u32"]],
+  },
+  {
     name: "port_police",
     doc: "What a port receives beyond these rates is dropped. A burst of 0 is a second's worth.",
     fields: [
