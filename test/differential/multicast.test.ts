@@ -119,12 +119,19 @@ async function doStep({ under, control }: Subject, step: Step): Promise<void> {
   else await control.call(step.words[0] ?? "", ...step.words.slice(1));
 }
 
-/** The order in which ports with a flag, or all of them, are output to is nobody's business. */
+/** The order in which ports with a flag, or all of them, are output to is nobody's business.  A tag of VLAN 10 that was taken off
+ *  and put back is the one that the packet came with. */
 function tidyTrace(text: string): string {
+  const tidy = (actions: string): string =>
+    outputs(actions)
+      .replaceAll("pop_vlan+push_vlan(vid=10,pcp=0)+", "")
+      .split(/,(?![^(]*\))/)
+      .sort()
+      .join();
   return text
     .split("\n")
     .map((line) =>
-      line.replace(/^Datapath actions: (.*)$/, (_, actions: string) => `Datapath actions: ${outputs(actions)}`),
+      line.replace(/^Datapath actions: (.*)$/, (_, actions: string) => `Datapath actions: ${tidy(actions)}`),
     )
     .sort()
     .join("\n");
