@@ -40,6 +40,7 @@ append_report(struct xlate_ctx *ctx, uint32_t probability, const struct sluice_d
     report->size = size;
     report->bridge = ctx->view->bridge->id;
     report->in_port = be32(ctx->flow.in_port);
+    ctx->has_reports |= model->sample_kind != SLUICE_SAMPLE_KIND_SFLOW;
     if (is_sample) {
         struct sluice_dp_action_sample *sample = (void *) ((uint8_t *) ctx->out->actions + begin);
         sample->probability = probability;
@@ -62,6 +63,8 @@ sample_input(struct xlate_ctx *ctx)
             .max_len = view->sflow_header,
         };
         ctx->sflow_report = append_report(ctx, view->sflow_probability, &model);
+        /* The report says which tag the packet leaves with, which mostly is the one that it came with. */
+        WILD_ALL(ctx, vlan0_tci);
     }
     if (view->flags & SLUICE_BRIDGE_FLAG_IPFIX_INPUT) {
         const struct sluice_dp_action_report model = {
@@ -123,10 +126,29 @@ sample_action(struct xlate_ctx *ctx, const struct sluice_action_sample *action)
     append_report(ctx, (uint32_t) action->probability << 16 | action->probability, &model);
 }
 
+/* Tells the reports among the actions, but sFlow's, by how many ports the packet goes out. */
+static void
+tell_outputs(uint8_t *actions, uint32_t size, uint32_t n_outputs)
+{
+    for (uint32_t at = 0; at < size;) {
+        struct sluice_dp_action_report *report = (void *) (actions + at);
+        if (report->opcode == SLUICE_DP_ACTION_REPORT && report->sample_kind != SLUICE_SAMPLE_KIND_SFLOW) {
+            report->n_outputs = n_outputs;
+        } else if (report->opcode == SLUICE_DP_ACTION_SAMPLE) {
+            const uint32_t head = sizeof(struct sluice_dp_action_sample);
+            tell_outputs(actions + at + head, report->size - head, n_outputs);
+        }
+        at += report->size;
+    }
+}
+
 void
 sample_finish(struct xlate_ctx *ctx)
 {
     struct xlate_out *out = ctx->out;
+    if (ctx->has_reports && !ctx->error) {
+        tell_outputs((uint8_t *) out->actions, out->actions_size, ctx->n_outputs);
+    }
     if (ctx->sflow_report == UINT32_MAX || ctx->error) {
         return;
     }

@@ -85,6 +85,7 @@ struct xlate_ctx {
 
     uint32_t sflow_report; /* Offset of the report action for sFlow, or UINT32_MAX; what it says is known at the end. */
     uint32_t n_outputs;    /* To devices and tunnels. */
+    bool has_reports;      /* Of IPFIX, the bridge's or of sample actions. */
     uint32_t output;       /* The last one's datapath port. */
 
     uint32_t netflow_output; /* OpenFlow port that NetFlow tells of, or NETFLOW_OUTPUT_*. */

@@ -1,29 +1,14 @@
 import { spawn, spawnSync } from "node:child_process";
-import { createSocket, type Socket } from "node:dgram";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { type Collector, collector, decode } from "./collector.js";
 import { noOvs, withPair } from "./pair.js";
 import { addDummyBridge, freePort, have, type Switch, sleep, startSluice, until } from "./switch.js";
 
 /** NetFlow of the whole switch: its datagrams beside those of Open vSwitch, and as collectors read them. */
-
-interface Collector {
-  readonly port: number;
-  readonly datagrams: Buffer[];
-  close(): void;
-}
-
-async function collector(): Promise<Collector> {
-  const socket: Socket = createSocket("udp4");
-  const datagrams: Buffer[] = [];
-  socket.on("message", (message) => datagrams.push(message));
-  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-  return { port: (socket.address() as AddressInfo).port, datagrams, close: () => socket.close() };
-}
 
 /** What was told of each flow in all records together, without times.  When either switch looks at its megaflows is a matter
  *  of chance, and it may be between two packets. */
@@ -99,27 +84,6 @@ async function told(under: Switch, from: Collector, nRecords: number): Promise<s
 }
 
 const nFlows = 7;
-
-/** The datagrams as a capture, each in Ethernet, IPv4 and UDP. */
-function capture(datagrams: readonly Buffer[]): Buffer {
-  const parts = [Buffer.from("d4c3b2a1020004000000000000000000ffff000001000000", "hex")];
-  for (const datagram of datagrams) {
-    const frame = Buffer.alloc(42 + datagram.length);
-    frame.writeUInt16BE(0x0800, 12);
-    frame.write("45000000000000004011", 14, "hex");
-    frame.writeUInt16BE(28 + datagram.length, 16);
-    frame.write("7f0000017f000001", 26, "hex");
-    frame.writeUInt16BE(40000, 34);
-    frame.writeUInt16BE(2055, 36);
-    frame.writeUInt16BE(8 + datagram.length, 38);
-    datagram.copy(frame, 42);
-    const head = Buffer.alloc(16);
-    head.writeUInt32LE(frame.length, 8);
-    head.writeUInt32LE(frame.length, 12);
-    parts.push(head, frame);
-  }
-  return Buffer.concat(parts);
-}
 
 if (noOvs !== undefined) console.log(`skip: NetFlow beside Open vSwitch: ${noOvs}`);
 else {
@@ -233,36 +197,17 @@ else {
   test("tshark reads the records, and finds nothing malformed", async () => {
     const under = await startSluice({ dummy: true });
     const from = await collector();
-    const directory = mkdtempSync(join(tmpdir(), "sluice-netflow-"));
     try {
       setUp(under, from.port, "engine_id=9", "engine_type=1");
       traffic(under);
       await told(under, from, nFlows);
-      const file = join(directory, "netflow.pcap");
-      writeFileSync(file, capture(from.datagrams));
       const fields = ["srcaddr", "dstaddr", "inputint", "outputint", "packets", "protocol"].flatMap((field) => [
         "-e",
         `cflow.${field}`,
       ]);
-      const decoded = spawnSync(
-        "tshark",
-        [
-          "-r",
-          file,
-          "-d",
-          "udp.port==2055,cflow",
-          "-T",
-          "fields",
-          "-E",
-          "aggregator=;",
-          ...fields,
-          "-e",
-          "_ws.malformed",
-        ],
-        { encoding: "utf8" },
-      );
-      assert.is(decoded.status, 0, decoded.stderr);
-      const rows = decoded.stdout
+      const form = ["-T", "fields", "-E", "aggregator=;", ...fields, "-e", "_ws.malformed"];
+      const decoded = decode(from.datagrams, 2055, "cflow", ...form);
+      const rows = decoded
         .trimEnd()
         .split("\n")
         .flatMap((line) => {
@@ -288,7 +233,6 @@ else {
       );
     } finally {
       from.close();
-      rmSync(directory, { recursive: true, force: true });
       await under.stop();
     }
   });

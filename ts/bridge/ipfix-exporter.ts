@@ -42,6 +42,12 @@ export function ipfixSettings(row: IPFIXRow): IpfixSettings {
 
 export const sampleKind = { ipfix: 2, flow: 3 } as const;
 
+/** Exporters that this process has had. */
+let nExporters = 0;
+
+/** UDP ports of BFD, whose packets the switch itself sends and receives. */
+const bfdPorts = [3784, 3785];
+
 export class BridgeIpfix {
   readonly settings: IpfixSettings;
   readonly #bridge: Bridge;
@@ -55,7 +61,10 @@ export class BridgeIpfix {
     this.#bridge = bridge;
     this.#clock = clock;
     this.#collectors = collectors;
-    this.#exporter = new IpfixExporter(settings);
+    const { activeTimeoutS, flowsMax, virtualObsId } = settings;
+    const notSent = (): number => collectors.counts.failed + collectors.counts.dropped;
+    nExporters += 1;
+    this.#exporter = new IpfixExporter({ activeTimeoutS, flowsMax, virtualObsId, exporterId: nExporters, notSent });
     this.#timer = clock.every(1000, () => this.#send(this.#exporter.expire(clock.monotonic(), clock.wall())));
   }
 
@@ -75,6 +84,7 @@ export class BridgeIpfix {
 
   sample(event: Sample): void {
     const isFlow = event.sampleKind === sampleKind.flow;
+    if (!isFlow && isBfd(event.packet)) return;
     const interfaces = [...this.#bridge.interfaces.values()];
     const input = interfaces.find((iface) => iface.ofport === (event.inPort & 0xffff));
     const output = interfaces.find((iface) => iface.netdev.dpPort === event.outPort);
@@ -88,6 +98,7 @@ export class BridgeIpfix {
         domainId: isFlow ? event.obsDomainId : this.settings.domainId,
         pointId: isFlow ? event.obsPointId : this.settings.pointId,
         egress,
+        dropped: event.nOutputs === 0,
         input: interfaceOf(input),
         output: interfaceOf(output),
         tunnel: this.settings.tunnels ? this.#tunnel(event, input, output) : undefined,
@@ -124,7 +135,16 @@ export class BridgeIpfix {
     const kind = tunnelKinds.get((goesOut ? output : input)?.type ?? "");
     if (tunnel === undefined || kind === undefined) return undefined;
     const key = Uint8Array.of(tunnel.vni >>> 24, tunnel.vni >>> 16, tunnel.vni >>> 8, tunnel.vni);
-    return { src: tunnel.src, dst: tunnel.dst, ...kind, key: kind.keySize === 3 ? key.subarray(1) : key };
+    // The source port of what came in is not kept; what goes out gets one later.
+    const dstPort = (goesOut ? output : input)?.netdev.tunnel?.dstPort ?? 0;
+    return {
+      src: tunnel.src,
+      dst: tunnel.dst,
+      srcPort: 0,
+      dstPort,
+      ...kind,
+      key: kind.keySize === 3 ? key.subarray(1) : key,
+    };
   }
 
   #send(messages: readonly Uint8Array[]): void {
@@ -141,5 +161,21 @@ const tunnelKinds: ReadonlyMap<string, { readonly type: number; readonly protoco
   ]);
 
 function interfaceOf(iface: OpenInterface | undefined): FlowInterface {
-  return { index: iface?.netdev.last.ifindex ?? 0, name: iface?.name ?? "" };
+  const status = iface?.netdev.status();
+  return {
+    index: iface?.netdev.last.ifindex ?? 0,
+    type: Number(status?.get("if_type") ?? 0),
+    name: iface?.name ?? "",
+    description: status?.get("if_descr") ?? "",
+  };
+}
+
+function isBfd(packet: Uint8Array): boolean {
+  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
+  const l3At = view.byteLength >= 18 && view.getUint16(12) === 0x8100 ? 18 : 14;
+  const type = view.byteLength >= l3At + 20 ? view.getUint16(l3At - 2) : 0;
+  const isIpv4 = type === 0x0800 && view.getUint8(l3At + 9) === 17 && (view.getUint16(l3At + 6) & 0x1fff) === 0;
+  const isIpv6 = type === 0x86dd && view.getUint8(l3At + 6) === 17;
+  const l4At = l3At + (isIpv4 ? 4 * (view.getUint8(l3At) & 15) : 40);
+  return (isIpv4 || isIpv6) && view.byteLength >= l4At + 4 && bfdPorts.includes(view.getUint16(l4At + 2));
 }
