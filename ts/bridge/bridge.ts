@@ -503,12 +503,16 @@ export class Bridge implements RunningBridge {
   #configureMonitors(wanted: WantedBridge): void {
     for (const { name, row } of [...wanted.ports.values()].flatMap((port) => port.interfaces)) {
       const open = this.interfaces.get(name);
-      this.#unsettled.delete(name);
-      if (open === undefined || row === undefined) continue;
+      if (open === undefined || row === undefined) {
+        this.#unsettled.delete(name);
+        continue;
+      }
       const known = this.monitors.get(name);
       const monitor = known === undefined && isWatched(row) ? this.#newMonitor(open) : known;
       if (monitor?.configure(row) === true) this.monitors.set(name, monitor);
       else this.#unmonitor(name);
+      // What a monitor says while it is being configured is not known to be of this port yet.
+      this.#unsettled.delete(name);
       this.#settleLiveness(open);
     }
   }
