@@ -11,6 +11,7 @@
 #include "pipeline/tunnel.h"
 #include "pipeline/ofmeter.h"
 #include "pipeline/xlate_ctx.h"
+#include "tunnel/header.h"
 
 /* The upper six bits of IPv4's and IPv6's traffic class. */
 #define IP_DSCP_MASK 0xfcu
@@ -343,7 +344,7 @@ static void
 leave_out_zeros(const struct xlate_ctx *ctx, struct flow_key *mask)
 {
     const struct flow_key *flow = &ctx->flow;
-    mask->tun_flags &= flow->tun_flags;
+    mask->tun_flags &= flow->tun_flags & be16(TUN_FLAG_OAM); /* The others are no fields of OpenFlow. */
     mask->tun_gbp_id = flow->tun_gbp_id ? mask->tun_gbp_id : 0;
     mask->tun_gbp_flags = flow->tun_gbp_flags ? mask->tun_gbp_flags : 0;
     mask->tun_erspan_ver = flow->tun_erspan_ver ? mask->tun_erspan_ver : 0;
@@ -376,8 +377,10 @@ append_controller(struct xlate_ctx *ctx, const struct sluice_dp_action_controlle
     }
     leave_out_zeros(ctx, &mask);
     if (ctx->flow.tun_metadata_present) {
-        /* Which fields there are at these places is known as long as the bridge's map stays. */
+        /* Which fields there are at these places is known as long as the bridge's map stays.  A field of which a part was
+         * read is told whole: packet-ins have no masks. */
         for (uint32_t i = SLUICE_KEY_OPTIONS_WORD; i < SLUICE_KEY_PIPELINE_WORD; i++) {
+            ctx->wild->words[i] = ctx->wild->words[i] ? UINT64_MAX : 0;
             mask.words[i] = ctx->wild->words[i] | known;
         }
         mask.tun_metadata_present &= ctx->flow.tun_metadata_present;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/mii.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -186,6 +187,48 @@ get_speed(int fd, struct link *link)
         link->info.link_speed_mbps = ask.settings.speed;
     }
     link->info.duplex = ask.settings.duplex;
+}
+
+/* Bit of MII's basic status register. */
+#define MII_STATUS 1u
+#define MII_STATUS_LINK 0x0004u
+
+/* By MII: 0 or an errno value. */
+static int
+ask_mii(int fd, struct ifreq *request, _Bool *up)
+{
+    struct mii_ioctl_data *mii = (void *) &request->ifr_data;
+
+    if (ioctl(fd, SIOCGMIIPHY, request) != 0) {
+        return errno;
+    }
+    mii->reg_num = MII_STATUS;
+    if (ioctl(fd, SIOCGMIIREG, request) != 0) {
+        return errno;
+    }
+    *up = (mii->val_out & MII_STATUS_LINK) != 0;
+    return 0;
+}
+
+_Bool
+link_asks_device(const char *name)
+{
+    struct ethtool_value value = { .cmd = ETHTOOL_GLINK };
+    struct ifreq request;
+    _Bool up = 0;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        return 0;
+    }
+    memset(&request, 0, sizeof request);
+    strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+    if (ask_mii(fd, &request, &up) != 0) {
+        request.ifr_data = (char *) &value;
+        up = ioctl(fd, SIOCETHTOOL, &request) == 0 && value.data != 0;
+    }
+    close(fd);
+    return up;
 }
 
 /* Receives replies and hands each message to 'each' until it returns false, an error, or the end of the dump. */

@@ -19,6 +19,10 @@ struct link {
 /* State of the device 'name'.  ENODEV when there is none. */
 int link_get(const char *name, struct link *link);
 
+/* Whether the link of the device 'name' is up as its transceiver says, asked by MII or, where the driver has none, by
+ * ethtool.  A device that answers neither is down. */
+_Bool link_asks_device(const char *name);
+
 /* Calls 'each' for every device, until it returns false. */
 int link_list(_Bool (*each)(void *aux, const struct link *link), void *aux);
 

@@ -107,6 +107,10 @@ answer_link_get(struct sluice_datapath *datapath, const struct sluice_record *qu
     if (error != 0) {
         return error == ENODEV ? ENOENT : error;
     }
+    if ((query->flags & SLUICE_LINK_ASK_DEVICE) != 0) {
+        link.info.link_flags &= ~(uint32_t) IFF_RUNNING;
+        link.info.link_flags |= link_asks_device(name) ? (uint32_t) IFF_RUNNING : 0;
+    }
     if (reply_size < link_record_size(&link)) {
         return ENOSPC;
     }

@@ -70,6 +70,20 @@ function rebalanceMs(asked: number): number {
   return asked === 0 ? 0 : Math.max(asked, rebalanceMsMin);
 }
 
+const miimonMsDefault = 200;
+
+/** How often the links of members are asked for; 0: they tell. */
+export function wantedLookMs(row: PortRow, warn: (text: string) => void): number {
+  const mode = row.other_config.get("bond-detect-mode");
+  if (mode === undefined || mode === "carrier") return 0;
+  if (mode !== "miimon") {
+    warn(`port ${row.name}: unsupported bond-detect-mode ${mode}, defaulting to carrier`);
+    return 0;
+  }
+  const asked = integer(row.other_config, "bond-miimon-interval", 0);
+  return asked > 0 ? asked : miimonMsDefault;
+}
+
 export function wantedBond(row: PortRow): BondSettings {
   const mode = row.bond_mode ?? "active-backup";
   const fallback = truth(row, "lacp-fallback-ab");

@@ -34,7 +34,7 @@ import {
   slowProtocols,
   usesLbOutput,
 } from "../protocols/index.js";
-import { wantedBond, wantedLacp, wantedLacpMember } from "./aggregate-rows.js";
+import { wantedBond, wantedLacp, wantedLacpMember, wantedLookMs } from "./aggregate-rows.js";
 import type { Mac } from "./bridge-address.js";
 import { LacpKeeper, type LacpKeeperOptions, lacpOfFrame } from "./lacp-keeper.js";
 
@@ -59,6 +59,8 @@ export interface AggregateOptions extends LacpKeeperOptions {
   readonly members: (port: string) => readonly AggregateMember[];
   /** What the datapath has counted of the port, a bond that is balanced; undefined before it knows. */
   readonly counted: (port: string) => BondCounts | undefined;
+  /** Looks at the members' links; `asksDevices`: by what the devices themselves say. */
+  readonly look: (port: string, asksDevices: boolean) => void;
   /** Which members carry packets changed, or what the database shows of them. */
   readonly changed: (port: string) => void;
 }
@@ -82,6 +84,8 @@ export class Aggregate {
   readonly #keeper: LacpKeeper;
   readonly #resets = new Map<string, number>();
   #timer: Timer | undefined;
+  #looks: Timer | undefined;
+  #lookMs = 0;
   #shown = "";
   #warned = "";
 
@@ -104,6 +108,7 @@ export class Aggregate {
       warnings.push(
         `port ${row.name}: Using the default bond_mode active-backup. Note that in previous versions, the default bond_mode was balance-slb`,
       );
+    this.#watch(members.length > 1 ? wantedLookMs(row, (text) => warnings.push(text)) : 0);
     if (warnings.join() !== this.#warned) for (const text of warnings) this.#configLog.warn(text);
     this.#warned = warnings.join();
     if (settings === undefined) this.#keeper.close();
@@ -228,9 +233,20 @@ export class Aggregate {
     return member !== undefined && mayEnable(this.lacp, member);
   }
 
+  /** Looks at links every so often; 0: no more. */
+  #watch(ms: number): void {
+    const { clock, look } = this.#options;
+    if (ms === this.#lookMs) return;
+    this.#lookMs = ms;
+    this.#looks?.cancel();
+    this.#looks = ms === 0 ? undefined : clock.every(ms, () => look(this.name, true));
+    look(this.name, ms !== 0);
+  }
+
   close(): void {
     this.#keeper.close();
     this.#timer?.cancel();
+    this.#looks?.cancel();
   }
 
   #members(): readonly AggregateMember[] {

@@ -429,6 +429,7 @@ export class Bridge implements RunningBridge {
   #configureAggregate(port: WantedPort, members: number): void {
     let aggregate = this.#aggregates.get(port.name);
     if (port.row === undefined || (members < 2 && !speaksLacp(port.row))) {
+      this.#lookAtMembers(port.name, false);
       aggregate?.close();
       this.#aggregates.delete(port.name);
       return;
@@ -442,6 +443,9 @@ export class Bridge implements RunningBridge {
         delegates: this.#delegates,
         takeEvents: this.#takeEvents,
         members: (name) => this.#membersOf(name),
+        look: (name, asksDevices) => {
+          this.#lookAtMembers(name, asksDevices);
+        },
         counted: (name) => {
           const id = this.#bundleIds.get(name);
           return id === undefined ? undefined : bondCounts(this.#netdevs.datapath, this.ofproto.bridge, id);
@@ -455,6 +459,19 @@ export class Bridge implements RunningBridge {
       this.#aggregates.set(port.name, aggregate);
     }
     aggregate.configure(port.row, this.#mac);
+  }
+
+  #lookAtMembers(port: string, asksDevices: boolean): void {
+    for (const { name } of this.#wantedPorts.get(port)?.interfaces ?? []) {
+      const netdev = this.interfaces.get(name)?.netdev;
+      if (netdev === undefined) continue;
+      const isNew = netdev.asksDevice !== asksDevices;
+      if (!isNew && !asksDevices) continue;
+      netdev.asksDevice = asksDevices;
+      if (!isNew && !netdev.hasMoved) continue;
+      this.refresh(name);
+      this.#statusChanged();
+    }
   }
 
   #membersOf(port: string): readonly AggregateMember[] {

@@ -20,6 +20,7 @@ import {
   keepaliveInfoSize,
   keepaliveQuerySize,
   type LinkInfo,
+  linkAsk,
   linkInfoSize,
   linkQuerySize,
   type MegaflowInfo,
@@ -237,13 +238,20 @@ function readLink(bytes: Uint8Array): Link {
 }
 
 /** The network device of that name, or undefined. */
-export function link(target: QueryTarget, name: string): Link | undefined {
+/** `asksDevice`: whether the link runs is what its transceiver says. */
+export function link(target: QueryTarget, name: string, asksDevice = false): Link | undefined {
   const bytes = utf8.encode(name);
   const reply = ask(
     target,
     queryRecord(
       linkQuerySize,
-      (view, size) => writeLinkQuery(view, 0, { type: query.linkGet, flags: 0, size, nameSize: bytes.length }),
+      (view, size) =>
+        writeLinkQuery(view, 0, {
+          type: query.linkGet,
+          flags: asksDevice ? linkAsk.device : 0,
+          size,
+          nameSize: bytes.length,
+        }),
       bytes,
     ),
   );

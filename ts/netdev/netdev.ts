@@ -97,6 +97,8 @@ export type TxSteering = "thread" | "hash";
 export class Netdev {
   /** How often the carrier came or went since the device was opened. */
   carrierResets = 0;
+  /** Whether its link is watched by asking the device (MII, ethtool) and not by what the kernel tells. */
+  asksDevice = false;
   /** Of a test device: the addresses that the host would have there. */
   addresses: readonly Network[] = [];
   /** Of a tunnel: what its options say. */
@@ -180,7 +182,7 @@ export class Netdev {
   #look(): DeviceState {
     if (this.isVirtual) return { ...gone, mac: this.mac, up: true, carrier: true };
     if (this.isHostDevice) {
-      const found = link(this.owner.datapath, this.name);
+      const found = link(this.owner.datapath, this.name, this.asksDevice);
       return found === undefined ? gone : linkState(found);
     }
     const info = portStats(this.owner.datapath, this.dpPort);
@@ -216,8 +218,10 @@ export class Netdev {
     return new Map(vhostMode === undefined ? pairs : [["mode", vhostMode], ...pairs]);
   }
 
-  /** Whether the carrier is another than when the device was last asked: DPDK's devices need not tell. */
+  /** Whether the carrier is another than when the device was last asked: DPDK's devices need not tell, and transceivers
+   *  do not. */
   get hasMoved(): boolean {
+    if (this.isHostDevice && this.asksDevice) return this.#look().carrier !== this.last.carrier;
     if (this.type.dpdk === undefined) return false;
     const info = portStats(this.owner.datapath, this.dpPort);
     return info !== undefined && (info.carrier !== 0) !== this.last.carrier;

@@ -270,6 +270,21 @@ const named = new Map(
 );
 /** Fields whose zero has a prefix, too. */
 const prefixedInMatch = new Set(["nsh_spi", "nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4"]);
+const erspanVersion = plan("tun_erspan_ver");
+/** Fields that a match prints only if it is of that version of ERSPAN. */
+const erspanVersions = new Map([
+  ["tun_erspan_idx", 1],
+  ["tun_erspan_dir", 2],
+  ["tun_erspan_hwid", 2],
+]);
+/** Fields of tunnels of which a match prints the value only, and some by another name. */
+const valueOnly = new Map([
+  ["tun_erspan_ver", "tun_erspan_ver"],
+  ["tun_erspan_dir", "tun_erspan_dir"],
+  ["tun_erspan_hwid", "tun_erspan_hwid"],
+  ["tun_gtpu_flags", "gtpu_flags"],
+  ["tun_gtpu_msgtype", "gtpu_msgtype"],
+]);
 /** Decimal fields that a match prints in hexadecimal. */
 const hexInMatch = new Set(["recirc_id"]);
 
@@ -320,7 +335,14 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
     } else skipType = false;
   } else skipType = match.isWild(ethType);
   for (const one of registers) put(one.name, one);
-  for (const one of tunnel) put(one.name, one);
+  for (const one of tunnel) {
+    const version = erspanVersions.get(one.name);
+    if (version !== undefined && version !== match.number(erspanVersion)) continue;
+    const name = valueOnly.get(one.name);
+    if (name === undefined) put(one.name, one);
+    else if (!match.isWild(one))
+      parts.push(`${name}=${formatValue(rowOf(one), match.wireBytes(one), undefined, ports)}`);
+  }
   putOptions(match, parts);
   put("metadata", field("metadata"));
   if (!match.isWild(inPortOxm)) parts.push(`in_port=${formatPort(match.number(inPortOxm), ports)}`);

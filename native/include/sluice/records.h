@@ -120,6 +120,11 @@ enum sluice_history {
     SLUICE_HISTORY_MILLISECONDS = 1, /* Sums of the turns of a millisecond. */
 };
 
+/* In the flags of link_get. */
+enum sluice_link_ask {
+    SLUICE_LINK_ASK_DEVICE = 1, /* Whether the link runs is asked of the device, by MII or ethtool, and not of the kernel. */
+};
+
 /* Settings of a mirror. */
 enum sluice_mirror_flag {
     SLUICE_MIRROR_FLAG_SELECT_ALL = 1, /* Selects what comes in or goes out by any bundle. */

@@ -217,6 +217,12 @@ export const history = {
   milliseconds: 1,
 } as const;
 
+/** In the flags of link_get. */
+export const linkAsk = {
+  /** Whether the link runs is asked of the device, by MII or ethtool, and not of the kernel. */
+  device: 1,
+} as const;
+
 /** Settings of a mirror. */
 export const mirrorFlag = {
   /** Selects what comes in or goes out by any bundle. */

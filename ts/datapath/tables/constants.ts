@@ -152,6 +152,11 @@ export const constantSets: readonly ConstantSet[] = [
     ]),
   },
   {
+    prefix: "link_ask",
+    doc: "In the flags of link_get.",
+    rows: bits([["device", "Whether the link runs is asked of the device, by MII or ethtool, and not of the kernel."]]),
+  },
+  {
     prefix: "mirror_flag",
     doc: "Settings of a mirror.",
     rows: bits([["select_all", "Selects what comes in or goes out by any bundle."]]),
