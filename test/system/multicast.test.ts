@@ -11,6 +11,9 @@ const reason = missing({ root: true, tools: ["ovs-vswitchd", "ovs-vsctl", "ovs-a
 if (reason !== undefined) console.log(`skip: multicast: ${reason}`);
 const maybe = reason === undefined ? test : test.skip;
 
+/** Both make a device of that name. */
+const bridgeOf = (under: Switch): string => `mc${process.pid % 1000}${under.kind === "ovs" ? "y" : "x"}`;
+
 const snoop = ["mcast_snooping_enable=true", "other_config:mcast-snooping-disable-flood-unregistered=true"];
 
 interface Network {
@@ -36,10 +39,21 @@ async function withNetwork(body: (network: Network) => Promise<void>): Promise<v
     running.push(theirs);
     const bridge = (under: Switch, ...ports: readonly string[]): void => {
       const added = ports.flatMap((port, index) => [
-        ...["--", "add-port", "br0", port],
+        ...["--", "add-port", bridgeOf(under), port],
         ...["--", "set", "interface", port, `ofport_request=${index + 1}`],
       ]);
-      under.ok("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", ...snoop, ...added);
+      under.ok(
+        "ovs-vsctl",
+        "add-br",
+        bridgeOf(under),
+        "--",
+        "set",
+        "bridge",
+        bridgeOf(under),
+        "datapath_type=netdev",
+        ...snoop,
+        ...added,
+      );
     };
     bridge(ours, first.port, second.port, ends[0]);
     bridge(theirs, third.port, ends[1]);
@@ -85,21 +99,28 @@ function joined(host: Host, kind: "udp4" | "udp6", group: string): { stop(): Pro
 function send(under: Switch, group: readonly number[], count: number): void {
   const frame = data({ host: 3, vlan: 0 }, group, [10, 77, 0, 3]);
   for (let left = count; left > 0; left--)
-    under.ok("ovs-ofctl", "packet-out", "br0", `in_port=1 packet=${frame} actions=NORMAL`);
+    under.ok("ovs-ofctl", "packet-out", bridgeOf(under), `in_port=1 packet=${frame} actions=NORMAL`);
 }
 
 /** Packets that a port of Sluice has sent. */
 const sentBy = (under: Switch, port: number): number =>
-  Number(/tx pkts=(\d+)/.exec(under.ok("ovs-ofctl", "dump-ports", "br0", String(port)))?.[1]);
+  Number(/tx pkts=(\d+)/.exec(under.ok("ovs-ofctl", "dump-ports", bridgeOf(under), String(port)))?.[1]);
 
 const knows = (under: Switch, port: string, group: string): boolean =>
-  new RegExp(`^ +${port} +0 +${group.replaceAll(".", "\\.")} `, "m").test(under.ok("ovs-appctl", "mdb/show", "br0"));
+  new RegExp(`^ +${port} +0 +${group.replaceAll(".", "\\.")} `, "m").test(
+    under.ok("ovs-appctl", "mdb/show", bridgeOf(under)),
+  );
 
 maybe("hosts get the groups that they joined through Sluice and Open vSwitch, and no others", async () => {
   await withNetwork(async ({ ours, theirs, hosts: [member, bystander], cable }) => {
     // A query from behind Open vSwitch: there is the router.
     const query = igmp({ host: 3, vlan: 0 }, 0x11, [0, 0, 0, 0], [10, 77, 0, 3]);
-    theirs.ok("ovs-ofctl", "packet-out", "br0", `in_port=NONE packet=${query} actions=output:${cable.theirs}`);
+    theirs.ok(
+      "ovs-ofctl",
+      "packet-out",
+      bridgeOf(theirs),
+      `in_port=NONE packet=${query} actions=output:${cable.theirs}`,
+    );
     await until("Sluice knows the router", 10, () => knows(ours, cable.ours, "querier"));
 
     const address = group4(9);
