@@ -40,6 +40,13 @@ test("ports go by name where names are given", () => {
   );
 });
 
+test("a tunnel whose key is told has one, whatever its flags say", () => {
+  const flow = (flags: string): string =>
+    `tunnel(tun_id=0x0,src=1.1.1.1,dst=2.2.2.2,ttl=64,flags(${flags})),in_port(1),eth_type(0x0800),ipv4(frag=no)`;
+  const [key, none] = ["key", ""].map((flags) => formatMatch(parseDatapathMatch(flow(flags))));
+  assert.is(none, key);
+});
+
 test("datapath actions print in the datapath's words", () => {
   const record = (opcode: number, fill: (view: DataView) => void): Uint8Array => {
     const size = datapathLayouts.get(opcode)?.size ?? 8;

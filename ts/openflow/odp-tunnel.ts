@@ -188,9 +188,10 @@ const nested: Readonly<Record<string, readonly Member[]>> = {
   gtpu,
 };
 
-function parseFlags(match: KeyMatch, text: string): void {
-  let value = 0;
-  let mask = /^[+-]/.test(text) ? 0 : 0xf;
+/** A flow that has the attribute of the key has a key, whatever its flags say. */
+function parseFlags(match: KeyMatch, text: string, hasKey: boolean): void {
+  let value = hasKey ? flagBit.key : 0;
+  let mask = /^[+-]/.test(text) ? value : 0xf;
   for (const [, sign, name] of text.matchAll(/([+-]?)([a-z]+)\|?/g)) {
     const index = tunnelFlags.indexOf(name ?? "");
     if (index < 0) throw new FlowSyntaxError(`flags(${text}): unknown tunnel flag`);
@@ -219,10 +220,12 @@ function parseMember(match: KeyMatch, one: Member, text: string): void {
 
 /** Reads what stands between the parentheses. */
 export function parseTunnel(match: KeyMatch, text: string): void {
-  for (const { key, value, parens } of keyValues(text)) {
+  const members = [...keyValues(text)];
+  const hasKey = members.some(({ key }) => key === tunId.name);
+  for (const { key, value, parens } of members) {
     const group = nested[key];
     const one = outer.find((each) => each.name === key);
-    if (key === "flags" && parens && value !== undefined) parseFlags(match, value);
+    if (key === "flags" && parens && value !== undefined) parseFlags(match, value, hasKey);
     else if (key === "geneve" && parens && value !== undefined) parseOptions(match, value);
     else if (key === "vxlan" && parens && value !== undefined) parseTunnel(match, value);
     else if (group !== undefined && parens && value !== undefined) {
