@@ -125,6 +125,7 @@ test("a trace says why, as text and as a tree", async () => {
       megaflow: "recirc_id=0,eth,ip,in_port=1,nw_frag=no",
       datapathActions: "drop",
       failure: null,
+      slow: [],
     });
   });
 });
