@@ -189,7 +189,9 @@ change(struct session *session, const struct keepalive_settings *settings, uint6
     session->seq_at = settings->seq_at;
     session->frame_size = settings->frame.size;
     session->actions_size = settings->actions.size;
-    session->report.next_tx_ms = now_ms + settings->first_ms;
+    /* The caller's time may be from before the frame that was sent last. */
+    uint64_t next_ms = now_ms + settings->first_ms;
+    session->report.next_tx_ms = next_ms > session->report.last_tx_ms ? next_ms : session->report.last_tx_ms;
     copy(session->frame, &settings->frame);
     copy(session->actions, &settings->actions);
     if (!is_numbered && session->seq_at != 0) {
