@@ -16,6 +16,9 @@ const fuzzSeconds = 5;
 const lingerMs = 20_000;
 /** Rooms whose tests make devices, namespaces or load the machine: they run one after the other, after the rest. */
 const alone = ["system", "differential", "datapath"];
+/** But those of them that only exchange messages with daemons of test devices. */
+const messagesOnly =
+  /^system\/(ofctl|ofctl-commands|ofctl-flows|ofctl-monitor|osken-rest|openflow-errors|groups|meters|encap|trace|bundle-order)\.test\.js$/;
 
 interface Outcome {
   readonly name: string;
@@ -110,9 +113,12 @@ function report(outcome: Outcome): void {
 const words = process.argv.slice(2);
 const wanted = (name: string): boolean => words.length === 0 || words.some((word) => name.includes(word));
 const files = testFiles(join(root, "dist", "test")).filter((file) => wanted(relative(join(root, "dist"), file)));
-const room = (file: string): string => relative(join(root, "dist", "test"), file).split("/")[0] ?? "";
-const together = files.filter((file) => !alone.includes(room(file)));
-const apart = files.filter((file) => alone.includes(room(file)));
+const isAlone = (file: string): boolean => {
+  const name = relative(join(root, "dist", "test"), file);
+  return alone.includes(name.split("/")[0] ?? "") && !messagesOnly.test(name);
+};
+const together = files.filter((file) => !isAlone(file));
+const apart = files.filter(isAlone);
 const outcomes: Outcome[] = [];
 
 async function runFile(file: string): Promise<void> {
