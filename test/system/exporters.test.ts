@@ -77,7 +77,7 @@ else {
       setUp(under, "sflow", from.port, "agent=lo", "sampling=1", "polling=0", "header=96");
       send(under);
       const nSamples = (): number => from.datagrams.reduce((sum, datagram) => sum + datagram.readUInt32BE(24), 0);
-      await until(`${under.kind} samples`, 20, () => nSamples() === packets.length);
+      await until(`${under.kind} samples`, 60, () => nSamples() === packets.length);
     });
     const [mine, other] = datagrams.map((each) => decode(each, 6343, "sflow", "-V", "-O", "sflow"));
     assert.not.match(mine ?? "", /[Mm]alformed/);
@@ -91,7 +91,7 @@ else {
       // What came in by p1 leaves by two ports, the others by one.
       const nRecords = 4 * 3 + 2 * 2;
       const isRecord = (datagram: Buffer): boolean => datagram.readUInt16BE(16) >= 256;
-      await until(`${under.kind} tells`, 20, () => from.datagrams.filter(isRecord).length === nRecords + 1);
+      await until(`${under.kind} tells`, 60, () => from.datagrams.filter(isRecord).length === nRecords + 1);
     });
     const [mine, other] = datagrams.map((each) => decode(each, 4739, "cflow", "-V", "-O", "cflow"));
     assert.not.match(mine ?? "", /[Mm]alformed/);
