@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { call, readPid, sleep } from "./process.js";
 import type { Case, Metric } from "./question.js";
 import { sourceRules } from "./rules.js";
-import type { Daemon } from "./side.js";
+import type { Daemon, Side } from "./side.js";
 import { root } from "./sluice.js";
 
 const time: Metric = { name: "ms", unit: "ms", better: "less" };
@@ -114,6 +114,21 @@ function addBridges(count: number): object[] {
   ];
 }
 
+/** A daemon with a connection to its database, as long as `body` goes on. */
+async function withDatabase<T>(side: Side, body: (database: Database, daemon: Daemon) => Promise<T>): Promise<T> {
+  const daemon = await side.startDaemon();
+  try {
+    const database = await Database.open(daemon);
+    try {
+      return await body(database, daemon);
+    } finally {
+      database.close();
+    }
+  } finally {
+    await daemon.stop();
+  }
+}
+
 function configureCase(
   id: string,
   text: string,
@@ -126,19 +141,13 @@ function configureCase(
     metrics: [time],
     quick: true,
     missing: (side) => side.daemonMissing(),
-    measure: async (side) => {
-      const daemon = await side.startDaemon();
-      const database = await Database.open(daemon);
-      try {
+    measure: (side) =>
+      withDatabase(side, async (database) => {
         await prepare(database);
         const started = performance.now();
         await work(database);
         return { ms: performance.now() - started };
-      } finally {
-        database.close();
-        await daemon.stop();
-      }
-    },
+      }),
   };
 }
 
@@ -153,10 +162,8 @@ const failover: Case = {
   metrics: [time],
   quick: true,
   missing: (side) => side.daemonMissing(),
-  measure: async (side) => {
-    const daemon = await side.startDaemon();
-    const database = await Database.open(daemon);
-    try {
+  measure: (side) =>
+    withDatabase(side, async (database, daemon) => {
       const directory = daemon.env.OVS_RUNDIR ?? "";
       const control = join(directory, `ovs-vswitchd.${readPid(directory, "ovs-vswitchd")}.ctl`);
       await database.configure(addPorts(0, 2));
@@ -179,11 +186,7 @@ const failover: Case = {
       await call(control, "netdev-dummy/set-admin-state", ["p1", "down"]);
       while ((await sent("q0")) === before) if (performance.now() > started + 10_000) throw new Error("no failover");
       return { ms: performance.now() - started };
-    } finally {
-      database.close();
-      await daemon.stop();
-    }
-  },
+    }),
 };
 
 /** Runs a tool to its end; resolves to what it printed. */
@@ -204,7 +207,7 @@ async function tool(daemon: Daemon, command: string, args: readonly string[]): P
 const manyPorts = 1000;
 const manyFlows = 100_000;
 
-/** Open vSwitch's way, as ovs-ctl goes it; the time is that from the old daemon's end to the new one's first packet. */
+/** Open vSwitch's way, as ovs-ctl goes it; the time is that from the old daemon's end until the new one has all flows. */
 async function restartOvs(daemon: Daemon): Promise<number> {
   const directory = daemon.env.OVS_RUNDIR ?? "";
   const flows = join(directory, "flows");

@@ -250,6 +250,14 @@ bridge_view_find_bundle(const struct bridge_view *view, uint32_t id)
     return i < view->n_bundles ? view->bundles[i] : NULL;
 }
 
+uint32_t
+bridge_view_bundle_port(const struct bridge_view *view, uint32_t id)
+{
+    const struct bundle *bundle = bridge_view_find_bundle(view, id);
+
+    return bundle != NULL && bundle->n_members != 0 ? bundle->members[0] : PORT_NONE;
+}
+
 const struct bundle *
 bridge_view_bundle_of_port(const struct bridge_view *view, uint32_t ofp_port)
 {

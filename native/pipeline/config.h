@@ -205,6 +205,8 @@ void bridge_view_destroy(void *view);
 int bridge_view_index(struct bridge_view *view);
 
 /* Lookups. */
+/* The OpenFlow port that bundle 'id' is shown with, its first; PORT_NONE if it has none. */
+uint32_t bridge_view_bundle_port(const struct bridge_view *view, uint32_t id);
 const struct ofport *bridge_view_find_port(const struct bridge_view *view, uint32_t ofp_port);
 const struct bundle *bridge_view_find_bundle(const struct bridge_view *view, uint32_t id);
 const struct bundle *bridge_view_bundle_of_port(const struct bridge_view *view, uint32_t ofp_port);

@@ -123,14 +123,6 @@ fdb_stats(const struct pipeline *pipeline, const struct sluice_bridge_query *que
     return 0;
 }
 
-/* The number that a bundle's addresses are shown with: its first port. */
-static uint32_t
-bundle_port(const struct bridge_view *view, uint32_t id)
-{
-    const struct bundle *bundle = bridge_view_find_bundle(view, id);
-    return bundle && bundle->n_members ? bundle->members[0] : PORT_NONE;
-}
-
 int
 fdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,
          size_t *used)
@@ -156,7 +148,7 @@ fdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *quer
             struct sluice_fdb_info info = {
                 .type = query->type,
                 .size = sizeof info,
-                .ofp_port = bundle_port(view, entries[i].bundle),
+                .ofp_port = bridge_view_bundle_port(view, entries[i].bundle),
                 .vlan = entries[i].vlan,
                 .is_static = entries[i].is_static,
                 .age_ms = now > entries[i].used_ms ? now - entries[i].used_ms : 0,

@@ -8,14 +8,6 @@
 
 #define MDB_CHUNK 64u
 
-/* The number that a bundle is shown with: its first port. */
-static uint32_t
-bundle_port(const struct bridge_view *view, uint32_t id)
-{
-    const struct bundle *bundle = bridge_view_find_bundle(view, id);
-    return bundle && bundle->n_members ? bundle->members[0] : PORT_NONE;
-}
-
 int
 mdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *query, uint8_t *reply, size_t room,
          size_t *used)
@@ -40,7 +32,7 @@ mdb_dump(const struct pipeline *pipeline, const struct sluice_bridge_query *quer
             struct sluice_mdb_info info = {
                 .type = query->type,
                 .size = sizeof info,
-                .ofp_port = bundle_port(view, entries[i].bundle),
+                .ofp_port = bridge_view_bundle_port(view, entries[i].bundle),
                 .vlan = entries[i].vlan,
                 .is_router = entries[i].is_router,
                 .age_s = entries[i].age_s,

@@ -1,9 +1,7 @@
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
 import {
-  bridgeQueryOffsets,
   bridgeQuerySize,
   command,
-  dumpReplySize,
   type FdbInfo,
   fdbDelSize,
   fdbSetSize,
@@ -12,7 +10,6 @@ import {
   query,
   readFdbInfo,
   readFdbStatsInfo,
-  recordOffsets,
   writeBridgeQuery,
   writeFdbDel,
   writeFdbSet,
@@ -20,7 +17,7 @@ import {
 } from "../datapath/generated/records.js";
 import { CommandBatch } from "./abi-batch.js";
 import { findBridge } from "./appctl-datapath.js";
-import { dumpReplies } from "./flow-records.js";
+import { dumpBridge } from "./object-dump.js";
 import type { Ofproto } from "./ofproto.js";
 import type { Ofprotos } from "./ofprotos.js";
 import { localPort } from "./port.js";
@@ -31,23 +28,7 @@ const replySize = 64 * 1024;
 
 /** Addresses that NORMAL has learned, the longest unused first. */
 export function learnedAddresses(ofproto: Ofproto): readonly FdbInfo[] {
-  const asked = new Uint8Array(bridgeQuerySize);
-  writeBridgeQuery(new DataView(asked.buffer), 0, {
-    type: query.fdbDump,
-    flags: 0,
-    size: bridgeQuerySize,
-    cursor: 0n,
-    bridge: ofproto.bridge,
-  });
-  const entries: FdbInfo[] = [];
-  for (const reply of dumpReplies(ofproto.datapath, asked, bridgeQueryOffsets.cursor, replySize)) {
-    const view = new DataView(reply.bytes.buffer, reply.bytes.byteOffset, reply.bytes.length);
-    let at = dumpReplySize;
-    for (let index = 0; index < reply.count; index++) {
-      entries.push(readFdbInfo(view, at));
-      at += view.getUint32(at + recordOffsets.size, true);
-    }
-  }
+  const entries = Array.from(dumpBridge(ofproto, query.fdbDump, replySize), ({ view, at }) => readFdbInfo(view, at));
   return entries.sort((a, b) => Number(b.ageMs - a.ageMs));
 }
 

@@ -1,17 +1,8 @@
 import { type UnixctlCommand, UnixctlError } from "../appctl/index.js";
-import {
-  bridgeQueryOffsets,
-  bridgeQuerySize,
-  dumpReplySize,
-  type MdbInfo,
-  query,
-  readMdbInfo,
-  recordOffsets,
-  writeBridgeQuery,
-} from "../datapath/generated/records.js";
+import { type MdbInfo, query, readMdbInfo } from "../datapath/generated/records.js";
 import { formatIpv4, formatIpv6 } from "../openflow/index.js";
 import { findBridge } from "./appctl-datapath.js";
-import { dumpReplies } from "./flow-records.js";
+import { dumpBridge } from "./object-dump.js";
 import type { Ofproto } from "./ofproto.js";
 import type { Ofprotos } from "./ofprotos.js";
 import { localPort } from "./port.js";
@@ -22,24 +13,7 @@ const replySize = 64 * 1024;
 
 /** Groups in the order of their last reports, then routers. */
 export function multicastGroups(ofproto: Ofproto): readonly MdbInfo[] {
-  const asked = new Uint8Array(bridgeQuerySize);
-  writeBridgeQuery(new DataView(asked.buffer), 0, {
-    type: query.mdbDump,
-    flags: 0,
-    size: bridgeQuerySize,
-    cursor: 0n,
-    bridge: ofproto.bridge,
-  });
-  const entries: MdbInfo[] = [];
-  for (const reply of dumpReplies(ofproto.datapath, asked, bridgeQueryOffsets.cursor, replySize)) {
-    const view = new DataView(reply.bytes.buffer, reply.bytes.byteOffset, reply.bytes.length);
-    let at = dumpReplySize;
-    for (let index = 0; index < reply.count; index++) {
-      entries.push(readMdbInfo(view, at));
-      at += view.getUint32(at + recordOffsets.size, true);
-    }
-  }
-  return entries;
+  return Array.from(dumpBridge(ofproto, query.mdbDump, replySize), ({ view, at }) => readMdbInfo(view, at));
 }
 
 function groupText(group: Uint8Array): string {
