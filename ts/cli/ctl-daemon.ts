@@ -3,33 +3,45 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { directories, gateVariable, loadProcessCalls, pidfileHolder } from "../daemon/index.js";
+import { setTimeout } from "node:timers/promises";
+import { directories, gateVariable, loadProcessCalls, PidfileError, pidfileHolder } from "../daemon/index.js";
 import { exchange } from "./appctl.js";
 import { Failure } from "./failure.js";
 
 const program = "ovs-vswitchd";
 const pollMs = 2;
+/** How long a daemon may take to end that was asked to. */
+const askMs = 4000;
 
 export interface RunningDaemon {
   readonly pid: number;
   /** Options and arguments that it was started with. */
   readonly words: readonly string[];
+  /** It is Open vSwitch's own, which leaves its datapath and its devices behind unless it is asked not to. */
+  readonly isOvs: boolean;
 }
 
 const isThere = (pid: number): boolean => existsSync(`/proc/${pid}`);
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The daemon that holds the pidfile; undefined when none does. */
 export function findDaemon(): RunningDaemon | undefined {
   const path = join(directories(process.env).run, `${program}.pid`);
-  const pid = pidfileHolder(path, loadProcessCalls());
+  const pid = holderOf(path);
   if (pid === 0) return undefined;
   const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
-  const own = words.indexOf("vswitchd");
+  const isOvs = basename(words[0] ?? "") === program;
   // The other daemon, ovs-vswitchd, takes the same options.
-  return { pid, words: words.slice(basename(words[0] ?? "") === program ? 1 : own + 1) };
+  return { pid, isOvs, words: words.slice(isOvs ? 1 : words.indexOf("vswitchd") + 1) };
+}
+
+function holderOf(path: string): number {
+  try {
+    return pidfileHolder(path, loadProcessCalls());
+  } catch (error) {
+    if (!(error instanceof PidfileError)) throw error;
+    throw new Failure(`${error.message}: whoever runs the daemon may look`);
+  }
 }
 
 /** Waits until the process is gone; false when it is still there after `ms`. */
@@ -37,16 +49,21 @@ async function gone(pid: number, ms: number): Promise<boolean> {
   const end = performance.now() + ms;
   while (isThere(pid)) {
     if (performance.now() > end) return false;
-    await pause(pollMs);
+    await setTimeout(pollMs);
   }
   return true;
 }
 
 /** Asks it to end, then tells it, then makes it. */
-export async function stopDaemon({ pid }: RunningDaemon): Promise<void> {
+export async function stopDaemon({ pid, isOvs }: RunningDaemon): Promise<void> {
   const socket = join(directories(process.env).run, `${program}.${pid}.ctl`);
-  exchange(socket, [["exit", []]]).catch(() => {});
-  if (await gone(pid, 4000)) return;
+  const asked = exchange(socket, [["exit", isOvs ? ["--cleanup"] : []]]).then(
+    () => true,
+    () => false,
+  );
+  // Whoever cannot be asked is told at once.
+  const isAsked = await Promise.race([asked, gone(pid, askMs)]);
+  if (isAsked && (await gone(pid, askMs))) return;
   for (const [signal, ms] of [
     ["SIGTERM", 8000],
     ["SIGKILL", 30_000],
@@ -103,7 +120,7 @@ const loadMsMax = 10_000;
 
 /** Starts a daemon that loads everything and then waits, so that this time is over when the other one stops. */
 export async function prepareDaemon(words: readonly string[]): Promise<PreparedDaemon> {
-  const directory = mkdtempSync(join(tmpdir(), "sluice-ctl-"));
+  const directory = mkdtempSync(join(directories(process.env).run, "gate-"));
   const path = join(directory, "gate");
   let waiting: Socket | undefined;
   const server = createServer();
@@ -124,11 +141,14 @@ export async function prepareDaemon(words: readonly string[]): Promise<PreparedD
   };
   const started = run(inBackground(words), { ...process.env, [gateVariable]: path });
   started.catch(() => {});
+  const late = new AbortController();
   try {
-    await Promise.race([loaded, started, pause(loadMsMax)]);
+    await Promise.race([loaded, started, setTimeout(loadMsMax, undefined, { signal: late.signal }).catch(() => {})]);
   } catch (error) {
     over();
     throw error;
+  } finally {
+    late.abort();
   }
   return {
     begin: () => {

@@ -1,5 +1,5 @@
 /** `sluice ctl`: starts, stops and restarts the daemon, as ovs-ctl does, and carries flows across. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { versionsOf } from "../connmgr/index.js";
 import { directories, getopt } from "../daemon/index.js";
@@ -168,7 +168,8 @@ const everyVersion = 0b1111110;
 
 const ofctl = (versions: number): OfctlRun => ({ versions, xid: 1, remark: () => {} });
 
-/** What is in all bridges, each asked in the highest version that it speaks. */
+/** What is in all bridges that run, each asked in the highest version that it speaks.  A bridge that the switch refuses, for its
+ *  name or its type, has nothing to save. */
 async function readBridges(db: string): Promise<SavedBridge[]> {
   const database = await DatabaseSession.open(db);
   try {
@@ -177,7 +178,10 @@ async function readBridges(db: string): Promise<SavedBridge[]> {
       name: String(database.get(row, "name").keys[0]),
       versions: versionsOf(database.get(row, "protocols").keys.map(String)),
     }));
-    for (const { name, versions } of names.sort((one, other) => (one.name < other.name ? -1 : 1)))
+    const isRunning = (name: string): boolean => existsSync(join(directories(process.env).run, `${name}.mgmt`));
+    for (const { name, versions } of names
+      .filter((row) => isRunning(row.name))
+      .sort((one, other) => (one.name < other.name ? -1 : 1)))
       bridges.push(await readBridge(ofctl(versions === 0 ? everyVersion : versions), name));
     return bridges;
   } finally {
@@ -251,15 +255,21 @@ async function restart(call: Call): Promise<number> {
     await call.step(`Ending process ${daemon.pid}`, () => stopDaemon(daemon));
   } catch (error) {
     next.cancel();
+    // The old daemon runs on, with all that it has.
+    await setWait(call.db, false, false).catch(() => {});
+    rmSync(directory, { recursive: true, force: true });
     throw error;
   }
-  await call.step("Starting", () => next.begin());
   try {
+    await call.step("Starting", () => next.begin());
     await call.step("Restoring", () => writeBridges(prepared));
   } catch (error) {
-    await setWait(call.db, false, true);
-    const remedy = `what was saved is in ${directory}: mend it and \`sluice ctl restore ${directory}\``;
-    throw new Failure(`${error instanceof Error ? error.message : String(error)}\n${remedy}`);
+    const isRunning = findDaemon() !== undefined;
+    // A switch that runs forwards without the flows rather than not at all; for one that does not, restoring will say so.
+    if (isRunning) await setWait(call.db, false, false).catch(() => {});
+    const remedy = `${isRunning ? "" : "`sluice ctl start`, then "}\`sluice ctl restore ${directory}\``;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Failure(`${why}\nwhat was saved is in ${directory}: mend what is wrong, and ${remedy}`);
   }
   await setWait(call.db, false, true);
   rmSync(directory, { recursive: true, force: true });

@@ -145,7 +145,7 @@ export function writeBridge(run: OfctlRun, { saved, bundle }: PreparedBridge): P
         : await connection.orderBundle(bundle);
     refuse(saved.name, "flows and groups", error);
     const kept = new Set(saved.meters.map((meter) => meter.meterId));
-    const gone = [...oldMeters].filter((id) => !kept.has(id) && id <= meterNumbers.max);
+    const gone = [...oldMeters].filter((id) => !kept.has(id));
     const deletions = gone.map((meterId): MessageBody => {
       return { type: "meter_mod", command: meterCommand.delete, meter: { meterId, flags: 0, bands: [] } };
     });
@@ -168,6 +168,7 @@ const groupMod = (group: GroupDesc, command: number): GroupMod => ({
 async function meterIds(connection: OfctlConnection): Promise<Set<number>> {
   const found = new Set<number>();
   for await (const reply of connection.askAll({ type: "meter_config_request", id: meterNumbers.all })) {
+    failOn(reply);
     if (reply.type === "meter_config_reply") for (const { meterId } of reply.meters) found.add(meterId);
   }
   return found;

@@ -32,6 +32,9 @@ export interface Spawned {
   readonly ended: Promise<{ readonly status: number | null; readonly signal: NodeJS.Signals | null }>;
 }
 
+/** How often a worker has crashed before this one, which its monitor knows. */
+export const crashesVariable = "SLUICE_CRASHES";
+
 /** Starts this program again.  A child that detaches gets a session of its own; standard streams are shared until it
  *  gives them up, so that its last words before it is ready reach the user. */
 export function spawnRole(role: Role, respawn: Respawn, newSession: boolean): Spawned {

@@ -7,7 +7,7 @@ export { getopt, type LongOption, type OptionEvent } from "./getopt.js";
 export { startIdleSwitch } from "./idle-switch.js";
 export { JsonStream } from "./json-stream.js";
 export { below, directories } from "./paths.js";
-export { pidfileHolder } from "./pidfile.js";
+export { PidfileError, pidfileHolder } from "./pidfile.js";
 export { loadProcessCalls, type ProcessCalls, packageRoot } from "./process-calls.js";
 export { openSocketPath } from "./socket-path.js";
 export type { RunningSwitch, StartSwitch, SwitchSurroundings } from "./switch.js";

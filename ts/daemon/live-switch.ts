@@ -35,6 +35,7 @@ import {
 } from "../ofproto/index.js";
 import { flowText } from "../openflow/index.js";
 import { machineTopology, madeUpTopology, PmdThreads, pmdCommands } from "../pmd/index.js";
+import { crashesVariable } from "./detach.js";
 import type { TlsFiles } from "./options.js";
 import type { RunningSwitch, SwitchSurroundings } from "./switch.js";
 import { systemStatistics } from "./system-statistics.js";
@@ -78,7 +79,12 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
       surroundings.calls.setDscp(descriptor, dscp);
     },
     localAddress: surroundings.calls,
-    systemStatistics: () => systemStatistics(directories.run, surroundings.pidfile),
+    systemStatistics: () =>
+      systemStatistics(directories.run, {
+        pid: process.pid,
+        pidfile: surroundings.pidfile,
+        crashes: Number(process.env[crashesVariable] ?? 0),
+      }),
     wake,
   });
   datapath.on("packetIn", (event) => {

@@ -17,7 +17,8 @@ const crashSignals: ReadonlySet<string> = new Set([
 const restartMsMin = 10_000;
 
 export interface MonitorOptions {
-  readonly spawn: () => Spawned;
+  /** `crashes`: how often one has crashed before. */
+  readonly spawn: (crashes: number) => Spawned;
   readonly clock: Clock;
   readonly log: Logger;
   /** Called once, when the first worker is ready. */
@@ -31,7 +32,7 @@ export async function monitor(options: MonitorOptions): Promise<number> {
   let wasReady = false;
   for (;;) {
     const startedMs = clock.monotonic();
-    const spawned = options.spawn();
+    const spawned = options.spawn(crashes);
     const forward = (signal: NodeJS.Signals): void => void spawned.child.kill(signal);
     process.on("SIGTERM", forward).on("SIGINT", forward).on("SIGHUP", forward);
     void spawned.ready.then(() => {

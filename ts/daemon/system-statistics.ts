@@ -1,6 +1,6 @@
 /** Open_vSwitch.statistics: the host, as Open vSwitch tells of it when `other_config:enable-statistics` asks. */
-import { readdirSync, readFileSync, statfsSync } from "node:fs";
-import { cpus, loadavg } from "node:os";
+import { readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 
 /** What is asked of the host; injected in tests. */
@@ -8,12 +8,27 @@ export interface HostFiles {
   readonly read: (path: string) => string;
   readonly list: (directory: string) => readonly string[];
   readonly space: (mount: string) => { readonly bsize: number; readonly blocks: number; readonly bfree: number };
+  /** Tells files apart, by whatever path they are found. */
+  readonly inode: (path: string) => string;
+}
+
+/** This process, as its own statistics need it. */
+export interface OwnProcess {
+  readonly pid: number;
+  /** May not be opened: to close any descriptor of it gives up the lock. */
+  readonly pidfile: string | undefined;
+  /** How often one before it has crashed since the monitor started. */
+  readonly crashes: number;
 }
 
 const hostFiles: HostFiles = {
   read: (path) => readFileSync(path, "utf8"),
   list: (directory) => readdirSync(directory),
   space: (mount) => statfsSync(mount),
+  inode: (path) => {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  },
 };
 
 const kib = 1024;
@@ -21,7 +36,7 @@ const kib = 1024;
 const ticksPerSecond = 100;
 
 /** What cannot be read is left out. */
-function attempt(read: () => string | undefined): string | undefined {
+function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {
@@ -66,11 +81,13 @@ function processOf(files: HostFiles, pid: number): Process {
 }
 
 /** KiB of address space and in memory, CPU time, crashes, time since the first start and since the last one, CPU. */
-function processText(files: HostFiles, pid: number): string {
+function processText(files: HostFiles, pid: number, own: OwnProcess): string {
   const { name, parent, virtualKib, residentKib, cpuMs, upMs, core } = processOf(files, pid);
   const monitor = parent === 0 ? undefined : processOf(files, parent);
   const isWatched = monitor?.name === name;
-  const crashes = isWatched ? (/\((\d+) crashes/.exec(files.read(`/proc/${parent}/cmdline`))?.[1] ?? 0) : 0;
+  // Open vSwitch's monitors tell it in their command lines.
+  const told = isWatched ? /\((\d+) crashes/.exec(files.read(`/proc/${parent}/cmdline`))?.[1] : undefined;
+  const crashes = pid === own.pid ? own.crashes : (told ?? 0);
   return [virtualKib, residentKib, cpuMs, crashes, isWatched ? monitor.upMs : upMs, upMs, core].join(",");
 }
 
@@ -81,47 +98,50 @@ function fileSystems(files: HostFiles): string | undefined {
     const [device = "", mount = "", , options = ""] = line.split(" ");
     if (!device.startsWith("/dev") || !options.includes("rw")) continue;
     const path = mount.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
-    const { bsize, blocks, bfree } = files.space(path);
-    const size = (count: number): number => Math.floor((bsize * count) / kib);
-    found.push(`${path.replace(/[ ,]/g, "_")},${size(blocks)},${size(blocks) - size(bfree)}`);
+    const text = attempt(() => {
+      const { bsize, blocks, bfree } = files.space(path);
+      const size = (count: number): number => Math.floor((bsize * count) / kib);
+      return `${path.replace(/[ ,]/g, "_")},${size(blocks)},${size(blocks) - size(bfree)}`;
+    });
+    if (text !== undefined) found.push(text);
   }
   return found.length === 0 ? undefined : found.join(" ");
 }
 
-/** `runDirectory`: daemons whose pidfiles are there are told of.  `ownPidfile` is this process's, which it may not open:
- *  to close any descriptor of it gives up the lock. */
+/** The pid that a pidfile says. */
+function pidOf(files: HostFiles, path: string, own: OwnProcess): number | undefined {
+  if (own.pidfile !== undefined && files.inode(path) === files.inode(own.pidfile)) return own.pid;
+  const text = files.read(path);
+  return /^\d+\s*$/.test(text) ? Number(text) : undefined;
+}
+
+/** `runDirectory`: daemons whose pidfiles are there are told of. */
 export function systemStatistics(
   runDirectory: string,
-  ownPidfile: string | undefined,
+  own: OwnProcess,
   files: HostFiles = hostFiles,
 ): Map<string, string> {
   const found = new Map<string, string>();
-  const put = (key: string, value: string | undefined): void => void (value === undefined || found.set(key, value));
-  put("cpu", String(cpus().length));
-  put(
-    "load_average",
+  const put = (key: string, read: () => string | undefined): void => {
+    const value = attempt(read);
+    if (value !== undefined) found.set(key, value);
+  };
+  put("cpu", () => String(availableParallelism()));
+  put("load_average", () =>
     loadavg()
       .map((load) => load.toFixed(2))
       .join(","),
   );
-  put(
-    "memory",
-    attempt(() => memory(files)),
-  );
-  for (const name of files.list(runDirectory)) {
+  put("memory", () => memory(files));
+  const pidfiles = attempt(() => files.list(runDirectory)) ?? [];
+  for (const name of pidfiles) {
     const daemon = /^(.+)\.pid$/.exec(name)?.[1];
     if (daemon === undefined) continue;
-    const path = join(runDirectory, name);
-    const pid = path === ownPidfile ? String(process.pid) : attempt(() => files.read(path));
-    if (pid !== undefined && /^\d+\s*$/.test(pid))
-      put(
-        `process_${daemon}`,
-        attempt(() => processText(files, Number(pid))),
-      );
+    put(`process_${daemon}`, () => {
+      const pid = pidOf(files, join(runDirectory, name), own);
+      return pid === undefined ? undefined : processText(files, pid, own);
+    });
   }
-  put(
-    "file_systems",
-    attempt(() => fileSystems(files)),
-  );
+  put("file_systems", () => fileSystems(files));
   return found;
 }

@@ -6,9 +6,18 @@ import type { UnixctlCommand } from "../appctl/index.js";
 import { type AdjustableClock, systemClock } from "../clock/index.js";
 import { CoverageCounters, coverageCommands } from "./coverage.js";
 import type { Database } from "./database.js";
-import { announceReady, type Respawn, type Role, roleOf, signalName, spawnRole, waitForChild } from "./detach.js";
+import {
+  announceReady,
+  crashesVariable,
+  type Respawn,
+  type Role,
+  roleOf,
+  signalName,
+  spawnRole,
+  waitForChild,
+} from "./detach.js";
 import { errnoText, systemErrorText } from "./errno.js";
-import { hasGate, waitAtGate } from "./gate.js";
+import { gateVariable, hasGate, waitAtGate } from "./gate.js";
 import { knownCounters } from "./known-counters.js";
 import { MainLoop } from "./main-loop.js";
 import { MemoryMonitor, memoryCommands } from "./memory.js";
@@ -150,10 +159,15 @@ function watch(
   calls: ProcessCalls,
 ): Promise<number> {
   return monitor({
-    spawn: () => spawnRole("worker", respawn, false),
+    spawn: (crashes) => {
+      process.env[crashesVariable] = String(crashes);
+      return spawnRole("worker", respawn, false);
+    },
     clock,
     log: vlog.source("daemon_unix"),
     onReady: () => {
+      // A worker that follows one that crashed takes nobody's place.
+      delete process.env[gateVariable];
       announceReady(role, calls, false);
       if (role !== "starter") vlog.setLevel(undefined, "console", "off");
       if (options.chdir) process.chdir("/");
