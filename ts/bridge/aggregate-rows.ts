@@ -1,19 +1,10 @@
 /** What the database wants of a port's bond and of LACP.  Pure. */
 import type { PortRow } from "../ovsdb/index.js";
 import type { BondSettings, LacpMemberSettings, LacpSettings } from "../protocols/index.js";
-import { type Mac, parseMac } from "./bridge-address.js";
+import { type Mac, macBytes, parseMac } from "./bridge-address.js";
+import { integer, truth } from "./config-values.js";
 
 const wordMax = 0xffff;
-
-function integer(config: ReadonlyMap<string, string> | undefined, key: string, fallback: number): number {
-  const value = Number(config?.get(key) ?? fallback);
-  return Number.isInteger(value) ? value : fallback;
-}
-
-const bytesOf = (mac: Mac): Uint8Array =>
-  Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
-
-const truth = (row: PortRow, key: string): boolean => row.other_config.get(key) === "true";
 
 /** Undefined without LACP. */
 export function wantedLacp(
@@ -36,12 +27,12 @@ export function wantedLacp(
   const priority = integer(row.other_config, "lacp-system-priority", 0);
   return {
     name: row.name,
-    systemId: bytesOf(id),
+    systemId: macBytes(id),
     // Links that can be aggregated are preferred by one.
     systemPriority: priority > 0 && priority <= wordMax ? priority : wordMax - (members > 1 ? 1 : 0),
     active: row.lacp === "active",
     fast: row.other_config.get("lacp-time")?.toLowerCase() === "fast",
-    fallback: truth(row, "lacp-fallback-ab"),
+    fallback: truth(row.other_config, "lacp-fallback-ab"),
   };
 }
 
@@ -71,6 +62,8 @@ function rebalanceMs(asked: number): number {
 }
 
 const miimonMsDefault = 200;
+/** Each look asks the kernel for every member. */
+const miimonMsMin = 100;
 
 /** How often the links of members are asked for; 0: they tell. */
 export function wantedLookMs(row: PortRow, warn: (text: string) => void): number {
@@ -81,12 +74,12 @@ export function wantedLookMs(row: PortRow, warn: (text: string) => void): number
     return 0;
   }
   const asked = integer(row.other_config, "bond-miimon-interval", 0);
-  return asked > 0 ? asked : miimonMsDefault;
+  return asked > 0 ? Math.max(asked, miimonMsMin) : miimonMsDefault;
 }
 
 export function wantedBond(row: PortRow): BondSettings {
   const mode = row.bond_mode ?? "active-backup";
-  const fallback = truth(row, "lacp-fallback-ab");
+  const fallback = truth(row.other_config, "lacp-fallback-ab");
   return {
     name: row.name,
     mode,
@@ -96,7 +89,7 @@ export function wantedBond(row: PortRow): BondSettings {
     primary: mode === "active-backup" || fallback ? row.other_config.get("bond-primary") : undefined,
     fallback,
     rebalanceMs: rebalanceMs(integer(row.other_config, "bond-rebalance-interval", rebalanceMsDefault)),
-    lbOutput: mode === "balance-tcp" && truth(row, "lb-output-action"),
-    allMembersActive: mode === "balance-slb" && truth(row, "all-members-active"),
+    lbOutput: mode === "balance-tcp" && truth(row.other_config, "lb-output-action"),
+    allMembersActive: mode === "balance-slb" && truth(row.other_config, "all-members-active"),
   };
 }

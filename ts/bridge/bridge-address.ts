@@ -4,6 +4,9 @@ import type { Uuid } from "../ovsdb/index.js";
 /** An Ethernet address as a number of 48 bits. */
 export type Mac = bigint;
 
+export const macBytes = (mac: Mac): Uint8Array =>
+  Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
+
 export function parseMac(text: string): Mac | undefined {
   const match =
     /^([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2}):([0-9a-f]{1,2})$/i.exec(text);

@@ -25,7 +25,15 @@ import {
 } from "../ofproto/index.js";
 import type { PortRow, Uuid } from "../ovsdb/index.js";
 import { Aggregate, type AggregateMember } from "./aggregate.js";
-import { bridgeAddress, datapathId, formatDatapathId, formatMac, type Mac, parseMac } from "./bridge-address.js";
+import {
+  bridgeAddress,
+  datapathId,
+  formatDatapathId,
+  formatMac,
+  type Mac,
+  macBytes,
+  parseMac,
+} from "./bridge-address.js";
 
 import { wantedBundle } from "./bundle.js";
 import { Discovery } from "./discovery.js";
@@ -653,7 +661,7 @@ export class Bridge implements RunningBridge {
     const local = this.interfaces.get(this.name);
     if (local !== undefined && textOf(local.netdev.last.mac) !== formatMac(mac)) {
       this.#attempt(() => {
-        local.netdev.setMac(bytesOf(mac));
+        local.netdev.setMac(macBytes(mac));
       });
       this.refresh(this.name);
     }
@@ -678,7 +686,7 @@ export class Bridge implements RunningBridge {
         continue;
       }
       this.#attempt(() => {
-        open.netdev.setMac(bytesOf(asked));
+        open.netdev.setMac(macBytes(asked));
       });
       this.refresh(iface.name);
     }
@@ -792,8 +800,6 @@ export class Bridge implements RunningBridge {
 }
 
 const textOf = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-const bytesOf = (mac: Mac): Uint8Array =>
-  Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
 
 const speaksLacp = (row: PortRow | undefined): boolean => row?.lacp !== undefined && row.lacp !== "off";
 

@@ -10,6 +10,7 @@ import type { PmdThreads, PolledPort } from "../pmd/index.js";
 import type { Aggregate } from "./aggregate.js";
 import { Bridge, type OpenInterface } from "./bridge.js";
 import { formatDatapathId } from "./bridge-address.js";
+import { truth } from "./config-values.js";
 import { controllerOptions, inBandManagers, inBandQueue } from "./controllers.js";
 import { type Discovery, type PortVlan, trunksAfter } from "./discovery.js";
 import { Exporters } from "./exporters.js";
@@ -290,7 +291,7 @@ export class Bridges {
     this.#systemDue = false;
     const vlans = this.#writeTrunks(txn);
     const outcome = await txn.commit();
-    this.#settleTrunks(vlans, outcome.status === "try_again");
+    this.#settleTrunks(vlans, outcome.status !== "success" && outcome.status !== "unchanged");
     if (outcome.status === "error")
       this.#log.err(`the database refused our status: ${outcome.error}: ${outcome.details}`);
     if (outcome.status === "try_again") {
@@ -303,7 +304,7 @@ export class Bridges {
   #reconfigure(): void {
     this.#options.coverage.count("bridge_reconfigure");
     const root = this.#idl.table("Open_vSwitch").first();
-    this.#awaitsRestore &&= root !== undefined && isTrue(root.other_config, "flow-restore-wait");
+    this.#awaitsRestore &&= root !== undefined && truth(root.other_config, "flow-restore-wait");
     if (this.#awaitsRestore) this.ofprotos.settings.change({ hold: true });
     const { bridges, warnings } = collectWanted(this.#idl);
     for (const warning of warnings) this.#log.warn(warning);
@@ -534,7 +535,7 @@ export class Bridges {
 
   /** Statistics of the host are due at once when they are turned on, and cleared when they are turned off. */
   #armSystemStatistics(config: ReadonlyMap<string, string>): void {
-    const isOn = isTrue(config, "enable-statistics");
+    const isOn = truth(config, "enable-statistics");
     if (isOn === (this.#systemTimer !== undefined)) return;
     this.#systemTimer?.cancel();
     const due = (): void => {
@@ -682,6 +683,3 @@ function roleColumn(role: string): "other" | "master" | "slave" | undefined {
 }
 
 /** Whether a key says true; whatever else it says is false. */
-function isTrue(config: ReadonlyMap<string, string>, key: string): boolean {
-  return config.get(key)?.toLowerCase() === "true";
-}

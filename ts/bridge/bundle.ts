@@ -2,6 +2,7 @@
 
 import type { Bundle } from "../ofproto/bundle.js";
 import type { PortRow } from "../ovsdb/index.js";
+import { truth } from "./config-values.js";
 
 const modes = {
   access: "access",
@@ -51,8 +52,8 @@ export function wantedBundle(
       priorityTags:
         priority === "always" ? "always" : priority === "if-nonzero" || priority === "true" ? "if-nonzero" : "no",
       isProtected: row?.protected ?? false,
-      floodsMulticast: row?.other_config.get("mcast-snooping-flood") === "true",
-      floodsReports: row?.other_config.get("mcast-snooping-flood-reports") === "true",
+      floodsMulticast: truth(row?.other_config, "mcast-snooping-flood"),
+      floodsReports: truth(row?.other_config, "mcast-snooping-flood-reports"),
     },
   };
 }

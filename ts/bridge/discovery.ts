@@ -14,6 +14,7 @@ import {
   receiveLldp,
   runLldp,
 } from "../protocols/index.js";
+import { truth } from "./config-values.js";
 
 /** LLDP and auto-attach on the interfaces of one bridge: drives the state machines by rows, frames and the clock, sends their
  *  frames, and gathers which VLANs ports are to carry. */
@@ -132,7 +133,7 @@ export class Discovery {
 
   #configureInterface({ name, lldp }: InterfaceRow): void {
     const { ofproto, clock, device } = this.#options;
-    const enabled = lldp.get("enable") === "true";
+    const enabled = truth(lldp, "enable");
     const text = JSON.stringify([...lldp]);
     const mac = device(name)?.mac;
     let state = this.states.get(name);

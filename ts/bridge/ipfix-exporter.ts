@@ -47,6 +47,7 @@ let nExporters = 0;
 
 /** UDP ports of BFD, whose packets the switch itself sends and receives. */
 const bfdPorts = [3784, 3785];
+const vlanTypes = [0x8100, 0x88a8];
 
 export class BridgeIpfix {
   readonly settings: IpfixSettings;
@@ -160,19 +161,23 @@ const tunnelKinds: ReadonlyMap<string, { readonly type: number; readonly protoco
     ["geneve", { type: 7, protocol: 17, keySize: 3 }],
   ]);
 
+/** What a device is, which does not change: asked once, since there may be a sample for every packet. */
+const kinds = new WeakMap<OpenInterface["netdev"], { readonly type: number; readonly description: string }>();
+
 function interfaceOf(iface: OpenInterface | undefined): FlowInterface {
-  const status = iface?.netdev.status();
-  return {
-    index: iface?.netdev.last.ifindex ?? 0,
-    type: Number(status?.get("if_type") ?? 0),
-    name: iface?.name ?? "",
-    description: status?.get("if_descr") ?? "",
-  };
+  if (iface === undefined) return { index: 0, type: 0, name: "", description: "" };
+  let kind = kinds.get(iface.netdev);
+  if (kind === undefined) {
+    const status = iface.netdev.status();
+    kind = { type: Number(status.get("if_type") ?? 0), description: status.get("if_descr") ?? "" };
+    kinds.set(iface.netdev, kind);
+  }
+  return { index: iface.netdev.last.ifindex ?? 0, name: iface.name, ...kind };
 }
 
 function isBfd(packet: Uint8Array): boolean {
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-  const l3At = view.byteLength >= 18 && view.getUint16(12) === 0x8100 ? 18 : 14;
+  const l3At = view.byteLength >= 18 && vlanTypes.includes(view.getUint16(12)) ? 18 : 14;
   const type = view.byteLength >= l3At + 20 ? view.getUint16(l3At - 2) : 0;
   const isIpv4 = type === 0x0800 && view.getUint8(l3At + 9) === 17 && (view.getUint16(l3At + 6) & 0x1fff) === 0;
   const isIpv6 = type === 0x86dd && view.getUint8(l3At + 6) === 17;

@@ -46,6 +46,10 @@ export interface KeepAliveDatapath extends FlowDatapath, QueryTarget {
   now(): number;
 }
 
+/** The datapath counts whole milliseconds.  Its word must not come before the state machine agrees that the time is over: there
+ *  is no second one. */
+const roundingMs = 2;
+
 const nothing = new Uint8Array(0);
 
 /** The bytes but for the number. */
@@ -106,8 +110,8 @@ export class KeepAlive {
         intervalMinMs: intervalMs[0],
         intervalMaxMs: intervalMs[1],
         firstMs: Math.max(0, Math.round(frames.firstMs)),
-        detectMs: expected === undefined ? 0 : Math.round(detectMs),
-        silentMs: Math.max(0, Math.round(frames.silentMs)),
+        detectMs: expected === undefined ? 0 : Math.ceil(detectMs) + roundingMs,
+        silentMs: Math.max(0, Math.floor(frames.silentMs)),
         seqAt,
         expectedSeqAt: expected === undefined ? 0 : expectedSeqAt,
         actionsSize: actions.length,

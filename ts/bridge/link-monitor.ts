@@ -139,6 +139,8 @@ export class LinkMonitor {
 
   #configureCfm(row: InterfaceRow): WantedCfm | undefined {
     const wanted = wantedCfm(row);
+    // What comes next is judged by the settings that are new.
+    this.#cfmFrame = undefined;
     if (wanted === undefined || isValidCfm(wanted.settings)) {
       this.cfm = wanted === undefined ? undefined : configureCfm(this.cfm, wanted.settings, this.#around());
       return wanted;
@@ -159,7 +161,10 @@ export class LinkMonitor {
     const source = [...frame.subarray(6, 12)].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
     const around = { ...this.#around(), now: Math.floor(this.#now() - agoMs) };
     const step = receiveCcm(before, ccmOfFrame(frame), source, around);
-    const isSteady = before.remotes.length === 1 && step.state.remotes.length === 1;
+    // What the datapath takes counts as healthy, so a message with a fault is not for it.
+    const [was, is] = [before.remotes[0], step.state.remotes[0]];
+    const isOne = before.remotes.length === 1 && step.state.remotes.length === 1;
+    const isSteady = isOne && (is?.healthy ?? 0) > (was?.healthy ?? 0);
     const isPlain = step.notes.every(({ level }) => level === "dbg");
     this.#cfmFrame = isSteady && isPlain ? frame.slice() : undefined;
     this.#takeCfm(step);

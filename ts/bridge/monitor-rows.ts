@@ -3,25 +3,14 @@ import { monitorFlag } from "../datapath/generated/records.js";
 import type { PortMonitor } from "../ofproto/index.js";
 import type { InterfaceRow } from "../ovsdb/index.js";
 import type { BfdSettings, CfmSettings } from "../protocols/index.js";
-import { type Mac, parseMac } from "./bridge-address.js";
+import { macBytes, parseMac } from "./bridge-address.js";
+import { integer, truth } from "./config-values.js";
 
 type Config = ReadonlyMap<string, string>;
 
-/** As Open vSwitch, what is no whole number is as if it were not there. */
-export function integerOf(config: Config, key: string, fallback: number): number {
-  const text = config.get(key) ?? "";
-  const value = Number(text);
-  return /^\s*[+-]?\d+$/.test(text) && Math.abs(value) < 2 ** 31 ? value : fallback;
-}
-
-export const truthOf = (config: Config, key: string): boolean => config.get(key)?.toLowerCase() === "true";
-
-const bytesOf = (mac: Mac): Uint8Array =>
-  Uint8Array.from({ length: 6 }, (_, index) => Number((mac >> BigInt(40 - 8 * index)) & 0xffn));
-
 /** All zero when it is none. */
 function macOf(config: Config, key: string): Uint8Array {
-  return bytesOf(parseMac(config.get(key) ?? "") ?? 0n);
+  return macBytes(parseMac(config.get(key) ?? "") ?? 0n);
 }
 
 function ipOf(config: Config, key: string, fallback: Uint8Array, complain: (text: string) => void): Uint8Array {
@@ -63,20 +52,20 @@ const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0)
 /** Undefined without BFD. */
 export function wantedBfd(row: InterfaceRow): WantedBfd | undefined {
   const { bfd } = row;
-  if (!truthOf(bfd, "enable")) return undefined;
+  if (!truth(bfd, "enable")) return undefined;
   const errors: string[] = [];
   const complain = (text: string): void => {
     errors.push(text);
   };
-  const mult = integerOf(bfd, "mult", multDefault);
+  const mult = integer(bfd, "mult", multDefault);
   const settings = {
     name: row.name,
-    minTxMs: Math.max(integerOf(bfd, "min_tx", 100), 1),
-    minRxMs: Math.max(integerOf(bfd, "min_rx", 1000), 1),
-    decayMinRxMs: integerOf(bfd, "decay_min_rx", 0),
+    minTxMs: Math.max(integer(bfd, "min_tx", 100), 1),
+    minRxMs: Math.max(integer(bfd, "min_rx", 1000), 1),
+    decayMinRxMs: integer(bfd, "decay_min_rx", 0),
     mult: mult < 1 || mult > 255 ? multDefault : mult,
-    cpathDown: truthOf(bfd, "cpath_down"),
-    forwardingIfRx: truthOf(bfd, "forwarding_if_rx"),
+    cpathDown: truth(bfd, "cpath_down"),
+    forwardingIfRx: truth(bfd, "forwarding_if_rx"),
   };
   const ethDst = macOf(bfd, "bfd_local_dst_mac");
   const ipSrc = ipOf(bfd, "bfd_src_ip", ipSrcDefault, complain);
@@ -85,10 +74,10 @@ export function wantedBfd(row: InterfaceRow): WantedBfd | undefined {
     ethDst: isZero(ethDst) ? ethDstDefault : ethDst,
     ipSrc,
     ipDst: ipOf(bfd, "bfd_dst_ip", ipDstDefault, complain),
-    oam: truthOf(bfd, "oam"),
+    oam: truth(bfd, "oam"),
   };
   const monitor = {
-    flags: monitorFlag.bfd | (truthOf(bfd, "check_tnl_key") ? monitorFlag.bfdCheckKey : 0),
+    flags: monitorFlag.bfd | (truth(bfd, "check_tnl_key") ? monitorFlag.bfdCheckKey : 0),
     bfdDstMac: macOf(bfd, "bfd_remote_dst_mac"),
     // Packets to any address are for a session that did not get one of its own.
     bfdIp: ipSrc.join() === ipSrcDefault.join() ? new Uint8Array(4) : ipSrc,
@@ -110,18 +99,18 @@ export function wantedCfm({
   options,
 }: InterfaceRow): WantedCfm | undefined {
   if (mpid === undefined) return undefined;
-  const interval = integerOf(config, "cfm_interval", 0);
+  const interval = integer(config, "cfm_interval", 0);
   const vlan = config.get("cfm_ccm_vlan") ?? "0";
-  const extended = truthOf(config, "cfm_extended");
+  const extended = truth(config, "cfm_extended");
   const settings = {
     name,
     mpid: BigInt(mpid),
     intervalMs: interval <= 0 ? 1000 : interval,
     extended,
-    demand: truthOf(config, "cfm_demand"),
+    demand: truth(config, "cfm_demand"),
     opup: (config.get("cfm_opstate") ?? "up").toLowerCase() === "up",
     vlan: vlan.toLowerCase() === "random" ? ("random" as const) : (Number.parseInt(vlan, 10) || 0) & 0xfff,
-    pcp: integerOf(config, "cfm_ccm_pcp", 0) & 7,
+    pcp: integer(config, "cfm_ccm_pcp", 0) & 7,
   };
   const checksKey = options.get("key") === "flow" || options.get("in_key") === "flow";
   const flags = monitorFlag.cfm | (extended ? monitorFlag.cfmExtended : 0) | (checksKey ? monitorFlag.cfmCheckKey : 0);
@@ -130,7 +119,7 @@ export function wantedCfm({
 
 /** Whether anything watches the interface's link. */
 export function isWatched(row: InterfaceRow): boolean {
-  return truthOf(row.bfd, "enable") || row.cfm_mpid !== undefined;
+  return truth(row.bfd, "enable") || row.cfm_mpid !== undefined;
 }
 
 /** Whether a port waits for a protocol to say that its link works before it is live. */

@@ -95,7 +95,7 @@ interface Flow {
 }
 
 /** How often templates are sent again: collectors that came later need them. */
-const templateS = 600;
+const templateMs = 600_000;
 /** A message that is as long takes no other template. */
 const templateMessageMax = 1024;
 const sets = { template: 2, optionsTemplate: 3 } as const;
@@ -301,7 +301,7 @@ export class IpfixExporter {
   };
   readonly #options: IpfixOptions;
   readonly #flows = new Map<string, Flow>();
-  readonly #templatesSentS = new Map<number, number>();
+  readonly #templatesSentMs = new Map<number, number>();
   readonly #totals: Totals = newTotals();
   #sequence = 1;
 
@@ -371,7 +371,7 @@ export class IpfixExporter {
     const { domainId, template } = flow;
     // Times are told as so much before the export, which has no fractions of seconds: it is put after them all.
     const exportS = Math.ceil(wallMs / 1000);
-    const messages = this.#templates(domainId, exportS);
+    const messages = this.#templates(domainId, nowMs, exportS);
     const record = new Writer().bytes(flow.key);
     const { virtualObsId } = this.#options;
     if (virtualObsId !== undefined) putText(record, virtualObsId, textMax);
@@ -389,10 +389,10 @@ export class IpfixExporter {
   }
 
   /** All templates, if the domain has not been told them for long, and how the exporter fares. */
-  #templates(domainId: number, exportS: number): Uint8Array[] {
-    const sentS = this.#templatesSentS.get(domainId);
-    if (sentS !== undefined && exportS - sentS < templateS) return [];
-    this.#templatesSentS.set(domainId, exportS);
+  #templates(domainId: number, nowMs: number, exportS: number): Uint8Array[] {
+    const sentMs = this.#templatesSentMs.get(domainId);
+    if (sentMs !== undefined && nowMs - sentMs < templateMs) return [];
+    this.#templatesSentMs.set(domainId, nowMs);
     const messages: Uint8Array[] = [];
     let out = new Writer();
     const head = 20;

@@ -34,7 +34,7 @@ const features: readonly Feature[] = [
   row("check_pkt_len", "Check pkt length action", true),
   row("ct_timeout", "Conntrack timeout policy", false),
   row("explicit_drop_action", "Explicit Drop action", true),
-  row("lb_output_action", "Optimized Balance TCP mode", false),
+  row("lb_output_action", "Optimized Balance TCP mode", true),
   row("ct_zero_snat", "Conntrack all-zero IP SNAT", false),
   row("add_mpls", "MPLS Label add", true),
   row("max_vlan_headers", "Max VLAN headers", 2),

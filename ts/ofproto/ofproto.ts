@@ -822,9 +822,10 @@ export class Ofproto {
         nDscps: port.queueDscps.size,
       });
     };
+    // Bundles that were gathered meanwhile go first, and their errors are theirs.
+    if (this.#batch.count > 0) this.#submit("set bundles");
     this.#batch.add(ofportSetSize, write, ...tails);
-    const results = this.#batch.submit(this.datapath, false);
-    return results.error(results.count - 1);
+    return this.#batch.submit(this.datapath, false).error(0);
   }
 
   /** The second of the two changes that a new port makes: it becomes live. */
