@@ -83,11 +83,20 @@ bond_take_load(struct pipeline *pipeline, uint32_t bridge, struct bundle *bundle
     return 0;
 }
 
-/* The OpenFlow port of a bucket of a bundle that has some. */
-static uint32_t
-bucket_member(const struct bundle *bundle, uint32_t bucket)
+/* The member that has a bucket; null if none has. */
+static const struct ofport *
+bucket_member(const struct bridge_view *view, const struct bundle *bundle, uint32_t bucket)
 {
-    return bundle->members[bundle->n_members + bundle->n_enabled + bucket];
+    return bundle && bundle->n_buckets
+               ? bridge_view_find_port(view, bundle->members[bundle->n_members + bundle->n_enabled + bucket])
+               : NULL;
+}
+
+/* Whether the datapath can send to the port as the packet is: no headers, and no other bridge, come between. */
+static bool
+is_device(const struct ofport *port)
+{
+    return port->dp_port && !port->is_tunnel && port->packet_type_mode != SLUICE_PACKET_TYPE_MODE_LEGACY_L3;
 }
 
 static void
@@ -105,10 +114,7 @@ credit_bucket(struct xlate_ctx *ctx, const struct bundle *bundle, uint32_t bucke
 static const struct ofport *
 member_of_hash(struct xlate_ctx *ctx, const struct bundle *bundle, uint32_t hash)
 {
-    if (!bundle->n_buckets) {
-        return NULL;
-    }
-    const struct ofport *port = bridge_view_find_port(ctx->view, bucket_member(bundle, hash % BOND_BUCKETS));
+    const struct ofport *port = bucket_member(ctx->view, bundle, hash % BOND_BUCKETS);
     if (port && !ctx->spread) {
         credit_bucket(ctx, bundle, hash % BOND_BUCKETS);
     }
@@ -116,12 +122,13 @@ member_of_hash(struct xlate_ctx *ctx, const struct bundle *bundle, uint32_t hash
 }
 
 /* By addresses and L4 ports.  To read them here would cost a megaflow for every connection, so the datapath does, if it
- * sees the packet as it is sent: what is cut off for a mirror is not. */
+ * sees the packet as it is sent: what is cut off for a mirror is not, nor what goes into a tunnel or another bridge. */
 static const struct ofport *
 member_of_l4(struct xlate_ctx *ctx, const struct bundle *bundle)
 {
     uint32_t hash = hash_two_words(bundle->hash_basis, flow_hash(&ctx->flow, HASH_SYMMETRIC_L3L4_UDP, 0));
-    if (bundle->load && !ctx->mirror_snaplen) {
+    const struct ofport *port = bucket_member(ctx->view, bundle, hash % BOND_BUCKETS);
+    if (bundle->load && !ctx->mirror_snaplen && port && is_device(port)) {
         ctx->spread = bundle;
     } else {
         field_hash_unwildcard(&ctx->flow, ctx->wild, HASH_SYMMETRIC_L3L4_UDP);
@@ -165,8 +172,7 @@ bond_output_hashed(struct xlate_ctx *ctx, uint32_t id)
     const struct bundle *bundle = bridge_view_find_bundle(ctx->view, id);
     uint32_t bucket = be32(ctx->in->key->dp_hash) % BOND_BUCKETS;
     WILD(ctx, dp_hash, be32(BOND_BUCKETS - 1));
-    const struct ofport *port =
-        bundle && bundle->n_buckets ? bridge_view_find_port(ctx->view, bucket_member(bundle, bucket)) : NULL;
+    const struct ofport *port = bucket_member(ctx->view, bundle, bucket);
     if (!port) {
         ctx->drop_reason = SLUICE_DROP_REASON_BOND;
         return;
@@ -185,8 +191,8 @@ pipeline_spread(const struct pipeline *pipeline, uint32_t bridge, uint32_t bundl
     const struct bundle *bundle = view ? bridge_view_find_bundle(view, bundle_id) : NULL;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t bucket = packets[i].hash % BOND_BUCKETS;
-        const struct ofport *port =
-            bundle && bundle->n_buckets ? bridge_view_find_port(view, bucket_member(bundle, bucket)) : NULL;
+        const struct ofport *port = view ? bucket_member(view, bundle, bucket) : NULL;
+        port = port && is_device(port) ? port : NULL;
         dp_ports[i] = port ? port->dp_port : 0;
         if (port && bundle->load) {
             bond_load_credit(bundle->load, bucket, 1, packets[i].size);

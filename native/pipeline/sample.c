@@ -126,6 +126,22 @@ sample_action(struct xlate_ctx *ctx, const struct sluice_action_sample *action)
     append_report(ctx, (uint32_t) action->probability << 16 | action->probability, &model);
 }
 
+/* Bytes before the actions that an action is made of; 0: it has none. */
+static uint32_t
+nested_at(uint16_t opcode)
+{
+    switch (opcode) {
+    case SLUICE_DP_ACTION_SAMPLE:
+        return sizeof(struct sluice_dp_action_sample);
+    case SLUICE_DP_ACTION_CLONE:
+        return sizeof(struct sluice_dp_action_clone);
+    case SLUICE_DP_ACTION_CHECK_PKT_LEN:
+        return sizeof(struct sluice_dp_action_check_pkt_len);
+    default:
+        return 0;
+    }
+}
+
 /* Tells the reports among the actions, but sFlow's, by how many ports the packet goes out. */
 static void
 tell_outputs(uint8_t *actions, uint32_t size, uint32_t n_outputs)
@@ -134,8 +150,9 @@ tell_outputs(uint8_t *actions, uint32_t size, uint32_t n_outputs)
         struct sluice_dp_action_report *report = (void *) (actions + at);
         if (report->opcode == SLUICE_DP_ACTION_REPORT && report->sample_kind != SLUICE_SAMPLE_KIND_SFLOW) {
             report->n_outputs = n_outputs;
-        } else if (report->opcode == SLUICE_DP_ACTION_SAMPLE) {
-            const uint32_t head = sizeof(struct sluice_dp_action_sample);
+        }
+        uint32_t head = nested_at(report->opcode);
+        if (head != 0) {
             tell_outputs(actions + at + head, report->size - head, n_outputs);
         }
         at += report->size;

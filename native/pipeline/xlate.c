@@ -453,6 +453,18 @@ find_frozen(struct xlate_ctx *ctx)
     return true;
 }
 
+/* A tunnel that speaks no group policies takes no packet that has one: a policy is not for whoever sends it to make up. */
+static bool
+takes_policy(struct xlate_ctx *ctx, const struct ofport *port)
+{
+    if (port->tunnel.tunnel_type != SLUICE_TUNNEL_TYPE_VXLAN || port->tunnel.tunnel_flags & SLUICE_TUNNEL_FLAG_GBP) {
+        return true;
+    }
+    WILD_ALL(ctx, tun_gbp_id);
+    WILD_ALL(ctx, tun_gbp_flags);
+    return !ctx->in->key->tun_gbp_id && !ctx->in->key->tun_gbp_flags;
+}
+
 /* Fills in where the packet begins.  Returns false, with a reason, if nowhere; '*port' gets its port or null. */
 static bool
 find_start(struct xlate_ctx *ctx, const struct ofport **port)
@@ -475,6 +487,10 @@ find_start(struct xlate_ctx *ctx, const struct ofport **port)
         ctx->view = ref ? ref->view : NULL;
         *port = ref ? ref->port : NULL;
         in_port = *port ? (*port)->ofp_port : 0;
+        if (*port && (*port)->is_tunnel && !takes_policy(ctx, *port)) {
+            ctx->drop_reason = SLUICE_DROP_REASON_NO_OFPORT;
+            return false;
+        }
     }
     if (!ctx->view) {
         xlate_stamp(ctx, pipeline_cell(CELL_PORTS, 0, 0));

@@ -435,7 +435,10 @@ afxdp_tx(struct port *port, uint32_t queue, struct packet_batch *batch, uint64_t
     n_lost = xdp_socket_tx_kick(socket);
     if (n_lost != 0) {
         device_tx_error(port, queue, EBUSY, n_lost);
-        n_sent -= n_lost < n_sent ? n_lost : n_sent;
+        n_lost = n_lost < n_sent ? n_lost : n_sent;
+        /* Which they were is not told: they are taken to be like the others. */
+        *n_bytes -= n_sent != 0 ? *n_bytes / n_sent * n_lost : 0;
+        n_sent -= n_lost;
     }
     packet_release_burst(batch->packets, batch->n);
     return n_sent;

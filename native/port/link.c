@@ -399,7 +399,8 @@ link_tc(const void *message, size_t size, void *reply, size_t reply_size, size_t
 
     *used = 0;
     if (size < NLMSG_LENGTH(sizeof(struct tcmsg)) || header->nlmsg_len != size || header->nlmsg_type < RTM_NEWQDISC
-        || header->nlmsg_type > RTM_GETTFILTER) {
+        || header->nlmsg_type > RTM_GETTFILTER || !(header->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP))) {
+        /* Without one of those flags there is no last answer to wait for. */
         return EINVAL;
     }
     memset(reply, 0, reply_size);

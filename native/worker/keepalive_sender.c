@@ -251,7 +251,10 @@ keepalive_do_del(struct sluice_datapath *datapath, const struct sluice_record *r
     const struct keepalive_key key = { del->bridge, del->ofp_port, del->protocol };
     if (!keepalive_remove(datapath->keepalive.table, &key)) {
         fail(result, SLUICE_ERROR_NO_SUCH_PORT);
+        return;
     }
+    /* Another session took its place, which a run that is under way may have passed already. */
+    tell_change(&datapath->keepalive, 0);
 }
 
 int

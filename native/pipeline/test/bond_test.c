@@ -148,6 +148,9 @@ test_patch_member(struct rig *rig)
     rig_only(rig, 2, &a);
     bond(rig, SLUICE_BOND_OUTPUT_HASH_L4, SLUICE_BUNDLE_FLAG_BALANCED, 0);
     EXPECT(rig, &key, "24");
+    struct flow_key mask;
+    rig_xlate(rig, &key, &mask);
+    CHECK(mask.tp_src == UINT16_MAX && mask.tp_dst == UINT16_MAX);
     claim("a member without a device is chosen by the translation, and what is beyond it has nothing to do with the "
           "bond");
 }
