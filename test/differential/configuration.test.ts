@@ -55,9 +55,9 @@ function tidy(text: string, under: Switch): string {
     .replace(/aa:55:aa:55:00:XX/g, "DRAWN")
     // Which of equal members gives its number to the key.
     .replace(/^(\s*(?:aggregation|actor) key): 1[12]$/gm, "$1: its number")
-    // Ours hashes without recirculation, and does not move load between members yet.
-    .replace(/^(bond may use recirculation): .*$/gm, "$1: ")
-    .replace(/^next rebalance: .*\n/gm, "")
+    // Ids are given as they come, and the two look at their clocks one after the other.
+    .replace(/Recirc-ID : \d+/g, "Recirc-ID : N")
+    .replace(/^(next rebalance): -?\d+ ms$/gm, "$1: N ms")
     // Numbers of threads.
     .replace(/^ +\d+: \(keys/gm, "  N: (keys")
     // A tag that another is pushed over is read whole here, and its number alone there.

@@ -25,7 +25,7 @@ const maybe = skip === undefined ? test : test.skip;
 const names = Array.from({ length: 12 }, (_, index) => `s${index + 1}`);
 const bridges = ["br1", "br2", "br3"];
 
-/** Transactions as a person writes them; `?` are those that Open vSwitch refuses or finds fault with. */
+/** Transactions as a person writes them, some of which Open vSwitch refuses or finds fault with. */
 const changes: readonly ((random: Random) => string)[] = [
   (r) => `--may-exist add-br ${r.pick(bridges)} -- set bridge ${r.pick(bridges)} datapath_type=dummy`,
   (r) => `--if-exists del-br ${r.pick(bridges)}`,
@@ -54,7 +54,7 @@ const changes: readonly ((random: Random) => string)[] = [
     `-- --id=@p get port ${r.pick(names)} -- --id=@m create mirror name=m${r.below(9)} select_all=true output_port=@p -- add bridge br0 mirrors @m`,
   () => "clear bridge br0 mirrors",
   () => `-- --id=@n create netflow targets="127.0.0.1:9" -- set bridge br0 netflow=@n`,
-  () => `-- --id=@n create sflow targets="127.0.0.1:9" sampling=${16} -- set bridge br0 sflow=@n`,
+  () => `-- --id=@n create sflow targets="127.0.0.1:9" sampling=16 -- set bridge br0 sflow=@n`,
   (r) => `clear bridge br0 ${r.pick(["netflow", "sflow", "ipfix"])}`,
   (r) =>
     `--may-exist add-port br0 t${r.below(3)} -- set interface t${r.below(3)} type=${r.pick(["vxlan", "geneve", "gre"])} options:remote_ip=${r.pick(["1.2.3.4", "flow", "nonsense", "::1"])} options:key=${r.pick(["1", "flow", "x"])}`,

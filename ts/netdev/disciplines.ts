@@ -1,6 +1,7 @@
 /** Queueing disciplines of the kernel that QoS.type may name: what their settings mean, and how the kernel is told.  Pure.
  *
  *  Rates are in bits a second in the database and in bytes a second here, as in the kernel. */
+import { longOf } from "./qos.js";
 import { decodeAttributes, encodeAttributes, encodeWords, wordAt } from "./tc-message.js";
 import {
   burstTicks,
@@ -59,10 +60,7 @@ export const queuesMax = 0xf000;
 export const rootClass = 0xfffe;
 const wordMax = 0xffffffff;
 
-function numberOf(details: Details, key: string): number {
-  const text = details.get(key)?.trim() ?? "";
-  return /^\+?\d+$/.test(text) ? Number(text) : 0;
-}
+const numberOf = (details: Details, key: string): number => Number(longOf(details, key));
 
 const word = (details: Details, key: string, fallback: number): number => {
   const value = numberOf(details, key) % (wordMax + 1);

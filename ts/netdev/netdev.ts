@@ -174,6 +174,11 @@ export class Netdev {
     return state;
   }
 
+  /** What the device is at this moment, which nobody is told: a change of carrier is still news to `state`. */
+  get now(): DeviceState {
+    return this.#look();
+  }
+
   /** What the device said when it was last asked. */
   get last(): DeviceState {
     return this.#last ?? this.state();
@@ -577,7 +582,7 @@ export class Netdevs {
       datapath: this.datapath,
       ifindex: () => netdev.last.ifindex,
       device: () => {
-        const { mtu, speedMbps } = netdev.state();
+        const { mtu, speedMbps } = netdev.now;
         return { mtu, speed: bytesPerSecond(speedMbps), clock: hostTcClock() };
       },
       now: this.#now,

@@ -2,7 +2,7 @@ import { shapeKind } from "../datapath/generated/records.js";
 import { BatchBuilder, type BatchTarget, type QueryTarget, type ShapeRates, shapeStats } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import { errno, errnoWords } from "./errno.js";
-import type { DeviceQos, QosQueue, ShownQos } from "./qos.js";
+import { type DeviceQos, longOf, type QosQueue, type ShownQos } from "./qos.js";
 import type { TcCounters } from "./tc-message.js";
 
 /** A device of DPDK's: what it is to send beyond its rates is dropped by the datapath, as Open vSwitch does it there. */
@@ -31,18 +31,10 @@ interface Current {
 const policerTypes = ["egress-policer", "trtcm-policer"] as const;
 type PolicerType = (typeof policerTypes)[number];
 const noRates: ShapeRates = { cir: 0n, cbs: 0n, eir: 0n, ebs: 0n };
-const longMax = 2n ** 64n - 1n;
-
-function numberOf(details: Details, key: string): bigint {
-  const text = details.get(key)?.trim() ?? "";
-  const value = /^\+?\d+$/.test(text) ? BigInt(text.replace("+", "")) : 0n;
-  return value > longMax ? 0n : value;
-}
-
 function ratesOf(type: PolicerType, details: Details): ShapeRates {
-  const [cir, cbs] = [numberOf(details, "cir"), numberOf(details, "cbs")];
+  const [cir, cbs] = [longOf(details, "cir"), longOf(details, "cbs")];
   if (type === "egress-policer") return { ...noRates, cir, cbs };
-  return { cir, cbs, eir: numberOf(details, "eir"), ebs: numberOf(details, "ebs") };
+  return { cir, cbs, eir: longOf(details, "eir"), ebs: longOf(details, "ebs") };
 }
 
 /** Whether DPDK would take them: a rate needs a bucket, and the only one of a port needs a rate. */

@@ -29,3 +29,12 @@ export interface DeviceQos {
   /** What all queues sent, by their numbers; those that are not counted are not there. */
   allCounters(): ReadonlyMap<number, TcCounters>;
 }
+
+const longMax = 2n ** 64n - 1n;
+
+/** A number of a QoS or a queue's details; what is none, or takes more than 64 bits, is 0. */
+export function longOf(details: ReadonlyMap<string, string>, key: string): bigint {
+  const text = details.get(key)?.trim() ?? "";
+  const value = /^\+?\d+$/.test(text) ? BigInt(text.replace("+", "")) : 0n;
+  return value > longMax ? 0n : value;
+}
