@@ -82,8 +82,10 @@ export class Bridge implements RunningBridge {
   readonly failures = new Map<string, Failure>();
   /** OpenFlow numbers of interfaces whose devices went away, which get them again when the devices come back. */
   readonly #numbersHeld = new Map<string, number>();
-  /** Of the ports that are not internal, when it was last looked. */
+  /** Of the ports that do not follow it, when there last were some. */
   #smallestMtu: number | undefined;
+  /** Whether a port that others may have followed is gone since they were last looked at. */
+  #mtuGone = false;
   readonly #netdevs: Netdevs;
   readonly #log: Logger;
   readonly #bundleIds = new Map<string, number>();
@@ -231,6 +233,7 @@ export class Bridge implements RunningBridge {
   removeInterface(name: string): void {
     const open = this.interfaces.get(name);
     if (open === undefined) return;
+    if (!this.#followsMtu(open) && open.netdev.last.mtu !== undefined) this.#mtuGone = true;
     this.interfaces.delete(name);
     this.#unmonitor(name);
     this.#qosTexts.delete(name);
@@ -274,15 +277,18 @@ export class Bridge implements RunningBridge {
 
   /** Looks at a device again and tells the switch what changed. */
   refresh(name: string): void {
+    const mtu = this.ofproto.findPort(name)?.device.mtu;
+    this.#lookAgain(name);
+    if (mtu !== this.ofproto.findPort(name)?.device.mtu) this.#followMtu();
+  }
+
+  #lookAgain(name: string): void {
     const open = this.interfaces.get(name);
     if (open === undefined) return;
-    const mtu = this.ofproto.findPort(name)?.device.mtu;
     this.ofproto.updatePort(name, describe(open.netdev));
     this.#aggregates.get(open.port)?.run();
     this.#settleLiveness(open);
     this.spanning.carrierChanged(name);
-    // Internal ports follow the others; that they did is no change to follow.
-    if (open.type !== "internal" && mtu !== open.netdev.last.mtu) this.#configureMtu();
   }
 
   /** Ports with LACP or with several members. */
@@ -731,31 +737,48 @@ export class Bridge implements RunningBridge {
     }
   }
 
-  /** What is asked for is set; internal ports that ask for nothing follow the smallest of the others, and are as at first
-   *  when the last of those is gone. */
+  /** What is asked for is set; internal ports that ask for nothing follow the smallest of the others. */
   #configureMtu(): void {
-    const rows = new Map(
-      [...this.#wantedPorts.values()].flatMap((port) =>
-        port.interfaces.map((iface) => [iface.name, iface.row] as const),
-      ),
-    );
-    const mtus = new Map([...this.interfaces.values()].map((iface) => [iface.name, iface.netdev.last.mtu]));
-    let smallest: number | undefined;
-    for (const iface of this.interfaces.values()) {
-      const mtu = rows.get(iface.name)?.mtu_request ?? mtus.get(iface.name);
-      if (iface.type === "internal" || iface.type === "patch" || mtu === undefined) continue;
-      smallest = Math.min(smallest ?? mtu, mtu);
+    for (const { name, row } of [...this.#wantedPorts.values()].flatMap((port) => port.interfaces)) {
+      const open = this.interfaces.get(name);
+      if (open !== undefined && row?.mtu_request !== undefined) this.#giveMtu(open, row.mtu_request);
     }
-    const followed = smallest ?? (this.#smallestMtu === undefined ? undefined : mtuDefault);
-    this.#smallestMtu = smallest;
-    for (const iface of this.interfaces.values()) {
-      const asked = rows.get(iface.name)?.mtu_request ?? (iface.type === "internal" ? followed : undefined);
-      if (asked === undefined || asked === 0 || asked === mtus.get(iface.name)) continue;
-      this.#attempt(() => {
-        iface.netdev.setMtu(asked);
-      });
-      this.refresh(iface.name);
+    this.#followMtu();
+  }
+
+  /** Internal ports follow when the smallest changes, and never exceed it; one that is smaller, because it once asked for
+   *  it or was made so from outside, stays so until then. */
+  #followMtu(): void {
+    const open = [...this.interfaces.values()].filter(({ netdev }) => netdev.last.mtu !== undefined);
+    const [followers, others] = [
+      open.filter((iface) => this.#followsMtu(iface)),
+      open.filter((iface) => !this.#followsMtu(iface)),
+    ];
+    const before = this.#smallestMtu;
+    if (others.length > 0) this.#smallestMtu = Math.min(...others.map(({ netdev }) => netdev.last.mtu ?? mtuDefault));
+    else if (this.#mtuGone) this.#smallestMtu = mtuDefault;
+    this.#mtuGone = false;
+    const smallest = this.#smallestMtu;
+    if (smallest === undefined) return;
+    for (const iface of followers)
+      if (smallest !== before || (iface.netdev.last.mtu ?? 0) > smallest) this.#giveMtu(iface, smallest);
+  }
+
+  #followsMtu(iface: OpenInterface): boolean {
+    if (iface.type !== "internal") return false;
+    const wanted = this.#wantedPorts.get(iface.port)?.interfaces.find(({ name }) => name === iface.name);
+    return wanted?.row?.mtu_request === undefined;
+  }
+
+  #giveMtu({ name, netdev }: OpenInterface, mtu: number): void {
+    if (netdev.last.mtu === undefined || netdev.last.mtu === mtu) return;
+    try {
+      netdev.setMtu(mtu);
+    } catch (error) {
+      if (!(error instanceof NetdevError)) throw error;
+      this.#logSource("netdev").warn(error.message, error.details);
     }
+    this.#lookAgain(name);
   }
 
   #configureSettings(wanted: WantedBridge): void {

@@ -260,12 +260,13 @@ export class Netdev {
     );
   }
 
+  /** Throws NetdevError. */
   setMtu(mtu: number): void {
     if (this.isVirtual) return;
-    this.#must(
-      this.isHostDevice ? this.#setLink(linkWhat.mtu, { mtu }) : this.#setPort({ mtu }),
-      `given an MTU of ${mtu}`,
-    );
+    const errno = this.isHostDevice ? this.#setLink(linkWhat.mtu, { mtu }) : this.#setPort({ mtu });
+    if (errno === 0) return;
+    const { name } = this;
+    throw new NetdevError(`failed to set MTU for network device ${name}: ${errnoWords(errno)}`, { name, mtu, errno });
   }
 
   /** Drops what is received beyond these rates from now on.  A bucket begins full again only if something changes. */
