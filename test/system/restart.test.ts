@@ -1,7 +1,8 @@
 /** A daemon that ends and another that begins: what controllers and people put into the bridges is there again. */
-import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -25,7 +26,7 @@ const noOvs = missing({ tools: ["ovs-vswitchd", "ovsdb-server"] });
 if (noOvs !== undefined) console.log(`skip: restart of Open vSwitch: ${noOvs}`);
 
 /** Runs `sluice ctl` while this process goes on: what it stops may be a child of this process. */
-function ctl(under: Switch, ...args: string[]): Promise<Ran> {
+function ctl(under: Pick<Switch, "env">, ...args: string[]): Promise<Ran> {
   return new Promise((resolve) => {
     execFile(process.execPath, [sluice, "ctl", ...args], { env: under.env }, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr });
@@ -207,6 +208,98 @@ maybe("what cannot be done is told with a remedy", async () => {
     assert.match((await ctl(under, "save", saved)).stderr, /no daemon runs in .*: `sluice ctl start` starts one/);
   } finally {
     await stopAll(under);
+  }
+});
+
+maybe("what a bridge has mapped of tunnel options besides, or otherwise, gives way to what is restored", async () => {
+  const under = await startSluice({ dummy: true });
+  try {
+    fill(under);
+    const saved = join(under.directory, "kept");
+    assert.is((await ctl(under, "save", saved)).status, 0);
+    const before = contents(under);
+    const again = async (...map: string[]): Promise<void> => {
+      for (const change of map) under.ok("ovs-ofctl", ...change.split(" "));
+      const restored = await ctl(under, "restore", saved);
+      assert.is(restored.status, 0, restored.stderr);
+      assert.is(contents(under), before);
+    };
+    await again(
+      "add-tlv-map br0 {class=0xffff,type=2,len=8}->tun_metadata4",
+      "add-flow br0 tun_metadata4=5,actions=drop",
+    );
+    // The option is another field, and the field another option.
+    const other = ["{class=0xffff,type=1,len=4}->tun_metadata9", "{class=0xffff,type=8,len=8}->tun_metadata3"];
+    await again(
+      "del-flows br0",
+      "del-tlv-map br0",
+      ...other.map((mapping) => `add-tlv-map br0 ${mapping}`),
+      "add-flow br0 tun_metadata3=5,actions=drop",
+    );
+  } finally {
+    await stopAll(under);
+  }
+});
+
+maybe("a daemon with a pidfile, a control socket and a database elsewhere is found by its pidfile", async () => {
+  const away = mkdtempSync(join(tmpdir(), "sluice-away-"));
+  const file = join(away, "real.db");
+  const remote = `unix:${join(away, "real.sock")}`;
+  const schema = "/usr/share/openvswitch/vswitch.ovsschema";
+  if (spawnSync("ovsdb-tool", ["create", file, schema]).status !== 0) {
+    console.log("skip: a daemon found by its pidfile: ovsdb-server is not installed");
+    return;
+  }
+  const serve = (): ChildProcess =>
+    spawn("ovsdb-server", [`--remote=p${remote}`, "--unixctl=none", "-vconsole:off", file], { stdio: "ignore" });
+  let server = serve();
+  const pidfile = join(away, "my.pid");
+  const control = join(away, "my.ctl");
+  const under = { env: { ...process.env, OVS_RUNDIR: away, OVS_LOGDIR: away, OVS_DBDIR: away } };
+  // Where the daemon has its files is not known to whoever knows only the pidfile.
+  const nowhere = { env: { ...process.env, OVS_RUNDIR: join(away, "nowhere") } };
+  const tool = (name: string, ...args: string[]): string =>
+    execFileSync(name, args, { ...under, encoding: "utf8", timeout: 20_000 });
+  const pid = (): number => Number(readFileSync(pidfile, "utf8"));
+  try {
+    await until("ovsdb-server serves", 10, () => existsSync(join(away, "real.sock")));
+    const words = ["--enable-dummy", "--disable-system", "-vconsole:off", "--log-file", `--unixctl=${control}`];
+    const started = await ctl(under, "start", "--", ...words, `--pidfile=${pidfile}`, remote);
+    assert.is(started.status, 0, started.stderr);
+    const first = pid();
+    const status = await ctl(nowhere, `--pidfile=${pidfile}`, "status");
+    assert.equal([status.status, status.stdout], [0, `ovs-vswitchd is running with pid ${first}\n`], status.stderr);
+    assert.is((await ctl(nowhere, "status")).status, 1);
+    assert.match((await ctl(under, "start", "--", `--pidfile=${pidfile}`)).stdout, /^Runs already, with pid /);
+    const dummy = ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy", "fail_mode=secure"];
+    tool("ovs-vsctl", `--db=${remote}`, "-t", "10", ...dummy);
+    tool("ovs-ofctl", "add-flow", "br0", "priority=9,actions=drop");
+    const restarted = await ctl(nowhere, `--pidfile=${pidfile}`, "restart");
+    assert.is(restarted.status, 0, restarted.stderr);
+    assert.is.not(pid(), first);
+    assert.match(tool("ovs-ofctl", "dump-flows", "br0"), /priority=9 actions=drop/);
+    assert.match(tool("ovs-appctl", "-t", control, "version"), /Sluice/);
+    server.kill("SIGSTOP");
+    const silent = await ctl(nowhere, `--pidfile=${pidfile}`, "status");
+    server.kill("SIGCONT");
+    assert.is(silent.status, 2);
+    assert.is(silent.stdout, `ovs-vswitchd is running with pid ${pid()}\n`);
+    assert.is(silent.stderr, `sluice ctl: ${remote}: the database does not answer\n`);
+    server.kill("SIGKILL");
+    await until("nobody serves the database", 10, () => server.signalCode !== null);
+    const refused = await ctl(nowhere, `--pidfile=${pidfile}`, "status");
+    assert.is(refused.status, 2);
+    assert.match(refused.stderr, /database connection failed \(Connection refused\)\n$/);
+    rmSync(join(away, "real.sock"));
+    server = serve();
+    assert.is((await ctl(nowhere, `--pidfile=${pidfile}`, "stop")).status, 0);
+    assert.not(existsSync(pidfile));
+    // It was asked by its own control socket, and no signal was needed.
+    assert.not.match(readFileSync(join(away, "ovs-vswitchd.log"), "utf8"), /fatal_signal/);
+  } finally {
+    await ctl(nowhere, `--pidfile=${pidfile}`, "stop", "--quiet");
+    server.kill("SIGKILL");
+    rmSync(away, { recursive: true, force: true });
   }
 });
 

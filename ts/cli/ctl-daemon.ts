@@ -5,7 +5,16 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { basename, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { directories, gateVariable, loadProcessCalls, PidfileError, pidfileHolder } from "../daemon/index.js";
+import {
+  below,
+  directories,
+  directoryVariables,
+  gateVariable,
+  loadProcessCalls,
+  PidfileError,
+  parseOptions,
+  pidfileHolder,
+} from "../daemon/index.js";
 import { exchange } from "./appctl.js";
 import { Failure } from "./failure.js";
 
@@ -20,19 +29,47 @@ export interface RunningDaemon {
   readonly words: readonly string[];
   /** It is Open vSwitch's own, which leaves its datapath and its devices behind unless it is asked not to. */
   readonly isOvs: boolean;
+  /** Its control socket; undefined when it has none. */
+  readonly unixctl: string | undefined;
+}
+
+/** What a daemon makes of its words, as far as whoever starts and stops it must know.  Words that it refuses, it says. */
+export function settingsOf(words: readonly string[]): { pidfile?: string; unixctl?: string; database?: string } {
+  const parsed = parseOptions(words, {
+    directories: directories(process.env),
+    workingDirectory: process.cwd(),
+    versionText: "",
+    setVerbosity: () => undefined,
+  });
+  if (parsed.kind === "exit") return {};
+  const { pidfile, unixctl, database } = parsed.options;
+  return {
+    ...(pidfile === undefined ? {} : { pidfile }),
+    ...(unixctl === undefined ? {} : { unixctl }),
+    ...(database === undefined ? {} : { database }),
+  };
 }
 
 const isThere = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
-/** The daemon that holds the pidfile; undefined when none does. */
-export function findDaemon(): RunningDaemon | undefined {
-  const path = join(directories(process.env).run, `${program}.pid`);
-  const pid = holderOf(path);
+/** The daemon that holds the pidfile; undefined when none does.  Its directories are ours from then on, wherever it was told
+ *  that they are. */
+export function findDaemon(pidfile = `${program}.pid`): RunningDaemon | undefined {
+  const pid = holderOf(below(directories(process.env).run, pidfile));
   if (pid === 0) return undefined;
-  const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
-  const isOvs = basename(words[0] ?? "") === program;
+  const stringsOf = (file: string): string[] => readFileSync(`/proc/${pid}/${file}`, "utf8").split("\0").slice(0, -1);
+  const environment = new Map(stringsOf("environ").map((text) => [text.split("=", 1)[0], text.replace(/^.*?=/s, "")]));
+  for (const name of directoryVariables) {
+    const value = environment.get(name);
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
+  const all = stringsOf("cmdline");
+  const isOvs = basename(all[0] ?? "") === program;
   // The other daemon, ovs-vswitchd, takes the same options.
-  return { pid, isOvs, words: words.slice(isOvs ? 1 : words.indexOf("vswitchd") + 1) };
+  const words = all.slice(isOvs ? 1 : all.indexOf("vswitchd") + 1);
+  const { unixctl = join(directories(process.env).run, `${program}.${pid}.ctl`) } = settingsOf(words);
+  return { pid, isOvs, words, unixctl: unixctl === "none" ? undefined : unixctl };
 }
 
 function holderOf(path: string): number {
@@ -55,12 +92,13 @@ async function gone(pid: number, ms: number): Promise<boolean> {
 }
 
 /** Asks it to end, then tells it, then makes it. */
-export async function stopDaemon({ pid, isOvs }: RunningDaemon): Promise<void> {
-  const socket = join(directories(process.env).run, `${program}.${pid}.ctl`);
-  const asked = exchange(socket, [["exit", isOvs ? ["--cleanup"] : []]]).then(
-    () => true,
-    () => false,
-  );
+export async function stopDaemon({ pid, isOvs, unixctl }: RunningDaemon): Promise<void> {
+  const asked =
+    unixctl !== undefined &&
+    exchange(unixctl, [["exit", isOvs ? ["--cleanup"] : []]]).then(
+      () => true,
+      () => false,
+    );
   // Whoever cannot be asked is told at once.
   const isAsked = await Promise.race([asked, gone(pid, askMs)]);
   if (isAsked && (await gone(pid, askMs))) return;
@@ -78,9 +116,9 @@ export async function stopDaemon({ pid, isOvs }: RunningDaemon): Promise<void> {
   throw new Failure(`process ${pid} does not end, not even when killed: look at /proc/${pid}/stack for what holds it`);
 }
 
-/** Words for a daemon in the background. */
+/** Words for a daemon in the background, besides its pidfile. */
 export const defaultWords = [
-  ...["--pidfile", "--detach", "--monitor", "--no-chdir", "--log-file"],
+  ...["--detach", "--monitor", "--no-chdir", "--log-file"],
   ...["-vconsole:emer", "-vsyslog:err", "-vfile:info"],
 ];
 
@@ -100,13 +138,18 @@ function run(words: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   });
 }
 
-const inBackground = (words: readonly string[]): readonly string[] => [
-  ...words,
-  ...["--pidfile", "--detach"].filter((word) => !words.some((one) => one === word || one.startsWith(`${word}=`))),
-];
+/** With what whoever starts and stops a daemon needs. */
+function inBackground(words: readonly string[], pidfile: string | undefined): readonly string[] {
+  const has = (option: string): boolean => words.some((one) => one === option || one.startsWith(`${option}=`));
+  return [
+    ...(has("--detach") ? [] : ["--detach"]),
+    ...(has("--pidfile") ? [] : [pidfile === undefined ? "--pidfile" : `--pidfile=${pidfile}`]),
+    ...words,
+  ];
+}
 
-export function startDaemon(words: readonly string[]): Promise<void> {
-  return run(inBackground(words), process.env);
+export function startDaemon(words: readonly string[], pidfile: string | undefined): Promise<void> {
+  return run(inBackground(words, pidfile), process.env);
 }
 
 export interface PreparedDaemon {
@@ -119,7 +162,7 @@ export interface PreparedDaemon {
 const loadMsMax = 10_000;
 
 /** Starts a daemon that loads everything and then waits, so that this time is over when the other one stops. */
-export async function prepareDaemon(words: readonly string[]): Promise<PreparedDaemon> {
+export async function prepareDaemon(words: readonly string[], pidfile: string | undefined): Promise<PreparedDaemon> {
   const directory = mkdtempSync(join(directories(process.env).run, "gate-"));
   const path = join(directory, "gate");
   let waiting: Socket | undefined;
@@ -139,7 +182,7 @@ export async function prepareDaemon(words: readonly string[]): Promise<PreparedD
     server.close();
     rmSync(directory, { recursive: true, force: true });
   };
-  const started = run(inBackground(words), { ...process.env, [gateVariable]: path });
+  const started = run(inBackground(words, pidfile), { ...process.env, [gateVariable]: path });
   started.catch(() => {});
   const late = new AbortController();
   try {

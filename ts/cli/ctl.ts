@@ -5,7 +5,15 @@ import { versionsOf } from "../connmgr/index.js";
 import { directories, getopt } from "../daemon/index.js";
 import { FlowSyntaxError } from "../openflow/index.js";
 import { parseDatum } from "../ovsdb/datum.js";
-import { defaultWords, findDaemon, prepareDaemon, type RunningDaemon, startDaemon, stopDaemon } from "./ctl-daemon.js";
+import {
+  defaultWords,
+  findDaemon,
+  prepareDaemon,
+  type RunningDaemon,
+  settingsOf,
+  startDaemon,
+  stopDaemon,
+} from "./ctl-daemon.js";
 import { DatabaseSession } from "./database-session.js";
 import { Failure } from "./failure.js";
 import type { OfctlRun } from "./ofctl-connection.js";
@@ -19,16 +27,17 @@ Commands:
   start              start the daemon in the background, unless it runs
   stop               end it
   restart            put a new process in its place: flows, groups, meters and TLV maps stay, and so do port numbers
-  status             say whether it runs; exit status 1 if not
+  status             say whether it runs; exit status 1 if not, 2 if its database does not answer
   save DIRECTORY     write the flows, groups, meters and TLV maps of all bridges into files, which ovs-ofctl reads too
   restore DIRECTORY  put what was saved into the bridges, in place of what they have
 
 What follows -- is given to \`sluice vswitchd\`.  Without it start gives
-  ${defaultWords.slice(0, 5).join(" ")} ...
+  --pidfile ${defaultWords.slice(0, 4).join(" ")} ...
 and restart gives what the daemon that runs was given.
 
 Options:
-  --db=DATABASE      where the database is (default: unix:${directories(process.env).run}/db.sock)
+  --pidfile=FILE     which daemon is meant (default: ${directories(process.env).run}/ovs-vswitchd.pid)
+  --db=DATABASE      where the database is (default: where the daemon has it)
   -q, --quiet        say only what is wrong
   -h, --help         this text
 
@@ -42,7 +51,10 @@ interface Call {
   readonly args: readonly string[];
   /** What the daemon is given; undefined: nothing was said. */
   readonly words: readonly string[] | undefined;
-  readonly db: string;
+  /** As asked for, or as the words say; undefined: the usual one. */
+  readonly pidfile: string | undefined;
+  /** As asked for; undefined: where the daemon has it. */
+  readonly db: string | undefined;
   /** Does a step, and says so. */
   step<T>(text: string, body: () => T | Promise<T>): Promise<T>;
 }
@@ -58,6 +70,7 @@ const rows: Readonly<Record<string, { readonly args: number; readonly run: (call
 
 const longOptions = [
   { name: "db", argument: "required" },
+  { name: "pidfile", argument: "required" },
   { name: "quiet", short: "q", argument: "none" },
   { name: "help", short: "h", argument: "none" },
 ] as const;
@@ -68,13 +81,15 @@ const waitKey = "flow-restore-wait";
 export async function runCtl(args: readonly string[]): Promise<number> {
   try {
     const end = args.indexOf("--");
-    let db = `unix:${directories(process.env).run}/db.sock`;
+    let db: string | undefined;
+    let pidfile: string | undefined;
     let isQuiet = false;
     const given: string[] = [];
     for (const event of getopt(end < 0 ? args : args.slice(0, end), longOptions)) {
       if (event.kind === "error") throw new Failure(`${event.text}; use --help for help`);
       if (event.kind === "word") given.push(event.word);
-      else if (event.name === "db") db = event.value ?? db;
+      else if (event.name === "db") db = event.value;
+      else if (event.name === "pidfile") pidfile = event.value;
       else if (event.name === "quiet") isQuiet = true;
       else {
         process.stdout.write(help);
@@ -87,9 +102,11 @@ export async function runCtl(args: readonly string[]): Promise<number> {
     if (row === undefined) throw new Failure(`unknown command '${name}'; use --help for help`);
     if (words.length < row.args) throw new Failure(`'${name}' needs a directory: sluice ctl ${name} DIRECTORY`);
     if (words.length > row.args) throw new Failure(`'${name}' takes no '${words[row.args]}'; use --help for help`);
+    const daemonWords = end < 0 ? undefined : args.slice(end + 1);
     return await row.run({
       args: words,
-      words: end < 0 ? undefined : args.slice(end + 1),
+      words: daemonWords,
+      pidfile: pidfile ?? settingsOf(daemonWords ?? []).pidfile,
       db,
       step: async (text, body) => {
         const begin = performance.now();
@@ -112,26 +129,33 @@ export async function runCtl(args: readonly string[]): Promise<number> {
 }
 
 async function start(call: Call): Promise<number> {
-  const daemon = findDaemon();
-  if (daemon === undefined) await call.step("Starting", () => startDaemon(call.words ?? defaultWords));
+  const daemon = findDaemon(call.pidfile);
+  if (daemon === undefined) await call.step("Starting", () => startDaemon(call.words ?? defaultWords, call.pidfile));
   else await call.step(`Runs already, with pid ${daemon.pid}`, () => {});
   return 0;
 }
 
 async function stop(call: Call): Promise<number> {
-  const daemon = findDaemon();
+  const daemon = findDaemon(call.pidfile);
   if (daemon === undefined) await call.step("Does not run", () => {});
   else await call.step(`Ending process ${daemon.pid}`, () => stopDaemon(daemon));
   return 0;
 }
 
+const databaseSilent = 2;
+
 async function status(call: Call): Promise<number> {
-  const daemon = findDaemon();
+  const daemon = findDaemon(call.pidfile);
   process.stdout.write(
     daemon === undefined ? "ovs-vswitchd is not running\n" : `ovs-vswitchd is running with pid ${daemon.pid}\n`,
   );
   if (daemon === undefined) return 1;
-  const database = await DatabaseSession.open(call.db);
+  let database: DatabaseSession;
+  try {
+    database = await DatabaseSession.open(databaseOf(call, daemon), answerMsMax);
+  } catch (error) {
+    throw error instanceof Failure ? new Failure(error.message, databaseSilent) : error;
+  }
   try {
     if (otherConfig(database).has(waitKey))
       process.stdout.write(
@@ -141,6 +165,14 @@ async function status(call: Call): Promise<number> {
     database.close();
   }
   return 0;
+}
+
+/** How long whoever asks how things are waits for the database. */
+const answerMsMax = 5000;
+
+/** Where the daemon has its database. */
+function databaseOf(call: Call, daemon: RunningDaemon): string {
+  return call.db ?? settingsOf(daemon.words).database ?? `unix:${directories(process.env).run}/db.sock`;
 }
 
 function otherConfig(database: DatabaseSession): Map<string, string> {
@@ -213,16 +245,16 @@ function sum(bridges: readonly SavedBridge[]): string {
   ].join(", ");
 }
 
-function needDaemon(): RunningDaemon {
-  const daemon = findDaemon();
+function needDaemon(call: Call): RunningDaemon {
+  const daemon = findDaemon(call.pidfile);
   if (daemon !== undefined) return daemon;
   throw new Failure(`no daemon runs in ${directories(process.env).run}: \`sluice ctl start\` starts one`);
 }
 
 async function save(call: Call): Promise<number> {
   const [directory = ""] = call.args;
-  needDaemon();
-  const bridges = await call.step("Reading the bridges", () => readBridges(call.db));
+  const db = databaseOf(call, needDaemon(call));
+  const bridges = await call.step("Reading the bridges", () => readBridges(db));
   await call.step(`Saving ${sum(bridges)} to ${directory}`, () => writeSaved(directory, bridges));
   return 0;
 }
@@ -234,29 +266,30 @@ async function writeBridges(bridges: readonly PreparedBridge[]): Promise<void> {
 async function restore(call: Call): Promise<number> {
   const [directory = ""] = call.args;
   const bridges = await call.step("Reading what was saved", () => readSaved(directory));
-  needDaemon();
+  const db = databaseOf(call, needDaemon(call));
   await call.step(`Restoring ${sum(bridges)}`, () => writeBridges(bridges.map(prepareBridge)));
-  await setWait(call.db, false, true);
+  await setWait(db, false, true);
   return 0;
 }
 
 async function restart(call: Call): Promise<number> {
-  const daemon = findDaemon();
+  const daemon = findDaemon(call.pidfile);
   if (daemon === undefined) return start(call);
-  const bridges = await call.step("Reading the bridges", () => readBridges(call.db));
+  const db = databaseOf(call, daemon);
+  const bridges = await call.step("Reading the bridges", () => readBridges(db));
   const directory = mkdtempSync(join(directories(process.env).run, "saved-"));
   await call.step(`Saving ${sum(bridges)} to ${directory}`, () => writeSaved(directory, bridges));
   const prepared = bridges.map(prepareBridge);
-  const next = await call.step("Loading a new daemon", () => prepareDaemon(call.words ?? daemon.words));
+  const next = await call.step("Loading a new daemon", () => prepareDaemon(call.words ?? daemon.words, call.pidfile));
   let begin: number;
   try {
-    await setWait(call.db, true, false);
+    await setWait(db, true, false);
     begin = performance.now();
     await call.step(`Ending process ${daemon.pid}`, () => stopDaemon(daemon));
   } catch (error) {
     next.cancel();
     // The old daemon runs on, with all that it has.
-    await setWait(call.db, false, false).catch(() => {});
+    await setWait(db, false, false).catch(() => {});
     rmSync(directory, { recursive: true, force: true });
     throw error;
   }
@@ -264,14 +297,14 @@ async function restart(call: Call): Promise<number> {
     await call.step("Starting", () => next.begin());
     await call.step("Restoring", () => writeBridges(prepared));
   } catch (error) {
-    const isRunning = findDaemon() !== undefined;
+    const isRunning = findDaemon(call.pidfile) !== undefined;
     // A switch that runs forwards without the flows rather than not at all; for one that does not, restoring will say so.
-    if (isRunning) await setWait(call.db, false, false).catch(() => {});
+    if (isRunning) await setWait(db, false, false).catch(() => {});
     const remedy = `${isRunning ? "" : "`sluice ctl start`, then "}\`sluice ctl restore ${directory}\``;
     const why = error instanceof Error ? error.message : String(error);
     throw new Failure(`${why}\nwhat was saved is in ${directory}: mend what is wrong, and ${remedy}`);
   }
-  await setWait(call.db, false, true);
+  await setWait(db, false, true);
   rmSync(directory, { recursive: true, force: true });
   await call.step(`Forwards again after ${Math.round(performance.now() - begin)} ms`, () => {});
   return 0;

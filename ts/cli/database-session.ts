@@ -42,7 +42,8 @@ class RpcClient {
     socket.on("close", () => this.broken?.(new Failure(`${this.name}: database connection failed (End of file)`)));
   }
 
-  static open(remote: string): Promise<RpcClient> {
+  /** Whoever says nothing for longer than `silenceMsMax` is not waited for. */
+  static open(remote: string, silenceMsMax?: number): Promise<RpcClient> {
     return new Promise((resolve, reject) => {
       const unix = /^unix:(.*)$/.exec(remote);
       const tcp = /^tcp:\[?([^\]]*?)\]?(?::(\d+))?$/.exec(remote);
@@ -55,10 +56,19 @@ class RpcClient {
         address === undefined
           ? connect({ host: tcp![1]!, port: Number(tcp![2] ?? "6640") })
           : connect({ path: address.path });
+      let client: RpcClient | undefined;
       socket.once("connect", () => {
         address?.close();
-        resolve(new RpcClient(socket, remote));
+        client = new RpcClient(socket, remote);
+        resolve(client);
       });
+      if (silenceMsMax !== undefined)
+        socket.setTimeout(silenceMsMax, () => {
+          const silent = new Failure(`${remote}: the database does not answer`);
+          client?.broken?.(silent);
+          reject(silent);
+          socket.destroy();
+        });
       socket.once("error", (error) =>
         reject(new Failure(`${remote}: database connection failed (${systemErrorText(error)})`)),
       );
@@ -104,8 +114,8 @@ export class DatabaseSession {
 
   private constructor(private readonly client: RpcClient) {}
 
-  static async open(remote: string): Promise<DatabaseSession> {
-    const session = new DatabaseSession(await RpcClient.open(remote));
+  static async open(remote: string, silenceMsMax?: number): Promise<DatabaseSession> {
+    const session = new DatabaseSession(await RpcClient.open(remote, silenceMsMax));
     await session.load();
     return session;
   }

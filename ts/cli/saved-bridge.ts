@@ -71,8 +71,7 @@ async function onBridge<T>(run: OfctlRun, name: string, body: (connection: Ofctl
 /** Asked in the highest version that both may speak. */
 export function readBridge(run: OfctlRun, name: string): Promise<SavedBridge> {
   return onBridge(run, name, async (connection) => {
-    const map = failOn(await connection.ask({ type: "nxt_tlv_table_request" }));
-    const options = map.type === "nxt_tlv_table_reply" ? map.mappings : [];
+    const options = await askOptions(connection);
     swapTlvMap(mapOf(options));
     const groups: GroupDesc[] = [];
     const meters: MeterConfig[] = [];
@@ -109,8 +108,16 @@ export interface PreparedBridge {
   readonly bundle: EncodedBundle | undefined;
 }
 
+const noFlow = {
+  ...{ priority: 0, idleTimeout: 0, hardTimeout: 0, importance: 0, flags: 0, tableId: allTables, cookie: 0n },
+  ...{ match: new Uint8Array(0), actions: new Uint8Array(0) },
+};
+
+/** All of a bridge's flows go. */
+const deletedFlows: FlowMod = { ...addedFlow(noFlow), modifyCookie: false, command: 3 };
+
 function* replacements(saved: SavedBridge, form: (flow: FlowMod) => FlowMod): Generator<MessageBody> {
-  yield form({ ...addedFlow({ ...noFlow, cookie: 0n }), modifyCookie: false, tableId: allTables, command: 3 });
+  yield form(deletedFlows);
   yield groupMod({ groupId: groupNumber.all, groupType: 0, buckets: [], selection: undefined }, groupCommand.delete);
   for (const group of saved.groups) yield groupMod(group, groupCommand.add);
   for (const flow of saved.flows) yield form(flow);
@@ -131,8 +138,15 @@ export function prepareBridge(saved: SavedBridge): PreparedBridge {
 /** Puts it into a bridge, in place of what that has. */
 export function writeBridge(run: OfctlRun, { saved, bundle }: PreparedBridge): Promise<void> {
   return onBridge(run, saved.name, async (connection) => {
-    refuse(saved.name, "tunnel options", await restoreOptions(connection, saved.options));
-    swapTlvMap(mapOf(saved.options));
+    const options = await askOptions(connection);
+    const [missing, surplus] = [without(saved.options, options), without(options, saved.options)];
+    if (missing.some((one) => surplus.some((other) => excludes(one, other)))) {
+      // Nothing may match an option whose mapping goes.
+      refuse(saved.name, "flows", await connection.order(deletedFlows));
+      await mapOptions(connection, saved.name, tlvCommand.delete, surplus.splice(0));
+    }
+    await mapOptions(connection, saved.name, tlvCommand.add, missing);
+    swapTlvMap(mapOf([...saved.options, ...surplus]));
     const oldMeters = connection.version < firstWithMeters ? new Set<number>() : await meterIds(connection);
     const meters = saved.meters.map((meter): MessageBody => {
       const command = oldMeters.has(meter.meterId) ? meterCommand.modify : meterCommand.add;
@@ -144,6 +158,7 @@ export function writeBridge(run: OfctlRun, { saved, bundle }: PreparedBridge): P
         ? await connection.orderAll(replacements(saved, await prepare(connection, saved.flows)))
         : await connection.orderBundle(bundle);
     refuse(saved.name, "flows and groups", error);
+    await mapOptions(connection, saved.name, tlvCommand.delete, surplus);
     const kept = new Set(saved.meters.map((meter) => meter.meterId));
     const gone = [...oldMeters].filter((id) => !kept.has(id));
     const deletions = gone.map((meterId): MessageBody => {
@@ -152,11 +167,6 @@ export function writeBridge(run: OfctlRun, { saved, bundle }: PreparedBridge): P
     refuse(saved.name, "meters", await connection.orderAll(deletions));
   });
 }
-
-const noFlow = {
-  ...{ priority: 0, idleTimeout: 0, hardTimeout: 0, importance: 0, flags: 0, tableId: allTables },
-  ...{ match: new Uint8Array(0), actions: new Uint8Array(0) },
-};
 
 const groupMod = (group: GroupDesc, command: number): GroupMod => ({
   type: "group_mod",
@@ -174,17 +184,31 @@ async function meterIds(connection: OfctlConnection): Promise<Set<number>> {
   return found;
 }
 
-/** Adds what is not mapped yet. */
-async function restoreOptions(
-  connection: OfctlConnection,
-  wanted: readonly TlvMapping[],
-): Promise<Message | undefined> {
+async function askOptions(connection: OfctlConnection): Promise<readonly TlvMapping[]> {
   const reply = failOn(await connection.ask({ type: "nxt_tlv_table_request" }));
-  const text = (one: TlvMapping): string => `${one.optionClass}/${one.optionType}/${one.length}/${one.index}`;
-  const there = new Set(reply.type === "nxt_tlv_table_reply" ? reply.mappings.map(text) : []);
-  const mappings = wanted.filter((one) => !there.has(text(one)));
-  if (mappings.length === 0) return undefined;
-  return connection.order({ type: "nxt_tlv_table_mod", command: tlvCommand.add, mappings });
+  return reply.type === "nxt_tlv_table_reply" ? reply.mappings : [];
+}
+
+const optionText = (one: TlvMapping): string => `${one.optionClass}/${one.optionType}/${one.length}/${one.index}`;
+
+/** Those that `others` do not have just so. */
+function without(options: readonly TlvMapping[], others: readonly TlvMapping[]): TlvMapping[] {
+  const there = new Set(others.map(optionText));
+  return options.filter((one) => !there.has(optionText(one)));
+}
+
+/** A field is one option, and an option is one field. */
+const excludes = (one: TlvMapping, other: TlvMapping): boolean =>
+  one.index === other.index || (one.optionClass === other.optionClass && one.optionType === other.optionType);
+
+async function mapOptions(
+  connection: OfctlConnection,
+  bridge: string,
+  command: number,
+  mappings: readonly TlvMapping[],
+): Promise<void> {
+  if (mappings.length > 0)
+    refuse(bridge, "tunnel options", await connection.order({ type: "nxt_tlv_table_mod", command, mappings }));
 }
 
 function refuse(bridge: string, what: string, error: Message | undefined): void {

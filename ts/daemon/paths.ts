@@ -9,8 +9,17 @@ export interface Directories {
   readonly pkgdata: string;
 }
 
+/** What in the environment says where things are. */
+export const directoryVariables = [
+  "OVS_RUNDIR",
+  "OVS_LOGDIR",
+  "OVS_DBDIR",
+  "OVS_SYSCONFDIR",
+  "OVS_PKGDATADIR",
+] as const;
+
 export function directories(env: Readonly<Record<string, string | undefined>>): Directories {
-  const or = (name: string, otherwise: string): string => {
+  const or = (name: (typeof directoryVariables)[number], otherwise: string): string => {
     const value = env[name];
     return value === undefined || value === "" ? otherwise : value;
   };
