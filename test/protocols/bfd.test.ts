@@ -188,6 +188,18 @@ test("without other traffic an end asks for fewer packets, and for as many as be
   assert.is(ends[0].state.state, "up");
 });
 
+test("the look for other traffic is due at its time, whenever control packets are", () => {
+  let state = configureBfd(undefined, { ...settings, decayMinRxMs: 3000 }, 1, {
+    now: 0,
+    random: () => 0.5,
+    rxPackets: () => 0,
+  }).state;
+  state = { ...state, state: "up", nextTx: 5000, detectTime: 9000 };
+  assert.is(bfdDue(state), 3000);
+  assert.is(bfdDue({ ...state, state: "init" }), 5000, "a session that is not up does not look");
+  assert.is(bfdDue({ ...state, settings }), 5000, "nor one that was not asked to");
+});
+
 test("with forwarding_if_rx any traffic counts, as long as some of BFD came within a hundred intervals", () => {
   const ends = pair({ forwardingIfRx: true });
   live(ends, 5000);

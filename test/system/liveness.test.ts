@@ -1,4 +1,4 @@
-/** BFD and CFM with Open vSwitch at the other end of a cable: up, down, up again, and alive while our control thread is
+/** BFD, CFM and LACP with Open vSwitch at the other end of a cable: up, down, up again, and alive while our control thread is
  *  busy. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -43,9 +43,9 @@ const set = (under: Switch, ...settings: string[]): void => {
   under.ok("ovs-vsctl", "set", "interface", cable[under.kind === "sluice" ? 0 : 1], ...settings);
 };
 
-/** Keeps our control thread busy for two seconds. */
-async function spin(ours: Switch): Promise<void> {
-  const blocked = spawn("ovs-appctl", ["sluice/test-spin", "2000"], { env: ours.env, stdio: "ignore" });
+/** Keeps our control thread busy. */
+async function spin(ours: Switch, ms = 2000): Promise<void> {
+  const blocked = spawn("ovs-appctl", ["sluice/test-spin", `${ms}`], { env: ours.env, stdio: "ignore" });
   await once(blocked, "exit");
 }
 
@@ -115,6 +115,47 @@ maybe(
       assert.match(ours.ok("ovs-appctl", "cfm/show"), "fault: recv");
       start(theirs);
       await until("both ends hear each other again", 15, () => works(ours) && works(theirs));
+    });
+  },
+);
+
+maybe(
+  "Fast LACP stays current at both ends while our control thread is busy, and not when an end is gone",
+  async () => {
+    await withCable(async (ours, theirs) => {
+      for (const [index, under] of [ours, theirs].entries()) {
+        under.ok("ovs-vsctl", "set", "port", cable[index] ?? "", "lacp=active", "other_config:lacp-time=fast");
+      }
+      const counts = (under: Switch): string =>
+        under
+          .ok("ovs-appctl", "lacp/show-stats")
+          .split("\n")
+          .filter((line) => /Expired|Defaulted|Carrier/.test(line))
+          .join();
+      const shown = (under: Switch): string => under.ok("ovs-appctl", "lacp/show");
+      const works = (under: Switch): boolean =>
+        column(under, "lacp_current") === "true" &&
+        /member: \w+: current attached/.test(shown(under)) &&
+        /may_enable: true/.test(shown(under));
+      await until("both ends are current", 15, () => works(ours) && works(theirs));
+      await until("both ends have synchronized", 10, () =>
+        [ours, theirs].every((under) => /partner state: activity timeout synchronized/.test(shown(under))),
+      );
+      // What repeats itself is the datapath's from the second PDU on, which comes after a second.
+      await new Promise((resolve) => setTimeout(resolve, 2500));
+      const before = [ours, theirs].map(counts);
+      // A partner of fast LACP is given up after three seconds.
+      await spin(ours, 5000);
+      assert.equal([ours, theirs].map(counts), before, "nobody was given up");
+      assert.ok(works(ours) && works(theirs));
+
+      theirs.ok("ovs-vsctl", "set", "port", cable[1], "lacp=off");
+      const start = Date.now();
+      await until("our end has given the other up", 15, () => column(ours, "lacp_current") === "false");
+      const tookMs = Date.now() - start;
+      assert.ok(tookMs > 3000 && tookMs < 9000, `given up after ${tookMs} ms: expired after 3 s, defaulted after 6 s`);
+      theirs.ok("ovs-vsctl", "set", "port", cable[1], "lacp=active");
+      await until("both ends are current again", 15, () => works(ours) && works(theirs));
     });
   },
 );

@@ -143,8 +143,51 @@ maybe("ports that come, flap, are changed, get another number and go", async () 
         "add-port br0 p5 -- set interface p5 type=dummy -- add-port br0 p6 -- set interface p6 type=dummy ofport_request=30",
       ),
     );
-    const total = await step(watched, "and go", vsctl("del-port p5 -- del-port p6"));
+    await step(watched, "and go", vsctl("del-port p5 -- del-port p6"));
+    const patch = (name: string, peer: string): string => `-- set interface ${name} type=patch options:peer=${peer}`;
+    const other = "add-br br1 -- set bridge br1 datapath_type=dummy other_config:hwaddr=50:54:00:00:02:00";
+    await step(
+      watched,
+      "a patch port",
+      vsctl(`${other} -- add-port br0 to1 ${patch("to1", "to0")} -- add-port br1 to0 ${patch("to0", "to1")}`),
+    );
+    await step(watched, "whose other end is another port", vsctl("set interface to1 options:peer=nobody"));
+    await step(watched, "and the same as before", vsctl("set interface to1 options:peer=to0"));
+    await step(watched, "and one that cannot be", vsctl("set interface to1 options:peer=to1"));
+    const total = await step(watched, "and one that can", vsctl("set interface to1 options:peer=to0"));
     assert.ok(total > 3 * 15, `${total} messages`);
+  } finally {
+    for (const { listeners } of watched) for (const listener of listeners) listener.close();
+    await Promise.all(both.map((under) => under.stop()));
+  }
+});
+
+maybe("a port with LACP is live once its partner is synchronized, and does not waver before", async () => {
+  const both = await Promise.all([startSluice({ dummy: true }), startOvs({ dummy: true })]);
+  const watched: Watched[] = [];
+  try {
+    for (const under of both) {
+      const br0 = "add-br br0 -- set bridge br0 datapath_type=dummy other_config:hwaddr=50:54:00:00:01:00";
+      const br1 = "add-br br1 -- set bridge br1 datapath_type=dummy other_config:hwaddr=50:54:00:00:02:00";
+      under.ok("ovs-vsctl", ...`${br0} -- ${br1} -- set bridge br1 fail_mode=secure`.split(" "));
+      watched.push(await watch(under, "br0"));
+      const bond = (index: number): string => {
+        const names = [1, 2].map((n) => `b${index}p${n}`);
+        const peer = (n: number): string => `options:peer=b${1 - index}p${n}`;
+        return [
+          `add-bond br${index} bond${index} ${names.join(" ")} bond_mode=balance-tcp lacp=active other_config:lacp-time=fast`,
+          ...[1, 2].map((n) => `set interface b${index}p${n} type=patch ofport_request=${n} ${peer(n)}`),
+        ].join(" -- ");
+      };
+      under.ok("ovs-vsctl", ...`${bond(0)} -- ${bond(1)}`.split(" "));
+      const isUp = (): boolean => under.ok("ovs-appctl", "bond/show", "bond0").split("may_enable: true").length === 3;
+      await until(`both links of ${under.kind} are used`, 10, isUp);
+    }
+    await sleep(settleMs);
+    // Which of the two members comes first is not said.
+    const told = watched.map(({ listeners }) => listeners.map((one) => [...one.told].sort()));
+    assert.equal(told[0], told[1]);
+    for (const messages of told[0] ?? []) assert.ok(messages.length >= 2);
   } finally {
     for (const { listeners } of watched) for (const listener of listeners) listener.close();
     await Promise.all(both.map((under) => under.stop()));

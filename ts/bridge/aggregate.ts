@@ -85,6 +85,8 @@ export class Aggregate {
   readonly #resets = new Map<string, number>();
   #timer: Timer | undefined;
   #looks: Timer | undefined;
+  /** PDUs came, and what follows from them is soon done. */
+  #soon: Timer | undefined;
   #lookMs = 0;
   #shown = "";
   #warned = "";
@@ -163,13 +165,19 @@ export class Aggregate {
   /** A frame of LACP's Ethernet type arrived, so long ago. */
   receive(member: string, frame: Uint8Array, agoMs: number): void {
     if (this.lacp === undefined) return;
+    const { clock } = this.#options;
     const before = this.#keeper.sync(this.lacp);
-    const now = this.#options.clock.monotonic() - agoMs;
+    const now = clock.monotonic() - agoMs;
     const step = receiveLacp(before, member, lacpOfFrame(frame), now);
     this.lacp = step.state;
     this.#keeper.heard(member, frame, before, step.state);
     for (const { level, text } of step.notes) this.#lacpLog[level](text);
-    this.run();
+    // The other members' PDUs were sent at the same moment: who is attached is judged by all of them, or a member whose
+    // PDU is the last would be out for a moment.
+    this.#soon ??= clock.after(0, () => {
+      this.#soon = undefined;
+      this.run();
+    });
   }
 
   /** What became of a command. */
@@ -247,6 +255,7 @@ export class Aggregate {
     this.#keeper.close();
     this.#timer?.cancel();
     this.#looks?.cancel();
+    this.#soon?.cancel();
   }
 
   #members(): readonly AggregateMember[] {

@@ -182,7 +182,7 @@ export class Bridge implements RunningBridge {
         requestedNumber: requested ?? this.#numbersHeld.get(wanted.name),
         settlesLater: true,
         shownAs: netdev.type.shownAs,
-        shownConfig: wanted.type === "patch" ? `peer=${options.get("peer") ?? ""}` : shownConfig(netdev),
+        shownConfig: wanted.type === "patch" ? () => this.#shownPeer(wanted.name) : shownConfig(netdev),
         tunnel: netdev.tunnel === undefined ? undefined : tunnelRecord(netdev.tunnel),
         setUp: (up) => {
           this.#setUp(opened, up);
@@ -332,11 +332,12 @@ export class Bridge implements RunningBridge {
     return interfaces.length === 1 ? interfaces[0]?.name : undefined;
   }
 
-  /** A tunnel's options changed, and its device took them. */
-  tunnelChanged(name: string, options: ReadonlyMap<string, string>): void {
+  /** An interface's options changed, and its device took them. */
+  optionsChanged(name: string, options: ReadonlyMap<string, string>): void {
     const open = this.interfaces.get(name);
-    if (open?.netdev.tunnel === undefined) return;
+    if (open === undefined) return;
     this.interfaces.set(name, { ...open, options });
+    if (open.netdev.tunnel === undefined) return;
     this.ofproto.changeTunnel(name, {
       dpPort: open.netdev.dpPort,
       dpName: open.netdev.dpName,
@@ -360,6 +361,10 @@ export class Bridge implements RunningBridge {
         joined ? { bridge: other.bridge.ofproto.bridge, ofpPort: other.iface.ofport } : undefined,
       );
     }
+  }
+
+  #shownPeer(name: string): string {
+    return `peer=${this.interfaces.get(name)?.options.get("peer") ?? ""}`;
   }
 
   /** The sentence for Interface.error of an interface that runs: a patch port without its other end. */

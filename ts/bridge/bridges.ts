@@ -347,10 +347,8 @@ export class Bridges {
   #mustReopen(name: string, before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): boolean {
     if (before.size === after.size && [...before].every(([key, value]) => after.get(key) === value)) return false;
     const netdev = this.netdevs.find(name);
-    if (netdev === undefined) return true;
-    if (netdev.tunnel === undefined) return netdev.isVirtual || !netdev.setOptions(after);
-    if (!netdev.setOptions(after)) return true;
-    for (const { bridge } of this.#running.values()) bridge.tunnelChanged(name, after);
+    if (netdev?.setOptions(after) !== true) return true;
+    for (const { bridge } of this.#running.values()) bridge.optionsChanged(name, after);
     return false;
   }
 

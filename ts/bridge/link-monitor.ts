@@ -7,6 +7,7 @@ import {
   type BfdState,
   type BfdStep,
   type BfdSurroundings,
+  bfdDecayDue,
   bfdDetectMs,
   bfdDue,
   bfdForwards,
@@ -309,9 +310,8 @@ export class LinkMonitor {
     const isSent = this.#bfdKept.isSending && !bfd.owesFinal && bfd.nextTx > now;
     if (!isSent) return bfdDue(bfd);
     const isAlive = bfd.state === "init" || bfd.state === "up";
-    const decayDue = bfd.state === "up" && bfd.settings.decayMinRxMs > 0 ? bfd.decay.due : Number.POSITIVE_INFINITY;
     if (!isAlive) return Number.POSITIVE_INFINITY;
-    return Math.min(decayDue, this.#bfdKept.isListening ? now + safetyLookMs : bfd.detectTime);
+    return Math.min(bfdDecayDue(bfd), this.#bfdKept.isListening ? now + safetyLookMs : bfd.detectTime);
   }
 
   #cfmDue(cfm: CfmState): number {

@@ -302,7 +302,12 @@ function transmit(work: Work): void {
 /** When `runBfd` has something to do next. */
 export function bfdDue(state: BfdState): number {
   if (state.owesFinal) return Number.NEGATIVE_INFINITY;
-  return isAlive(state) ? Math.min(state.detectTime, state.nextTx) : state.nextTx;
+  return isAlive(state) ? Math.min(state.detectTime, state.nextTx, bfdDecayDue(state)) : state.nextTx;
+}
+
+/** When it is looked whether the link has other traffic than control packets; infinity: not at all. */
+export function bfdDecayDue({ state, settings, decay }: BfdState): number {
+  return state === "up" && settings.decayMinRxMs > 0 ? decay.due : Number.POSITIVE_INFINITY;
 }
 
 /** What is wrong with a message; undefined for one that counts. */
