@@ -122,12 +122,19 @@ async function traffic(under: Switch, random: Random, stop: { now: boolean }): P
   return sent;
 }
 
-/** A device that refuses an MTU keeps the one that it had, in Open vSwitch as well, which a fresh start cannot know of: such
- *  requests are made ones that it takes.  Internal ports follow the others then, whatever they were. */
-function settleMtus(under: Switch): void {
-  const rows = under.ok("ovs-vsctl", "--bare", "--columns=_uuid", "find", "interface", `mtu_request=${mtuRefused}`);
-  for (const row of rows.split(/\s+/).filter((each) => each !== ""))
-    under.ok("ovs-vsctl", "-t", "20", "set", "interface", row, "mtu_request=1400");
+/** Takes back what a fresh start cannot know of, in Open vSwitch neither: a device that refuses an MTU keeps the one that it
+ *  had, and of several interfaces that ask for one number that one keeps it which was there first. */
+function forget(under: Switch): void {
+  const columns = ["--bare", "--no-headings", "-f", "csv", "--columns=_uuid,ofport,ofport_request,mtu_request"];
+  for (const line of under
+    .ok("ovs-vsctl", ...columns, "list", "interface")
+    .trim()
+    .split("\n")) {
+    const [row = "", number, asked, mtu] = line.split(",");
+    const vsctl = (...words: string[]): string => under.ok("ovs-vsctl", "-t", "20", ...words);
+    if (mtu === mtuRefused) vsctl("set", "interface", row, "mtu_request=1400");
+    if (asked !== "" && asked !== number && number !== "-1") vsctl("clear", "interface", row, "ofport_request");
+  }
 }
 
 /** What must be as after a fresh start: columns that follow from the configuration, and what the tools show. */
@@ -191,7 +198,7 @@ maybe(
       assert.ok(lastKiB <= growthMax * warmKiB + (seconds < 600 ? slackKiB : 0), `${warmKiB} grew to ${lastKiB} KiB`);
       assert.not.match(under.log(), /\|EMER\||internal error/);
       under.ok("ovs-vsctl", "--if-exists", "remove", "open", ".", "other_config", "stats-update-interval");
-      settleMtus(under);
+      forget(under);
       await sleep(500);
       const before = state(under);
       under.ok("ovs-appctl", "exit");
