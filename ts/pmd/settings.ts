@@ -96,7 +96,7 @@ export function settingsLines(was: PmdSettings | undefined, is: PmdSettings): re
   tell("algorithm", `Rxq to PMD assignment mode changed to: '${is.algorithm}'.`);
   tell("isolate", is.isolate ? "pmd-rxq-affinity isolates PMD core" : "pmd-rxq-affinity does not isolate PMD core");
   const changes = [
-    tell("balanceMinutes", `PMD auto load balance interval set to ${is.balanceMinutes} mins\n`),
+    tell("balanceMinutes", `PMD auto load balance interval set to ${is.balanceMinutes} mins`),
     tell("improvementPercent", `PMD auto load balance improvement threshold set to ${is.improvementPercent}%`),
     tell("loadPercent", `PMD auto load balance load threshold set to ${is.loadPercent}%`),
   ];
