@@ -315,6 +315,19 @@ find_tunnel(struct xlate_ctx *ctx, const struct sluice_tunnel_address *own)
     return tunnel_index_listener(tunnels, flow->ip_proto, be16(flow->tp_dst));
 }
 
+/* Whether a neighbour's reply is for the address: sent to it, or to the group in which RFC 4861 asks for it. */
+static bool
+is_reply_for(const struct flow_key *flow, const uint8_t address[16])
+{
+    static const uint8_t solicited[3] = { 0x00, 0x01, 0xff };
+    const uint8_t *destination = flow->ipv6_dst;
+    if (is_for(flow, address)) {
+        return true;
+    }
+    return is_icmpv6(flow) && destination[0] == 0xff && (destination[1] & 0x0f) == 0x02
+           && !memcmp(destination + 10, solicited, sizeof solicited) && !memcmp(destination + 13, address + 13, 3);
+}
+
 /* Learns from ARP replies and gratuitous ones, and neighbour advertisements. */
 static void
 snoop(struct xlate_ctx *ctx, bool is_for_us)
@@ -390,11 +403,15 @@ tunnel_terminate(struct xlate_ctx *ctx, const struct ofport *port)
     bool is_for_us = false;
     for (uint32_t i = 0; i < routes->n_addresses; i++) {
         const struct sluice_tunnel_address *own = &routes->addresses[i];
-        if (own->bridge != bridge || port_normalize(own->ofp_port) != port->ofp_port) {
+        if (own->bridge != bridge) {
+            continue;
+        }
+        /* Replies are for any address of the bridge; tunnels end where the packet came in. */
+        is_for_us |= is_reply_for(&ctx->flow, own->address);
+        if (port_normalize(own->ofp_port) != port->ofp_port) {
             continue;
         }
         has_address = true;
-        is_for_us |= is_for(&ctx->flow, own->address);
         if (!own->is_routed) {
             continue;
         }

@@ -12,9 +12,9 @@ export interface Pair {
 /** Why there is no Open vSwitch to compare with, or undefined. */
 export const noOvs = missing({ tools: ["ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ovs-ofctl"] });
 
-/** Runs `body` with both switches up, on dummy datapaths, and stops both. */
-export async function withPair(body: (pair: Pair) => Promise<void>): Promise<void> {
-  const both = await Promise.all([startSluice({ dummy: true }), startOvs({ dummy: true })]);
+/** Runs `body` with both switches up, on dummy datapaths and with more options of the daemon, and stops both. */
+export async function withPair(body: (pair: Pair) => Promise<void>, args: readonly string[] = []): Promise<void> {
+  const both = await Promise.all([startSluice({ dummy: true, args }), startOvs({ dummy: true, args })]);
   try {
     await body({ ours: both[0], theirs: both[1], both });
   } finally {

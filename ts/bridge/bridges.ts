@@ -404,7 +404,7 @@ export class Bridges {
     const running = this.#running.get(name);
     if (running === undefined) return;
     this.#running.delete(name);
-    this.tunnelPaths.flushNeighbors(name);
+    for (const port of running.bridge.ofproto.ports()) this.tunnelPaths.flushNeighbors(port.name);
     running.connmgr.close();
     this.exporters.remove(name);
     const { bridge } = running;

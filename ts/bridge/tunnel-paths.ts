@@ -42,12 +42,14 @@ interface PortOfBridge {
 
 /** Numbers of devices that are no bridges begin here. */
 const firstOtherDevice = 65536;
+const deviceNameMax = 15;
 const defaultAgingS = 15 * 60;
 
 export class TunnelPaths {
   readonly #options: TunnelPathsOptions;
   readonly #batch = new CommandBatch(4096);
   readonly #otherDevices = new Map<string, number>();
+  #nextDevice = firstOtherDevice;
   #told = "";
   /** Range of UDP source ports. */
   portMin = 32768;
@@ -149,13 +151,14 @@ export class TunnelPaths {
     this.#batch.submit(this.#options.datapath, false);
   }
 
-  /** Number of a device in the table of neighbours. */
-  #deviceId(name: string): number {
+  /** Number of a device in the table of neighbours, where names are as long as those of the kernel's devices. */
+  #deviceId(longName: string): number {
+    const name = longName.slice(0, deviceNameMax);
     const bridge = this.#options.ofprotos.find(name);
     if (bridge !== undefined) return bridge.bridge;
     let id = this.#otherDevices.get(name);
     if (id === undefined) {
-      id = firstOtherDevice + this.#otherDevices.size;
+      id = this.#nextDevice++;
       this.#otherDevices.set(name, id);
     }
     return id;
@@ -184,7 +187,11 @@ export class TunnelPaths {
 
   /** Forgets the neighbours of a device that goes away, or all. */
   flushNeighbors(device?: string): void {
-    const id = device === undefined ? 0 : this.#deviceId(device);
+    const id =
+      device === undefined ? 0 : (this.#options.ofprotos.find(device)?.bridge ?? this.#otherDevices.get(device));
+    if (id === undefined) return;
+    if (device === undefined) this.#otherDevices.clear();
+    else this.#otherDevices.delete(device);
     this.#batch.add(neighborFlushSize, (view, at) =>
       writeNeighborFlush(view, at, { type: command.neighborFlush, flags: 0, size: 0, device: id }),
     );

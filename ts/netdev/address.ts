@@ -44,6 +44,23 @@ export function parseNetwork(text: string): Network | undefined {
   return { address, prefixLength: bits + 128 - whole };
 }
 
+/** Why the text is no network of the family, in the words of Open vSwitch; undefined if it is one. */
+export function networkFault(text: string, isIpv4: boolean): string | undefined {
+  const network = parseNetwork(text);
+  if (network !== undefined && text.includes(":") !== isIpv4) return undefined;
+  const [left = "", right = ""] = text.split("/");
+  const whole = isIpv4 ? 32 : 128;
+  const family = isIpv4 ? "IPv4" : "IPv6";
+  if ((isIpv4 ? parseIpv4(left) : parseIpv6(left)) !== undefined) {
+    if (/^-?\d+$/.test(right) && (Number(right) < 0 || Number(right) > whole))
+      return `${text}: ${family} network prefix bits not between 0 and ${whole}, inclusive`;
+    if ((isIpv4 ? parseIpv4(right) : parseIpv6(right)) !== undefined)
+      return `${text}: ${isIpv4 ? "" : "IPv6 "}CIDR network required`;
+    if (!isIpv4 && right !== "") return `${text}: Invalid IPv6 mask`;
+  }
+  return `${text}: invalid ${isIpv4 ? "IP" : "IPv6"} address`;
+}
+
 /** Bits of a mask written as an address; undefined when they are not the first ones. */
 function maskLength(text: string): number | undefined {
   const mask = parseAddress(text);

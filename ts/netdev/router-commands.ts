@@ -6,6 +6,7 @@ import {
   isAny,
   isMapped,
   type Network,
+  networkFault,
   parseAddress,
   parseNetwork,
 } from "./address.js";
@@ -68,8 +69,8 @@ function setAddress({ netdevs, changed }: RouterCommandOptions, name: string, te
   const netdev = netdevs.find(name);
   if (netdev === undefined || !netdev.type.dummy) throw new UnixctlError("Unknown Dummy Interface");
   const network = parseNetwork(text);
-  if (network === undefined || isMapped(network.address) !== isIpv4)
-    throw new UnixctlError(`${text}: bad IP${isIpv4 ? "" : "v6"} address or prefix length`);
+  const fault = networkFault(text, isIpv4);
+  if (network === undefined || fault !== undefined) throw new UnixctlError(fault ?? `${text}: invalid IP address`);
   netdev.addresses = [...netdev.addresses.filter((other) => isMapped(other.address) !== isIpv4), network];
   changed();
   return "OK";

@@ -1,6 +1,16 @@
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { anyAddress, isAny, isMapped, isOn, mapIpv4, maskAddress, type Network, parseAddress } from "./address.js";
+import {
+  anyAddress,
+  formatNetwork,
+  isAny,
+  isMapped,
+  isOn,
+  mapIpv4,
+  maskAddress,
+  type Network,
+  parseAddress,
+} from "./address.js";
 import type { Netdevs } from "./netdev.js";
 import type { TunnelConfig } from "./tunnel-config.js";
 
@@ -123,10 +133,11 @@ export class Router {
   }
 
   #hostRoutes(): Route[] {
-    const found: Route[] = [];
+    // Of routes to one network the last one counts, as link-local networks of many devices show.
+    const found = new Map<string, Route>();
     const put = (network: Network, device: string, gateway: Uint8Array, isLocal: boolean): void => {
       const route = this.#route(network, device, gateway, 0, isLocal, false);
-      if (route !== undefined) found.push(route);
+      if (route !== undefined) found.set(`${priority(route)} ${formatNetwork(route.network)}`, route);
     };
     for (const device of Object.keys(networkInterfaces())) {
       for (const { address } of this.addresses(device)) put({ address, prefixLength: 128 }, device, anyAddress, true);
@@ -148,7 +159,7 @@ export class Router {
         false,
       );
     }
-    return found;
+    return [...found.values()];
   }
 }
 

@@ -21,6 +21,11 @@ const context = [
   "ct_nw_src",
   "ct_nw_dst",
   "tun_id",
+  "packet_type",
+  "metadata",
+] as const;
+/** Told in full of a packet that came by a tunnel. */
+const tunnelMembers = [
   "tun_src",
   "tun_dst",
   "tun_ipv6_src",
@@ -28,9 +33,17 @@ const context = [
   "tun_flags",
   "tun_tos",
   "tun_ttl",
-  "packet_type",
-  "metadata",
+  "tun_gbp_id",
+  "tun_gbp_flags",
+  "tun_erspan_ver",
+  "tun_erspan_idx",
+  "tun_erspan_dir",
+  "tun_erspan_hwid",
+  "tun_gtpu_flags",
+  "tun_gtpu_msgtype",
 ] as const;
+const tunnelHasKey = 8;
+const allTunnelFlags = 0xf;
 const registerSize = 4;
 const registerCount = 32;
 const arpMembers = ["ip_src", "ip_dst", "ip_proto", "arp_sha", "arp_tha"] as const;
@@ -87,6 +100,12 @@ export function flowOfKey(key: Uint8Array): Uint8Array {
   for (const name of context) {
     const { offset, size } = keyMember(name);
     if (!isZero(offset, size)) take(offset, size);
+  }
+  const tunnelEnd = keyMember("tun_ipv6_dst");
+  if (number("tun_dst") !== 0 || !isZero(tunnelEnd.offset, tunnelEnd.size)) {
+    for (const name of tunnelMembers) member(name);
+    to.setU16(keyMember("tun_flags").offset, number("tun_flags"), allTunnelFlags);
+    if ((number("tun_flags") & tunnelHasKey) !== 0) member("tun_id");
   }
   /* A flow that was recirculated prints as a megaflow does. */
   if (number("recirc_id") !== 0) member("packet_type");

@@ -15,6 +15,7 @@ import {
   parseValue,
   tcpFlags,
   toBig,
+  tunnelFlags,
 } from "./text-value.js";
 import { currentTlvMap, hasTlv, setTlv, tlvBytes, tlvIndex } from "./tlv-map.js";
 
@@ -220,6 +221,7 @@ const tunnel = [
   "tun_gtpu_msgtype",
   "tun_flags",
 ].map(plan);
+const tunnelFlagsPlan = plan("tun_flags");
 const nsh = [
   "nsh_flags",
   "nsh_ttl",
@@ -336,6 +338,10 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
   } else skipType = match.isWild(ethType);
   for (const one of registers) put(one.name, one);
   for (const one of tunnel) {
+    if (one === tunnelFlagsPlan) {
+      putTunnelFlags(match, parts);
+      continue;
+    }
     const version = erspanVersions.get(one.name);
     if (version !== undefined && version !== match.number(erspanVersion)) continue;
     const name = valueOnly.get(one.name);
@@ -384,6 +390,14 @@ export function formatKeyMatch(match: KeyMatch, priority?: number, ports?: PortN
       parts.push(`tcp_flags=${formatFlags(tcpFlags, match.number(flags), match.maskNumber(flags), 0xfff)}`);
   }
   return parts.join(",");
+}
+
+/** Flags of a tunnel: by name where all that there are are told, as of a packet; a rule matches the first only. */
+function putTunnelFlags(match: KeyMatch, parts: string[]): void {
+  const all = 2 ** tunnelFlags.length - 1;
+  const mask = match.maskNumber(tunnelFlagsPlan);
+  const told = mask > all ? 1 : mask;
+  if (told !== 0) parts.push(`tun_flags=${formatFlags(tunnelFlags, match.number(tunnelFlagsPlan), told, all)}`);
 }
 
 /** Geneve options, of those that the map knows: `NP` is one that must not be there. */

@@ -160,7 +160,8 @@ export const tunnelFlags = ["oam", "df", "csum", "key"];
 
 export function formatFlags(names: readonly string[], value: number, mask: number, all: number): string {
   if (mask === 0) return "0/0";
-  if (mask === all && names === tcpFlags) return names.filter((_, bit) => (value >> bit) & 1).join("|") || "0";
+  if (mask === all && (names === tcpFlags || names === tunnelFlags))
+    return names.filter((_, bit) => (value >> bit) & 1).join("|") || "0";
   return names
     .map((name, bit) => (((mask >> bit) & 1) === 0 ? "" : `${(value >> bit) & 1 ? "+" : "-"}${name}`))
     .join("");
