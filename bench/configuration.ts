@@ -2,9 +2,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
-import { call, readPid, sleep } from "./process.js";
+import { call, connectTo, readPid, sleep } from "./process.js";
 import type { Case, Metric } from "./question.js";
 import { sourceRules } from "./rules.js";
 import type { Daemon, Side } from "./side.js";
@@ -32,9 +32,7 @@ class Database {
   }
 
   static async open(daemon: Daemon): Promise<Database> {
-    const socket = connect({ path: join(daemon.env.OVS_RUNDIR ?? "", "db.sock") });
-    await once(socket, "connect");
-    const database = new Database(socket);
+    const database = new Database(await connectTo(join(daemon.env.OVS_RUNDIR ?? "", "db.sock")));
     await database.transact([]);
     return database;
   }
@@ -189,18 +187,19 @@ const failover: Case = {
     }),
 };
 
-/** Runs a tool to its end; resolves to what it printed. */
+/** Runs a tool to its end; resolves to what it printed, without its complaints of being slow. */
 async function tool(daemon: Daemon, command: string, args: readonly string[]): Promise<string> {
   const child = spawn(command, args, { env: daemon.env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
+  let complaints = "";
   child.stdout.on("data", (chunk) => {
     output += String(chunk);
   });
   child.stderr.on("data", (chunk) => {
-    output += String(chunk);
+    complaints += String(chunk);
   });
   const [status] = (await once(child, "close")) as [number | null];
-  if (status !== 0) throw new Error(`${command} ${args[0]} ended with ${status}: ${output}`);
+  if (status !== 0) throw new Error(`${command} ${args[0]} ended with ${status}: ${output}${complaints}`);
   return output;
 }
 

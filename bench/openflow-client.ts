@@ -2,7 +2,8 @@
  *
  *  It decodes nothing that it does not need, so that the same client measures any switch without being the slow part. */
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { connectTo } from "./process.js";
 
 const version = 4;
 const headerSize = 8;
@@ -72,8 +73,7 @@ export class OpenFlowClient {
 
   /** Connects to a unix socket and waits for the switch's hello. */
   static async open(path: string): Promise<OpenFlowClient> {
-    const socket = connect({ path });
-    await once(socket, "connect");
+    const socket = await connectTo(path);
     const client = new OpenFlowClient(socket);
     socket.write(message(messageType.hello, 0));
     await client.barrier();

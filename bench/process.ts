@@ -1,7 +1,7 @@
 /** Processes that the bench starts, and their unix sockets. */
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -46,11 +46,26 @@ export function residentOf(pid: number): number {
   return 1024 * Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
 }
 
+/** A connection to a unix socket, as soon as its server takes one: its file is there before it listens. */
+export async function connectTo(path: string): Promise<Socket> {
+  const end = performance.now() + 20_000;
+  for (;;) {
+    const socket = connect({ path });
+    try {
+      await once(socket, "connect");
+      return socket;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if ((code !== "ECONNREFUSED" && code !== "ENOENT") || performance.now() > end) throw error;
+    }
+    await sleep(5);
+  }
+}
+
 /** One JSON-RPC call on a unix socket: an OVSDB transaction, or an appctl command. */
 export async function call(path: string, method: string, params: readonly unknown[]): Promise<unknown> {
-  const socket = connect({ path });
+  const socket = await connectTo(path);
   try {
-    await once(socket, "connect");
     socket.write(JSON.stringify({ id: 1, method, params }));
     let text = "";
     for await (const chunk of socket) {

@@ -165,15 +165,17 @@ send_datagram(const Napi::CallbackInfo &info)
     if (path[0] == '@') {
         address.sun_path[0] = '\0';
     }
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* One for all: the log sends a datagram a line. */
+    static thread_local int fd = -1;
+    if (fd < 0) {
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    }
     if (fd < 0) {
         return number(info, -errno);
     }
     socklen_t length = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + path.size());
     ssize_t sent = sendto(fd, bytes.Data(), bytes.ByteLength(), MSG_NOSIGNAL, (struct sockaddr *) &address, length);
-    int error = sent < 0 ? errno : 0;
-    close(fd);
-    return number(info, -error);
+    return number(info, sent < 0 ? -errno : 0);
 }
 
 static Napi::Value

@@ -137,13 +137,11 @@ dummy_open(struct port *port, const struct port_options *options)
     port->mac[0] = 0xaa;
     port->mac[1] = 0x55;
     put_be32(port->mac + 2, number);
-    int error = frame_queue_init(&dummy->replies, QUEUE_LIMIT);
-    for (uint32_t i = 0; i < PORT_QUEUES_MAX && error == 0; i++) {
-        error = frame_queue_init(&dummy->queues[i], QUEUE_LIMIT);
+    frame_queue_init(&dummy->replies, QUEUE_LIMIT);
+    for (uint32_t i = 0; i < PORT_QUEUES_MAX; i++) {
+        frame_queue_init(&dummy->queues[i], QUEUE_LIMIT);
     }
-    if (error == 0) {
-        error = dummy_set(port, options->config, options->config_size);
-    }
+    int error = dummy_set(port, options->config, options->config_size);
     if (error != 0) {
         dummy_close(port);
     }

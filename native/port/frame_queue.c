@@ -7,7 +7,7 @@
 #include "packet/packet.h"
 #include "port/port.h"
 
-int
+void
 frame_queue_init(struct frame_queue *queue, uint32_t limit)
 {
     uint32_t room = 1;
@@ -19,8 +19,7 @@ frame_queue_init(struct frame_queue *queue, uint32_t limit)
     queue->mask = room - 1;
     atomic_init(&queue->head, 0);
     atomic_init(&queue->tail, 0);
-    queue->frames = calloc(room, sizeof *queue->frames);
-    return queue->frames == NULL ? ENOMEM : 0;
+    queue->frames = NULL;
 }
 
 void
@@ -51,6 +50,12 @@ frame_queue_put(struct frame_queue *queue, const uint8_t *data, uint32_t size)
 
     if (tail - atomic_load_explicit(&queue->head, memory_order_acquire) >= queue->limit) {
         return ENOBUFS;
+    }
+    if (queue->frames == NULL) {
+        queue->frames = calloc((size_t) queue->mask + 1, sizeof *queue->frames);
+        if (queue->frames == NULL) {
+            return ENOMEM;
+        }
     }
     struct frame *frame = malloc(sizeof *frame + size);
     if (frame == NULL) {

@@ -19,13 +19,13 @@ struct frame {
 struct frame_queue {
     uint32_t limit; /* Frames at most. */
     uint32_t mask;
-    struct frame **frames;
+    struct frame **frames; /* Null until there is a first frame: most queues of most ports never see one. */
     _Alignas(64) _Atomic uint32_t head; /* Frames ever taken. */
     _Alignas(64) _Atomic uint32_t tail; /* Frames ever put. */
 };
 
-/* Prepares a queue for 'limit' frames, at most 2^16.  ENOMEM. */
-int frame_queue_init(struct frame_queue *queue, uint32_t limit);
+/* Prepares a queue for 'limit' frames, at most 2^16. */
+void frame_queue_init(struct frame_queue *queue, uint32_t limit);
 
 /* Frees the queue and what is in it.  No thread uses it any more. */
 void frame_queue_uninit(struct frame_queue *queue);

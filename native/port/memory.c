@@ -60,10 +60,10 @@ memory_open(struct port *port, const struct port_options *options)
     port->mac[0] = 0x02;
     port->mac[4] = (uint8_t) (port->dp_port >> 8);
     port->mac[5] = (uint8_t) port->dp_port;
-    int error = memory_set(port, options->config, options->config_size);
-    for (uint32_t i = 0; i < port->n_rxq && error == 0; i++) {
-        error = frame_queue_init(&memory->queues[i], QUEUE_LIMIT);
+    for (uint32_t i = 0; i < port->n_rxq; i++) {
+        frame_queue_init(&memory->queues[i], QUEUE_LIMIT);
     }
+    int error = memory_set(port, options->config, options->config_size);
     if (error != 0) {
         memory_close(port);
     }

@@ -8,6 +8,7 @@ import * as assert from "uvu/assert";
 import { Bridges } from "../../ts/bridge/index.js";
 import { systemClock } from "../../ts/clock/index.js";
 import { Datapath } from "../../ts/datapath/index.js";
+import { Netdevs } from "../../ts/netdev/index.js";
 import type { Idl, VswitchTables } from "../../ts/ovsdb/index.js";
 import { openIdl, Server, Store, vswitchSchema } from "../../ts/ovsdb/index.js";
 
@@ -18,6 +19,10 @@ interface Work {
   batches: number;
   /** Devices that were opened. */
   opened: number;
+  /** Questions that the datapath was asked. */
+  queries: number;
+  /** Rows whose columns were worked out. */
+  rows: number;
   /** Columns that were written to the database. */
   written: number;
 }
@@ -47,18 +52,24 @@ async function makeRig(): Promise<Rig> {
   const writer = openIdl<VswitchTables>({ schema: vswitchSchema, remote: server });
   await writer.ready();
   const inner = new Datapath({ workers: 1 });
-  const work: Work = { batches: 0, opened: 0, written: 0 };
+  const work: Work = { batches: 0, opened: 0, queries: 0, rows: 0, written: 0 };
   // A proxy would not do: the methods have private fields.
   const submit = inner.submit.bind(inner);
   inner.submit = (batch, results) => {
     work.batches++;
     return submit(batch, results);
   };
+  const query = inner.query.bind(inner);
+  inner.query = (question, reply) => {
+    work.queries++;
+    return query(question, reply);
+  };
   const transaction = idl.transaction.bind(idl);
   idl.transaction = () => {
     const txn = transaction();
     const set = txn.set.bind(txn);
     txn.set = ((table: "Bridge", row: string, columns: object) => {
+      work.rows++;
       const before = idl.table(table).get(row) as unknown as Record<string, unknown> | undefined;
       for (const [name, value] of Object.entries(columns)) if (text(before?.[name]) !== text(value)) work.written++;
       set(table, row, columns);
@@ -89,7 +100,7 @@ async function makeRig(): Promise<Rig> {
     run: async () => {
       // What the other client wrote arrives in a turn of its own.
       await sleep(20);
-      Object.assign(work, { batches: 0, opened: 0, written: 0 });
+      Object.assign(work, { batches: 0, opened: 0, queries: 0, rows: 0, written: 0 });
       await bridges.run();
       return { ...work };
     },
@@ -130,7 +141,10 @@ async function costs(beside: number): Promise<readonly Work[]> {
   try {
     await rig.addPorts(1, beside);
     await rig.run();
+    // What was written comes back, and is looked at once more.
     await rig.addPorts(beside + 1, 1);
+    await rig.run();
+    await rig.addPorts(beside + 2, 1);
     const come = await rig.run();
     const row = [...rig.idl.table("Port")].find((one) => one.name === "p1");
     assert.ok(row !== undefined);
@@ -155,6 +169,62 @@ test("the work of a change is that of what changed", async () => {
   assert.ok(come.batches <= 10, `${come.batches} batches for a port`);
   assert.ok(unused.batches <= 1, `${unused.batches} batches for what the datapath has no use for`);
   assert.ok(tagged.batches <= 2, `${tagged.batches} batches for a tag`);
+});
+
+/** The batches of that many ports that come in one transaction. */
+async function batchesOf(count: number): Promise<number> {
+  const rig = await makeRig();
+  try {
+    await rig.addPorts(1, count);
+    return (await rig.run()).batches;
+  } finally {
+    await rig.close();
+  }
+}
+
+test("ports that come together are given to the datapath together", async () => {
+  assert.is(await batchesOf(150), await batchesOf(5));
+});
+
+test("of devices that are opened together one that fails leaves the others, with the numbers that they would have had", () => {
+  const inner = new Datapath({ workers: 1 });
+  try {
+    const netdevs = new Netdevs({
+      datapath: inner,
+      policy: { dummy: "plain", system: true },
+      log: silent() as never,
+      random: () => 0.5,
+      now: () => 0,
+    });
+    const wished = ["a", "b", "c"].map((name) => ({
+      name,
+      type: name === "b" ? "system" : "dummy",
+      datapathType: "netdev",
+      options: new Map<string, string>(),
+    }));
+    const opened: (readonly [string, number])[] = [];
+    netdevs.openMany(wished, () => {
+      for (const { name, type, datapathType, options } of wished) {
+        try {
+          opened.push([name, netdevs.open(name, type, datapathType, options).dpPort]);
+        } catch (error) {
+          assert.match(String(error), /could not open network device b/);
+        }
+      }
+    });
+    assert.equal(opened, [
+      ["a", 1],
+      ["c", 2],
+    ]);
+    // Those that nobody opens are not left behind.
+    const more = ["x", "y", "z"].map((name) => ({ name, type: "dummy", datapathType: "netdev", options: new Map() }));
+    netdevs.openMany(more, () => {
+      netdevs.open("y", "dummy", "netdev", new Map());
+    });
+    assert.is(netdevs.open("x", "dummy", "netdev", new Map()).dpPort, 3);
+  } finally {
+    inner.dispose();
+  }
 });
 
 test.run();

@@ -3,6 +3,7 @@ import { protocol } from "../datapath/generated/records.js";
 import { type ProtocolPacket, patchStats } from "../datapath/index.js";
 import type { Logger, LogSource } from "../log/index.js";
 import {
+  type DeviceState,
   isCustomStatistic,
   linkFeatures,
   type Netdev,
@@ -94,6 +95,8 @@ export class Bridge implements RunningBridge {
   #nextBundle = 1;
   /** What each port is without its bond. */
   readonly #plainBundles = new Map<string, Bundle>();
+  /** Ports of one interface, and what their bundles were made from: the rest of a pass need not look at them again. */
+  readonly #settledPorts = new Map<string, { readonly row: PortRow | undefined; readonly member: number }>();
   readonly #aggregates = new Map<string, Aggregate>();
   #wantedPorts: ReadonlyMap<string, WantedPort> = new Map();
   /** What each interface's QoS was last set to.  One that could not be set is tried again whenever anything changes. */
@@ -103,10 +106,14 @@ export class Bridge implements RunningBridge {
   readonly #mirrorTexts = new Map<Uuid, string>();
   #floodVlans = "[]";
   #mac: Mac = 0n;
+  /** Addresses of devices, read once from what each told. */
+  readonly #macs = new WeakMap<DeviceState, Mac>();
   #datapathIdSaid = false;
 
   /** Interfaces that were added and not yet configured: nobody knows who watches their links. */
   readonly #unsettled = new Set<string>();
+  /** Interfaces that were added since `takeFresh`. */
+  readonly #fresh = new Set<string>();
   /** What watches the links of interfaces, by name. */
   readonly monitors = new Map<string, LinkMonitor>();
   readonly #clock: Clock;
@@ -193,6 +200,7 @@ export class Bridge implements RunningBridge {
         ...describe(netdev),
       });
       this.#unsettled.add(wanted.name);
+      this.#fresh.add(wanted.name);
       const number = added.number === ofportLocal ? localPort : added.number;
       this.interfaces.set(wanted.name, {
         name: wanted.name,
@@ -213,12 +221,31 @@ export class Bridge implements RunningBridge {
     } catch (error) {
       netdev?.close();
       if (!(error instanceof NetdevError) && !(error instanceof PortError)) throw error;
-      if (error.message !== "" && error.details["logged"] !== true)
-        this.#log.warn(error.message, { bridge: this.name, name: wanted.name });
-      this.failures.set(wanted.name, {
-        message: error.message === "" ? undefined : error.message,
-        awaitsDevice: error.details["settled"] !== true,
-      });
+      this.#failed(wanted.name, error);
+    }
+  }
+
+  #failed(name: string, error: NetdevError | PortError): void {
+    if (error.message !== "" && error.details["logged"] !== true)
+      this.#log.warn(error.message, { bridge: this.name, name });
+    this.failures.set(name, {
+      message: error.message === "" ? undefined : error.message,
+      awaitsDevice: error.details["settled"] !== true,
+    });
+  }
+
+  /** Interfaces are going to be added, until `interfacesAdded`. */
+  addsInterfaces(): void {
+    this.ofproto.holdPorts();
+  }
+
+  /** Gives the datapath the interfaces that were added, all at once. */
+  interfacesAdded(): void {
+    for (const [name, error] of this.ofproto.letPorts()) {
+      this.interfaces.get(name)?.netdev.close();
+      this.interfaces.delete(name);
+      this.#unsettled.delete(name);
+      this.#failed(name, error);
     }
   }
 
@@ -322,6 +349,13 @@ export class Bridge implements RunningBridge {
     }
   }
 
+  /** Interfaces that were added since this was last asked. */
+  takeFresh(): readonly OpenInterface[] {
+    const fresh = [...this.#fresh].flatMap((name) => this.interfaces.get(name) ?? []);
+    this.#fresh.clear();
+    return fresh;
+  }
+
   get wantedPorts(): ReadonlyMap<string, WantedPort> {
     return this.#wantedPorts;
   }
@@ -408,6 +442,12 @@ export class Bridge implements RunningBridge {
       });
       if (members.length === 0) continue;
       kept.add(port.name);
+      const [member = 0] = members;
+      const isSingle = members.length === 1 && !speaksLacp(port.row) && !this.#aggregates.has(port.name);
+      const settled = this.#settledPorts.get(port.name);
+      if (isSingle && settled?.row === port.row && settled?.member === member) continue;
+      if (isSingle) this.#settledPorts.set(port.name, { row: port.row, member });
+      else this.#settledPorts.delete(port.name);
       const { bundle, warnings } = wantedBundle(this.name, port.name, port.row, members);
       let id = this.#bundleIds.get(port.name);
       if (id === undefined) {
@@ -425,6 +465,7 @@ export class Bridge implements RunningBridge {
       this.#bundleIds.delete(name);
       this.#bundles.delete(id);
       this.#plainBundles.delete(name);
+      this.#settledPorts.delete(name);
       this.#aggregates.get(name)?.close();
       this.#aggregates.delete(name);
       this.ofproto.removeBundle(id);
@@ -514,6 +555,12 @@ export class Bridge implements RunningBridge {
   }
 
   #configureSpanning(wanted: WantedBridge): void {
+    const { row } = wanted;
+    const isOff = !row.stp_enable && !row.rstp_enable;
+    if (isOff && this.spanning.stp === undefined && this.spanning.rstp === undefined) {
+      this.spanning.configure({ bridge: row, mac: this.#mac, ports: [] });
+      return;
+    }
     const mirrors = new Set(wanted.mirrors.map((mirror) => mirror.output_port));
     const ports = [...wanted.ports.values()].flatMap(({ row, interfaces }): SpanningPortRow[] => {
       if (row === undefined) return [];
@@ -603,6 +650,7 @@ export class Bridge implements RunningBridge {
   }
 
   #configureMirrors(wanted: WantedBridge): void {
+    if (wanted.mirrors.length === 0 && this.#mirrors.size === 0) return;
     const names = new Map([...wanted.ports.values()].flatMap((port) => (port.row ? [[port.row.uuid, port.name]] : [])));
     const bundleOf = (port: Uuid): number | undefined => this.#bundleIds.get(names.get(port) ?? "");
     const kept = new Set<Uuid>();
@@ -655,17 +703,16 @@ export class Bridge implements RunningBridge {
   #configureAddress(wanted: WantedBridge): void {
     const first = new Map<string, string>();
     for (const port of wanted.ports.values()) {
-      const names = port.interfaces
-        .map((iface) => iface.name)
-        .filter((name) => this.interfaces.has(name))
-        .sort();
-      if (names[0] !== undefined) first.set(names[0], port.name);
+      let least: string | undefined;
+      for (const { name } of port.interfaces)
+        if (this.interfaces.has(name) && (least === undefined || name < least)) least = name;
+      if (least !== undefined) first.set(least, port.name);
     }
     const candidates = [...first].map(([name, portName]) => {
       const asked = wanted.ports.get(portName)?.row?.mac;
       const state = this.interfaces.get(name)?.netdev.last;
-      const text = asked ?? (state === undefined ? undefined : textOf(state.mac));
-      return { name, mac: text === undefined ? undefined : parseMac(text), excluded: name === this.name };
+      const mac = asked !== undefined ? parseMac(asked) : state === undefined ? undefined : this.#macOf(state);
+      return { name, mac, excluded: name === this.name };
     });
     const { mac, bad } = bridgeAddress(wanted.row.other_config.get("hwaddr"), candidates, wanted.row.uuid);
     if (bad !== undefined) this.#log.warn(`bridge ${this.name}: invalid hwaddr ${bad}`, { bridge: this.name });
@@ -683,6 +730,15 @@ export class Bridge implements RunningBridge {
       this.ofproto.setDatapathId(id);
       this.#log.info(`bridge ${this.name}: using datapath ID ${formatDatapathId(id)}`, { bridge: this.name });
     }
+  }
+
+  #macOf(state: DeviceState): Mac | undefined {
+    let mac = this.#macs.get(state);
+    if (mac === undefined) {
+      mac = parseMac(textOf(state.mac));
+      if (mac !== undefined) this.#macs.set(state, mac);
+    }
+    return mac;
   }
 
   /** The address of an internal port other than the local one is what its row asks for. */

@@ -33,6 +33,7 @@ import { configureTables } from "./table-rows.js";
 import { TunnelPaths } from "./tunnel-paths.js";
 import { askedInVain, type UnusedSetting } from "./unused-settings.js";
 import { collectWanted, type WantedBridge } from "./wanted.js";
+import { WrittenStatus } from "./written-status.js";
 
 /** All bridges of one database: brings them to what its rows want, and writes back what became of it. */
 
@@ -68,6 +69,7 @@ interface Running {
   readonly connmgr: Connmgr;
 }
 
+const allVersions = versionsOf(["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]);
 const noRoutes = { found: false, error: "Operation not supported" } as const;
 const statsMsMin = 5000;
 const systemStatsMs = 5000;
@@ -83,6 +85,7 @@ export class Bridges {
   readonly #options: BridgesOptions;
   readonly #idl: Idl<VswitchTables>;
   readonly #log: Logger;
+  readonly #written = new WrittenStatus();
   readonly #toldInVain = new Set<UnusedSetting>();
   readonly #tableLog: Logger;
   readonly #running = new Map<string, Running>();
@@ -268,7 +271,7 @@ export class Bridges {
       this.#options.dpdk?.follow(root.other_config);
       this.#reconfigure();
       this.#writeStatus(txn);
-      this.#writeStatistics(txn);
+      this.#writeStatistics(txn, this.#statsDue);
       txn.set("Open_vSwitch", root.uuid, {
         cur_cfg: root.next_cfg,
         datapath_types: this.datapathTypes,
@@ -281,7 +284,7 @@ export class Bridges {
       this.#armSystemStatistics(root.other_config);
     } else if (this.#statusStale || this.#statsDue) {
       this.#writeStatus(txn);
-      if (this.#statsDue) this.#writeStatistics(txn);
+      if (this.#statsDue) this.#writeStatistics(txn, true);
     } else if (!this.#systemDue) {
       return false;
     }
@@ -292,6 +295,7 @@ export class Bridges {
     const vlans = this.#writeTrunks(txn);
     const outcome = await txn.commit();
     this.#settleTrunks(vlans, outcome.status !== "success" && outcome.status !== "unchanged");
+    if (outcome.status !== "success" && outcome.status !== "unchanged") this.#written.forget();
     if (outcome.status === "error")
       this.#log.err(`the database refused our status: ${outcome.error}: ${outcome.details}`);
     if (outcome.status === "try_again") {
@@ -323,7 +327,7 @@ export class Bridges {
     const steps = plan(running, wanted, (was, is) =>
       this.#mustReopen(was.name, was.options, is.row?.options ?? new Map()),
     );
-    for (const step of steps) this.#take(step);
+    this.#takeAll(steps);
     this.#configureDatapath();
     this.#tellInVain();
     this.#configureTls();
@@ -350,6 +354,26 @@ export class Bridges {
     if (netdev?.setOptions(after) !== true) return true;
     for (const { bridge } of this.#running.values()) bridge.optionsChanged(name, after);
     return false;
+  }
+
+  /** What goes, goes one by one; what comes, comes at once. */
+  #takeAll(steps: readonly Step[]): void {
+    const additions = steps.filter((step) => step.kind === "addInterface");
+    for (const step of steps) if (step.kind !== "addInterface") this.#take(step);
+    const wished = additions.map(({ bridge, wanted: { name, type, row } }) => ({
+      name,
+      type,
+      datapathType: this.#running.get(bridge)?.bridge.datapathType ?? "",
+      options: row?.options ?? new Map<string, string>(),
+    }));
+    const bridges = [...new Set(additions.map((step) => step.bridge))].flatMap(
+      (name) => this.#running.get(name)?.bridge ?? [],
+    );
+    for (const bridge of bridges) bridge.addsInterfaces();
+    this.netdevs.openMany(wished, () => {
+      for (const step of additions) this.#take(step);
+    });
+    for (const bridge of bridges) bridge.interfacesAdded();
   }
 
   #take(step: Step): void {
@@ -418,11 +442,7 @@ export class Bridges {
     const idBefore = bridge.ofproto.datapathId;
     bridge.configure(wanted);
     const { protocols, other_config: config } = wanted.row;
-    if (protocols.length > 0) connmgr.setVersions(versionsOf(protocols));
-    else
-      connmgr.setVersions(
-        versionsOf(["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"]),
-      );
+    connmgr.setVersions(protocols.length > 0 ? versionsOf(protocols) : allVersions);
     const bundleIdleS = Number(this.#idl.table("Open_vSwitch").first()?.other_config.get("bundle-idle-timeout") ?? 0);
     connmgr.setBundleIdle(1000 * (Number.isInteger(bundleIdleS) ? bundleIdleS : 0));
     const calls = this.#options.localAddress;
@@ -564,26 +584,15 @@ export class Bridges {
         status: stpBridgeStatus(bridge.spanning.stp),
         rstp_status: rstpBridgeStatus(bridge.spanning.rstp),
       });
-      for (const iface of bridge.interfaces.values()) {
-        if (iface.row === undefined || this.#idl.table("Interface").get(iface.row) === undefined) continue;
-        txn.set(
-          "Interface",
-          iface.row,
-          runningColumns(
-            iface.ofport,
-            bridge.runningError(iface),
-            iface.netdev.last,
-            iface.netdev.tunnel === undefined ? iface.netdev.status() : this.router.tunnelStatus(iface.netdev.tunnel),
-            iface.netdev.carrierResets,
-            bridge.aggregateOf(iface)?.isCurrent(iface.name),
-            bridge.monitors.get(iface.name),
-          ),
-        );
-      }
+      for (const iface of bridge.interfaces.values()) this.#writeInterfaceStatus(txn, bridge, iface);
+      const bonds = new Map(bridge.aggregates().map(({ name, bond }) => [name, bond]));
+      const { stp, rstp } = bridge.spanning;
       for (const portId of row.ports) {
         const port = this.#idl.table("Port").get(portId);
-        const bond = bridge.aggregates().find(({ name }) => name === port?.name)?.bond;
+        const bond = bonds.get(port?.name ?? "");
         if (bond !== undefined) txn.set("Port", portId, { bond_active_slave: bond.activeMac });
+        const isPlain = stp === undefined && rstp === undefined;
+        if (isPlain && (port === undefined || this.#written.isWritten(port, [bridge]))) continue;
         const name = bridge.onlyInterface(port?.name ?? "");
         txn.set("Port", portId, {
           status: stpPortStatus(bridge.spanning.stp, name ?? "", this.#options.clock.monotonic()),
@@ -599,6 +608,22 @@ export class Bridges {
         }
       }
     }
+  }
+
+  #writeInterfaceStatus(txn: IdlTransaction<VswitchTables>, bridge: Bridge, iface: OpenInterface): void {
+    const row = iface.row === undefined ? undefined : this.#idl.table("Interface").get(iface.row);
+    if (row === undefined) return;
+    const { netdev, ofport } = iface;
+    const error = bridge.runningError(iface);
+    const isCurrent = bridge.aggregateOf(iface)?.isCurrent(iface.name);
+    const monitor = bridge.monitors.get(iface.name);
+    const { last, carrierResets, tunnel } = netdev;
+    // What protocols, routes and DPDK's devices tell changes by itself.
+    const isPlain = monitor === undefined && tunnel === undefined && netdev.type.dpdk === undefined;
+    if (isPlain && this.#written.isWritten(row, [netdev, ofport, error, last, carrierResets, isCurrent])) return;
+    const status = tunnel === undefined ? netdev.status() : this.router.tunnelStatus(tunnel);
+    const columns = runningColumns(ofport, error, last, status, carrierResets, isCurrent, monitor);
+    txn.set("Interface", row.uuid, columns);
   }
 
   /** Datapath.capabilities, of the types that bridges have. */
@@ -644,14 +669,20 @@ export class Bridges {
     }
   }
 
-  #writeStatistics(txn: IdlTransaction<VswitchTables>): void {
+  /** `all`: those of every interface; else of the interfaces that have none yet. */
+  #writeStatistics(txn: IdlTransaction<VswitchTables>, all: boolean): void {
     for (const { bridge, connmgr } of this.#running.values()) {
-      for (const iface of bridge.interfaces.values()) {
+      const fresh = bridge.takeFresh();
+      for (const iface of all ? bridge.interfaces.values() : fresh) {
         if (iface.row === undefined || this.#idl.table("Interface").get(iface.row) === undefined) continue;
         txn.set("Interface", iface.row, { statistics: bridge.statistics(iface) });
       }
+      const { stp, rstp } = bridge.spanning;
       for (const [name, wanted] of bridge.wantedPorts) {
-        if (wanted.row === undefined || this.#idl.table("Port").get(wanted.row.uuid) === undefined) continue;
+        const port = wanted.row === undefined ? undefined : this.#idl.table("Port").get(wanted.row.uuid);
+        if (wanted.row === undefined || port === undefined) continue;
+        const hasNone = port.statistics.size === 0 && port.rstp_statistics.size === 0;
+        if (hasNone && stp === undefined && rstp === undefined) continue;
         txn.set("Port", wanted.row.uuid, {
           statistics: stpPortStatistics(bridge.spanning.stp, bridge.onlyInterface(name) ?? ""),
           rstp_statistics: rstpPortStatistics(bridge.spanning.rstp, bridge.onlyInterface(name) ?? ""),

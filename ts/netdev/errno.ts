@@ -1,3 +1,5 @@
+import { error as abiError, type Result } from "../datapath/generated/records.js";
+
 /** The C library's words for the error numbers that opening and setting devices gives, as operators know them. */
 const words: ReadonlyMap<number, string> = new Map([
   [1, "Operation not permitted"],
@@ -41,4 +43,16 @@ export const errno = {
 
 export function errnoWords(number: number): string {
   return words.get(number) ?? `Unknown error ${number}`;
+}
+
+/** An errno value for the outcome of a batch's first command; 0 when it worked. */
+export function errnoOf(results: readonly Result[]): number {
+  const result = results[0];
+  if (result === undefined || result.error === 0) return 0;
+  if (result.systemError !== 0) return result.systemError;
+  if (result.error === abiError.notSupported) return errno.notSupported;
+  if (result.error === abiError.exists) return errno.exists;
+  if (result.error === abiError.noSuchPort) return errno.noDevice;
+  if (result.error === abiError.noMemory) return errno.noMemory;
+  return errno.invalid;
 }

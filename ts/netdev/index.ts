@@ -15,6 +15,7 @@ export {
   type NetdevsOptions,
   type TunnelPort,
 } from "./netdev.js";
+export type { WishedDevice } from "./ports-ahead.js";
 export type { DeviceQos, QosQueue, ShownQos } from "./qos.js";
 export { type Route, Router } from "./router.js";
 export { type RouterCommandOptions, routerCommands } from "./router-commands.js";

@@ -1,11 +1,5 @@
 /** Devices: opened by name and type, asked for their state, counters and status, closed. */
-import {
-  error as abiError,
-  type LinkInfo,
-  type PortInfo,
-  portClass,
-  type Result,
-} from "../datapath/generated/records.js";
+import { type LinkInfo, type PortInfo, portClass } from "../datapath/generated/records.js";
 import { BatchBuilder, type BatchTarget, link, portStats, type QueryTarget, xskStats } from "../datapath/index.js";
 import type { Logger } from "../log/index.js";
 import type { Network } from "./address.js";
@@ -20,12 +14,13 @@ import {
 } from "./afxdp.js";
 import type { Dpdk } from "./dpdk.js";
 import { type DpdkKind, flowControlOptions, isTrue } from "./dpdk-devices.js";
-import { errno, errnoWords } from "./errno.js";
+import { errno, errnoOf, errnoWords } from "./errno.js";
 import { bytesPerSecond } from "./features.js";
 import { FrameStream } from "./frame-stream.js";
 import { hostTcClock, LinuxQos } from "./linux-qos.js";
 import { PolicerQos } from "./policer-qos.js";
 import { type Policing, policeRecord, unpoliced } from "./policing.js";
+import { type PortAhead, PortsAhead, type WishedDevice } from "./ports-ahead.js";
 import type { DeviceQos } from "./qos.js";
 import { formatTunnel, parseTunnel, type TunnelConfig } from "./tunnel-config.js";
 import { dpPortName, type TunnelType } from "./tunnel-types.js";
@@ -67,18 +62,6 @@ const gone: DeviceState = {
   speedMbps: undefined,
   duplex: undefined,
 };
-
-/** An errno value for the outcome of a batch of one command; 0 when it worked. */
-function errnoOf(results: readonly Result[]): number {
-  const result = results[0];
-  if (result === undefined || result.error === 0) return 0;
-  if (result.systemError !== 0) return result.systemError;
-  if (result.error === abiError.notSupported) return errno.notSupported;
-  if (result.error === abiError.exists) return errno.exists;
-  if (result.error === abiError.noSuchPort) return errno.noDevice;
-  if (result.error === abiError.noMemory) return errno.noMemory;
-  return errno.invalid;
-}
 
 /** A string of C in a field of fixed size: it ends at its first zero byte. */
 function cString(bytes: Uint8Array): string {
@@ -493,9 +476,11 @@ export class Netdevs {
   readonly #now: () => number;
   /** The datapath ports that tunnels share, by datapath type and name. */
   readonly #tunnelPorts = new Map<string, TunnelPort>();
+  readonly #ahead: PortsAhead;
 
   constructor(options: NetdevsOptions) {
     this.datapath = options.datapath;
+    this.#ahead = new PortsAhead(options.datapath);
     this.#policy = options.policy;
     this.dpdk = options.dpdk;
     this.#log = options.log;
@@ -559,8 +544,11 @@ export class Netdevs {
         this.#log.warn(`${name}: unknown ${resolved.name} option '${key}'`, { name, key });
     }
     const afxdp = resolved.portClass === portClass.afxdp ? this.#readAfxdp(name, options) : undefined;
-    const dpPort = resolved.portClass === undefined ? 0 : this.#chooseNumber(name, resolved.dummy);
-    if (afxdp !== undefined) this.#openAfxdp(dpPort, name, afxdp);
+    const ahead = this.#ahead.take(name);
+    const dpPort = resolved.portClass === undefined ? 0 : (ahead ?? this.#chooseNumber(name, resolved.dummy));
+    if (ahead !== undefined) {
+      // It is open.
+    } else if (afxdp !== undefined) this.#openAfxdp(dpPort, name, afxdp);
     else if (resolved.portClass !== undefined) this.#openPort(dpPort, name, resolved, resolved.portClass, options);
     const netdev = new Netdev(name, resolved, dpPort, this, this.#randomMac());
     netdev.afxdp = afxdp;
@@ -589,6 +577,34 @@ export class Netdevs {
       now: this.#now,
       log: this.#linuxLog,
     });
+  }
+
+  /** Runs `body`, which opens these devices: the datapath opens the ports of all of them at once, as each batch costs it as
+   *  much as there are ports.  What `body` does not open is closed again. */
+  openMany(wished: readonly WishedDevice[], body: () => void): void {
+    if (wished.length > 1) this.#openAhead(wished);
+    try {
+      body();
+    } finally {
+      this.#ahead.close();
+    }
+  }
+
+  #openAhead(wished: readonly WishedDevice[]): void {
+    const ports = new Map<string, PortAhead>();
+    const taken = new Set<number>();
+    for (const { name, type, datapathType, options } of wished) {
+      const resolved = resolveType(type, datapathType, this.policy);
+      // Devices that need more than a batch to be opened are opened when it is their turn.
+      const isPlain = resolved?.tunnel === undefined && resolved?.dpdk === undefined && resolved?.refuses === undefined;
+      if (!isPlain || resolved?.portClass === undefined || resolved.portClass === portClass.afxdp) continue;
+      if (isReservedName(name) || this.#byName.has(name) || ports.has(name)) continue;
+      const dpPort = this.#findNumber(name, resolved.dummy, taken);
+      if (dpPort === undefined) continue;
+      taken.add(dpPort);
+      ports.set(name, { dpPort, portClass: resolved.portClass, options });
+    }
+    this.#ahead.open(ports);
   }
 
   #openPort(
@@ -839,15 +855,21 @@ export class Netdevs {
   /** A dummy's number is the first one in its name, a hundred more for a name that begins with "br"; others, and dummies
    *  whose number is taken, get the lowest free one. */
   #chooseNumber(name: string, dummy: boolean, refused = name): number {
+    const number = this.#findNumber(name, dummy, this.#ahead.numbers());
+    if (number === undefined) throw this.#refused(refused, errno.noMemory);
+    return number;
+  }
+
+  #findNumber(name: string, dummy: boolean, taken: ReadonlySet<number>): number | undefined {
     const digits = dummy ? /\d+/.exec(name)?.[0] : undefined;
     const wished = digits === undefined ? 0 : Number(digits) + (name.startsWith("br") ? 100 : 0);
     const shared = new Set(this.tunnelPorts().map((port) => port.dpPort));
-    const free = (number: number): boolean => !this.#byDpPort.has(number) && !shared.has(number);
+    const free = (number: number): boolean => !this.#byDpPort.has(number) && !shared.has(number) && !taken.has(number);
     if (wished >= 1 && wished <= dpPortMax && free(wished)) return wished;
     for (let number = 1; number <= dpPortMax; number++) {
       if (free(number)) return number;
     }
-    throw this.#refused(refused, errno.noMemory);
+    return undefined;
   }
 
   /** A random address, unicast and locally administered. */

@@ -51,6 +51,8 @@ export class Router {
   readonly #system: boolean;
   #user: Route[] = [];
   #host: Route[] = [];
+  /** Addresses of the host's devices, as `refresh` finds them: to ask for one is to ask for all. */
+  #hostAddresses: ReadonlyMap<string, readonly Network[]> | undefined;
 
   constructor(options: RouterOptions) {
     this.#netdevs = options.netdevs;
@@ -64,6 +66,7 @@ export class Router {
 
   /** Reads the host's routes again. */
   refresh(): void {
+    this.#hostAddresses = undefined;
     this.#host = this.#system ? this.#hostRoutes() : [];
   }
 
@@ -71,13 +74,8 @@ export class Router {
   addresses(device: string): readonly Network[] {
     const netdev = this.#netdevs.find(device);
     if (netdev?.type.dummy === true) return netdev.addresses;
-    return (networkInterfaces()[device] ?? []).flatMap(({ address, netmask }) => {
-      const bytes = parseAddress(address.replace(/%.*$/, ""));
-      const mask = parseAddress(netmask);
-      if (bytes === undefined || mask === undefined) return [];
-      const bits = [...mask].reduce((sum, byte) => sum + bitCount(byte), 0);
-      return [{ address: bytes, prefixLength: isMapped(bytes) ? 96 + bits - 16 : bits }];
-    });
+    this.#hostAddresses ??= hostAddresses();
+    return this.#hostAddresses.get(device) ?? [];
   }
 
   /** The address of the device to talk to `address` from; undefined when none is on its network. */
@@ -88,6 +86,7 @@ export class Router {
 
   /** Adds a route; false when the device has no address that it could be used from. */
   add(network: Network, device: string, gateway: Uint8Array, mark: number): boolean {
+    this.#hostAddresses = undefined;
     const route = this.#route(network, device, gateway, mark, false, true);
     if (route === undefined) return false;
     this.#user = [...this.#user.filter((other) => !sameNetwork(other, route)), route];
@@ -139,7 +138,8 @@ export class Router {
       const route = this.#route(network, device, gateway, 0, isLocal, false);
       if (route !== undefined) found.set(`${priority(route)} ${formatNetwork(route.network)}`, route);
     };
-    for (const device of Object.keys(networkInterfaces())) {
+    this.#hostAddresses ??= hostAddresses();
+    for (const device of this.#hostAddresses.keys()) {
       for (const { address } of this.addresses(device)) put({ address, prefixLength: 128 }, device, anyAddress, true);
     }
     for (const [device = "", destination = "", gateway = "", flags = "", , , , mask = ""] of table("/proc/net/route")) {
@@ -161,6 +161,21 @@ export class Router {
     }
     return [...found.values()];
   }
+}
+
+function hostAddresses(): ReadonlyMap<string, readonly Network[]> {
+  return new Map(
+    Object.entries(networkInterfaces()).map(([device, own = []]) => [
+      device,
+      own.flatMap(({ address, netmask }) => {
+        const bytes = parseAddress(address.replace(/%.*$/, ""));
+        const mask = parseAddress(netmask);
+        if (bytes === undefined || mask === undefined) return [];
+        const bits = [...mask].reduce((sum, byte) => sum + bitCount(byte), 0);
+        return [{ address: bytes, prefixLength: isMapped(bytes) ? 96 + bits - 16 : bits }];
+      }),
+    ]),
+  );
 }
 
 const routeUp = 1;

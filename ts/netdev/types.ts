@@ -222,16 +222,16 @@ export interface NetdevPolicy {
   readonly embedded?: boolean;
 }
 
+function isAvailable(type: NetdevType, policy: NetdevPolicy): boolean {
+  if (type.dummy && policy.dummy === "none") return false;
+  if (type.embedded === true && policy.embedded !== true) return false;
+  if (type.dpdk !== undefined && policy.dpdk !== true) return false;
+  return policy.system || type.name !== "system" || policy.dummy === "system" || policy.dummy === "override";
+}
+
 /** Types that may be used, sorted, as in Open_vSwitch.iface_types. */
 export function availableTypes(policy: NetdevPolicy): readonly NetdevType[] {
-  return netdevTypes
-    .filter((type) => !type.dummy || policy.dummy !== "none")
-    .filter((type) => type.embedded !== true || policy.embedded === true)
-    .filter((type) => type.dpdk === undefined || policy.dpdk === true)
-    .filter(
-      (type) => policy.system || type.name !== "system" || policy.dummy === "system" || policy.dummy === "override",
-    )
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return netdevTypes.filter((type) => isAvailable(type, policy)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** The type that an interface of type `name` on a datapath of type `datapathType` really gets, or undefined. */
@@ -240,7 +240,7 @@ export function resolveType(name: string, datapathType: string, policy: NetdevPo
   if (datapathType === "dummy" && wanted === "internal") wanted = "dummy-internal";
   else if (policy.dummy === "override" && wanted !== "patch" && !wanted.startsWith("dummy")) wanted = "dummy";
   else if (policy.dummy === "system" && wanted === "system") wanted = "dummy";
-  return availableTypes(policy).find((type) => type.name === wanted);
+  return netdevTypes.find((type) => type.name === wanted && isAvailable(type, policy));
 }
 
 /** Names that tunnels' datapath ports and the datapaths themselves use; an interface may not be called so. */

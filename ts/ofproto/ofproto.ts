@@ -188,6 +188,9 @@ export class PortError extends Error {
   }
 }
 
+const refusal = (port: string, error: number): PortError =>
+  new PortError("PORT_REFUSED", `the datapath refused port ${port} (${errorText(error)})`, { error });
+
 export class Ofproto {
   readonly name: string;
   /** The ABI's id of the bridge. */
@@ -205,6 +208,9 @@ export class Ofproto {
   readonly #numbers = new PortNumbers();
   readonly #byNumber = new Map<number, OfPort>();
   #gathersBundles = false;
+  /** Ports of which the datapath has not been told yet, in the order of the commands in `#portBatch`. */
+  #heldPorts: OfPort[] | undefined;
+  readonly #portBatch = new CommandBatch(4096);
   /** Ports that are there and not yet live. */
   readonly #unsettled = new Set<OfPort>();
   readonly #byName = new Map<string, OfPort>();
@@ -318,7 +324,7 @@ export class Ofproto {
     const error = this.#setPort(port);
     if (error !== 0) {
       this.#numbers.release(number, now);
-      throw new PortError("PORT_REFUSED", `the datapath refused port ${spec.name} (${errorText(error)})`, { error });
+      throw refusal(spec.name, error);
     }
     this.#byNumber.set(number, port);
     this.#byName.set(spec.name, port);
@@ -326,6 +332,28 @@ export class Ofproto {
     if (spec.settlesLater === true) this.#unsettled.add(port);
     else this.#settleState(port);
     return port;
+  }
+
+  /** Ports that are added from now on are told to the datapath by `letPorts`, all at once. */
+  holdPorts(): void {
+    this.#heldPorts ??= [];
+  }
+
+  /** Tells the datapath of the ports that were held.  Those that it refuses are gone; returns them with the reason. */
+  letPorts(): readonly (readonly [port: string, reason: PortError])[] {
+    const held = this.#heldPorts ?? [];
+    this.#heldPorts = undefined;
+    if (held.length === 0) return [];
+    const results = this.#portBatch.submit(this.datapath, true);
+    return held.flatMap((port, index): [string, PortError][] => {
+      const error = results.error(index);
+      if (error === 0) return [];
+      this.#byName.delete(port.name);
+      this.#byNumber.delete(port.number);
+      if (port.number !== localPort) this.#numbers.release(port.number, this.clock.monotonic());
+      this.#tellPort(1, port, undefined, undefined);
+      return [[port.name, refusal(port.name, error)]];
+    });
   }
 
   /** What comes after ports were added that settle later. */
@@ -787,7 +815,7 @@ export class Ofproto {
     );
   }
 
-  /** Returns an ABI error, 0 when the datapath has it. */
+  /** Returns an ABI error, 0 when the datapath has it, or will have it with the ports that are held. */
   #setPort(port: OfPort): number {
     const { tunnel } = port.spec;
     const tails: Uint8Array[] = [];
@@ -822,6 +850,11 @@ export class Ofproto {
         nDscps: port.queueDscps.size,
       });
     };
+    if (this.#heldPorts !== undefined) {
+      this.#heldPorts.push(port);
+      this.#portBatch.add(ofportSetSize, write, ...tails);
+      return 0;
+    }
     // Bundles that were gathered meanwhile go first, and their errors are theirs.
     if (this.#batch.count > 0) this.#submit("set bundles");
     this.#batch.add(ofportSetSize, write, ...tails);
