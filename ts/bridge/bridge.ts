@@ -2,26 +2,16 @@ import type { Clock } from "../clock/index.js";
 import { protocol } from "../datapath/generated/records.js";
 import { type ProtocolPacket, patchStats } from "../datapath/index.js";
 import type { Logger, LogSource } from "../log/index.js";
-import {
-  type DeviceState,
-  isCustomStatistic,
-  linkFeatures,
-  type Netdev,
-  NetdevError,
-  type Netdevs,
-  tunnelRecord,
-} from "../netdev/index.js";
+import { type DeviceState, type Netdev, NetdevError, type Netdevs, tunnelRecord } from "../netdev/index.js";
 import {
   type Bundle,
   bondCounts,
   localPort10 as localPort,
   mirrorStats,
   mirrorsMax,
-  noFeatures,
   type Ofproto,
   localPort as ofportLocal,
   type PortCounters,
-  type PortDevice,
   PortError,
 } from "../ofproto/index.js";
 import type { PortRow, Uuid } from "../ovsdb/index.js";
@@ -44,6 +34,7 @@ import { wantedMirror } from "./mirror.js";
 import { awaitsProof, isWatched } from "./monitor-rows.js";
 import { wantedMulticast } from "./multicast.js";
 import type { RunningBridge, RunningInterface } from "./plan.js";
+import { countersOf, describe } from "./port-device.js";
 import { applyQos, qosText, queueDscps, queuesOf } from "./queueing.js";
 import { Spanning, type SpanningDevice } from "./spanning.js";
 import type { SpanningPortRow } from "./spanning-rows.js";
@@ -886,38 +877,3 @@ export class Bridge implements RunningBridge {
 const textOf = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
 
 const speaksLacp = (row: PortRow | undefined): boolean => row?.lacp !== undefined && row.lacp !== "off";
-
-/** The device as the switch sees it. */
-function describe(netdev: Netdev): PortDevice {
-  const state = netdev.state();
-  const { current, currentSpeedKbps } = linkFeatures(state);
-  return {
-    hwAddr: state.mac,
-    mtu: state.mtu ?? 0,
-    up: state.up,
-    carrier: state.carrier && state.up,
-    features: { ...noFeatures, current, currentSpeedKbps },
-  };
-}
-
-function countersOf(statistics: ReadonlyMap<string, number>): PortCounters | undefined {
-  if (statistics.size === 0) return undefined;
-  // All bits set: the device does not count that.
-  const at = (key: string): bigint => BigInt(statistics.get(key) ?? 0xffffffffffffffffn);
-  const custom = [...statistics.keys()].filter(isCustomStatistic).map((key) => [key, at(key)] as const);
-  return {
-    ...(custom.length === 0 ? {} : { custom }),
-    rxPackets: at("rx_packets"),
-    txPackets: at("tx_packets"),
-    rxBytes: at("rx_bytes"),
-    txBytes: at("tx_bytes"),
-    rxDropped: at("rx_dropped"),
-    txDropped: at("tx_dropped"),
-    rxErrors: at("rx_errors"),
-    txErrors: at("tx_errors"),
-    rxFrameErrors: at("rx_frame_err"),
-    rxOverErrors: at("rx_over_err"),
-    rxCrcErrors: at("rx_crc_err"),
-    collisions: at("collisions"),
-  };
-}
