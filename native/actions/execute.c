@@ -533,15 +533,27 @@ execute_one(const struct action_sink *sink, const struct action *action, struct 
     }
 }
 
-/* Executes 'actions' on the segments of the super-frames among the packets, which it takes; returns how many other
- * packets there are. */
+/* Whether the action needs the segments of a super-frame, each with the headers that the action reads or covers: NSH's
+ * hides what would be cut, and outer headers may be those that are cut. */
+static bool
+needs_segments(const struct action *action, const struct packet *packet)
+{
+    if (packet->gso_type == PACKET_GSO_NONE) {
+        return false;
+    }
+    return action->opcode == SLUICE_DP_ACTION_PUSH_NSH
+           || (action->opcode == SLUICE_DP_ACTION_TUNNEL_POP && !packet_has_inner_offload(packet));
+}
+
+/* Executes 'actions' on the segments of the super-frames among the packets whose segments the first of them needs; takes
+ * these and returns how many other packets there are. */
 static uint32_t
 execute_on_segments(const struct action_sink *sink, struct packet **packets, uint32_t n, const uint8_t *actions,
                     size_t size, struct fate *fate)
 {
     uint32_t n_left = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (packets[i]->gso_type == PACKET_GSO_NONE) {
+        if (!needs_segments((const struct action *) actions, packets[i])) {
             packets[n_left++] = packets[i];
             continue;
         }
@@ -568,7 +580,7 @@ execute_list(const struct action_sink *sink, struct packet **packets, uint32_t n
     for (size_t offset = 0; offset < size && n;) {
         const struct action *action = (const void *) (actions + offset);
         assert(size - offset >= 8 && action->size >= 8 && action->size <= size - offset);
-        if (action->opcode == SLUICE_DP_ACTION_PUSH_NSH) {
+        if (action->opcode == SLUICE_DP_ACTION_PUSH_NSH || action->opcode == SLUICE_DP_ACTION_TUNNEL_POP) {
             n = execute_on_segments(sink, packets, n, actions + offset, size - offset, fate);
         }
         offset += action->size;

@@ -32,6 +32,7 @@
 #define ARP_SIZE 28u
 
 #define IPV4_SIZE 20u
+#define IPV4_SIZE_MAX 60u /* With all options. */
 #define IPV4_MORE_FRAGMENTS 0x2000u
 #define IPV4_OFFSET_MASK 0x1fffu
 
@@ -48,6 +49,7 @@
 #define PROTO_UDP 17u
 #define PROTO_ROUTING 43u
 #define PROTO_FRAGMENT 44u
+#define PROTO_GRE 47u
 #define PROTO_AH 51u
 #define PROTO_ICMPV6 58u
 #define PROTO_DSTOPTS 60u
@@ -61,6 +63,10 @@
 #define TCP_CWR 0x80u
 #define UDP_SIZE 8u
 #define SCTP_SIZE 12u
+#define GRE_SIZE 4u /* Without its optional words. */
+#define GRE_CSUM 0x8000u
+#define GRE_KEY 0x2000u
+#define GRE_SEQ 0x1000u
 #define ICMP_SIZE 8u
 #define IGMP_SIZE 8u
 #define ND_SIZE 24u /* ICMPv6 header and target. */

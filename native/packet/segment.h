@@ -1,6 +1,8 @@
 /* Does in software what an output port cannot: completes checksums and cuts super-frames (GSO) into segments.
  *
- * TCP over IPv4 and IPv6, and UDP (each segment a datagram).  The packets must have been parsed. */
+ * TCP over IPv4 and IPv6, and UDP (each segment a datagram); and TCP within a tunnel of one level, as the kernel's own tunnel
+ * devices hand it out: the checksum to be completed is then the inner one, and tells where the inner TCP header is.
+ * The packets must have been parsed. */
 #ifndef PACKET_SEGMENT_H
 #define PACKET_SEGMENT_H 1
 
@@ -16,6 +18,15 @@ packet_has_offload(const struct packet *packet)
     return packet->gso_type != PACKET_GSO_NONE || packet->flags & PACKET_CSUM_PARTIAL;
 }
 
+/* Whether what is to be done concerns TCP or UDP inside a tunnel, whose headers the packet still has.  Devices that take
+ * super-frames do not take those: virtio-net's header has no word for them. */
+static inline bool
+packet_has_inner_offload(const struct packet *packet)
+{
+    return packet->flags & PACKET_CSUM_PARTIAL && packet->l4_ofs != PACKET_NO_OFFSET
+           && packet->csum_start > packet->l4_ofs;
+}
+
 /* Bytes of the longest frame that the packet is sent as: of a segment if it is to be cut, else its own. */
 uint32_t packet_segment_size(const struct packet *packet);
 
@@ -26,7 +37,12 @@ struct packet_segmenter {
     uint32_t header_size; /* Bytes repeated before each segment's payload. */
     uint32_t next;        /* Payload bytes already sent. */
     uint32_t payload_size;
-    uint32_t index; /* Of the next segment. */
+    uint32_t index;  /* Of the next segment. */
+    uint32_t l3_ofs; /* Of the headers that each segment gets its own of: with a tunnel, the inner ones. */
+    uint32_t l4_ofs;
+    uint8_t l3_type; /* enum packet_l3 */
+    uint8_t l4_type; /* enum packet_l4 */
+    bool is_tunneled;
 };
 
 /* Begins.  Takes 'packet'.  Segments come from 'pool'. */

@@ -271,7 +271,8 @@ send_completed(struct port *port, uint32_t queue_index, struct packet_pool *pool
 
     for (uint32_t i = 0; i < batch->n; i++) {
         struct packet *packet = batch->packets[i];
-        if (packet->gso_type != PACKET_GSO_NONE && !(port->offloads & PORT_OFFLOAD_SEGMENT)) {
+        if (packet->gso_type != PACKET_GSO_NONE
+            && (!(port->offloads & PORT_OFFLOAD_SEGMENT) || packet_has_inner_offload(packet))) {
             send_segments(port, queue_index, pool, packet, &out);
             continue;
         }

@@ -237,10 +237,21 @@ tunnel_pop(struct packet *packet, uint32_t type)
         return false;
     }
     outer.key.tun_flags = be16(outer.flags);
+    /* What a device is to do to the inner headers is still to be done; the outer ones are gone with theirs. */
+    bool has_inner_offload = packet->flags & PACKET_CSUM_PARTIAL && packet->csum_start >= size;
     packet_close_gap(packet, 0, size);
     uint32_t skb_priority = packet->skb_priority;
     uint32_t pkt_mark = packet->pkt_mark;
+    uint16_t csum_start = packet->csum_start, csum_offset = packet->csum_offset, gso_size = packet->gso_size;
+    uint8_t gso_type = packet->gso_type;
     packet_reset(packet);
+    if (has_inner_offload) {
+        packet->flags |= PACKET_CSUM_PARTIAL;
+        packet->csum_start = csum_start;
+        packet->csum_offset = csum_offset;
+        packet->gso_type = gso_type;
+        packet->gso_size = gso_size;
+    }
     packet->skb_priority = skb_priority;
     packet->pkt_mark = pkt_mark;
     packet->bare_type = bare_type;

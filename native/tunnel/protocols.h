@@ -7,13 +7,6 @@
 
 #define IPV4_DONT_FRAGMENT 0x4000u
 
-#define PROTO_GRE 47u
-
-#define GRE_SIZE 4u /* Without its optional words. */
-#define GRE_CSUM 0x8000u
-#define GRE_KEY 0x2000u
-#define GRE_SEQ 0x1000u
-
 #define ERSPAN_SIZE 4u
 #define ERSPAN1_SIZE 4u /* What follows in version 1: the index. */
 #define ERSPAN2_SIZE 8u /* In version 2: a time, and bits. */

@@ -1,5 +1,5 @@
 /** Hosts of a test network: network namespaces with one end of a veth pair each, made and removed by the test. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 
 export interface Host {
   readonly name: string;
@@ -48,4 +48,15 @@ export function removeHosts(hosts: readonly Host[]): void {
     spawnSync("ip", ["link", "del", host.port]);
     spawnSync("ip", ["netns", "del", host.name]);
   }
+}
+
+/** Megabits a second of one TCP stream, from iperf3's own report; `address` is one of `to`. */
+export async function tcp(from: Host, to: Host, seconds: number, address = to.address): Promise<number> {
+  const server = spawn("ip", ["netns", "exec", to.name, "iperf3", "-s", "-1"], { stdio: "ignore" });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const report = from.exec("timeout", String(seconds + 10), "iperf3", "-c", address, "-t", String(seconds), "-J");
+  server.kill();
+  const parsed = JSON.parse(report.stdout) as { error?: string; end?: { sum_received?: { bits_per_second: number } } };
+  if (parsed.error !== undefined) throw new Error(`iperf3 from ${from.name} to ${address}: ${parsed.error}`);
+  return (parsed.end?.sum_received?.bits_per_second ?? 0) / 1e6;
 }

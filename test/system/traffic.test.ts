@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Host, makeHosts, removeHosts } from "./hosts.js";
+import { type Host, makeHosts, removeHosts, tcp } from "./hosts.js";
 import { missing, type Switch, sleep, startSluice, until } from "./switch.js";
 
 const reason = missing({ root: true, tools: ["ovs-vsctl", "ovs-ofctl", "ip", "ping", "iperf3"] });
@@ -47,17 +47,6 @@ const pings = (from: Host, to: Host, count = 3): number =>
   Number(
     /(\d+) received/.exec(from.exec("ping", "-c", String(count), "-i", "0.05", "-W", "1", to.address).stdout)?.[1] ?? 0,
   );
-
-/** Megabits a second of one TCP stream, from iperf3's own report. */
-async function tcp(from: Host, to: Host, seconds: number): Promise<number> {
-  const server = spawn("ip", ["netns", "exec", to.name, "iperf3", "-s", "-1"], { stdio: "ignore" });
-  await sleep(300);
-  const report = from.exec("iperf3", "-c", to.address, "-t", String(seconds), "-J");
-  server.kill();
-  const parsed = JSON.parse(report.stdout) as { error?: string; end?: { sum_received?: { bits_per_second: number } } };
-  assert.is(parsed.error, undefined);
-  return (parsed.end?.sum_received?.bits_per_second ?? 0) / 1e6;
-}
 
 for (const type of ["", "afxdp"]) {
   maybe(`hosts on ${type === "" ? "system" : type} ports ping each other and speak TCP without ethtool`, async () => {

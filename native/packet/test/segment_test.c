@@ -121,6 +121,143 @@ test_segments(uint16_t eth_type, uint8_t proto, uint8_t gso_type, const char *te
     claim(text);
 }
 
+enum outer {
+    OUTER_VXLAN,
+    OUTER_VXLAN_CSUM,
+    OUTER_GRE,
+    OUTER_GRE_CSUM,
+    OUTER_IP, /* The inner packet without its Ethernet header. */
+    N_OUTER
+};
+
+/* Puts the headers of a tunnel before the frame, whose offsets must then be parsed anew.  Returns their size. */
+static uint32_t
+wrap(struct packet *packet, enum outer outer, bool is_ipv6, bool inner_is_ipv6)
+{
+    static const uint32_t l4_sizes[N_OUTER] = { UDP_SIZE + 8, UDP_SIZE + 8, GRE_SIZE, GRE_SIZE + 4, 0 };
+    uint32_t ip_size = is_ipv6 ? IPV6_SIZE : IPV4_SIZE;
+    uint8_t proto = outer <= OUTER_VXLAN_CSUM ? PROTO_UDP
+                    : outer <= OUTER_GRE_CSUM ? PROTO_GRE
+                    : inner_is_ipv6           ? 41
+                                              : 4;
+
+    if (outer == OUTER_IP) {
+        packet_close_gap(packet, 0, ETH_SIZE);
+    }
+    uint32_t inner_size = packet->size;
+    uint32_t size = ETH_SIZE + ip_size + l4_sizes[outer];
+    CHECK(packet_open_gap(packet, 0, size));
+    memset(packet->data, 0, size);
+    put_be16(packet->data + 12, is_ipv6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4);
+    uint8_t *ip = packet->data + ETH_SIZE;
+    uint8_t *l4 = ip + ip_size;
+    ip[0] = is_ipv6 ? 0x60 : 0x45;
+    ip[is_ipv6 ? 6 : 9] = proto;
+    ip[is_ipv6 ? 7 : 8] = 64;
+    put_be16(ip + (is_ipv6 ? 4 : 2), (uint16_t) ((is_ipv6 ? 0 : ip_size) + l4_sizes[outer] + inner_size));
+    if (!is_ipv6) {
+        put_be16(ip + 4, 0xfffe);
+        put_raw16(ip + 10, checksum(ip, ip_size));
+    }
+    if (proto == PROTO_UDP) {
+        put_be16(l4 + 2, 4789);
+        put_be16(l4 + 4, (uint16_t) (l4_sizes[outer] + inner_size));
+        put_be16(l4 + 6, outer == OUTER_VXLAN_CSUM ? 0x1234 : 0);
+        l4[UDP_SIZE] = 8;
+    } else if (proto == PROTO_GRE) {
+        put_be16(l4, outer == OUTER_GRE_CSUM ? GRE_CSUM : 0);
+        put_be16(l4 + 2, ETH_TYPE_TEB);
+    }
+    return size;
+}
+
+static void
+check_outer(struct packet *packet, enum outer outer, uint32_t index)
+{
+    struct flow_key key;
+
+    packet_parse(packet, 2, &key);
+    const uint8_t *l4 = packet->data + packet->l4_ofs;
+    CHECK(packet->l4_ofs + packet->l4_size == packet->size);
+    /* Tunnels over IPv6 may do without, too (RFC 6935); nothing else may. */
+    CHECK(packet_checksum_ok(packet) || (packet->l3_type == PACKET_L3_IPV6 && outer == OUTER_VXLAN));
+    if (packet->l3_type == PACKET_L3_IPV4) {
+        CHECK(get_be16(packet->data + packet->l3_ofs + 4) == (uint16_t) (0xfffe + index));
+    }
+    if (outer <= OUTER_VXLAN_CSUM) {
+        CHECK(get_be16(l4 + 4) == packet->l4_size && !get_raw16(l4 + 6) == (outer == OUTER_VXLAN));
+    } else if (outer == OUTER_GRE_CSUM) {
+        CHECK(!checksum(l4, packet->l4_size));
+    }
+}
+
+static void
+test_tunnel(enum outer outer, bool is_ipv6, uint16_t inner_type, uint8_t proto)
+{
+    static const uint32_t sizes[] = { 1, 999, 1000, 1001, 29500 };
+
+    for (uint32_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct packet *segments[FRAMES_MAX];
+        struct flow_key key;
+        struct packet *packet = make_super_frame(inner_type, proto, sizes[i], false);
+        uint32_t inner_header_size = packet->size - sizes[i] - (outer == OUTER_IP ? ETH_SIZE : 0);
+        uint32_t outer_size = wrap(packet, outer, is_ipv6, inner_type == ETH_TYPE_IPV6);
+        packet->gso_type = proto == PROTO_UDP            ? PACKET_GSO_UDP_L4
+                           : inner_type == ETH_TYPE_IPV6 ? PACKET_GSO_TCPV6 | PACKET_GSO_ECN
+                                                         : PACKET_GSO_TCPV4 | PACKET_GSO_ECN;
+        packet->gso_size = 1000;
+        packet->in_port = 3;
+        packet_parse(packet, 2, &key);
+        CHECK(packet_has_inner_offload(packet));
+        CHECK(packet_segment_size(packet) == outer_size + inner_header_size + (sizes[i] < 1000 ? sizes[i] : 1000));
+        uint32_t n = segment(packet, segments);
+        CHECK(n == (sizes[i] + 999) / 1000);
+        for (uint32_t j = 0; j < n; j++) {
+            CHECK(segments[j]->in_port == 3);
+            check_outer(segments[j], outer, j);
+            packet_close_gap(segments[j], 0, outer_size);
+            packet_reset(segments[j]);
+            segments[j]->in_port = 3;
+            if (outer == OUTER_IP) {
+                segments[j]->bare_type = inner_type;
+            }
+            packet_parse(segments[j], 2, &key);
+            check_segment(segments[j], j, n, inner_header_size, j * 1000, proto == PROTO_TCP);
+        }
+        packet_release_burst(segments, n);
+    }
+}
+
+static void
+test_tunnels(void)
+{
+    for (uint32_t outer = 0; outer < N_OUTER; outer++) {
+        for (uint32_t versions = 0; versions < 4; versions++) {
+            uint16_t inner_type = versions & 1 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4;
+            test_tunnel(outer, versions & 2, inner_type, PROTO_TCP);
+            test_tunnel(outer, versions & 2, inner_type, PROTO_UDP);
+        }
+    }
+    claim("TCP and UDP inside tunnels are cut into segments, each with headers of the tunnel");
+}
+
+static void
+test_sequenced_tunnel(void)
+{
+    struct packet *segments[FRAMES_MAX];
+    struct flow_key key;
+    struct packet *packet = make_super_frame(ETH_TYPE_IPV4, PROTO_TCP, 5000, false);
+
+    wrap(packet, OUTER_GRE_CSUM, false, false);
+    put_be16(packet->data + ETH_SIZE + IPV4_SIZE, GRE_SEQ);
+    packet->gso_type = PACKET_GSO_TCPV4;
+    packet->gso_size = 1000;
+    packet_parse(packet, 2, &key);
+    CHECK(segment(packet, segments) == 1 && segments[0] == packet);
+    packet_release(packet);
+    claim("a tunnel whose packets are numbered is not cut");
+}
+
 static void
 test_no_gso(void)
 {
@@ -182,6 +319,8 @@ main(void)
     test_segments(ETH_TYPE_IPV6, PROTO_TCP, PACKET_GSO_TCPV6 | PACKET_GSO_ECN, "TCP over IPv6 is cut into segments");
     test_segments(ETH_TYPE_IPV4, PROTO_UDP, PACKET_GSO_UDP_L4, "UDP over IPv4 is cut into datagrams");
     test_segments(ETH_TYPE_IPV6, PROTO_UDP, PACKET_GSO_UDP_L4, "UDP over IPv6 is cut into datagrams");
+    test_tunnels();
+    test_sequenced_tunnel();
     test_no_gso();
     test_lies();
     test_dry_pool();
