@@ -373,7 +373,8 @@ remove_member(struct mcast_table *table, struct member *member, bool keeps_empty
     return true;
 }
 
-/* Adds 'bundle' to a group, or makes it the newest of those that are there.  Returns whether the group is new. */
+/* Adds 'bundle' to a group, or makes it the newest of those that are there.  What readers see is made anew only if that
+ * changes it: a host that repeats its report costs no memory.  Returns whether the group is new. */
 static bool
 add_member(struct mcast_table *table, uint16_t vlan, const uint8_t address[16], bool is_routers, uint32_t bundle,
            uint64_t now_ms, bool *is_new_member)
@@ -381,6 +382,7 @@ add_member(struct mcast_table *table, uint16_t vlan, const uint8_t address[16], 
     struct group *known = find(table, vlan, address, is_routers);
     struct group *group = known ? known : add_group(table, vlan, address, is_routers);
     struct member *member = group ? find_member(group, bundle) : NULL;
+    const bool is_in_order = member && member == group->newest;
     *is_new_member = group && !member;
     if (group && member) {
         unlink_member(table, member);
@@ -397,7 +399,7 @@ add_member(struct mcast_table *table, uint16_t vlan, const uint8_t address[16], 
     }
     *member = (struct member){ .bundle = bundle, .used_s = now_ms / 1000, .group = group };
     push_member(table, member);
-    if (!publish(table, group)) {
+    if (!is_in_order && !publish(table, group)) {
         count(table, MCAST_LOST, 1);
         if (*is_new_member) {
             unlink_member(table, member);

@@ -131,6 +131,7 @@ keepalive_sender_init(struct sluice_datapath *datapath)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&sender->changed, &attributes);
     pthread_condattr_destroy(&attributes);
+    sender->has_lock = 1;
     int error = worker_create(datapath, datapath->n_workers + 1, 1, &sender->worker);
     if (error == 0) {
         sender->worker->reader = epoch_register(datapath->epoch);
@@ -170,8 +171,14 @@ keepalive_sender_stop(struct sluice_datapath *datapath)
 void
 keepalive_sender_uninit(struct sluice_datapath *datapath)
 {
-    keepalive_destroy(datapath->keepalive.table);
-    worker_destroy(datapath->keepalive.worker);
+    struct keepalive_sender *sender = &datapath->keepalive;
+
+    keepalive_destroy(sender->table);
+    worker_destroy(sender->worker);
+    if (sender->has_lock) {
+        pthread_cond_destroy(&sender->changed);
+        pthread_mutex_destroy(&sender->lock);
+    }
 }
 
 static void
@@ -211,6 +218,10 @@ keepalive_do_set(struct sluice_datapath *datapath, const struct sluice_record *r
         fail(result, SLUICE_ERROR_INVALID_RECORD);
         return;
     }
+    if (datapath->n_threads == 0) {
+        fail(result, SLUICE_ERROR_NOT_SUPPORTED);
+        return;
+    }
     settings.interval_min_ms = set->interval_min_ms;
     settings.interval_max_ms = set->interval_max_ms;
     settings.first_ms = set->first_ms;
@@ -228,7 +239,7 @@ keepalive_do_set(struct sluice_datapath *datapath, const struct sluice_record *r
         fail(result, error == EINVAL ? SLUICE_ERROR_BAD_ARGUMENT : SLUICE_ERROR_NO_MEMORY);
         return;
     }
-    if (!sender->has_thread && datapath->n_threads != 0) {
+    if (!sender->has_thread) {
         sender->has_thread = pthread_create(&sender->thread, NULL, sender_main, datapath) == 0;
         if (!sender->has_thread) {
             keepalive_remove(sender->table, &key);

@@ -16,6 +16,7 @@ struct keepalive_sender {
     struct worker *worker; /* Translates and executes what is sent.  The thread's. */
     pthread_t thread;      /* Runs once there is a session to run for. */
     _Bool has_thread;      /* With the control lock. */
+    _Bool has_lock;        /* 'lock' and 'changed' are there. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     _Bool is_changed;  /* As the next, with 'lock'. */
@@ -29,7 +30,7 @@ int keepalive_sender_init(struct sluice_datapath *datapath);
 void keepalive_sender_stop(struct sluice_datapath *datapath);
 void keepalive_sender_uninit(struct sluice_datapath *datapath);
 
-/* The commands about sessions.  With the control lock. */
+/* The commands about sessions.  With the control lock.  A datapath without threads has nobody to send, and refuses. */
 void keepalive_do_set(struct sluice_datapath *datapath, const struct sluice_record *record,
                       struct sluice_result *result);
 void keepalive_do_del(struct sluice_datapath *datapath, const struct sluice_record *record,

@@ -1450,7 +1450,7 @@ _Static_assert(offsetof(struct sluice_worker_set, core) == 12, "sluice_worker_se
 _Static_assert(offsetof(struct sluice_worker_set, cpu) == 16, "sluice_worker_set.cpu");
 _Static_assert(offsetof(struct sluice_worker_set, pad) == 20, "sluice_worker_set.pad");
 
-/* One for each protocol of a port; a second changes the first. The frame goes where the actions say. Frames of the protocol that are just as expected make no event; after one that differs, all do. Followed by: actions, frame, expected (each padded to 8 bytes). */
+/* One for each protocol of a port; a second changes the first. The frame goes where the actions say. Frames of the protocol that are just as expected make no event; after one that differs, all do. Refused where there are no worker threads: nobody would send. Followed by: actions, frame, expected (each padded to 8 bytes). */
 struct sluice_keepalive_set {
     uint16_t type;
     uint16_t flags;

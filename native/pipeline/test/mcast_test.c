@@ -41,6 +41,55 @@ put_ipv4(struct frame *frame, uint8_t proto, uint8_t group, const uint8_t *l4, u
     put_raw16(frame->bytes + 24, checksum(frame->bytes + 14, 20));
 }
 
+/* Of the group ff0e::1:'group' from fe80::9, or from nowhere. */
+static void
+put_ipv6(struct frame *frame, uint8_t proto, uint8_t group, bool has_source, const uint8_t *l4, uint32_t l4_size)
+{
+    uint8_t head[54] = { 0x33, 0x33, 0, 1, 0, group, 0x50, 0x54, 0, 0, 0, 9, 0x86, 0xdd, 0x60 };
+    head[19] = (uint8_t) l4_size;
+    head[20] = proto;
+    head[21] = 1;
+    if (has_source) {
+        head[22] = 0xfe;
+        head[23] = 0x80;
+        head[37] = 9;
+    }
+    const uint8_t to[16] = { 0xff, 0x0e, [13] = 1, [15] = group };
+    memcpy(head + 38, to, sizeof to);
+    memcpy(frame->bytes, head, sizeof head);
+    memcpy(frame->bytes + sizeof head, l4, l4_size);
+    frame->size = (uint32_t) sizeof head + l4_size;
+    if (proto == PROTO_ICMPV6) {
+        /* The sum of a pseudo header, and of what follows it. */
+        uint8_t summed[40 + sizeof frame->bytes] = { 0 };
+        memcpy(summed, head + 22, 32);
+        summed[35] = (uint8_t) l4_size;
+        summed[39] = proto;
+        memcpy(summed + 40, l4, l4_size);
+        memset(summed + 42, 0, 2);
+        put_raw16(frame->bytes + sizeof head + 2, checksum(summed, 40 + l4_size));
+    }
+}
+
+/* A query, report or done of MLDv1. */
+static void
+put_mld(struct frame *frame, uint8_t type, uint8_t group, bool has_source)
+{
+    uint8_t l4[24] = { type, [8] = 0xff, [9] = 0x0e, [21] = 1, [23] = group };
+    if (type == 130) {
+        memset(l4 + 8, 0, 16);
+    }
+    put_ipv6(frame, PROTO_ICMPV6, group, has_source, l4, sizeof l4);
+}
+
+/* A report of MLDv2 with one record. */
+static void
+put_mld2(struct frame *frame, uint8_t record, uint8_t group)
+{
+    const uint8_t l4[28] = { 143, [7] = 1, [8] = record, [12] = 0xff, [13] = 0x0e, [25] = 1, [27] = group };
+    put_ipv6(frame, PROTO_ICMPV6, group, true, l4, sizeof l4);
+}
+
 static void
 put_igmp(struct frame *frame, uint8_t type, uint8_t group)
 {
@@ -135,6 +184,64 @@ test_ways(struct rig *rig)
 }
 
 static void
+test_mld(struct rig *rig)
+{
+    static const uint8_t udp[12] = { 0x10, 0, 0x20, 0, 0, 12 };
+    struct frame frame;
+    struct frame data;
+    put_ipv6(&data, PROTO_UDP, 7, true, udp, sizeof udp);
+    EXPECT_FRAME(rig, &data, 1, "2,3,4");
+    put_mld(&frame, 131, 7, true);
+    receive(rig, &frame, 2, NULL);
+    EXPECT_FRAME(rig, &data, 1, "2");
+    put_mld2(&frame, 4, 7);
+    receive(rig, &frame, 3, NULL);
+    EXPECT_FRAME(rig, &data, 1, "2,3");
+    claim("a group of IPv6 goes to who reported it, by MLDv1 or MLDv2");
+    put_mld(&frame, 132, 7, true);
+    receive(rig, &frame, 2, NULL);
+    EXPECT_FRAME(rig, &data, 1, "3");
+    put_mld2(&frame, 3, 7);
+    receive(rig, &frame, 3, NULL);
+    claim("who is done, or wants it of nobody, gets it no more");
+    put_mld(&frame, 131, 8, true);
+    receive(rig, &frame, 2, NULL);
+    put_ipv6(&data, PROTO_UDP, 8, true, udp, sizeof udp);
+    put_mld(&frame, 130, 8, false);
+    receive(rig, &frame, 4, NULL);
+    EXPECT_FRAME(rig, &data, 1, "2");
+    put_mld(&frame, 130, 8, true);
+    receive(rig, &frame, 4, NULL);
+    EXPECT_FRAME(rig, &data, 1, "2,4");
+    claim("behind a query with a source there is a router, which gets all");
+    put_mld(&frame, 131, 9, true);
+    frame.bytes[60] ^= 1;
+    receive(rig, &frame, 3, NULL);
+    put_ipv6(&data, PROTO_UDP, 9, true, udp, sizeof udp);
+    EXPECT_FRAME(rig, &data, 1, "2,3,4");
+    claim("a report with a bad checksum says nothing");
+}
+
+/* As test_bad_input(), of MLDv2. */
+static void
+test_bad_mld(struct rig *rig)
+{
+    uint64_t random = 78;
+    for (uint32_t i = 0; i < 30000; i++) {
+        struct frame frame;
+        uint8_t l4[72] = { (uint8_t) (i % 4 ? 143 : 130 + i / 4 % 3), 0, 0, 0, 0, 0, 0, 3 };
+        const uint32_t size = 4 + (uint32_t) (random_next(&random) % 68);
+        for (uint32_t at = 8; at < sizeof l4; at++) {
+            l4[at] = (uint8_t) (random_next(&random) >> 40 & (at % 20 < 12 ? 7 : 255));
+        }
+        l4[7] = (uint8_t) (random_next(&random) >> 40);
+        put_ipv6(&frame, PROTO_ICMPV6, 22, true, l4, size);
+        receive(rig, &frame, 1 + i % PORTS, NULL);
+    }
+    claim("30000 messages of MLD with random records are read no further than they are long");
+}
+
+static void
 test_staleness(struct rig *rig)
 {
     struct frame data;
@@ -204,6 +311,10 @@ main(void)
     struct rig rig;
     setup(&rig, 0);
     test_ways(&rig);
+    rig_uninit(&rig);
+    setup(&rig, 0);
+    test_mld(&rig);
+    test_bad_mld(&rig);
     rig_uninit(&rig);
     setup(&rig, SLUICE_BRIDGE_FLAG_MCAST_NO_UNREGISTERED);
     test_staleness(&rig);

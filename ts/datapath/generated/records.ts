@@ -2619,7 +2619,7 @@ export function writeWorkerSet(view: DataView, at: number, record: WorkerSet): v
   view.setUint32(at + 16, record.cpu, true);
 }
 
-/** One for each protocol of a port; a second changes the first. The frame goes where the actions say. Frames of the protocol that are just as expected make no event; after one that differs, all do. Followed by: actions, frame, expected (each padded to 8 bytes). */
+/** One for each protocol of a port; a second changes the first. The frame goes where the actions say. Frames of the protocol that are just as expected make no event; after one that differs, all do. Refused where there are no worker threads: nobody would send. Followed by: actions, frame, expected (each padded to 8 bytes). */
 export interface KeepaliveSet {
   type: number;
   flags: number;

@@ -366,7 +366,8 @@ export const records: readonly RecordRow[] = [
     tail: "actions, frame, expected (each padded to 8 bytes)",
     doc:
       "One for each protocol of a port; a second changes the first. The frame goes where the actions say. " +
-      "Frames of the protocol that are just as expected make no event; after one that differs, all do.",
+      "Frames of the protocol that are just as expected make no event; after one that differs, all do. " +
+      "Refused where there are no worker threads: nobody would send.",
     fields: [
       ...header,
       ["bridge", "u32"],
