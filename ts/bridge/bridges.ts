@@ -96,6 +96,8 @@ export class Bridges {
   #awaitsRestore = true;
   /** A device came or went, so what failed may work and what worked may not. */
   #devicesChanged = false;
+  /** Devices changed, by which tunnels may go: many may, before the paths are worked out once. */
+  #pathsStale = false;
   #statusStale = false;
   #statsTimer: Timer | undefined;
   #statsDue = false;
@@ -182,13 +184,22 @@ export class Bridges {
       }
       if ([...bridge.failures.values()].some((failure) => failure.awaitsDevice)) this.#devicesChanged = true;
     }
-    this.tunnelPaths.update();
+    if (ifindex !== 0) this.router.hostChanged();
+    this.#pathsStale = true;
     this.#statusStale = true;
     this.#options.wake();
   }
 
   /** An address or a route of the host changed. */
   addressesChanged(): void {
+    if (this.#closed) return;
+    this.router.hostChanged();
+    this.updatePaths();
+  }
+
+  /** Tells the datapath of what is known of devices and routes. */
+  updatePaths(): void {
+    this.#pathsStale = false;
     if (!this.#closed) this.tunnelPaths.update();
   }
 
@@ -264,6 +275,7 @@ export class Bridges {
     if (root === undefined) return false;
     this.#options.dpdk?.tellLog();
     if (this.#statsDue) this.#lookAtLinks();
+    if (this.#pathsStale) this.updatePaths();
     const seqno = this.#idl.outsideSeqno;
     const txn = this.#idl.transaction();
     if (seqno !== this.#configured || this.#devicesChanged) {
@@ -343,7 +355,8 @@ export class Bridges {
     };
     for (const { bridge } of this.#running.values()) bridge.configurePeers(find);
     this.#configureThreads();
-    this.tunnelPaths.update();
+    this.router.hostChanged();
+    this.updatePaths();
     this.ofprotos.settings.change({ hold: this.#awaitsRestore });
   }
 

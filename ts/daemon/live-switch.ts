@@ -132,6 +132,7 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
   datapath.on("stateLost", () => {
     bridges.ofprotos.drainChanges();
     bridges.deviceChanged(0, 0);
+    bridges.addressesChanged();
   });
   // Both clocks count milliseconds of the same kind from different moments.
   const base = datapath.now() - clock.monotonic();
@@ -156,6 +157,8 @@ export async function startLiveSwitch(surroundings: SwitchSurroundings): Promise
     commands: [
       ...deviceCommands(bridges.netdevs, datapath, () => {
         bridges.deviceChanged(0, 0);
+        // Whoever asks for routes next is to see addresses that were given.
+        bridges.updatePaths();
       }),
       ...dpdkCommands(dpdk, bridges.netdevs, (netdev) => {
         bridges.deviceChanged(netdev.dpPort, 0);

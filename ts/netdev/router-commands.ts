@@ -112,6 +112,7 @@ export function routerCommands(options: RouterCommandOptions): readonly UnixctlC
       minArgs: 0,
       maxArgs: 0,
       handler: () => {
+        router.hostChanged();
         router.refresh();
         return `Route Table:\n${router.routes().map(showRoute).join("")}`;
       },

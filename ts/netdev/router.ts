@@ -40,6 +40,11 @@ const sameNetwork = (a: Route, b: Route): boolean =>
   a.network.prefixLength === b.network.prefixLength &&
   a.network.address.every((byte, index) => byte === b.network.address[index]);
 
+interface HostTables {
+  readonly ipv4: readonly (readonly string[])[];
+  readonly ipv6: readonly (readonly string[])[];
+}
+
 export interface RouterOptions {
   readonly netdevs: Netdevs;
   /** Whether the host's routes count. */
@@ -51,8 +56,10 @@ export class Router {
   readonly #system: boolean;
   #user: Route[] = [];
   #host: Route[] = [];
-  /** Addresses of the host's devices, as `refresh` finds them: to ask for one is to ask for all. */
+  /** What the host said of its devices' addresses and its routes, until it is known to be otherwise: to ask for one is to
+   *  ask for all. */
   #hostAddresses: ReadonlyMap<string, readonly Network[]> | undefined;
+  #hostTables: HostTables | undefined;
 
   constructor(options: RouterOptions) {
     this.#netdevs = options.netdevs;
@@ -64,9 +71,14 @@ export class Router {
     return [...this.#user, ...this.#host].sort((a, b) => priority(b) - priority(a));
   }
 
-  /** Reads the host's routes again. */
-  refresh(): void {
+  /** Addresses or routes of the host may have changed. */
+  hostChanged(): void {
     this.#hostAddresses = undefined;
+    this.#hostTables = undefined;
+  }
+
+  /** Works out the host's routes again. */
+  refresh(): void {
     this.#host = this.#system ? this.#hostRoutes() : [];
   }
 
@@ -142,14 +154,15 @@ export class Router {
     for (const device of this.#hostAddresses.keys()) {
       for (const { address } of this.addresses(device)) put({ address, prefixLength: 128 }, device, anyAddress, true);
     }
-    for (const [device = "", destination = "", gateway = "", flags = "", , , , mask = ""] of table("/proc/net/route")) {
+    this.#hostTables ??= { ipv4: table("/proc/net/route"), ipv6: table("/proc/net/ipv6_route") };
+    for (const [device = "", destination = "", gateway = "", flags = "", , , , mask = ""] of this.#hostTables.ipv4) {
       if ((Number.parseInt(flags, 16) & routeUp) === 0) continue;
       const bits = [...littleEndian(mask)].reduce((sum, byte) => sum + bitCount(byte), 0);
       const next = littleEndian(gateway);
       const network = { address: mapIpv4(littleEndian(destination)), prefixLength: 96 + bits };
       put(network, device, isAny(next) ? anyAddress : mapIpv4(next), false);
     }
-    for (const row of table("/proc/net/ipv6_route")) {
+    for (const row of this.#hostTables.ipv6) {
       const [destination = "", length = "", , , gateway = "", , , , flags = "", device = ""] = row;
       if ((Number.parseInt(flags, 16) & (routeUp | routeLocal | routeReject)) !== routeUp) continue;
       put(
