@@ -297,6 +297,21 @@ take_mtu(struct dpdk_port *dpdk, uint32_t mtu)
     dpdk->max_packet_size = mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
 }
 
+/* Whether each queue that we send by is a queue that the other end receives by, so that it must expect as many: who asks
+ * for a number of receive queues means that of both directions. */
+static bool
+has_queue_pairs(const struct rte_eth_dev_info *info)
+{
+    static const char *const drivers[] = { "net_memif", "net_ring" };
+
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+        if (!strcmp(info->driver_name, drivers[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int
 open_device(struct dpdk_port *dpdk, const struct port_options *options, uint32_t n_rxq, uint32_t mtu)
 {
@@ -308,7 +323,8 @@ open_device(struct dpdk_port *dpdk, const struct port_options *options, uint32_t
         return -error;
     }
     port->n_rxq = least(n_rxq, info.max_rx_queues);
-    port->n_txq = least(least(options->n_threads, PORT_QUEUES_MAX), info.max_tx_queues);
+    port->n_txq = has_queue_pairs(&info) ? port->n_rxq : least(options->n_threads, PORT_QUEUES_MAX);
+    port->n_txq = least(port->n_txq, info.max_tx_queues);
     if (port->n_rxq == 0 || port->n_txq == 0) {
         return ENOTSUP;
     }
