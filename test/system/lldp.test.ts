@@ -119,6 +119,33 @@ maybe("the port carries the VLANs of mappings, in the database, and no more when
   });
 });
 
+maybe("each change of what packets do is counted once as a reconfiguration", async () => {
+  await withPair(async ({ both }) => {
+    const counts: number[][] = [];
+    for (const under of both) {
+      addDummyBridge(under, 2);
+      const read = (): number => Number(under.ok("ovs-appctl", "coverage/read-counter", "rev_reconfigure"));
+      const begin = read();
+      const counted: number[] = [];
+      for (const words of [
+        "set interface p1 lldp:enable=true",
+        "set interface p1 lldp:enable=false",
+        "remove interface p1 lldp enable",
+        "set bridge br0 external_ids:a=b",
+        "set port p1 tag=7 -- set port p2 tag=7",
+        "set bridge br0 mcast_snooping_enable=true",
+        "del-port p2",
+      ]) {
+        under.ok("ovs-vsctl", "-t", "20", ...words.split(" "));
+        under.ok("ovs-appctl", "revalidator/wait");
+        counted.push(read() - begin);
+      }
+      counts.push(counted);
+    }
+    assert.equal(counts[0], counts[1]);
+  });
+});
+
 const sorted = (text: string): string => {
   const [head = "", ...lines] = text.split("\n").map((line) => line.trimEnd());
   return [head, ...lines.sort()].join("\n");

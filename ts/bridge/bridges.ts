@@ -319,6 +319,7 @@ export class Bridges {
 
   #reconfigure(): void {
     this.#options.coverage.count("bridge_reconfigure");
+    const { nChanges } = this.ofprotos;
     const root = this.#idl.table("Open_vSwitch").first();
     this.#awaitsRestore &&= root !== undefined && truth(root.other_config, "flow-restore-wait");
     if (this.#awaitsRestore) this.ofprotos.settings.change({ hold: true });
@@ -358,6 +359,8 @@ export class Bridges {
     this.router.hostChanged();
     this.updatePaths();
     this.ofprotos.settings.change({ hold: this.#awaitsRestore });
+    // Packets may go other ways now: as Open vSwitch, it is counted once, however much changed.
+    if (this.ofprotos.nChanges !== nChanges) this.#options.coverage.count("rev_reconfigure");
   }
 
   /** Whether changed options need the interface to be made anew: not when the device takes them as it is. */

@@ -76,6 +76,8 @@ import { tunnelKey, tunnelMatchText } from "./tunnel-match.js";
 
 /** What a switch needs of the set that it belongs to; `Ofprotos` is one. */
 export interface OfprotoOwner {
+  /** Counts what changes. */
+  nChanges: number;
   readonly datapath: FlowDatapath;
   readonly clock: Clock;
   readonly log: LogSource;
@@ -278,8 +280,7 @@ export class Ofproto {
 
   changeSettings(change: Partial<SwitchSettings>): void {
     const next = { ...this.#settings, ...change };
-    const same = (Object.keys(next) as (keyof SwitchSettings)[]).every((key) => next[key] === this.#settings[key]);
-    if (same) return;
+    if (JSON.stringify(next) === JSON.stringify(this.#settings)) return;
     this.#settings = next;
     this.#addSettings();
     this.#submit("change the settings");
@@ -487,6 +488,7 @@ export class Ofproto {
   setPeer(name: string, peer: PatchPeer | undefined): void {
     const port = this.#byName.get(name);
     if (port === undefined) return;
+    if (port.peer?.bridge === peer?.bridge && port.peer?.ofpPort === peer?.ofpPort) return;
     port.peer = peer;
     this.#setPort(port);
   }
@@ -817,6 +819,7 @@ export class Ofproto {
 
   /** Returns an ABI error, 0 when the datapath has it, or will have it with the ports that are held. */
   #setPort(port: OfPort): number {
+    this.owner.nChanges++;
     const { tunnel } = port.spec;
     const tails: Uint8Array[] = [];
     if (tunnel !== undefined) {
@@ -875,6 +878,7 @@ export class Ofproto {
 
   /** Submits commands that cannot fail unless we are wrong or the datapath is closed. */
   #submit(what: string): BatchResults {
+    this.owner.nChanges++;
     const results = this.#batch.submit(this.datapath, false);
     for (let index = 0; index < results.count; index++) {
       const error = results.error(index);

@@ -33,6 +33,8 @@ export class Ofprotos {
   readonly clock: Clock;
   readonly log: LogSource;
   readonly settings: DatapathSettings;
+  /** Changes of what switches are and of their ports, each of which may change the ways of packets. */
+  nChanges = 0;
   readonly #byId = new Map<number, Ofproto>();
   readonly #byName = new Map<string, Ofproto>();
   readonly #random: () => number;
