@@ -52,6 +52,25 @@ const told = (steps: readonly Step[]): string[] =>
     }
   });
 
+test("an interface that two bridges want is none's until one alone wants it", () => {
+  const br0 = wantedBridge("br0", [
+    ["p1", "dummy"],
+    ["p2", "dummy"],
+  ]);
+  const br1 = wantedBridge("br1", [["p1", "dummy"]]);
+  const before = running(
+    runningBridge("br0", [
+      ["p1", "dummy", 1],
+      ["p2", "dummy", 2],
+    ]),
+    runningBridge("br1", []),
+  );
+  assert.equal(told(plan(before, wanted(br0, br1))), ["-br0/p1"]);
+  const without = running(runningBridge("br0", [["p2", "dummy", 2]]), runningBridge("br1", []));
+  assert.equal(told(plan(without, wanted(br0, br1))), []);
+  assert.equal(told(plan(without, wanted(wantedBridge("br0", [["p2", "dummy"]]), br1))), ["+br1/p1@any"]);
+});
+
 test("what is as wanted needs nothing", () => {
   assert.equal(
     told(

@@ -45,6 +45,20 @@ const ports: readonly Scenario[] = [
     asks: [show],
   },
   {
+    name: "a port in two bridges by columns",
+    does: ["add-br br1 -- set bridge br1 datapath_type=dummy", "--id=@p get port p3 -- add bridge br1 ports @p"],
+    asks: [show, "ovs-ofctl show br1"],
+  },
+  {
+    name: "a port in two bridges by columns, then in one",
+    does: [
+      "add-br br1 -- set bridge br1 datapath_type=dummy",
+      "--id=@p get port p3 -- add bridge br1 ports @p",
+      "--id=@p get port p3 -- remove bridge br0 ports @p",
+    ],
+    asks: [show, "ovs-ofctl show br1"],
+  },
+  {
     name: "a port that moves to another bridge",
     does: [
       "add-br br1 -- set bridge br1 datapath_type=dummy",

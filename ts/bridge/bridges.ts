@@ -16,7 +16,7 @@ import { type Discovery, type PortVlan, trunksAfter } from "./discovery.js";
 import { Exporters } from "./exporters.js";
 import type { LinkMonitor } from "./link-monitor.js";
 import { configureLocalAddress, type LocalAddressCalls } from "./local-address.js";
-import { plan, type Step } from "./plan.js";
+import { contested, plan, type Step } from "./plan.js";
 import { polledPort } from "./polled-ports.js";
 
 import type { Spanning } from "./spanning.js";
@@ -86,6 +86,7 @@ export class Bridges {
   readonly #idl: Idl<VswitchTables>;
   readonly #log: Logger;
   readonly #written = new WrittenStatus();
+  #contested: ReadonlySet<string> = new Set();
   readonly #toldInVain = new Set<UnusedSetting>();
   readonly #tableLog: Logger;
   readonly #running = new Map<string, Running>();
@@ -336,6 +337,7 @@ export class Bridges {
         return false;
       }),
     );
+    this.#tellContested(wanted);
     const running = new Map([...this.#running].map(([name, { bridge }]) => [name, bridge]));
     const steps = plan(running, wanted, (was, is) =>
       this.#mustReopen(was.name, was.options, is.row?.options ?? new Map()),
@@ -361,6 +363,21 @@ export class Bridges {
     this.ofprotos.settings.change({ hold: this.#awaitsRestore });
     // Packets may go other ways now: as Open vSwitch, it is counted once, however much changed.
     if (this.ofprotos.nChanges !== nChanges) this.#options.coverage.count("rev_reconfigure");
+  }
+
+  /** Says which interfaces no bridge gets because several want them, when that is news. */
+  #tellContested(wanted: ReadonlyMap<string, WantedBridge>): void {
+    const several = contested(wanted);
+    for (const name of several) {
+      if (this.#contested.has(name)) continue;
+      const rivals = [...wanted.values()].filter(({ ports }) =>
+        [...ports.values()].some(({ interfaces }) => interfaces.some((iface) => iface.name === name)),
+      );
+      this.#options
+        .log("ofproto")
+        .warn(`${rivals[0]?.name}: could not add port ${name} (No such device)`, { port: name });
+    }
+    this.#contested = several;
   }
 
   /** Whether changed options need the interface to be made anew: not when the device takes them as it is. */

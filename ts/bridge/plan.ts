@@ -51,6 +51,21 @@ function sameOptions(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, stri
   return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 }
 
+/** Interfaces that more than one bridge wants.  As in Open vSwitch none has them until one alone is left. */
+export function contested(wanted: ReadonlyMap<string, WantedBridge>): ReadonlySet<string> {
+  const seen = new Map<string, string>();
+  const several = new Set<string>();
+  for (const bridge of wanted.values()) {
+    for (const port of bridge.ports.values()) {
+      for (const { name } of port.interfaces) {
+        if ((seen.get(name) ?? bridge.name) !== bridge.name) several.add(name);
+        seen.set(name, bridge.name);
+      }
+    }
+  }
+  return several;
+}
+
 /** `reopens` tells whether an interface must be opened anew because its options changed. */
 export function plan(
   running: ReadonlyMap<string, RunningBridge>,
@@ -62,6 +77,7 @@ export function plan(
   const creations: Step[] = [];
   const first: Step[] = [];
   const second: Step[] = [];
+  const several = contested(wanted);
   for (const bridge of running.values()) {
     if (wanted.get(bridge.name)?.datapathType !== bridge.datapathType)
       deletions.push({ kind: "deleteBridge", bridge: bridge.name });
@@ -70,10 +86,11 @@ export function plan(
     const before = running.get(bridge.name);
     const kept = before?.datapathType === bridge.datapathType ? before : undefined;
     if (kept === undefined) creations.push({ kind: "createBridge", wanted: bridge });
-    const gone = kept === undefined ? new Set<string>() : doomed(kept, bridge, reopens);
+    const gone = kept === undefined ? new Set<string>() : doomed(kept, bridge, several, reopens);
     for (const name of gone) deletions.push({ kind: "deleteInterface", bridge: bridge.name, name });
     for (const port of bridge.ports.values()) {
       for (const iface of port.interfaces) {
+        if (several.has(iface.name)) continue;
         if (kept?.interfaces.has(iface.name) === true && !gone.has(iface.name)) continue;
         const requested = iface.name === bridge.name ? localPort : pickOfport(iface);
         (iface.row?.ofport_request === undefined ? second : first).push({
@@ -93,11 +110,13 @@ export function plan(
 function doomed(
   running: RunningBridge,
   wanted: WantedBridge,
+  several: ReadonlySet<string>,
   reopens: (running: RunningInterface, wanted: WantedInterface) => boolean,
 ): Set<string> {
   const byName = new Map<string, { readonly port: string; readonly wanted: WantedInterface }>();
   for (const port of wanted.ports.values()) {
-    for (const iface of port.interfaces) byName.set(iface.name, { port: port.name, wanted: iface });
+    for (const iface of port.interfaces)
+      if (!several.has(iface.name)) byName.set(iface.name, { port: port.name, wanted: iface });
   }
   const holder = new Map([...running.interfaces.values()].map((iface) => [iface.ofport, iface.name]));
   const gone = new Set<string>();

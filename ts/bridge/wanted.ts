@@ -63,7 +63,6 @@ export function datapathTypeOf(row: BridgeRow): string {
 export function collectWanted(idl: Idl<VswitchTables>): Wanted {
   const warnings: string[] = [];
   const bridges = new Map<string, WantedBridge>();
-  const owners = new Map<string, string>();
   const root = idl.table("Open_vSwitch").first();
   for (const uuid of root?.bridges ?? []) {
     const row = idl.table("Bridge").get(uuid);
@@ -73,18 +72,14 @@ export function collectWanted(idl: Idl<VswitchTables>): Wanted {
     } else if (bridges.has(row.name)) {
       warnings.push(`bridge ${row.name} specified twice`);
     } else {
-      bridges.set(row.name, wantedBridge(idl, row, owners, warnings));
+      bridges.set(row.name, wantedBridge(idl, row, warnings));
     }
   }
   return { bridges, warnings };
 }
 
-function wantedBridge(
-  idl: Idl<VswitchTables>,
-  row: BridgeRow,
-  owners: Map<string, string>,
-  warnings: string[],
-): WantedBridge {
+function wantedBridge(idl: Idl<VswitchTables>, row: BridgeRow, warnings: string[]): WantedBridge {
+  const owners = new Map<string, string>();
   const ports = new Map<string, WantedPort>();
   for (const uuid of row.ports) {
     const port = idl.table("Port").get(uuid);
