@@ -214,13 +214,16 @@ normal_output_bundle(struct xlate_ctx *ctx, const struct bundle *bundle, const s
     ctx->flow.vlan1_tci = old[3];
 }
 
-/* Flooding leaves out a bundle with a port that is configured so, or that the spanning tree keeps from forwarding. */
+/* Flooding leaves out a bundle with a port that is configured so, that the spanning tree keeps from forwarding, or that
+ * has no Ethernet headers. */
 static bool
 is_floodable(const struct xlate_ctx *ctx, const struct bundle *bundle)
 {
     for (uint32_t i = 0; i < bundle->n_members; i++) {
         const struct ofport *port = bridge_view_find_port(ctx->view, bundle->members[i]);
-        if (port && (port->config & SLUICE_OFPORT_CONFIG_NO_FLOOD || !ofport_forwards(port))) {
+        if (port
+            && (port->config & SLUICE_OFPORT_CONFIG_NO_FLOOD || !ofport_forwards(port)
+                || port->packet_type_mode == SLUICE_PACKET_TYPE_MODE_LEGACY_L3)) {
             return false;
         }
     }

@@ -561,7 +561,7 @@ enum sluice_trace_note {
     SLUICE_TRACE_NOTE_BUCKET_SCORE = 47, /*  -> bucket %a: score %b */
     SLUICE_TRACE_NOTE_BUCKET_NOT_LIVE = 48, /*  -> bucket a is not live, because of port b and group c */
     SLUICE_TRACE_NOTE_MISS_FRAGMENT = 49, /* Packets are IP fragments and the fragment handling mode is "drop". */
-    SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 50, /*  -> Not tunneling to our own address */
+    SLUICE_TRACE_NOTE_TUNNEL_TO_SELF = 50, /*  >> Not tunneling to our own address */
     SLUICE_TRACE_NOTE_KERNEL_TUNNEL = 51, /*  -> output to kernel tunnel */
     SLUICE_TRACE_NOTE_NATIVE_TUNNEL = 52, /*  -> output to native tunnel */
     SLUICE_TRACE_NOTE_TUNNEL_NO_ROUTE = 53, /*  >> native tunnel routing failed */

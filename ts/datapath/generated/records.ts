@@ -886,7 +886,7 @@ export const traceNote = {
   bucketNotLive: 48,
   /** Packets are IP fragments and the fragment handling mode is "drop". */
   missFragment: 49,
-  /**  -> Not tunneling to our own address */
+  /**  >> Not tunneling to our own address */
   tunnelToSelf: 50,
   /**  -> output to kernel tunnel */
   kernelTunnel: 51,
@@ -1030,7 +1030,7 @@ export const traceNoteText: ReadonlyMap<number, string> = new Map([
   [47, "-> bucket %a: score %b"],
   [48, "-> bucket a is not live, because of port b and group c"],
   [49, "Packets are IP fragments and the fragment handling mode is \"drop\"."],
-  [50, "-> Not tunneling to our own address"],
+  [50, ">> Not tunneling to our own address"],
   [51, "-> output to kernel tunnel"],
   [52, "-> output to native tunnel"],
   [53, ">> native tunnel routing failed"],

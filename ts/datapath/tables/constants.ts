@@ -692,7 +692,7 @@ export const constantSets: readonly ConstantSet[] = [
       ["bucket_score", " -> bucket %a: score %b"],
       ["bucket_not_live", " -> bucket a is not live, because of port b and group c"],
       ["miss_fragment", 'Packets are IP fragments and the fragment handling mode is "drop".'],
-      ["tunnel_to_self", " -> Not tunneling to our own address"],
+      ["tunnel_to_self", " >> Not tunneling to our own address"],
       ["kernel_tunnel", " -> output to kernel tunnel"],
       ["native_tunnel", " -> output to native tunnel"],
       ["tunnel_no_route", " >> native tunnel routing failed"],
