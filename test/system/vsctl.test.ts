@@ -297,11 +297,18 @@ maybeRoot("devices of the system, internal, tap and AF_XDP ports come up with th
       assert.is(ip("link", "show", bridge), 0, "the bridge's own device");
       ip("link", "set", `${tag}b`, "down");
       await until("the link's fall is in the database", 3, () => column(`${tag}a`, "link_state") === "down");
+      const resets = column(`${tag}a`, "link_resets");
+      assert.ok(Number(resets) >= 1);
       ip("link", "del", `${tag}a`);
       await until("the vanished device is reported", 3, () => column(`${tag}a`, "error").includes("No such device"));
       assert.is(column(`${tag}a`, "ofport"), "-1");
       ip("link", "add", `${tag}a`, "type", "veth", "peer", "name", `${tag}c`);
       await until("the device that came back is used again", 3, () => column(`${tag}a`, "error") === "[]");
+      assert.is(column(`${tag}a`, "link_resets"), resets, "what came back has not risen yet");
+      ip("link", "set", `${tag}a`, "up");
+      ip("link", "set", `${tag}c`, "up");
+      await until("its link is up", 3, () => column(`${tag}a`, "link_state") === "up");
+      assert.is(column(`${tag}a`, "link_resets"), String(Number(resets) + 1), "falls and rises are counted on");
       ip("link", "del", `${tag}a`);
       under.ok("ovs-vsctl", "del-br", bridge);
       assert.is.not(ip("link", "show", bridge), 0, "the bridge's own device is gone");

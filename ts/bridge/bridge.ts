@@ -72,8 +72,8 @@ export class Bridge implements RunningBridge {
   readonly discovery: Discovery;
   /** Interfaces that are wanted and could not be made, with the sentence for the database. */
   readonly failures = new Map<string, Failure>();
-  /** OpenFlow numbers of interfaces whose devices went away, which get them again when the devices come back. */
-  readonly #numbersHeld = new Map<string, number>();
+  /** What interfaces whose devices went away had: they get it again when the devices come back. */
+  readonly #held = new Map<string, { readonly number: number; readonly carrierResets: number }>();
   /** Of the ports that do not follow it, when there last were some. */
   #smallestMtu: number | undefined;
   /** Whether a port that others may have followed is gone since they were last looked at. */
@@ -177,7 +177,7 @@ export class Bridge implements RunningBridge {
         name: wanted.name,
         dpPort: netdev.dpPort,
         dpName: netdev.dpName,
-        requestedNumber: requested ?? this.#numbersHeld.get(wanted.name),
+        requestedNumber: requested ?? this.#held.get(wanted.name)?.number,
         settlesLater: true,
         shownAs: netdev.type.shownAs,
         shownConfig: wanted.type === "patch" ? () => this.#shownPeer(wanted.name) : shownConfig(netdev),
@@ -203,7 +203,10 @@ export class Bridge implements RunningBridge {
         row: wanted.row?.uuid,
       });
       this.failures.delete(wanted.name);
-      this.#numbersHeld.delete(wanted.name);
+      const held = this.#held.get(wanted.name);
+      // A link that is up comes up, as far as who looks at the interface can see.
+      if (held !== undefined) netdev.carrierResets = held.carrierResets + (netdev.last.carrier ? 1 : 0);
+      this.#held.delete(wanted.name);
       this.#log.info(`bridge ${this.name}: added interface ${wanted.name} on port ${number}`, {
         bridge: this.name,
         name: wanted.name,
@@ -244,7 +247,9 @@ export class Bridge implements RunningBridge {
   deviceVanished(name: string): void {
     const open = this.interfaces.get(name);
     if (open === undefined) return;
-    if (open.ofport !== localPort) this.#numbersHeld.set(name, open.ofport);
+    const { carrierResets, last } = open.netdev;
+    const fall = last.carrier ? 1 : 0;
+    if (open.ofport !== localPort) this.#held.set(name, { number: open.ofport, carrierResets: carrierResets + fall });
     this.removeInterface(name);
   }
 
@@ -270,7 +275,7 @@ export class Bridge implements RunningBridge {
       [...wanted.ports.values()].flatMap((port) => port.interfaces.map((iface) => iface.name)),
     );
     for (const name of this.failures.keys()) if (!wantedNames.has(name)) this.failures.delete(name);
-    for (const name of this.#numbersHeld.keys()) if (!wantedNames.has(name)) this.#numbersHeld.delete(name);
+    for (const name of this.#held.keys()) if (!wantedNames.has(name)) this.#held.delete(name);
     for (const port of wanted.ports.values()) {
       for (const iface of port.interfaces) {
         const open = this.interfaces.get(iface.name);
