@@ -95,6 +95,8 @@ export class Bridges {
   /** Flows are being restored, since the switch started: nothing is forwarded and no controller dialled until the database
    *  says, once and for good, that this is over. */
   #awaitsRestore = true;
+  /** What was last said of rows that are ignored. */
+  #notices: readonly string[] = [];
   /** A device came or went, so what failed may work and what worked may not. */
   #devicesChanged = false;
   /** Devices changed, by which tunnels may go: many may, before the paths are worked out once. */
@@ -324,8 +326,10 @@ export class Bridges {
     const root = this.#idl.table("Open_vSwitch").first();
     this.#awaitsRestore &&= root !== undefined && truth(root.other_config, "flow-restore-wait");
     if (this.#awaitsRestore) this.ofprotos.settings.change({ hold: true });
-    const { bridges, warnings } = collectWanted(this.#idl);
+    const { bridges, warnings, notices } = collectWanted(this.#idl);
     for (const warning of warnings) this.#log.warn(warning);
+    for (const notice of notices) if (!this.#notices.includes(notice)) this.#log.info(notice);
+    this.#notices = notices;
     const known = this.datapathTypes;
     const wanted = new Map(
       [...bridges].filter(([name, bridge]) => {

@@ -53,6 +53,8 @@ export interface Wanted {
   readonly bridges: ReadonlyMap<string, WantedBridge>;
   /** Sentences for the log, in order. */
   readonly warnings: readonly string[];
+  /** Further ones, of what Open vSwitch ignores without a word: no warnings for whoever takes these for failures. */
+  readonly notices: readonly string[];
 }
 
 /** The name of a datapath type as the database may spell it. */
@@ -62,6 +64,7 @@ export function datapathTypeOf(row: BridgeRow): string {
 
 export function collectWanted(idl: Idl<VswitchTables>): Wanted {
   const warnings: string[] = [];
+  const notices: string[] = [];
   const bridges = new Map<string, WantedBridge>();
   const root = idl.table("Open_vSwitch").first();
   for (const uuid of root?.bridges ?? []) {
@@ -72,13 +75,13 @@ export function collectWanted(idl: Idl<VswitchTables>): Wanted {
     } else if (bridges.has(row.name)) {
       warnings.push(`bridge ${row.name} specified twice`);
     } else {
-      bridges.set(row.name, wantedBridge(idl, row, warnings));
+      bridges.set(row.name, wantedBridge(idl, row, warnings, notices));
     }
   }
-  return { bridges, warnings };
+  return { bridges, warnings, notices };
 }
 
-function wantedBridge(idl: Idl<VswitchTables>, row: BridgeRow, warnings: string[]): WantedBridge {
+function wantedBridge(idl: Idl<VswitchTables>, row: BridgeRow, warnings: string[], notices: string[]): WantedBridge {
   const owners = new Map<string, string>();
   const ports = new Map<string, WantedPort>();
   for (const uuid of row.ports) {
@@ -88,8 +91,8 @@ function wantedBridge(idl: Idl<VswitchTables>, row: BridgeRow, warnings: string[
       warnings.push(`bridge ${row.name}: ${port.name} specified twice as bridge port`);
       continue;
     }
-    const interfaces = wantedInterfaces(idl, row, port, owners, warnings);
-    if (interfaces.length === 0) warnings.push(`bridge ${row.name}: port ${port.name} has no interfaces, dropping`);
+    const interfaces = wantedInterfaces(idl, row, port, owners, notices);
+    if (interfaces.length === 0) notices.push(`bridge ${row.name}: port ${port.name} has no interfaces, dropping`);
     else ports.set(port.name, { row: port, name: port.name, interfaces, qos: wantedQos(idl, port) });
   }
   const controllers = row.controller
@@ -124,7 +127,7 @@ function wantedInterfaces(
   bridge: BridgeRow,
   port: PortRow,
   owners: Map<string, string>,
-  warnings: string[],
+  notices: string[],
 ): WantedInterface[] {
   const out: WantedInterface[] = [];
   for (const uuid of port.interfaces) {
@@ -132,7 +135,7 @@ function wantedInterfaces(
     if (row === undefined) continue;
     const owner = owners.get(row.name);
     if (owner !== undefined) {
-      warnings.push(
+      notices.push(
         `bridge ${bridge.name}: interface ${row.name} is already in port ${owner}, ignoring it in port ${port.name}`,
       );
       continue;
