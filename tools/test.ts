@@ -17,8 +17,13 @@ const lingerMs = 20_000;
 /** Rooms whose tests make devices, namespaces or load the machine: they run one after the other, after the rest. */
 const alone = ["system", "differential", "datapath"];
 /** But those of them that only exchange messages with daemons of test devices. */
-const messagesOnly =
-  /^system\/(ofctl|ofctl-commands|ofctl-flows|ofctl-monitor|osken-rest|openflow-errors|groups|meters|encap|trace|bundle-order)\.test\.js$/;
+const messagesOnly = new RegExp(
+  `^system/(${[
+    ...["ofctl", "ofctl-commands", "ofctl-flows", "ofctl-monitor", "osken-rest", "openflow-errors", "groups", "meters"],
+    ...["encap", "trace", "bundle-order", "controller-states", "testcontroller", "continuations", "managers"],
+    ...["database", "exporters", "translation-log", "bad-input"],
+  ].join("|")})\\.test\\.js$`,
+);
 
 interface Outcome {
   readonly name: string;
@@ -134,18 +139,18 @@ await Promise.all(
   }),
 );
 for (const file of apart) await runFile(file);
-if (wanted("native")) {
-  const outcome = await run("native", "sh", ["tools/native-test.sh"], nativeTimeoutMs, countNative);
+/** The native tests and the fuzz targets: one builds while the other runs. */
+async function runNative(name: string, args: readonly string[]): Promise<void> {
+  const outcome = await run(name, "sh", ["tools/native-test.sh", ...args], nativeTimeoutMs, countNative);
   outcomes.push(outcome);
   report(outcome);
 }
-
-if (wanted("fuzz") && (process.env.CI !== undefined || words.length > 0)) {
-  const args = ["tools/native-test.sh", "--fuzz", String(fuzzSeconds)];
-  const outcome = await run("fuzz", "sh", args, nativeTimeoutMs, countNative);
-  outcomes.push(outcome);
-  report(outcome);
-}
+await Promise.all([
+  wanted("native") && runNative("native", []),
+  wanted("fuzz") &&
+    (process.env.CI !== undefined || words.length > 0) &&
+    runNative("fuzz", ["--fuzz", String(fuzzSeconds)]),
+]);
 
 const sum = (key: "passed" | "failed" | "skipped"): number =>
   outcomes.reduce((total, outcome) => total + outcome[key], 0);
