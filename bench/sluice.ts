@@ -140,7 +140,8 @@ async function withDaemon<T>(
   const env = directoryEnv(directory);
   const program = [process.execPath, join(root, "bin", "sluice"), "vswitchd", "--pidfile", "--log-file"];
   const [command = "", ...args] = [...under, ...program, "-vconsole:off", ...options];
-  const child = spawn(command, args, { env, stdio: "ignore" });
+  // In a session of its own, as the other side's daemons are: the kernel shares its time out among sessions first.
+  const child = spawn(command, args, { env, stdio: "ignore", detached: true });
   const stop = async (): Promise<void> => {
     child.kill("SIGTERM");
     if (child.pid !== undefined) await waitGone(child.pid);
