@@ -267,7 +267,7 @@ export const configurations: readonly Case[] = [
   ),
   configureCase(
     "port-beside-1000",
-    "One more port beside 1,000, and 99 after it, each",
+    "100 ports added one at a time beside 1,000",
     (database) => oneAtATime(database, manyPorts, 100),
     (database) => database.configure(addPorts(0, manyPorts)),
   ),
