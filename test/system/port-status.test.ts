@@ -6,11 +6,15 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MessageFramer } from "../../ts/connmgr/framer.js";
 import { decodeMessage, encodeMessage } from "../../ts/openflow/index.js";
+import { decodeMessages } from "./collector.js";
 import { missing, type Switch, sleep, startOvs, startSluice, until } from "./switch.js";
 
 const skip = missing({ tools: ["ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ovs-ofctl", "ovs-appctl"] });
 if (skip !== undefined) console.log(`skip: port status: ${skip}`);
 const maybe = skip === undefined ? test : test.skip;
+const noTshark = skip ?? missing({ tools: ["tshark"] });
+// Of OpenFlow 1.0 it reads no such message.
+if (noTshark !== undefined) console.log(`skip: port status as tshark reads it: ${noTshark}`);
 const noDevices = skip ?? missing({ root: true, tools: ["ip"] });
 if (noDevices !== undefined) console.log(`skip: port status of devices: ${noDevices}`);
 
@@ -21,6 +25,8 @@ const settleMs = 400;
 /** A controller of one version that keeps what it is told of ports. */
 class Listener {
   readonly told: string[] = [];
+  /** The same, for tshark. */
+  readonly messages: Buffer[] = [];
   isUp = false;
   readonly #server: Server;
 
@@ -33,7 +39,11 @@ class Listener {
       socket.on("data", (chunk: Uint8Array) => {
         framer.push(chunk);
         for (let bytes = framer.next(); bytes !== undefined; bytes = framer.next()) {
-          if (bytes[1] === portStatusType) this.told.push(tidy(bytes));
+          if (bytes[1] === portStatusType) {
+            const text = tidy(bytes);
+            this.told.push(text);
+            this.messages.push(Buffer.from(text, "hex"));
+          }
           const message = bytes[1] === 2 || bytes[1] === 6 ? decodeMessage(bytes) : undefined;
           if (message?.type === "features_reply") this.isUp = true;
           if (message?.type === "echo_request")
@@ -65,6 +75,46 @@ function tidy(bytes: Uint8Array): string {
   copy.fill(0, addressAt, addressAt + 6);
   return Buffer.from(copy).toString("hex");
 }
+
+/** tshark's words for what a message of OpenFlow 1.3 or later tells of which port. */
+function decoded(messages: readonly Buffer[], dissector: string): string[] {
+  const text = decodeMessages(messages, dissector);
+  assert.not.match(text, /[Mm]alformed|Undecoded/);
+  return text
+    .split(/^Frame /m)
+    .slice(1)
+    .map((frame) => {
+      const word = (pattern: RegExp): string => pattern.exec(frame)?.[1] ?? "nothing";
+      const flags = [...frame.matchAll(/ = OFPP[CS]_(\w+): True/g)].map((match) => match[1]);
+      const told = [word(/Reason: OFPPR_(\w+)/), word(/Port no: (\d+)/), word(/ Name: (\S+)/), ...flags];
+      return told.join(" ");
+    });
+}
+
+/** What a controller of OpenFlow 1.3 or 1.5 is told of p9 from its coming to its going. */
+const story = [
+  "ADD 9 p9",
+  "MODIFY 9 p9 LIVE",
+  // Its link is taken down and up.
+  "MODIFY 9 p9",
+  "MODIFY 9 p9 PORT_DOWN LINK_DOWN",
+  "MODIFY 9 p9 LIVE",
+  // A controller turns it off and on.
+  "MODIFY 9 p9 PORT_DOWN",
+  "MODIFY 9 p9 PORT_DOWN LINK_DOWN",
+  "MODIFY 9 p9 LINK_DOWN",
+  "MODIFY 9 p9 LIVE",
+  // Its flags.
+  "MODIFY 9 p9 NO_RECV LIVE",
+  "MODIFY 9 p9 NO_RECV NO_PACKET_IN LIVE",
+  "MODIFY 9 p9 NO_RECV NO_FWD NO_PACKET_IN LIVE",
+  "MODIFY 9 p9 NO_RECV NO_PACKET_IN LIVE",
+  // Another number.
+  "DELETE 9 p9 NO_RECV NO_PACKET_IN LIVE",
+  "ADD 20 p9",
+  "MODIFY 20 p9 LIVE",
+  "DELETE 20 p9 LIVE",
+];
 
 interface Watched {
   readonly under: Switch;
@@ -156,6 +206,14 @@ maybe("ports that come, flap, are changed, get another number and go", async () 
     await step(watched, "and one that cannot be", vsctl("set interface to1 options:peer=to1"));
     const total = await step(watched, "and one that can", vsctl("set interface to1 options:peer=to0"));
     assert.ok(total > 3 * 15, `${total} messages`);
+    if (noTshark !== undefined) return;
+    for (const [index, dissector] of [[1, "openflow_v4"] as const, [2, "openflow_v6"] as const]) {
+      const [ours = [], theirs = []] = watched.map(({ listeners }) =>
+        decoded(listeners[index]?.messages ?? [], dissector),
+      );
+      assert.equal(ours, theirs);
+      assert.equal(theirs.slice(0, story.length), story);
+    }
   } finally {
     for (const { listeners } of watched) for (const listener of listeners) listener.close();
     await Promise.all(both.map((under) => under.stop()));
