@@ -75,6 +75,7 @@ import {
   writeTcRequest,
   writeWorkerSet,
 } from "./generated/records.js";
+import { pad8 } from "./tables/record.js";
 
 /** A record's members without what the builder fills in. */
 type Body<Record, Filled extends string = never> = Omit<Record, "type" | "flags" | "size" | Filled>;
@@ -92,7 +93,6 @@ const noBond = { bondOutput: 0, bondInput: 0, activeMember: 0xffffffff, hashBasi
 export type ShapeRates = Pick<PortShape, "cir" | "cbs" | "eir" | "ebs">;
 const noRates: ShapeRates = { cir: 0n, cbs: 0n, eir: 0n, ebs: 0n };
 
-const pad8 = (size: number): number => (size + 7) & ~7;
 const utf8 = new TextEncoder();
 const nothing = new Uint8Array(0);
 

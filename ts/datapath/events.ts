@@ -30,6 +30,7 @@ import {
   readNetflowRecord,
 } from "./generated/records.js";
 import { type Megaflow, readMegaflow } from "./queries.js";
+import { pad8 } from "./tables/record.js";
 
 /** A packet for controllers. */
 export interface PacketIn extends EventPacketIn {
@@ -111,8 +112,6 @@ export interface DatapathEvents {
 export type DatapathEvent = {
   [Name in keyof DatapathEvents]: { name: Name; value: DatapathEvents[Name] };
 }[keyof DatapathEvents];
-
-const pad8 = (size: number): number => (size + 7) & ~7;
 
 const empty = new Uint8Array(0);
 

@@ -46,3 +46,4 @@ export {
   xskStats,
 } from "./queries.js";
 export { dropNamesOfOvs } from "./tables/drops.js";
+export { pad8 } from "./tables/record.js";

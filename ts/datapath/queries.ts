@@ -74,6 +74,7 @@ import {
   type XskInfo,
   xskInfoSize,
 } from "./generated/records.js";
+import { pad8 } from "./tables/record.js";
 
 /** What is asked; `Datapath` is one. */
 export interface QueryTarget {
@@ -84,7 +85,6 @@ export interface QueryTarget {
 const noEntry = 2;
 const noSpace = 28;
 const replySizeMax = 64 << 20;
-const pad8 = (size: number): number => (size + 7) & ~7;
 const utf8 = new TextEncoder();
 const text = new TextDecoder();
 

@@ -26,8 +26,6 @@ export class DatapathError extends Error {
   }
 }
 
-export const pad8 = (size: number): number => (size + 7) & ~7;
-
 /** Collects commands in one growing buffer that is used again for the next batch. */
 export class CommandBatch {
   readonly #out: ByteWriter;

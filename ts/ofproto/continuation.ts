@@ -7,9 +7,10 @@ import {
   writeContinuation,
   writeResume,
 } from "../datapath/generated/records.js";
+import { pad8 } from "../datapath/index.js";
 import { matchInPort, noContinuation, OpenFlowError } from "../openflow/index.js";
 import type { Continuation, PacketIn } from "../openflow/message.js";
-import { CommandBatch, pad8 } from "./abi-batch.js";
+import { CommandBatch } from "./abi-batch.js";
 import { wholeMatch } from "./abi-match.js";
 import type { Ofproto } from "./ofproto.js";
 import { packetOutError } from "./packet-out.js";

@@ -6,10 +6,11 @@ import {
   flowModSize,
   writeFlowMod,
 } from "../datapath/generated/records.js";
+import { pad8 } from "../datapath/index.js";
 import { type ByteWriter, decodeFlowMod, type ErrorName, lastFlowModBuffer, OpenFlowError } from "../openflow/index.js";
 import type { FlowMod } from "../openflow/message.js";
 import { keyMember } from "../openflow/tables/key.js";
-import { CommandBatch, type FlowDatapath, pad8 } from "./abi-batch.js";
+import { CommandBatch, type FlowDatapath } from "./abi-batch.js";
 import { wholeMatch } from "./abi-match.js";
 import { RequestLog } from "./request-log.js";
 import type { RequestFailure } from "./requester.js";

@@ -16,7 +16,8 @@ import {
   recordOffsets,
   writeFlowQuery,
 } from "../datapath/generated/records.js";
-import { DatapathError, type FlowDatapath, pad8 } from "./abi-batch.js";
+import { pad8 } from "../datapath/index.js";
+import { DatapathError, type FlowDatapath } from "./abi-batch.js";
 import { everything, wholeMatch } from "./abi-match.js";
 
 /** Rules as the datapath tells them: walks over dumps without holding more than one reply in memory. */

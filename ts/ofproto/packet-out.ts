@@ -1,7 +1,8 @@
 import { command, error, packetOutSize, writePacketOut } from "../datapath/generated/records.js";
+import { pad8 } from "../datapath/index.js";
 import { type ErrorName, OpenFlowError } from "../openflow/index.js";
 import type { PacketOut } from "../openflow/message.js";
-import { CommandBatch, pad8 } from "./abi-batch.js";
+import { CommandBatch } from "./abi-batch.js";
 import { wholeMatch } from "./abi-match.js";
 import { flowModError } from "./flow-mods.js";
 import type { Ofproto } from "./ofproto.js";

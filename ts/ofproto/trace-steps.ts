@@ -1,5 +1,5 @@
 import { readTraceStep, type TraceStep, traceKind, traceStepSize } from "../datapath/generated/records.js";
-import { pad8 } from "./abi-batch.js";
+import { pad8 } from "../datapath/index.js";
 
 /** What a translation did, as the datapath tells it: steps in the tree that their depths make. */
 export interface StepNode {

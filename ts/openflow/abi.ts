@@ -74,8 +74,6 @@ export function actionLayout(opcode: number): Layout {
   return layout;
 }
 
-export const pad8 = (size: number): number => (size + 7) & ~7;
-
 /** One action record inside a sequence. */
 export interface ActionAt {
   readonly opcode: number;

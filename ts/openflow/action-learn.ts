@@ -1,4 +1,5 @@
-import { actionLayout, memberOffset, opcodeOf, pad8, recordLayout } from "./abi.js";
+import { pad8 } from "../datapath/tables/record.js";
+import { actionLayout, memberOffset, opcodeOf, recordLayout } from "./abi.js";
 import { beginAction, beginForm, endAction, endForm } from "./action-record.js";
 import { checkDestination, checkSource } from "./action-special.js";
 import type { ByteWriter } from "./bytes.js";

@@ -1,4 +1,5 @@
-import { pad8, recordLayout, recordOffset } from "./abi.js";
+import { pad8 } from "../datapath/tables/record.js";
+import { recordLayout, recordOffset } from "./abi.js";
 import { checkActions } from "./action-check.js";
 import { decodeActions, encodeActions } from "./action-wire.js";
 import { ByteReader, ByteWriter } from "./bytes.js";

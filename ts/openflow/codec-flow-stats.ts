@@ -1,4 +1,5 @@
-import { pad8, recordLayout } from "./abi.js";
+import { pad8 } from "../datapath/tables/record.js";
+import { recordLayout } from "./abi.js";
 import { decodeActions } from "./action-wire.js";
 import { type ByteReader, ByteWriter } from "./bytes.js";
 import { abiMatch, readMatch, readNxm, writeMatch, writeNxm } from "./codec-match.js";

@@ -1,4 +1,4 @@
-import { pad8 } from "./abi.js";
+import { pad8 } from "../datapath/tables/record.js";
 import { encodeActions } from "./action-wire.js";
 import { ByteWriter } from "./bytes.js";
 import { writeKeyMatch } from "./codec-match.js";

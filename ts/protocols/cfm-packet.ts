@@ -1,7 +1,7 @@
 /** Continuity check messages of CFM (802.1ag, with the fields that Open vSwitch's extended mode adds), and the frames that
  *  carry them.  Pure. */
 
-export const cfmEthertype = 0x8902;
+const cfmEthertype = 0x8902;
 const addresses = {
   plain: Uint8Array.of(0x01, 0x80, 0xc2, 0x00, 0x00, 0x30),
   extended: Uint8Array.of(0x01, 0x23, 0x20, 0x00, 0x00, 0x30),

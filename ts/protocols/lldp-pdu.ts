@@ -1,6 +1,6 @@
 /** LLDP's frames (IEEE 802.1AB), with the parts that auto-attach adds to them.  Pure. */
 
-export const lldpEtherType = 0x88cc;
+const lldpEtherType = 0x88cc;
 export const lldpAddress = Uint8Array.of(0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e);
 
 const type = {

@@ -16,3 +16,6 @@ export const header: RecordRow["fields"] = [
   ["flags", "u16"],
   ["size", "u32", "Size of the whole record in bytes."],
 ];
+
+/** Records begin at multiples of eight bytes: `size` and what pads it. */
+export const pad8 = (size: number): number => (size + 7) & ~7;
