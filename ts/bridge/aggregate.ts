@@ -6,7 +6,7 @@ import {
   learnedAddresses,
   type Ofproto,
   outputAction,
-  sendPacketOut,
+  sendOwnPacket,
 } from "../ofproto/index.js";
 import type { PortRow } from "../ovsdb/index.js";
 import {
@@ -68,7 +68,6 @@ export interface AggregateOptions extends LacpKeeperOptions {
 const rarp = 0x8035;
 const vlanType = 0x8100;
 const noPort = 0xffffffff;
-const noBuffer = 0xffffffff;
 
 const macText = (mac: Uint8Array): string => [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
 const word = (value: number): number[] => [value >>> 8, value & 0xff];
@@ -330,13 +329,7 @@ export class Aggregate {
   }
 
   #send(ofport: number, frame: Uint8Array): void {
-    sendPacketOut(this.#options.ofproto, {
-      bufferId: noBuffer,
-      inPort: noPort,
-      match: new Uint8Array(0),
-      actions: outputAction(ofport),
-      packet: frame,
-    });
+    sendOwnPacket(this.#options.ofproto, outputAction(ofport), frame);
   }
 
   #arm(): void {

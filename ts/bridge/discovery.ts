@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../clock/index.js";
 import type { Logger, LogSource } from "../log/index.js";
-import { type Ofproto, outputAction, sendPacketOut } from "../ofproto/index.js";
+import { type Ofproto, outputAction, sendOwnPacket } from "../ofproto/index.js";
 import type { AutoAttachRow, InterfaceRow } from "../ovsdb/index.js";
 import {
   createLldp,
@@ -40,8 +40,6 @@ export interface PortVlan {
   readonly add: boolean;
 }
 
-const noPort = 0xffffffff;
-const noBuffer = 0xffffffff;
 /** How Open vSwitch calls itself where nobody gave a description. */
 const ownDescription = "openvswitch 3.1.0";
 
@@ -167,13 +165,7 @@ export class Discovery {
       const { state: next, frame } = runLldp(state, device.mac.subarray(0, 6), now);
       this.states.set(name, next);
       if (frame === undefined) continue;
-      sendPacketOut(this.#options.ofproto, {
-        bufferId: noBuffer,
-        inPort: noPort,
-        match: new Uint8Array(0),
-        actions: outputAction(device.ofport),
-        packet: frame,
-      });
+      sendOwnPacket(this.#options.ofproto, outputAction(device.ofport), frame);
     }
     this.#arm();
   }

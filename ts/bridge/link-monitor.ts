@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../clock/index.js";
 import { protocol } from "../datapath/generated/records.js";
 import type { Logger, LogSource } from "../log/index.js";
-import { noMonitor, type Ofproto, oamAction, outputAction, type PortMonitor, sendPacketOut } from "../ofproto/index.js";
+import { noMonitor, type Ofproto, oamAction, outputAction, type PortMonitor, sendOwnPacket } from "../ofproto/index.js";
 import type { InterfaceInput, InterfaceRow } from "../ovsdb/index.js";
 import {
   type BfdState,
@@ -72,8 +72,6 @@ export interface LinkMonitorOptions {
   readonly changed: () => void;
 }
 
-const noPort = 0xffffffff;
-const noBuffer = 0xffffffff;
 /** A state machine that had its turn has nothing more to do at that moment, but for a poll sequence that began. */
 const turnsMax = 4;
 /** How often traffic is looked for that says that the link works. */
@@ -319,13 +317,7 @@ export class LinkMonitor {
   }
 
   #send(device: MonitoredDevice, packet: Uint8Array, oam: boolean): void {
-    sendPacketOut(this.#options.ofproto, {
-      bufferId: noBuffer,
-      inPort: noPort,
-      match: new Uint8Array(0),
-      actions: actionsTo(device, oam),
-      packet,
-    });
+    sendOwnPacket(this.#options.ofproto, actionsTo(device, oam), packet);
   }
 
   /** Says which frames are ours. */

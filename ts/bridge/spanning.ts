@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../clock/index.js";
 import { spanningFlag } from "../datapath/generated/records.js";
 import type { Logger, LogSource } from "../log/index.js";
-import { type Ofproto, outputAction, type SpanningPort, sendPacketOut, stpState } from "../ofproto/index.js";
+import { type Ofproto, outputAction, type SpanningPort, sendOwnPacket, stpState } from "../ofproto/index.js";
 import type { BridgeRow } from "../ovsdb/index.js";
 import {
   bpduFrame,
@@ -54,9 +54,6 @@ export interface SpanningRows {
   readonly mac: bigint;
   readonly ports: readonly SpanningPortRow[];
 }
-
-const noPort = 0xffffffff;
-const noBuffer = 0xffffffff;
 
 /** What the machine has said of a port, as far as the switch was told. */
 interface Told {
@@ -238,13 +235,7 @@ export class Spanning {
       this.#portLog.warn(`${this.#options.ofproto.name}: cannot send BPDU on port ${name} with unknown MAC`);
       return;
     }
-    sendPacketOut(this.#options.ofproto, {
-      bufferId: noBuffer,
-      inPort: noPort,
-      match: new Uint8Array(0),
-      actions: outputAction(device.ofport),
-      packet: bpduFrame(device.mac, pdu),
-    });
+    sendOwnPacket(this.#options.ofproto, outputAction(device.ofport), bpduFrame(device.mac, pdu));
   }
 
   #arm(): void {

@@ -48,7 +48,7 @@ export {
   type SwitchSettings,
 } from "./ofproto.js";
 export { Ofprotos, type OfprotosOptions } from "./ofprotos.js";
-export { appendPacketOut, sendPacketOut } from "./packet-out.js";
+export { appendPacketOut, sendOwnPacket } from "./packet-out.js";
 export {
   describePort,
   localPort,

@@ -5,6 +5,7 @@ import type { PacketOut } from "../openflow/message.js";
 import { CommandBatch } from "./abi-batch.js";
 import { wholeMatch } from "./abi-match.js";
 import { flowModError } from "./flow-mods.js";
+import { anyPort } from "./flow-records.js";
 import type { Ofproto } from "./ofproto.js";
 
 /** Packets that controllers send. */
@@ -48,4 +49,9 @@ export function sendPacketOut(ofproto: Ofproto, message: Omit<PacketOut, "type">
   appendPacketOut(batch, ofproto, message);
   const code = batch.submit(ofproto.datapath, true).error(0);
   if (code !== 0) throw new OpenFlowError(packetOutError(code), "the datapath refused the packet-out", { error: code });
+}
+
+/** Sends a packet of the switch's own, which came in by no port.  Throws OpenFlowError. */
+export function sendOwnPacket(ofproto: Ofproto, actions: Uint8Array, packet: Uint8Array): void {
+  sendPacketOut(ofproto, { bufferId: noBuffer, inPort: anyPort, match: new Uint8Array(0), actions, packet });
 }
