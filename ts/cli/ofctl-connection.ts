@@ -17,6 +17,10 @@ import {
   type Message,
   type MessageBody,
   OpenFlowError,
+  swapTlvMap,
+  TlvMap,
+  type TlvMapping,
+  tlvCommand,
 } from "../openflow/index.js";
 import { Failure } from "./failure.js";
 
@@ -65,6 +69,25 @@ function placeOf(name: string): Place {
     connect: () => unixSocket(path),
     absent: (words) => `${path}: failed to open socket (${words})`,
   };
+}
+
+/** Flows that match tunnel options are read and written by the map of their bridge. */
+export function mapOf(options: readonly TlvMapping[]): TlvMap {
+  return TlvMap.empty.changed({ type: "nxt_tlv_table_mod", command: tlvCommand.add, mappings: options });
+}
+
+/** Takes the switch's map of options for flows that are read and printed from now on.  One that has none leaves it as it
+ *  is.  Transaction identifiers go on as if nothing had been asked. */
+export async function learnOptions(run: OfctlRun, name: string): Promise<void> {
+  const next = run.xid;
+  const connection = await OfctlConnection.open(run, name);
+  try {
+    const reply = await connection.ask({ type: "nxt_tlv_table_request" });
+    if (reply.type === "nxt_tlv_table_reply" && reply.mappings.length > 0) swapTlvMap(mapOf(reply.mappings));
+  } finally {
+    connection.close();
+    run.xid = next;
+  }
 }
 
 export class OfctlConnection {
@@ -131,7 +154,7 @@ export class OfctlConnection {
   /** The next reply to the request: echo requests are answered, and what others asked for is passed over. */
   async receive(xid: number): Promise<Message> {
     for (;;) {
-      const message = this.#decode(await this.#next());
+      const message = await this.#understand(await this.#next());
       if (message.type === "echo_request") {
         const reply = encodeMessage(this.#version, message.xid, { type: "echo_reply", data: message.data });
         this.#socket.write(reply);
@@ -223,6 +246,17 @@ export class OfctlConnection {
       throw fail(protocolError);
     }
     this.#version = version;
+  }
+
+  /** A message about tunnel options that are not known here is read by the switch's own map of them. */
+  async #understand(bytes: Uint8Array): Promise<Message> {
+    try {
+      return decodeMessage(bytes);
+    } catch (error) {
+      if (!(error instanceof OpenFlowError) || error.code !== "NXFMFC_INVALID_TLV_FIELD") return this.#decode(bytes);
+    }
+    await learnOptions(this.#run, this.#name);
+    return this.#decode(bytes);
   }
 
   #decode(bytes: Uint8Array): Message {

@@ -19,7 +19,7 @@ import {
   planOf,
 } from "../openflow/index.js";
 import { Failure } from "./failure.js";
-import type { OfctlConnection } from "./ofctl-connection.js";
+import { learnOptions, type OfctlConnection } from "./ofctl-connection.js";
 import { onConnection, portsOf, type SwitchPorts, tablesOf } from "./ofctl-names.js";
 import type { OfctlCall, SortKey } from "./ofctl-rows.js";
 
@@ -45,6 +45,11 @@ export async function acceptedNames(call: OfctlCall, name: string): Promise<Name
   if (call.options.names === false) return { ports: undefined, tables: new Map() };
   const tables = await tablesOf(call, name);
   return { ports: await portsOf(call, name), tables };
+}
+
+/** Learns which options fields are, if the texts speak of them. */
+async function needOptions(call: OfctlCall, name: string, texts: readonly string[]): Promise<void> {
+  if (texts.some((text) => /tun_metadata/i.test(text))) await learnOptions(call, name);
 }
 
 const flowFlags = ["send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"];
@@ -136,6 +141,7 @@ async function sendFlows(call: OfctlCall, name: string, flows: readonly FlowMod[
 export async function changeFlow(call: OfctlCall, which: number): Promise<number> {
   const [name = "", text = ""] = call.args;
   const names = await acceptedNames(call, name);
+  await needOptions(call, name, [text]);
   const strict = call.options.strict && which !== command.add ? 1 : 0;
   return sendFlows(call, name, [readFlow(call, text, which + strict, names)], names);
 }
@@ -156,8 +162,10 @@ export function readLines(file: string): string[] {
 export async function addFlows(call: OfctlCall): Promise<number> {
   const [name = "", file = ""] = call.args;
   const names = await acceptedNames(call, name);
+  const lines = readLines(file);
+  await needOptions(call, name, lines);
   const flows: FlowMod[] = [];
-  for (const [index, line] of readLines(file).entries()) {
+  for (const [index, line] of lines.entries()) {
     const text = line.replace(/#.*$/, "").trim();
     if (text === "") continue;
     const [, word = "", rest = ""] = /^([a-z_]+)(?:\s+(.*))?$/.exec(text) ?? [];
@@ -179,6 +187,7 @@ async function query<T>(
   body: (connection: OfctlConnection, request: FlowStatsRequest, names: Names) => Promise<T>,
 ): Promise<T> {
   const [name = "", text] = call.args;
+  if (text !== undefined) await needOptions(call, name, [text]);
   const names =
     text === undefined ? { ports: undefined, tables: new Map<string, number>() } : await acceptedNames(call, name);
   const flow = readFlow(call, text ?? "", undefined, names);

@@ -14,13 +14,12 @@ import {
   meterCommand,
   meterNumbers,
   swapTlvMap,
-  TlvMap,
   type TlvMapping,
   tlvCommand,
   withTlvMap,
 } from "../openflow/index.js";
 import { Failure } from "./failure.js";
-import { type EncodedBundle, encodeBundle, type OfctlConnection, type OfctlRun } from "./ofctl-connection.js";
+import { type EncodedBundle, encodeBundle, mapOf, type OfctlConnection, type OfctlRun } from "./ofctl-connection.js";
 import { prepare } from "./ofctl-flows.js";
 import { failOn, onConnection } from "./ofctl-names.js";
 
@@ -52,11 +51,6 @@ export function addedFlow(flow: Pick<FlowStats, keyof FlowStats & keyof FlowMod>
     match: flow.match,
     actions: flow.actions,
   };
-}
-
-/** Flows that match tunnel options are read and written by the map of their bridge. */
-export function mapOf(options: readonly TlvMapping[]): TlvMap {
-  return TlvMap.empty.changed({ type: "nxt_tlv_table_mod", command: tlvCommand.add, mappings: options });
 }
 
 async function onBridge<T>(run: OfctlRun, name: string, body: (connection: OfctlConnection) => Promise<T>): Promise<T> {

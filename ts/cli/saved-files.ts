@@ -17,7 +17,8 @@ import {
   withTlvMap,
 } from "../openflow/index.js";
 import { Failure } from "./failure.js";
-import { mapOf, type SavedBridge } from "./saved-bridge.js";
+import { mapOf } from "./ofctl-connection.js";
+import type { SavedBridge } from "./saved-bridge.js";
 
 const listName = "bridges.json";
 
