@@ -180,7 +180,7 @@ function writeHead(
   const { view } = out;
   const modifies = head.command === command.modify || head.command === command.modifyStrict;
   let { flags } = head;
-  if (modifies && version <= 2 && head.cookieMask === 0n) flags |= flag.modifyMayAdd;
+  if (modifies && version <= 2 && head.cookieMask === 0n && head.newCookie !== all64) flags |= flag.modifyMayAdd;
   if (modifies && !head.modifyCookie) flags |= flag.keepsCookie;
   view.setUint16(begin + to.type, commandType, true);
   view.setUint32(begin + to.size, out.position - begin, true);
@@ -359,8 +359,10 @@ export function recordOfFlowMod(out: ByteWriter, flow: FlowMod, bridge: number, 
 /** Appends the body of a flow_mod message, after its (experimenter's) header. */
 export function writeFlowMod(out: ByteWriter, flow: FlowMod, version: number): void {
   const adds = flow.command === command.add;
+  // With a cookie of all ones a change that finds no flow adds none; OpenFlow 1.0's is to add one, as ovs-ofctl sends it.
+  const cookie10 = flow.newCookie === all64 && flow.cookieMask === 0n ? 0n : flow.newCookie;
   if (!flow.standard) {
-    out.u64(flow.newCookie);
+    out.u64(cookie10);
     out.u16(flow.command | (flow.tableId << 8));
     out.u16(flow.idleTimeout);
     out.u16(flow.hardTimeout);
@@ -380,7 +382,7 @@ export function writeFlowMod(out: ByteWriter, flow: FlowMod, version: number): v
   }
   if (version === 1) {
     writeMatch(out, flow.match, version);
-    out.u64(flow.newCookie);
+    out.u64(cookie10);
     out.u16(flow.command | (flow.tableId << 8));
     out.u16(flow.idleTimeout);
     out.u16(flow.hardTimeout);
