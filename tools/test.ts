@@ -15,13 +15,14 @@ const fuzzSeconds = 5;
 /** A test file that has told its outcome and does not end by itself (a child of its own still runs) is ended. */
 const lingerMs = 20_000;
 /** Rooms whose tests make devices, namespaces or load the machine: they run one after the other, after the rest. */
-const alone = ["system", "differential", "datapath"];
+const alone = ["system", "datapath"];
 /** But those of them that only exchange messages with daemons of test devices. */
 const messagesOnly = new RegExp(
   `^system/(${[
-    ...["ofctl", "ofctl-commands", "ofctl-flows", "ofctl-monitor", "osken-rest", "openflow-errors", "groups", "meters"],
-    ...["encap", "trace", "bundle-order", "controller-states", "testcontroller", "continuations", "managers"],
-    ...["database", "exporters", "translation-log", "bad-input"],
+    ...["ofctl", "ofctl-commands", "ofctl-flows", "ofctl-monitor", "ofctl-options", "osken-rest", "openflow-errors"],
+    ...["groups", "meters", "encap", "trace", "bundle-order", "controller-states", "testcontroller", "continuations"],
+    ...["managers", "database", "exporters", "netflow", "translation-log", "bad-input", "lldp", "standby", "tls"],
+    ...["trouble", "tunnel-commands"],
   ].join("|")})\\.test\\.js$`,
 );
 
@@ -138,19 +139,25 @@ await Promise.all(
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file);
   }),
 );
-for (const file of apart) await runFile(file);
-/** The native tests and the fuzz targets: one builds while the other runs. */
+/** The native tests, then the fuzz targets; they are built and run at the lowest priority, beside tests that mostly wait. */
 async function runNative(name: string, args: readonly string[]): Promise<void> {
-  const outcome = await run(name, "sh", ["tools/native-test.sh", ...args], nativeTimeoutMs, countNative);
+  const words = ["-n", "19", "sh", "tools/native-test.sh", ...args];
+  const outcome = await run(name, "nice", words, nativeTimeoutMs, countNative);
   outcomes.push(outcome);
   report(outcome);
 }
-await Promise.all([
-  wanted("native") && runNative("native", []),
-  wanted("fuzz") &&
-    (process.env.CI !== undefined || words.length > 0) &&
-    runNative("fuzz", ["--fuzz", String(fuzzSeconds)]),
-]);
+
+async function runAllNative(): Promise<void> {
+  if (wanted("native")) await runNative("native", []);
+  if (wanted("fuzz") && (process.env.CI !== undefined || words.length > 0))
+    await runNative("fuzz", ["--fuzz", String(fuzzSeconds)]);
+}
+
+async function runApart(): Promise<void> {
+  for (const file of apart) await runFile(file);
+}
+
+await Promise.all([runApart(), runAllNative()]);
 
 const sum = (key: "passed" | "failed" | "skipped"): number =>
   outcomes.reduce((total, outcome) => total + outcome[key], 0);

@@ -137,7 +137,8 @@ class HeapClock implements AdjustableClock {
   }
 
   stop(): void {
-    this.frozenAt ??= this.monotonic();
+    // Of whole milliseconds, so that many small steps lead exactly to where one great step does.
+    this.frozenAt ??= Math.ceil(this.monotonic());
     this.arm();
     this.tell();
   }
