@@ -21,7 +21,7 @@ const messagesOnly = new RegExp(
   `^system/(${[
     ...["ofctl", "ofctl-commands", "ofctl-flows", "ofctl-monitor", "ofctl-options", "osken-rest", "openflow-errors"],
     ...["groups", "meters", "encap", "trace", "bundle-order", "controller-states", "testcontroller", "continuations"],
-    ...["managers", "database", "exporters", "netflow", "translation-log", "bad-input", "lldp", "standby", "tls"],
+    ...["managers", "database", "exporters", "netflow", "translation-log", "bad-input", "standby", "tls"],
     ...["trouble", "tunnel-commands"],
   ].join("|")})\\.test\\.js$`,
 );

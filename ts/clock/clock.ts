@@ -137,8 +137,7 @@ class HeapClock implements AdjustableClock {
   }
 
   stop(): void {
-    // Of whole milliseconds, so that many small steps lead exactly to where one great step does.
-    this.frozenAt ??= Math.ceil(this.monotonic());
+    this.frozenAt ??= this.monotonic();
     this.arm();
     this.tell();
   }
