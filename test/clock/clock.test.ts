@@ -86,6 +86,18 @@ test("a stopped clock fires only what is moved past, and a warp works on a runni
   assert.equal(fired, [100, 150]);
 });
 
+test("small moves of a stopped clock reach what one great move does", () => {
+  // 956.906662 + 5 * 1000, one after the other, is less than 956.906662 + 5000.
+  for (const now of [956.906662, 956.5, 3000]) {
+    const clock = systemClock({ monotonic: () => now, wall: () => now, wake: () => () => {} });
+    let fired = 0;
+    clock.stop();
+    clock.after(5000, () => fired++);
+    for (let step = 0; step < 5; step++) clock.advance(1000);
+    assert.is(fired, 1, `stopped at ${now}`);
+  }
+});
+
 test("whoever keeps time elsewhere is told of each stop and move", () => {
   const clock = virtualClock(5);
   const told: number[] = [];

@@ -137,7 +137,9 @@ class HeapClock implements AdjustableClock {
   }
 
   stop(): void {
-    this.frozenAt ??= this.monotonic();
+    // At a whole millisecond: sums of fractions are rounded, and five steps of a second may end before what one step of five
+    // seconds reaches.
+    this.frozenAt ??= Math.ceil(this.monotonic());
     this.arm();
     this.tell();
   }
