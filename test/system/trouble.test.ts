@@ -202,14 +202,9 @@ async function settled(pair: Pair): Promise<readonly [ours: readonly string[], t
   }
 }
 
-/** Warnings of the log from there on, each once.  Which of two bridges is asked first for a port that neither gets follows
- *  from the hash of their names there, and from their rows' identifiers here. */
+/** Warnings of the log from there on, each once. */
 function warnings(under: Switch, from: number): string[] {
-  const log = under
-    .log()
-    .slice(from)
-    .replace(/\bbr[01](?=: could not add port p2)/g, "br0 or br1");
-  const lines = masked(log, under).matchAll(/^.*?\|(\w+\|(?:WARN|ERR|EMER)\|.*)/gm);
+  const lines = masked(under.log().slice(from), under).matchAll(/^.*?\|(\w+\|(?:WARN|ERR|EMER)\|.*)/gm);
   return [...new Set([...lines].map(([, text = ""]) => text))].sort();
 }
 

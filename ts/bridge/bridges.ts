@@ -374,12 +374,14 @@ export class Bridges {
     const several = contested(wanted);
     for (const name of several) {
       if (this.#contested.has(name)) continue;
-      const rivals = [...wanted.values()].filter(({ ports }) =>
-        [...ports.values()].some(({ interfaces }) => interfaces.some((iface) => iface.name === name)),
-      );
-      this.#options
-        .log("ofproto")
-        .warn(`${rivals[0]?.name}: could not add port ${name} (No such device)`, { port: name });
+      // By name: which of their rows comes first is chance.
+      const [first] = [...wanted]
+        .filter(([, { ports }]) =>
+          [...ports.values()].some(({ interfaces }) => interfaces.some((iface) => iface.name === name)),
+        )
+        .map(([bridge]) => bridge)
+        .sort();
+      this.#options.log("ofproto").warn(`${first}: could not add port ${name} (No such device)`, { port: name });
     }
     this.#contested = several;
   }
@@ -747,5 +749,3 @@ export class Bridges {
 function roleColumn(role: string): "other" | "master" | "slave" | undefined {
   return role === "other" || role === "master" || role === "slave" ? role : undefined;
 }
-
-/** Whether a key says true; whatever else it says is false. */
